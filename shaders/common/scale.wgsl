@@ -1,0 +1,21 @@
+// How a value becomes a height in a chart; the twin of `sample::ValueScale`.
+struct ValueScale {
+    low: f32,
+    inverse_extent: f32,
+    // 0 stands for a linear scale.
+    linear_threshold: f32,
+    padding: f32,
+}
+
+fn height_of(scale: ValueScale, value: f32) -> f32 {
+    var transformed = value;
+    if (scale.linear_threshold > 0.0) {
+        transformed = sign(value) * log2(1.0 + abs(value) / scale.linear_threshold) * 0.30102999566398120;
+    }
+    return transformed * scale.inverse_extent - scale.low * scale.inverse_extent;
+}
+
+// NaN and infinity by their bits: a compiler may assume that floats are finite.
+fn is_finite(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7f800000u) != 0x7f800000u;
+}

@@ -1,0 +1,1 @@
+//! Data sets: read from files, kept on the GPU, shuffled and batched there.

@@ -1,0 +1,92 @@
+//! A storage buffer that knows what it holds.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use bytemuck::Pod;
+
+use super::Gpu;
+use crate::{Error, Result};
+
+/// A storage buffer of `len` elements of `T`, padded to a multiple of 16 bytes so that shaders may read it as
+/// `array<vec4f>`. Cloning shares the memory.
+#[derive(Debug, Clone)]
+pub struct Buffer<T> {
+    raw: wgpu::Buffer,
+    len: usize,
+    element: PhantomData<T>,
+}
+
+impl<T: Pod> Buffer<T> {
+    pub(super) fn new(gpu: &Gpu, label: &str, len: usize) -> Result<Self> {
+        let size = ((len * size_of::<T>()) as u64).max(16).next_multiple_of(16);
+        let most = gpu
+            .limits
+            .max_buffer_size
+            .min(gpu.limits.max_storage_buffer_binding_size);
+        if size > most {
+            return Err(Error::gpu(
+                format!("buffer '{label}'"),
+                format!(
+                    "it needs {:.1} MiB in one binding, the adapter '{}' allows {:.1} MiB",
+                    mebibytes(size),
+                    gpu.info.name,
+                    mebibytes(most)
+                ),
+                "make the model, the batch or the data smaller, or choose a larger adapter with --adapter",
+            ));
+        }
+        let raw = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size,
+            usage: wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        Ok(Self {
+            raw,
+            len,
+            element: PhantomData,
+        })
+    }
+}
+
+impl<T> Buffer<T> {
+    /// The wgpu buffer.
+    pub fn raw(&self) -> &wgpu::Buffer {
+        &self.raw
+    }
+
+    /// Elements, without the padding.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The whole buffer as a binding.
+    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+        self.raw.as_entire_binding()
+    }
+
+    /// Elements `range` as a binding, padded to 16 bytes. The start must lie on the device's storage offset
+    /// alignment (256 bytes at most).
+    pub fn binding_of(&self, range: Range<usize>) -> wgpu::BindingResource<'_> {
+        let size = ((range.len() * size_of::<T>()) as u64)
+            .max(16)
+            .next_multiple_of(16);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+            buffer: &self.raw,
+            offset: (range.start * size_of::<T>()) as u64,
+            size: wgpu::BufferSize::new(size),
+        })
+    }
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / (1 << 20) as f64
+}

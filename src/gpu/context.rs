@@ -1,0 +1,276 @@
+//! [`Gpu`]: a device and its queue, the kernels built on it, and the first error it reported.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use bytemuck::Pod;
+use wgpu::util::DeviceExt as _;
+
+use super::adapter::{self, AdapterChoice};
+use super::buffer::Buffer;
+use super::kernel::{Dispatch, Kernel, KernelKey, Shader};
+use crate::{Error, Result};
+
+/// A device, its queue and the kernels built on it. Cloning is cheap and shares all three.
+#[derive(Clone)]
+pub struct Gpu {
+    /// The wgpu device.
+    pub device: wgpu::Device,
+    /// Its only queue.
+    pub queue: wgpu::Queue,
+    /// What the adapter says of itself.
+    pub info: wgpu::AdapterInfo,
+    /// The limits that the device was made with.
+    pub limits: wgpu::Limits,
+    kernels: Arc<Mutex<HashMap<KernelKey, Kernel>>>,
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Chooses an adapter (see [`AdapterChoice`]) and makes a device on it.
+    ///
+    /// # Errors
+    /// No adapter, none of that name, or an adapter that refuses a device.
+    pub fn new(choice: &AdapterChoice) -> Result<Self> {
+        let instance = adapter::instance();
+        Self::on(&adapter::choose(&instance, choice, None)?)
+    }
+
+    /// Makes a device on `adapter` with WebGPU's default limits, raised to the adapter's own for sizes of
+    /// buffers and textures, and with timestamps where the adapter has them.
+    ///
+    /// # Errors
+    /// The adapter is below WebGPU's default limits or refuses a device.
+    pub fn on(adapter: &wgpu::Adapter) -> Result<Self> {
+        let info = adapter.get_info();
+        let has = adapter.limits();
+        let required_limits = wgpu::Limits {
+            max_buffer_size: has.max_buffer_size,
+            max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
+            max_texture_dimension_2d: has.max_texture_dimension_2d,
+            ..wgpu::Limits::default()
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("trainscope"),
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_limits,
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| {
+                Error::gpu(
+                    format!("adapter '{}'", info.name),
+                    format!("it refuses a device: {error}"),
+                    "choose another with --adapter, or update its driver",
+                )
+            })?;
+        let gpu = Self::from_wgpu(info, device, queue);
+        let failure = gpu.failure.clone();
+        gpu.device.on_uncaptured_error(Arc::new(move |error| {
+            keep_first(&failure, error.to_string());
+        }));
+        let failure = gpu.failure.clone();
+        gpu.device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
+                keep_first(&failure, format!("the device was lost: {message}"));
+            }
+        });
+        Ok(gpu)
+    }
+
+    /// Wraps a device and queue that another application made. Its error callbacks are left as they are.
+    pub fn from_wgpu(info: wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let limits = device.limits();
+        Self {
+            device,
+            queue,
+            info,
+            limits,
+            kernels: Arc::default(),
+            failure: Arc::default(),
+        }
+    }
+
+    /// Whether the adapter runs on the CPU. Kernels with a variant for either choose by this.
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// The adapter in one line (see [`adapter::describe`]).
+    pub fn describe(&self) -> String {
+        adapter::describe(&self.info)
+    }
+
+    /// The first error that the device reported since it was made, if any.
+    ///
+    /// # Errors
+    /// That error, in a sentence.
+    pub fn check(&self) -> Result<()> {
+        match self.failure.lock().expect("never poisoned").as_ref() {
+            None => Ok(()),
+            Some(message) => {
+                let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+                Err(Error::gpu(
+                    format!("adapter '{}'", self.info.name),
+                    message,
+                    "resume the run from its last checkpoint, or choose another adapter with --adapter",
+                ))
+            }
+        }
+    }
+
+    /// The kernel at `entry` of `shader` with these override constants; built once, then shared.
+    ///
+    /// # Errors
+    /// None for shaders of this crate, which a test validates; a device error shows at [`Gpu::check`].
+    pub fn kernel(
+        &self,
+        shader: &'static Shader,
+        entry: &'static str,
+        constants: &[(&'static str, f64)],
+    ) -> Kernel {
+        let key = KernelKey::new(shader, entry, constants);
+        let mut kernels = self.kernels.lock().expect("never poisoned");
+        kernels
+            .entry(key)
+            .or_insert_with(|| Kernel::new(self, shader, entry, constants))
+            .clone()
+    }
+
+    /// A zeroed storage buffer of `len` elements, which can be copied from and to.
+    ///
+    /// # Errors
+    /// More bytes than the adapter allows in one buffer or one binding: says how much and what it has.
+    pub fn buffer<T: Pod>(&self, label: &str, len: usize) -> Result<Buffer<T>> {
+        Buffer::new(self, label, len)
+    }
+
+    /// A storage buffer that holds `data`.
+    ///
+    /// # Errors
+    /// As [`Gpu::buffer`].
+    pub fn upload<T: Pod>(&self, label: &str, data: &[T]) -> Result<Buffer<T>> {
+        let buffer = self.buffer(label, data.len())?;
+        self.write(&buffer, 0, data);
+        Ok(buffer)
+    }
+
+    /// Overwrites `buffer` from element `at` on.
+    pub fn write<T: Pod>(&self, buffer: &Buffer<T>, at: usize, data: &[T]) {
+        let offset = (at * size_of::<T>()) as u64;
+        let bytes: &[u8] = bytemuck::cast_slice(data);
+        // Queue writes move whole words; buffers are padded, so the last word may be filled up with zeros.
+        let padded: Cow<'_, [u8]> = if bytes.len().is_multiple_of(4) {
+            bytes.into()
+        } else {
+            let mut owned = bytes.to_vec();
+            owned.resize(bytes.len().next_multiple_of(4), 0);
+            owned.into()
+        };
+        self.queue.write_buffer(buffer.raw(), offset, &padded);
+    }
+
+    /// A small uniform buffer for a kernel's parameters.
+    pub fn uniform<P: Pod>(&self, label: &str, parameters: &P) -> wgpu::Buffer {
+        self.device
+            .create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                label: Some(label),
+                contents: bytemuck::bytes_of(parameters),
+                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            })
+    }
+
+    /// Records `dispatches` in order into one compute pass.
+    pub fn record<'a>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        label: &str,
+        dispatches: impl IntoIterator<Item = &'a Dispatch>,
+    ) {
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some(label),
+            timestamp_writes: None,
+        });
+        for dispatch in dispatches {
+            dispatch.record(&mut pass);
+        }
+    }
+
+    /// Runs `dispatches` in order in a submission of their own, without waiting for them.
+    pub fn run<'a>(&self, label: &str, dispatches: impl IntoIterator<Item = &'a Dispatch>) {
+        let mut encoder = self.encoder(label);
+        self.record(&mut encoder, label, dispatches);
+        self.queue.submit([encoder.finish()]);
+    }
+
+    /// A labelled command encoder.
+    pub fn encoder(&self, label: &str) -> wgpu::CommandEncoder {
+        self.device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some(label) })
+    }
+
+    /// Waits until all submitted work is done.
+    ///
+    /// # Errors
+    /// The device was lost or reported an error.
+    pub fn wait(&self) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        polled.map(|_| ()).map_err(|error| {
+            Error::gpu(
+                format!("adapter '{}'", self.info.name),
+                format!("waiting for it failed: {error}"),
+                "resume the run from its last checkpoint",
+            )
+        })
+    }
+
+    /// Reads a whole buffer back and waits for it: for tests, checkpoints and results at the end of a command.
+    /// Inside a loop use a [`super::ReadbackRing`].
+    ///
+    /// # Errors
+    /// The device was lost or reported an error.
+    pub fn read<T: Pod>(&self, buffer: &Buffer<T>) -> Result<Vec<T>> {
+        let bytes = self.read_bytes(buffer.raw(), 0, buffer.raw().size())?;
+        let used = &bytes[..buffer.len() * size_of::<T>()];
+        Ok(bytemuck::pod_collect_to_vec(used))
+    }
+
+    /// Reads `size` bytes from `offset` (both multiples of 4) of any buffer with `COPY_SRC`, and waits.
+    ///
+    /// # Errors
+    /// The device was lost or reported an error.
+    pub fn read_bytes(&self, source: &wgpu::Buffer, offset: u64, size: u64) -> Result<Vec<u8>> {
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let staging = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some("read"),
+            size,
+            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.encoder("read");
+        encoder.copy_buffer_to_buffer(source, offset, &staging, 0, size);
+        self.queue.submit([encoder.finish()]);
+        staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
+        self.wait()?;
+        let view = staging.slice(..).get_mapped_range().map_err(|error| {
+            Error::gpu(
+                format!("adapter '{}'", self.info.name),
+                format!("reading back failed: {error}"),
+                "resume the run from its last checkpoint",
+            )
+        })?;
+        Ok(view.to_vec())
+    }
+}
+
+fn keep_first(failure: &Mutex<Option<String>>, message: String) {
+    failure
+        .lock()
+        .expect("never poisoned")
+        .get_or_insert(message);
+}

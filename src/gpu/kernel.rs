@@ -1,0 +1,202 @@
+//! A kernel is a plain WGSL file, an entry point and override constants; bound to buffers it is a [`Dispatch`].
+//!
+//! Pipelines take their layout from the shader itself, so a binding is declared once, in WGSL. There is no
+//! templating: variants are `override` constants, and the only text that is ever added to a file are the shared
+//! functions that its header names (`// uses common/philox.wgsl`).
+
+use super::Gpu;
+
+/// A WGSL file of this crate, embedded; made with [`crate::shader!`].
+#[derive(Debug)]
+pub struct Shader {
+    /// Path below `shaders/`, for labels and messages.
+    pub path: &'static str,
+    /// The file's text.
+    pub source: &'static str,
+}
+
+/// Embeds a file below `shaders/` as a [`Shader`]: `static RELU: Shader = shader!("nn/activation.wgsl");`
+#[macro_export]
+macro_rules! shader {
+    ($path:literal) => {
+        $crate::gpu::Shader {
+            path: $path,
+            source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $path)),
+        }
+    };
+}
+
+/// Functions that several shaders share.
+static SHARED: [Shader; 3] = [
+    crate::shader!("common/grid.wgsl"),
+    crate::shader!("common/philox.wgsl"),
+    crate::shader!("common/scale.wgsl"),
+];
+
+/// The text that is compiled: the shared functions that the header lines `// uses PATH` name, then the file.
+///
+/// # Panics
+/// A header names a file that is not among the shared ones; the shader test finds that.
+pub fn expand(source: &str) -> String {
+    let mut text = String::new();
+    for line in source.lines() {
+        if let Some(path) = line.strip_prefix("// uses ") {
+            let shared = SHARED
+                .iter()
+                .find(|shared| shared.path == path.trim())
+                .unwrap_or_else(|| panic!("no shared shader '{path}'"));
+            text.push_str(shared.source);
+        }
+    }
+    text.push_str(source);
+    text
+}
+
+/// What makes two kernels the same: file, entry point and constants (by their bits).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct KernelKey {
+    path: &'static str,
+    entry: &'static str,
+    constants: Vec<(&'static str, u64)>,
+}
+
+impl KernelKey {
+    pub(super) fn new(
+        shader: &Shader,
+        entry: &'static str,
+        constants: &[(&'static str, f64)],
+    ) -> Self {
+        Self {
+            path: shader.path,
+            entry,
+            constants: constants
+                .iter()
+                .map(|(name, value)| (*name, value.to_bits()))
+                .collect(),
+        }
+    }
+}
+
+/// A compute pipeline with a name.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    pipeline: wgpu::ComputePipeline,
+    label: String,
+}
+
+impl Kernel {
+    pub(super) fn new(
+        gpu: &Gpu,
+        shader: &Shader,
+        entry: &str,
+        constants: &[(&'static str, f64)],
+    ) -> Self {
+        let label = format!("{}:{entry}", shader.path);
+        let module = trusted_module(&gpu.device, &label, &expand(shader.source));
+        let pipeline = gpu
+            .device
+            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&label),
+                layout: None,
+                module: &module,
+                entry_point: Some(entry),
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    constants,
+                    // Every kernel writes its shared memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                },
+                cache: None,
+            });
+        Self { pipeline, label }
+    }
+
+    /// File and entry point.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Binds resources to the numbers of `@group(0)` and fixes the number of workgroups.
+    pub fn bind(
+        &self,
+        gpu: &Gpu,
+        bindings: &[(u32, wgpu::BindingResource<'_>)],
+        workgroups: [u32; 3],
+    ) -> Dispatch {
+        let entries: Vec<_> = bindings
+            .iter()
+            .map(|(binding, resource)| wgpu::BindGroupEntry {
+                binding: *binding,
+                resource: resource.clone(),
+            })
+            .collect();
+        let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(&self.label),
+            layout: &self.pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        });
+        Dispatch {
+            kernel: self.clone(),
+            bind_group,
+            workgroups,
+        }
+    }
+}
+
+/// A kernel, its buffers and its workgroups: built once, recorded as often as wanted.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    kernel: Kernel,
+    bind_group: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+impl Dispatch {
+    /// Records it into a pass.
+    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+        let [x, y, z] = self.workgroups;
+        pass.set_pipeline(&self.kernel.pipeline);
+        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// File and entry point of its kernel.
+    pub fn label(&self) -> &str {
+        self.kernel.label()
+    }
+}
+
+/// Workgroups that cover `items` with `per_group` each.
+pub fn groups(items: usize, per_group: usize) -> u32 {
+    u32::try_from(items.div_ceil(per_group).max(1)).expect("buffers are bound by u32 indices")
+}
+
+/// The same as a grid that stays below the 65,535 workgroups of one dimension. The shader finds its place with
+/// `linear_index` of `common/grid.wgsl`.
+pub fn grid(items: usize, per_group: usize) -> [u32; 3] {
+    const ROW: u32 = 32_768;
+    let all = groups(items, per_group);
+    if all <= ROW {
+        [all, 1, 1]
+    } else {
+        [ROW, all.div_ceil(ROW), 1]
+    }
+}
+
+/// Compiles WGSL; builds without debug assertions leave out bounds checks and loop bounding, which keeps the
+/// driver's compiler from unrolling (the matrix product on a software adapter is three times slower with them).
+fn trusted_module(device: &wgpu::Device, label: &str, source: &str) -> wgpu::ShaderModule {
+    let descriptor = wgpu::ShaderModuleDescriptor {
+        label: Some(label),
+        source: wgpu::ShaderSource::Wgsl(source.into()),
+    };
+    if cfg!(debug_assertions) {
+        return device.create_shader_module(descriptor);
+    }
+    // SAFETY: the text is one of this crate's own files, validated by wgpu here as any module is; only the
+    // run-time checks are left out. Every shader clamps or guards its indices against the sizes in its
+    // parameters, its loops are bounded by them, and the test-suite runs every kernel with the checks on.
+    #[allow(unsafe_code)]
+    unsafe {
+        device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+    }
+}

@@ -1,0 +1,25 @@
+//! The GPU, as the rest of the crate sees it: a device, typed buffers, kernels and dispatches.
+//!
+//! Data goes one way: [`adapter`] picks an adapter, [`Gpu`] holds the device, [`Buffer`]s hold the data, a
+//! [`Kernel`] (a WGSL file plus constants) bound to buffers is a [`Dispatch`], dispatches are recorded into a
+//! pass and submitted, and small results come back through a [`ReadbackRing`].
+//!
+//! This is the only home of `unsafe` and of device creation. It knows nothing of networks or pictures. Nor does
+//! it hide wgpu: fields are public, so that other applications can mix their own wgpu calls with ours, and
+//! [`Gpu::from_wgpu`] takes a device and queue that somebody else made.
+
+pub mod adapter;
+mod buffer;
+mod context;
+mod kernel;
+#[cfg(test)]
+pub(crate) mod layout;
+mod readback;
+mod timing;
+
+pub use adapter::AdapterChoice;
+pub use buffer::Buffer;
+pub use context::Gpu;
+pub use kernel::{Dispatch, Kernel, Shader, expand, grid, groups};
+pub use readback::ReadbackRing;
+pub use timing::Timer;

@@ -1,0 +1,23 @@
+//! trainscope trains deep generative models in WGSL compute shaders and shows why a training run goes wrong.
+//!
+//! The way the data goes is the order of the modules:
+//! scenario ([`train`]) → [`data`] → graph and plan ([`nn`], [`models`]) → training step ([`train`]) → probes and
+//! the run directory ([`trace`]) → [`sample`] → [`view`] → the window (`app`) or the [`report`].
+#![deny(missing_docs, unsafe_code)]
+
+pub mod data;
+mod error;
+pub mod gpu;
+pub mod models;
+pub mod nn;
+pub mod random;
+pub mod report;
+pub mod sample;
+pub mod trace;
+pub mod train;
+pub mod view;
+
+#[cfg(feature = "window")]
+pub mod app;
+
+pub use error::{Error, Result};

@@ -1,0 +1,1 @@
+//! Networks: a graph with shape inference, operations, losses, optimisers and the static plan.

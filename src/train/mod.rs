@@ -1,0 +1,1 @@
+//! Scenario, training loop, checkpoints, resume and replay.

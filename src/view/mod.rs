@@ -1,0 +1,1 @@
+//! Draws into textures: polylines, density, charts and image grids.

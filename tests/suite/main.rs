@@ -1,0 +1,5 @@
+//! The integration tests, in one binary so that they link once.
+
+mod support;
+
+mod shaders;
