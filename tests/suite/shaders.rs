@@ -28,8 +28,12 @@ fn every_file_is_valid_wgsl() {
     assert!(!files.is_empty());
     for path in files {
         let text = expand(&std::fs::read_to_string(&path).expect("readable"));
-        let module = naga::front::wgsl::parse_str(&text)
-            .unwrap_or_else(|error| panic!("{}", error.emit_to_string_with_path(&text, &path)));
+        let module = naga::front::wgsl::parse_str(&text).unwrap_or_else(|error| {
+            panic!(
+                "{}",
+                error.emit_to_string_with_path(&text, &path.display().to_string())
+            )
+        });
         naga::valid::Validator::new(
             naga::valid::ValidationFlags::all(),
             naga::valid::Capabilities::default(),
