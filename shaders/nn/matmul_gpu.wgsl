@@ -1,0 +1,103 @@
+// C = A B (+ bias) for GPUs: a workgroup of 16 x 16 invocations makes a 64 x 64 tile of C, each invocation 4 x 4 of
+// it in registers; tiles of A and B, 16 deep, pass through shared memory. Any shape: what lies outside is zero.
+//
+// Stored shapes: A is [m, k], or [k, m] with TRANSPOSE_A; B is [k, n], or [n, k] with TRANSPOSE_B; C is [m, n].
+
+override TRANSPOSE_A: bool = false;
+override TRANSPOSE_B: bool = false;
+
+struct Parameters {
+    m: u32,
+    n: u32,
+    k: u32,
+    // 1: add to what C holds.
+    accumulate: u32,
+    // 1: add bias[column].
+    has_bias: u32,
+    padding0: u32,
+    padding1: u32,
+    padding2: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> c: array<f32>;
+
+const TILE: u32 = 64u;
+const DEPTH: u32 = 16u;
+
+// [DEPTH][TILE / 4], so that an invocation reads its four rows and its four columns as one vector each.
+var<workgroup> a_tile: array<array<vec4f, 16>, 16>;
+var<workgroup> b_tile: array<array<vec4f, 16>, 16>;
+
+fn a_element(row: u32, k: u32) -> f32 {
+    if (row >= parameters.m || k >= parameters.k) {
+        return 0.0;
+    }
+    return a[select(row * parameters.k + k, k * parameters.m + row, TRANSPOSE_A)];
+}
+
+fn b_element(k: u32, column: u32) -> f32 {
+    if (column >= parameters.n || k >= parameters.k) {
+        return 0.0;
+    }
+    return b[select(k * parameters.n + column, column * parameters.k + k, TRANSPOSE_B)];
+}
+
+@compute @workgroup_size(16, 16)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(local_invocation_id) local: vec3u,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let first_row = workgroup.y * TILE;
+    let first_column = workgroup.x * TILE;
+    var tile: array<vec4f, 4>;
+    for (var r = 0u; r < 4u; r += 1u) {
+        tile[r] = vec4f(0.0);
+    }
+    for (var k0 = 0u; k0 < parameters.k; k0 += DEPTH) {
+        // Neighbouring invocations fetch neighbouring addresses, whichever way the operand lies.
+        for (var i = 0u; i < 4u; i += 1u) {
+            let flat = index + 256u * i;
+            var at = vec2u(flat / DEPTH, flat % DEPTH);
+            if (TRANSPOSE_A) {
+                at = vec2u(flat % TILE, flat / TILE);
+            }
+            a_tile[at.y][at.x / 4u][at.x % 4u] = a_element(first_row + at.x, k0 + at.y);
+            at = vec2u(flat % TILE, flat / TILE);
+            if (TRANSPOSE_B) {
+                at = vec2u(flat / DEPTH, flat % DEPTH);
+            }
+            b_tile[at.y][at.x / 4u][at.x % 4u] = b_element(k0 + at.y, first_column + at.x);
+        }
+        workgroupBarrier();
+        for (var k = 0u; k < DEPTH; k += 1u) {
+            let rows = a_tile[k][local.y];
+            let columns = b_tile[k][local.x];
+            tile[0] += rows.x * columns;
+            tile[1] += rows.y * columns;
+            tile[2] += rows.z * columns;
+            tile[3] += rows.w * columns;
+        }
+        workgroupBarrier();
+    }
+    for (var r = 0u; r < 4u; r += 1u) {
+        let row = first_row + 4u * local.y + r;
+        for (var i = 0u; i < 4u; i += 1u) {
+            let column = first_column + 4u * local.x + i;
+            if (row < parameters.m && column < parameters.n) {
+                var value = tile[r][i];
+                if (parameters.has_bias != 0u) {
+                    value += bias[column];
+                }
+                if (parameters.accumulate != 0u) {
+                    value += c[row * parameters.n + column];
+                }
+                c[row * parameters.n + column] = value;
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The matrix product, in one variant for adapters that run on the CPU and one for GPUs.
+//!
+//! `shaders/nn/matmul_cpu.wgsl` and `shaders/nn/matmul_gpu.wgsl` compute the same sums in another order; which one
+//! runs is the adapter's nature ([`Gpu::is_software`]) and is written into the run. Why two: on a CPU adapter
+//! shared memory and barriers cost more than the product itself, on a GPU it is the other way round.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::gpu::{Dispatch, Gpu, Shader, groups};
+use crate::shader;
+use crate::{Error, Result};
+
+static MATMUL_CPU: Shader = shader!("nn/matmul_cpu.wgsl");
+static MATMUL_GPU: Shader = shader!("nn/matmul_gpu.wgsl");
+
+/// Which way an operand lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orientation {
+    /// Row-major as it enters the product.
+    Plain,
+    /// Row-major before it is transposed for the product.
+    Transposed,
+}
+
+/// The kernel variants of the matrix product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// Registers only, eight lanes along the columns.
+    Cpu,
+    /// 64 x 64 tiles through shared memory.
+    Gpu,
+}
+
+impl Variant {
+    /// The variant for an adapter.
+    pub fn of(gpu: &Gpu) -> Self {
+        if gpu.is_software() {
+            Self::Cpu
+        } else {
+            Self::Gpu
+        }
+    }
+
+    /// Its name in `run.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "matmul_cpu 16x64 registers",
+            Self::Gpu => "matmul_gpu 64x64x16 shared",
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    m: u32,
+    n: u32,
+    k: u32,
+    accumulate: u32,
+    has_bias: u32,
+    padding0: u32,
+    padding1: u32,
+    padding2: u32,
+}
+
+/// `C[m, n] = A[m, k] B[k, n]`, plus `bias[n]` for every row, added to C where `accumulate` is set.
+pub struct Matmul<'a> {
+    /// Rows of A and C.
+    pub m: usize,
+    /// Columns of B and C.
+    pub n: usize,
+    /// Columns of A and rows of B.
+    pub k: usize,
+    /// `[m, k]`, or `[k, m]` transposed.
+    pub a: (wgpu::BindingResource<'a>, Orientation),
+    /// `[k, n]`, or `[n, k]` transposed.
+    pub b: (wgpu::BindingResource<'a>, Orientation),
+    /// `[n]`.
+    pub bias: Option<wgpu::BindingResource<'a>>,
+    /// `[m, n]`.
+    pub c: wgpu::BindingResource<'a>,
+    /// Add to what C holds instead of overwriting it.
+    pub accumulate: bool,
+}
+
+impl Matmul<'_> {
+    /// The dispatch, in the adapter's own variant.
+    ///
+    /// # Errors
+    /// As [`Matmul::dispatch_as`].
+    pub fn dispatch(self, gpu: &Gpu) -> Result<Dispatch> {
+        self.dispatch_as(gpu, Variant::of(gpu))
+    }
+
+    /// The dispatch in a given variant.
+    ///
+    /// # Errors
+    /// Both operands transposed, a dimension of 0, or more tiles than one dispatch holds.
+    pub fn dispatch_as(self, gpu: &Gpu, variant: Variant) -> Result<Dispatch> {
+        let Self { m, n, k, .. } = self;
+        let place = format!("matrix product [{m}, {k}] x [{k}, {n}]");
+        let transpose_a = self.a.1 == Orientation::Transposed;
+        let transpose_b = self.b.1 == Orientation::Transposed;
+        if transpose_a && transpose_b {
+            return Err(Error::input(
+                place,
+                "both operands are transposed",
+                "compute the transposed product instead",
+            ));
+        }
+        if m * n * k == 0 {
+            return Err(Error::input(
+                place,
+                "a dimension is 0",
+                "give every layer and batch at least one element",
+            ));
+        }
+        let parameters = Parameters {
+            m: m as u32,
+            n: n as u32,
+            k: k as u32,
+            accumulate: self.accumulate.into(),
+            has_bias: self.bias.is_some().into(),
+            padding0: 0,
+            padding1: 0,
+            padding2: 0,
+        };
+        let transposed = [
+            ("TRANSPOSE_A", f64::from(u8::from(transpose_a))),
+            ("TRANSPOSE_B", f64::from(u8::from(transpose_b))),
+        ];
+        let (kernel, workgroups) = match variant {
+            Variant::Cpu => {
+                // The dimension along which each operand is contiguous.
+                let a_contiguous = if transpose_a { m } else { k };
+                let b_contiguous = if transpose_b { k } else { n };
+                let aligned = [a_contiguous, b_contiguous, n]
+                    .iter()
+                    .all(|length| length.is_multiple_of(4));
+                let vectors = if n <= 32 { 1 } else { 2 };
+                let constants = [
+                    transposed[0],
+                    transposed[1],
+                    ("ALIGNED", f64::from(u8::from(aligned))),
+                    ("VECTORS", f64::from(vectors)),
+                ];
+                let entry = if aligned { "aligned" } else { "unaligned" };
+                let kernel = gpu.kernel(&MATMUL_CPU, entry, &constants);
+                (kernel, [groups(n, 32 * vectors as usize), groups(m, 16), 1])
+            }
+            Variant::Gpu => (
+                gpu.kernel(&MATMUL_GPU, "main", &transposed),
+                [groups(n, 64), groups(m, 64), 1],
+            ),
+        };
+        let most = gpu.limits.max_compute_workgroups_per_dimension;
+        if workgroups.iter().any(|&count| count > most) {
+            return Err(Error::gpu(
+                place,
+                format!(
+                    "it needs {workgroups:?} workgroups, the adapter allows {most} in one dimension"
+                ),
+                "make the layer or the batch smaller",
+            ));
+        }
+        let uniform = gpu.uniform("matmul", &parameters);
+        // Without a bias the binding still needs a buffer that the product does not write.
+        let bias = self.bias.unwrap_or_else(|| self.a.0.clone());
+        Ok(kernel.bind(
+            gpu,
+            &[
+                (0, uniform.as_entire_binding()),
+                (1, self.a.0),
+                (2, self.b.0),
+                (3, bias),
+                (4, self.c),
+            ],
+            workgroups,
+        ))
+    }
+}
+
+/// The CPU twin in float64: `A B (+ bias)` of row-major slices, `a` `[m, k]` (or `[k, m]`), `b` `[k, n]` (or `[n, k]`).
+pub fn reference(
+    [m, n, k]: [usize; 3],
+    a: (&[f64], Orientation),
+    b: (&[f64], Orientation),
+    bias: Option<&[f64]>,
+) -> Vec<f64> {
+    let a_at = |row: usize, inner: usize| match a.1 {
+        Orientation::Plain => a.0[row * k + inner],
+        Orientation::Transposed => a.0[inner * m + row],
+    };
+    let b_at = |inner: usize, column: usize| match b.1 {
+        Orientation::Plain => b.0[inner * n + column],
+        Orientation::Transposed => b.0[column * k + inner],
+    };
+    let mut c = vec![0.0; m * n];
+    for row in 0..m {
+        for column in 0..n {
+            let sum: f64 = (0..k)
+                .map(|inner| a_at(row, inner) * b_at(inner, column))
+                .sum();
+            c[row * n + column] = sum + bias.map_or(0.0, |bias| bias[column]);
+        }
+    }
+    c
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        cpu_parameters,
+        MATMUL_CPU,
+        "Parameters",
+        Parameters {
+            m,
+            n,
+            k,
+            accumulate,
+            has_bias,
+            padding0,
+            padding1,
+            padding2
+        }
+    );
+    layout_test!(
+        gpu_parameters,
+        MATMUL_GPU,
+        "Parameters",
+        Parameters {
+            m,
+            n,
+            k,
+            accumulate,
+            has_bias,
+            padding0,
+            padding1,
+            padding2
+        }
+    );
+}
