@@ -68,6 +68,32 @@ impl<T> Buffer<T> {
         self.len == 0
     }
 
+    /// The same memory as a buffer of its first `len` elements.
+    ///
+    /// # Panics
+    /// It holds fewer.
+    pub fn shortened(&self, len: usize) -> Self {
+        assert!(len <= self.len, "a buffer cannot grow");
+        Self {
+            raw: self.raw.clone(),
+            len,
+            element: PhantomData,
+        }
+    }
+
+    /// The same memory, read as elements of another type of the same size.
+    ///
+    /// # Panics
+    /// The sizes differ.
+    pub fn cast<U: Pod>(&self) -> Buffer<U> {
+        assert_eq!(size_of::<T>(), size_of::<U>(), "elements of one size");
+        Buffer {
+            raw: self.raw.clone(),
+            len: self.len,
+            element: PhantomData,
+        }
+    }
+
     /// The whole buffer as a binding.
     pub fn binding(&self) -> wgpu::BindingResource<'_> {
         self.raw.as_entire_binding()

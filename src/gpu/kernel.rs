@@ -27,9 +27,11 @@ macro_rules! shader {
 }
 
 /// Functions that several shaders share.
-static SHARED: [Shader; 3] = [
+static SHARED: &[Shader] = &[
+    crate::shader!("common/elementary.wgsl"),
     crate::shader!("common/grid.wgsl"),
     crate::shader!("common/philox.wgsl"),
+    crate::shader!("common/rows.wgsl"),
     crate::shader!("common/scale.wgsl"),
 ];
 

@@ -1,3 +1,28 @@
-//! Networks: a graph with shape inference, operations, losses, optimisers and the static plan.
+//! Networks: a graph with shape inference, one file per operation, and the static plan that runs it.
+//!
+//! A [`Graph`] says what is computed. [`Parameters`] holds what is learnt, in one buffer. A [`Plan`] fixes a batch
+//! size, places every tensor once by its lifetime and builds every dispatch once; running a step is then nothing
+//! but recording them. Forward and backward are WGSL only; the float64 twin of each operation stands beside it and
+//! serves the tests ([`reference`]).
 
+mod graph;
+pub mod initialisation;
+pub mod losses;
 pub mod matmul;
+mod memory;
+mod operation;
+pub mod ops;
+mod optimiser;
+mod parameters;
+mod plan;
+pub mod reference;
+
+pub use graph::{Graph, Node, NodeId, Parameter};
+pub use initialisation::Initialisation;
+pub use operation::{
+    Backward, Context, Forward, GradientTarget, Misfit, Operation, ParameterSlice, ParameterSpec,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, Saved,
+};
+pub use optimiser::{Optimiser, OptimiserState};
+pub use parameters::Parameters;
+pub use plan::{Plan, PlanOptions, Quantity, Watched};

@@ -1,0 +1,57 @@
+// Adam (Kingma and Ba 2015) with L2 weight decay, in PyTorch's form, over all parameters at once. The gradient is
+// replaced by the update that was applied, so that a probe can record it.
+// uses common/grid.wgsl
+
+struct Parameters {
+    // Vectors of four parameters.
+    vectors: u32,
+    learning_rate: f32,
+    beta1: f32,
+    beta2: f32,
+    // Natural logarithms of the betas, rounded from float64.
+    log_beta1: f32,
+    log_beta2: f32,
+    epsilon: f32,
+    weight_decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+// The step counter is its first word.
+@group(0) @binding(1) var<storage, read> clock: array<u32>;
+@group(0) @binding(2) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> gradients: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> first_moments: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> second_moments: array<vec4f>;
+
+// 1 - exp(x) for x <= 0, without the cancellation near zero that would spoil the first steps.
+fn one_minus_exp(x: f32) -> f32 {
+    if (x > -0.3) {
+        return -x * (1.0 + x / 2.0 * (1.0 + x / 3.0 * (1.0 + x / 4.0 * (1.0 + x / 5.0 * (1.0 + x / 6.0)))));
+    }
+    return 1.0 - exp(x);
+}
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i >= parameters.vectors) {
+        return;
+    }
+    let t = f32(clock[0] + 1u);
+    let correction1 = one_minus_exp(t * parameters.log_beta1);
+    let correction2 = one_minus_exp(t * parameters.log_beta2);
+    let weight = weights[i];
+    let gradient = gradients[i] + parameters.weight_decay * weight;
+    let first = parameters.beta1 * first_moments[i] + (1.0 - parameters.beta1) * gradient;
+    let second = parameters.beta2 * second_moments[i] + (1.0 - parameters.beta2) * gradient * gradient;
+    let denominator = sqrt(second) / sqrt(correction2) + parameters.epsilon;
+    let update = -(parameters.learning_rate / correction1) * first / denominator;
+    first_moments[i] = first;
+    second_moments[i] = second;
+    gradients[i] = update;
+    weights[i] = weight + update;
+}

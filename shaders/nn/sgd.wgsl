@@ -1,0 +1,35 @@
+// Stochastic gradient descent with momentum and L2 weight decay, in PyTorch's form, over all parameters at once.
+// The gradient is replaced by the update that was applied, so that a probe can record it.
+// uses common/grid.wgsl
+
+struct Parameters {
+    // Vectors of four parameters.
+    vectors: u32,
+    learning_rate: f32,
+    momentum: f32,
+    weight_decay: f32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read_write> weights: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> gradients: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> velocities: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i >= parameters.vectors) {
+        return;
+    }
+    let weight = weights[i];
+    let gradient = gradients[i] + parameters.weight_decay * weight;
+    let velocity = parameters.momentum * velocities[i] + gradient;
+    let update = -parameters.learning_rate * velocity;
+    velocities[i] = velocity;
+    gradients[i] = update;
+    weights[i] = weight + update;
+}

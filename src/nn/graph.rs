@@ -1,0 +1,225 @@
+//! What is computed: nodes in the order of computation, with shapes inferred as they are added.
+
+use serde_json::json;
+
+use super::Initialisation;
+use super::operation::{Misfit, Operation, elements};
+use crate::{Error, Result};
+
+/// A node of a graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(super) usize);
+
+/// A tensor and the operation that makes it.
+#[derive(Debug)]
+pub struct Node {
+    /// Its name; parameters and recorded tensors are named after it.
+    pub name: String,
+    /// The operation; `None` for an input.
+    pub operation: Option<Box<dyn Operation>>,
+    /// What it is made from.
+    pub inputs: Vec<NodeId>,
+    /// Per-sample shape.
+    pub shape: Vec<usize>,
+    /// Its parameters, as places in [`Graph::parameters`].
+    pub parameters: Vec<usize>,
+}
+
+impl Node {
+    /// Elements per sample.
+    pub fn size(&self) -> usize {
+        elements(&self.shape)
+    }
+}
+
+/// A learnt tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Parameter {
+    /// `node.weight`, as PyTorch names it.
+    pub name: String,
+    /// Shape in PyTorch's layout.
+    pub shape: Vec<usize>,
+    /// How it starts.
+    pub initialisation: Initialisation,
+}
+
+impl Parameter {
+    /// Elements.
+    pub fn size(&self) -> usize {
+        elements(&self.shape)
+    }
+}
+
+/// A loss term: `weight` times the batch mean of a node of one number per sample.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct LossTerm {
+    pub name: String,
+    pub node: NodeId,
+    pub weight: f32,
+}
+
+/// Nodes in the order of computation, the parameters that they learn, and the loss terms.
+#[derive(Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    parameters: Vec<Parameter>,
+    pub(super) losses: Vec<LossTerm>,
+}
+
+impl Graph {
+    /// An empty graph.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an input of a per-sample shape; `[]` is one number per sample.
+    ///
+    /// # Panics
+    /// The name is taken.
+    pub fn input(&mut self, name: &str, shape: &[usize]) -> NodeId {
+        assert!(self.find(name).is_none(), "input '{name}' is already there");
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            operation: None,
+            inputs: Vec::new(),
+            shape: shape.to_vec(),
+            parameters: Vec::new(),
+        });
+        NodeId(self.nodes.len() - 1)
+    }
+
+    /// Adds a node.
+    ///
+    /// # Errors
+    /// The inputs do not fit the operation, or the name is taken; the message names the layer, what came in and
+    /// what it needs.
+    pub fn add(
+        &mut self,
+        name: &str,
+        operation: impl Operation + 'static,
+        inputs: &[NodeId],
+    ) -> Result<NodeId> {
+        let place = format!("layer {name} ({})", operation.kind());
+        if self.find(name).is_some() {
+            return Err(Error::input(place, "the name is taken", "choose another"));
+        }
+        let shapes: Vec<&[usize]> = inputs
+            .iter()
+            .map(|input| self.nodes[input.0].shape.as_slice())
+            .collect();
+        let misfit = |misfit: Misfit| {
+            Error::input(
+                place.clone(),
+                format!("got {}", misfit.got),
+                format!("it needs {}", misfit.needs),
+            )
+        };
+        let shape = operation.output_shape(&shapes).map_err(misfit)?;
+        // Indices in shaders are 32 bits wide; this bound keeps every later product in range.
+        let size = shape
+            .iter()
+            .try_fold(1usize, |product, &d| product.checked_mul(d));
+        if size.is_none_or(|size| size == 0 || size > 1 << 28) {
+            return Err(misfit(Misfit::new(
+                format!("an output shape of {shape:?}"),
+                "between 1 and 268,435,456 elements",
+            )));
+        }
+        let specs = operation.parameters(&shapes);
+        let first = self.parameters.len();
+        for spec in &specs {
+            self.parameters.push(Parameter {
+                name: format!("{name}.{}", spec.name),
+                shape: spec.shape.clone(),
+                initialisation: spec.initialisation,
+            });
+        }
+        self.nodes.push(Node {
+            name: name.to_owned(),
+            operation: Some(Box::new(operation)),
+            inputs: inputs.to_vec(),
+            shape,
+            parameters: (first..self.parameters.len()).collect(),
+        });
+        Ok(NodeId(self.nodes.len() - 1))
+    }
+
+    /// Adds `weight` times the batch mean of `node`, one number per sample, to the loss. The mean itself is
+    /// recorded as the scalar `name`.
+    ///
+    /// # Errors
+    /// The node has more than one number per sample.
+    pub fn loss(&mut self, name: &str, node: NodeId, weight: f32) -> Result<()> {
+        let shape = &self.nodes[node.0].shape;
+        if elements(shape) != 1 {
+            return Err(Error::input(
+                format!("loss {name}"),
+                format!("got shape {shape:?}"),
+                "it needs one number per sample",
+            ));
+        }
+        self.losses.push(LossTerm {
+            name: name.to_owned(),
+            node,
+            weight,
+        });
+        Ok(())
+    }
+
+    /// All nodes, in the order of computation.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    /// All parameters, in the order of their nodes.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
+    }
+
+    /// The node of a name.
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.nodes.iter().position(|n| n.name == name).map(NodeId)
+    }
+
+    /// Names of the scalars that a plan computes: `loss`, then its terms in order.
+    pub fn scalar_names(&self) -> Vec<String> {
+        std::iter::once("loss".to_owned())
+            .chain(self.losses.iter().map(|term| term.name.clone()))
+            .collect()
+    }
+
+    /// `graph.json` of the run directory: layers, edges, shapes, parameter names.
+    pub fn to_json(&self) -> serde_json::Value {
+        let layers: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| {
+                json!({
+                    "name": node.name,
+                    "kind": node.operation.as_ref().map_or("input", |operation| operation.kind()),
+                    "shape": node.shape,
+                    "inputs": node.inputs.iter().map(|i| &self.nodes[i.0].name).collect::<Vec<_>>(),
+                    "parameters": node.parameters.iter().map(|&p| json!({
+                        "name": self.parameters[p].name,
+                        "shape": self.parameters[p].shape,
+                    })).collect::<Vec<_>>(),
+                })
+            })
+            .collect();
+        let losses: Vec<_> = self
+            .losses
+            .iter()
+            .map(|term| {
+                json!({
+                    "name": term.name, "layer": self.nodes[term.node.0].name, "weight": term.weight,
+                })
+            })
+            .collect();
+        json!({ "layers": layers, "losses": losses })
+    }
+}

@@ -1,0 +1,160 @@
+//! Cross-entropy of a softmax against class labels.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Dispatch, Shader, groups};
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, elements, expect_inputs,
+};
+use crate::shader;
+
+static CROSS_ENTROPY: Shader = shader!("nn/softmax_cross_entropy.wgsl");
+
+/// Inputs: logits `[classes]` and a label, one `u32` per sample in the buffer's bits; output: the cross-entropy of
+/// each sample in nats. Labels past the last class count as the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SoftmaxCrossEntropy;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    batch: u32,
+    classes: u32,
+    accumulate: u32,
+    padding: u32,
+}
+
+fn log_sum_exp(logits: &[f64]) -> f64 {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    largest
+        + logits
+            .iter()
+            .map(|logit| (logit - largest).exp())
+            .sum::<f64>()
+            .ln()
+}
+
+impl Operation for SoftmaxCrossEntropy {
+    fn kind(&self) -> &'static str {
+        "softmax_cross_entropy"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [logits, label] = expect_inputs(inputs, ["logits", "label"])?;
+        if elements(logits) < 2 || elements(label) != 1 {
+            return Err(Misfit::new(
+                format!("logits {logits:?} and labels {label:?}"),
+                "at least two logits and one label per sample",
+            ));
+        }
+        Ok(Vec::new())
+    }
+
+    fn differentiable(&self, input: usize) -> bool {
+        input == 0
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            inputs: true,
+            output: false,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let uniform = context.gpu.uniform(
+            self.kind(),
+            &Parameters {
+                batch: context.batch as u32,
+                classes: elements(io.input_shapes[0]) as u32,
+                accumulate: 0,
+                padding: 0,
+            },
+        );
+        let kernel = context.gpu.kernel(&CROSS_ENTROPY, "forward", &[]);
+        Ok(vec![kernel.bind(
+            context.gpu,
+            &[
+                (0, uniform.as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.inputs[1].binding()),
+                (3, io.output.binding()),
+            ],
+            [groups(context.batch, 64), 1, 1],
+        )])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let Some(target) = io.input_gradients[0] else {
+            return Ok(Vec::new());
+        };
+        let uniform = context.gpu.uniform(
+            self.kind(),
+            &Parameters {
+                batch: context.batch as u32,
+                classes: elements(io.input_shapes[0]) as u32,
+                accumulate: target.accumulate.into(),
+                padding: 0,
+            },
+        );
+        let kernel = context.gpu.kernel(&CROSS_ENTROPY, "backward", &[]);
+        Ok(vec![kernel.bind(
+            context.gpu,
+            &[
+                (0, uniform.as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.inputs[1].binding()),
+                (3, io.output_gradient.binding()),
+                (4, target.buffer.binding()),
+            ],
+            [groups(context.batch, 64), 1, 1],
+        )])
+    }
+
+    /// Labels come as numbers here, not as bits.
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let classes = elements(io.input_shapes[0]);
+        io.inputs[0]
+            .chunks(classes)
+            .zip(io.inputs[1])
+            .map(|(logits, &label)| log_sum_exp(logits) - logits[(label as usize).min(classes - 1)])
+            .collect()
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let classes = elements(io.forward.input_shapes[0]);
+        let mut gradient = Vec::with_capacity(io.forward.inputs[0].len());
+        for (sample, logits) in io.forward.inputs[0].chunks(classes).enumerate() {
+            let normaliser = log_sum_exp(logits);
+            let label = (io.forward.inputs[1][sample] as usize).min(classes - 1);
+            for (i, logit) in logits.iter().enumerate() {
+                let target = f64::from(u8::from(i == label));
+                gradient.push(io.output_gradient[sample] * ((logit - normaliser).exp() - target));
+            }
+        }
+        ReferenceGradients {
+            inputs: vec![gradient, Vec::new()],
+            parameters: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        CROSS_ENTROPY,
+        "Parameters",
+        Parameters {
+            batch,
+            classes,
+            accumulate,
+            padding
+        }
+    );
+}

@@ -1,0 +1,155 @@
+//! The divergence of a diagonal Gaussian from the standard one (Kingma and Welling 2014, appendix B).
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Dispatch, Shader, grid};
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, elements, expect_inputs,
+};
+use crate::shader;
+
+static GAUSSIAN_KL: Shader = shader!("nn/gaussian_kl.wgsl");
+
+/// `-1/2 sum(1 + log_variance - mu^2 - exp(log_variance))`. Inputs: `mu` and `log_variance`, of one shape; output:
+/// the sum over each sample's latent units, in nats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GaussianKl;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    batch: u32,
+    size: u32,
+    accumulate_mu: u32,
+    accumulate_log_variance: u32,
+}
+
+impl Operation for GaussianKl {
+    fn kind(&self) -> &'static str {
+        "gaussian_kl"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [mu, log_variance] = expect_inputs(inputs, ["mu", "log_variance"])?;
+        if mu != log_variance {
+            return Err(Misfit::new(
+                format!("mu {mu:?} and log_variance {log_variance:?}"),
+                "two inputs of one shape",
+            ));
+        }
+        Ok(Vec::new())
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            inputs: true,
+            output: false,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let uniform = context.gpu.uniform(
+            self.kind(),
+            &Parameters {
+                batch: context.batch as u32,
+                size: elements(io.input_shapes[0]) as u32,
+                accumulate_mu: 0,
+                accumulate_log_variance: 0,
+            },
+        );
+        let kernel = context
+            .gpu
+            .kernel(&GAUSSIAN_KL, "forward", &context.row_constants());
+        Ok(vec![kernel.bind(
+            context.gpu,
+            &[
+                (0, uniform.as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.inputs[1].binding()),
+                (3, io.output.binding()),
+            ],
+            context.row_workgroups()?,
+        )])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let (Some(mu), Some(log_variance)) = (io.input_gradients[0], io.input_gradients[1]) else {
+            return Ok(Vec::new());
+        };
+        let size = elements(io.input_shapes[0]);
+        let uniform = context.gpu.uniform(
+            self.kind(),
+            &Parameters {
+                batch: context.batch as u32,
+                size: size as u32,
+                accumulate_mu: mu.accumulate.into(),
+                accumulate_log_variance: log_variance.accumulate.into(),
+            },
+        );
+        let kernel = context.gpu.kernel(&GAUSSIAN_KL, "backward", &[]);
+        Ok(vec![kernel.bind(
+            context.gpu,
+            &[
+                (0, uniform.as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.inputs[1].binding()),
+                (3, io.output_gradient.binding()),
+                (4, mu.buffer.binding()),
+                (5, log_variance.buffer.binding()),
+            ],
+            grid(context.batch * size, 64),
+        )])
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let size = elements(io.input_shapes[0]);
+        io.inputs[0]
+            .chunks(size)
+            .zip(io.inputs[1].chunks(size))
+            .map(|(mu, log_variance)| {
+                mu.iter()
+                    .zip(log_variance)
+                    .map(|(&m, &v)| 0.5 * (m * m + v.exp() - 1.0 - v))
+                    .sum()
+            })
+            .collect()
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let size = elements(io.forward.input_shapes[0]);
+        let upstream = |i: usize| io.output_gradient[i / size];
+        let each = |values: &[f64], derivative: &dyn Fn(f64) -> f64| {
+            let scaled = values.iter().enumerate();
+            scaled
+                .map(|(i, &value)| upstream(i) * derivative(value))
+                .collect()
+        };
+        ReferenceGradients {
+            inputs: vec![
+                each(io.forward.inputs[0], &|m| m),
+                each(io.forward.inputs[1], &|v| 0.5 * (v.exp() - 1.0)),
+            ],
+            parameters: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        GAUSSIAN_KL,
+        "Parameters",
+        Parameters {
+            batch,
+            size,
+            accumulate_mu,
+            accumulate_log_variance
+        }
+    );
+}

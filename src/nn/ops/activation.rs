@@ -1,0 +1,242 @@
+//! Functions of one element: ReLU and its kin, and the heads that bound a log-variance.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Dispatch, Gpu, Shader, grid};
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, elements, expect_inputs,
+};
+use crate::shader;
+
+static ACTIVATION: Shader = shader!("nn/activation.wgsl");
+
+/// A function of one element; input and output have the same shape.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// `max(x, 0)`.
+    Relu,
+    /// `x` above zero, `slope x` below; the slope must be positive.
+    LeakyRelu {
+        /// Below zero.
+        slope: f32,
+    },
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `log(1 + exp(x))`.
+    Softplus,
+    /// `5 tanh(x / 5)`: the soft clamp of a log-variance (NVAE, Vahdat and Kautz 2020).
+    BoundedLogVariance,
+    /// `2 ln(softplus(x) + 0.001)`: the log-variance of a standard deviation that comes out of a softplus with a
+    /// floor.
+    SoftplusLogVariance,
+}
+
+const BOUND: f64 = 5.0;
+const FLOOR: f64 = 1e-3;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    vectors: u32,
+    accumulate: u32,
+    slope: f32,
+    padding: u32,
+}
+
+impl Activation {
+    fn number(self) -> u32 {
+        match self {
+            Self::Relu => 0,
+            Self::LeakyRelu { .. } => 1,
+            Self::Tanh => 2,
+            Self::Sigmoid => 3,
+            Self::Softplus => 4,
+            Self::BoundedLogVariance => 5,
+            Self::SoftplusLogVariance => 6,
+        }
+    }
+
+    fn slope(self) -> f32 {
+        match self {
+            Self::LeakyRelu { slope } => slope,
+            _ => 0.0,
+        }
+    }
+
+    /// The float64 twin of the function.
+    pub fn value(self, x: f64) -> f64 {
+        match self {
+            Self::Relu if x < 0.0 => 0.0,
+            Self::Relu => x,
+            Self::LeakyRelu { slope } if x < 0.0 => f64::from(slope) * x,
+            Self::LeakyRelu { .. } => x,
+            Self::Tanh => x.tanh(),
+            Self::Sigmoid => sigmoid(x),
+            Self::Softplus => softplus(x),
+            Self::BoundedLogVariance => BOUND * (x / BOUND).tanh(),
+            Self::SoftplusLogVariance => 2.0 * (softplus(x) + FLOOR).ln(),
+        }
+    }
+
+    /// The float64 twin of its derivative.
+    pub fn derivative(self, x: f64) -> f64 {
+        match self {
+            Self::Relu => f64::from(u8::from(x > 0.0)),
+            Self::LeakyRelu { .. } if x > 0.0 => 1.0,
+            Self::LeakyRelu { slope } => f64::from(slope),
+            Self::Tanh => 1.0 - x.tanh().powi(2),
+            Self::Sigmoid => sigmoid(x) * (1.0 - sigmoid(x)),
+            Self::Softplus => sigmoid(x),
+            Self::BoundedLogVariance => 1.0 - (x / BOUND).tanh().powi(2),
+            Self::SoftplusLogVariance => 2.0 * sigmoid(x) / (softplus(x) + FLOOR),
+        }
+    }
+
+    fn saves_output(self) -> bool {
+        !matches!(self, Self::Softplus | Self::SoftplusLogVariance)
+    }
+
+    /// Applies `entry` to `count` elements.
+    fn dispatch(
+        self,
+        gpu: &Gpu,
+        entry: &'static str,
+        count: usize,
+        accumulate: bool,
+        buffers: &[wgpu::BindingResource<'_>],
+    ) -> Dispatch {
+        let vectors = count.div_ceil(4);
+        let uniform = gpu.uniform(
+            "activation",
+            &Parameters {
+                vectors: vectors as u32,
+                accumulate: accumulate.into(),
+                slope: self.slope(),
+                padding: 0,
+            },
+        );
+        let kernel = gpu.kernel(&ACTIVATION, entry, &[("KIND", f64::from(self.number()))]);
+        let mut bindings = vec![(0, uniform.as_entire_binding())];
+        bindings.extend((1..).zip(buffers.iter().cloned()));
+        kernel.bind(gpu, &bindings, grid(vectors, 64))
+    }
+}
+
+pub(crate) fn sigmoid(x: f64) -> f64 {
+    let e = (-x.abs()).exp();
+    if x < 0.0 {
+        e / (1.0 + e)
+    } else {
+        1.0 / (1.0 + e)
+    }
+}
+
+pub(crate) fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+impl Operation for Activation {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Softplus => "softplus",
+            Self::BoundedLogVariance => "bounded_log_variance",
+            Self::SoftplusLogVariance => "softplus_log_variance",
+        }
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [x] = expect_inputs(inputs, ["x"])?;
+        match self {
+            Self::LeakyRelu { slope } if *slope <= 0.0 || !slope.is_finite() => Err(Misfit::new(
+                format!("a slope of {slope}"),
+                "a positive slope (use relu for 0)",
+            )),
+            _ => Ok(x.to_vec()),
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            inputs: !self.saves_output(),
+            output: self.saves_output(),
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let count = context.batch * elements(io.output_shape);
+        let buffers = [io.inputs[0].binding(), io.output.binding()];
+        Ok(vec![self.dispatch(
+            context.gpu,
+            "forward",
+            count,
+            false,
+            &buffers,
+        )])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let Some(target) = io.input_gradients[0] else {
+            return Ok(Vec::new());
+        };
+        let count = context.batch * elements(io.output_shape);
+        let saved = if self.saves_output() {
+            io.output
+        } else {
+            io.inputs[0]
+        };
+        let buffers = [
+            saved.binding(),
+            io.output_gradient.binding(),
+            target.buffer.binding(),
+        ];
+        Ok(vec![self.dispatch(
+            context.gpu,
+            "backward",
+            count,
+            target.accumulate,
+            &buffers,
+        )])
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        io.inputs[0].iter().map(|&x| self.value(x)).collect()
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let gradient = io.forward.inputs[0]
+            .iter()
+            .zip(io.output_gradient)
+            .map(|(&x, &upstream)| self.derivative(x) * upstream)
+            .collect();
+        ReferenceGradients {
+            inputs: vec![gradient],
+            parameters: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        ACTIVATION,
+        "Parameters",
+        Parameters {
+            vectors,
+            accumulate,
+            slope,
+            padding
+        }
+    );
+}

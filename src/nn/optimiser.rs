@@ -1,0 +1,346 @@
+//! Optimisers: one dispatch over all parameters.
+
+use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
+
+use super::parameters::{NamedTensor, Parameters};
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
+use crate::shader;
+
+static SGD: Shader = shader!("nn/sgd.wgsl");
+static ADAM: Shader = shader!("nn/adam.wgsl");
+
+/// How gradients become updates; the formulas are PyTorch's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Optimiser {
+    /// `v = momentum v + (g + weight_decay w)`, `w -= lr v`.
+    Sgd {
+        /// Learning rate.
+        lr: f64,
+        /// Share of the last velocity that is kept.
+        #[serde(default)]
+        momentum: f64,
+        /// L2 penalty, added to the gradient.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+    /// Adam (Kingma and Ba 2015).
+    Adam {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the first moment.
+        #[serde(default = "default_beta1")]
+        beta1: f64,
+        /// Decay of the second moment.
+        #[serde(default = "default_beta2")]
+        beta2: f64,
+        /// Added to the denominator.
+        #[serde(default = "default_eps")]
+        eps: f64,
+        /// L2 penalty, added to the gradient.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+}
+
+fn default_beta1() -> f64 {
+    0.9
+}
+
+fn default_beta2() -> f64 {
+    0.999
+}
+
+fn default_eps() -> f64 {
+    1e-8
+}
+
+impl Default for Optimiser {
+    fn default() -> Self {
+        Self::Adam {
+            lr: 1e-3,
+            beta1: default_beta1(),
+            beta2: default_beta2(),
+            eps: default_eps(),
+            weight_decay: 0.0,
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct SgdParameters {
+    vectors: u32,
+    learning_rate: f32,
+    momentum: f32,
+    weight_decay: f32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct AdamParameters {
+    vectors: u32,
+    learning_rate: f32,
+    beta1: f32,
+    beta2: f32,
+    log_beta1: f32,
+    log_beta2: f32,
+    epsilon: f32,
+    weight_decay: f32,
+}
+
+/// What an optimiser remembers between steps, laid out like the parameters.
+#[derive(Debug, Clone)]
+pub struct OptimiserState {
+    /// PyTorch's name of each memory, and its buffer.
+    pub moments: Vec<(&'static str, Buffer<f32>)>,
+}
+
+impl Optimiser {
+    /// A zeroed memory for `parameters`.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn state(&self, gpu: &Gpu, parameters: &Parameters) -> Result<OptimiserState> {
+        let names: &[&'static str] = match self {
+            Self::Sgd { .. } => &["momentum_buffer"],
+            Self::Adam { .. } => &["exp_avg", "exp_avg_sq"],
+        };
+        let moments = names
+            .iter()
+            .map(|name| Ok((*name, gpu.buffer(name, parameters.values.len())?)))
+            .collect::<Result<_>>()?;
+        Ok(OptimiserState { moments })
+    }
+
+    /// The dispatch that updates `parameters` from their gradients and leaves the updates in place of those.
+    /// `clock`'s first word is the step, counted from 0.
+    pub fn dispatch(
+        &self,
+        gpu: &Gpu,
+        parameters: &Parameters,
+        state: &OptimiserState,
+        clock: &Buffer<u32>,
+    ) -> Dispatch {
+        let vectors = parameters.values.len().div_ceil(4);
+        let moment = |index: usize| state.moments[index].1.binding();
+        let (values, gradients) = (parameters.values.binding(), parameters.gradients.binding());
+        match *self {
+            Self::Sgd {
+                lr,
+                momentum,
+                weight_decay,
+            } => {
+                let uniform = gpu.uniform(
+                    "sgd",
+                    &SgdParameters {
+                        vectors: vectors as u32,
+                        learning_rate: lr as f32,
+                        momentum: momentum as f32,
+                        weight_decay: weight_decay as f32,
+                    },
+                );
+                let bindings = [
+                    (0, uniform.as_entire_binding()),
+                    (1, values),
+                    (2, gradients),
+                    (3, moment(0)),
+                ];
+                gpu.kernel(&SGD, "main", &[])
+                    .bind(gpu, &bindings, grid(vectors, 64))
+            }
+            Self::Adam {
+                lr,
+                beta1,
+                beta2,
+                eps,
+                weight_decay,
+            } => {
+                let uniform = gpu.uniform(
+                    "adam",
+                    &AdamParameters {
+                        vectors: vectors as u32,
+                        learning_rate: lr as f32,
+                        beta1: beta1 as f32,
+                        beta2: beta2 as f32,
+                        log_beta1: beta1.ln() as f32,
+                        log_beta2: beta2.ln() as f32,
+                        epsilon: eps as f32,
+                        weight_decay: weight_decay as f32,
+                    },
+                );
+                let bindings = [
+                    (0, uniform.as_entire_binding()),
+                    (1, clock.binding()),
+                    (2, values),
+                    (3, gradients),
+                    (4, moment(0)),
+                    (5, moment(1)),
+                ];
+                gpu.kernel(&ADAM, "main", &[])
+                    .bind(gpu, &bindings, grid(vectors, 64))
+            }
+        }
+    }
+
+    /// What is wrong with the settings, if anything: the key and what it needs.
+    pub fn misfit(&self) -> Option<(&'static str, &'static str)> {
+        let (lr, weight_decay) = match *self {
+            Self::Sgd {
+                lr,
+                momentum,
+                weight_decay,
+            } => {
+                if !(0.0..1.0).contains(&momentum) {
+                    return Some(("momentum", "at least 0 and below 1"));
+                }
+                (lr, weight_decay)
+            }
+            Self::Adam {
+                lr,
+                beta1,
+                beta2,
+                eps,
+                weight_decay,
+            } => {
+                if !(beta1 > 0.0 && beta1 < 1.0) {
+                    return Some(("beta1", "above 0 and below 1"));
+                }
+                if !(beta2 > 0.0 && beta2 < 1.0) {
+                    return Some(("beta2", "above 0 and below 1"));
+                }
+                if !(eps > 0.0 && eps.is_finite()) {
+                    return Some(("eps", "a positive number"));
+                }
+                (lr, weight_decay)
+            }
+        };
+        if !(lr > 0.0 && lr.is_finite()) {
+            return Some(("lr", "a positive number"));
+        }
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            return Some(("weight_decay", "a number of at least 0"));
+        }
+        None
+    }
+
+    /// The float64 twin of one step on one parameter: `moments` as in [`OptimiserState::moments`], `step` counted
+    /// from 0.
+    pub fn reference_step(
+        &self,
+        weights: &mut [f64],
+        gradients: &[f64],
+        moments: &mut [Vec<f64>],
+        step: u32,
+    ) {
+        for (i, weight) in weights.iter_mut().enumerate() {
+            match *self {
+                Self::Sgd {
+                    lr,
+                    momentum,
+                    weight_decay,
+                } => {
+                    let velocity = momentum * moments[0][i] + gradients[i] + weight_decay * *weight;
+                    moments[0][i] = velocity;
+                    *weight -= lr * velocity;
+                }
+                Self::Adam {
+                    lr,
+                    beta1,
+                    beta2,
+                    eps,
+                    weight_decay,
+                } => {
+                    let gradient = gradients[i] + weight_decay * *weight;
+                    let t = f64::from(step) + 1.0;
+                    moments[0][i] = beta1 * moments[0][i] + (1.0 - beta1) * gradient;
+                    moments[1][i] = beta2 * moments[1][i] + (1.0 - beta2) * gradient * gradient;
+                    let first = moments[0][i] / (1.0 - beta1.powf(t));
+                    let second = moments[1][i] / (1.0 - beta2.powf(t));
+                    *weight -= lr * first / (second.sqrt() + eps);
+                }
+            }
+        }
+    }
+}
+
+impl OptimiserState {
+    /// Reads all memories back as tensors named `parameter.memory`.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn read(&self, gpu: &Gpu, parameters: &Parameters) -> Result<Vec<NamedTensor>> {
+        let mut tensors = Vec::new();
+        for (memory, buffer) in &self.moments {
+            for (name, shape, values) in parameters.split(&gpu.read(buffer)?) {
+                tensors.push((format!("{name}.{memory}"), shape, values));
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// The inverse of [`OptimiserState::read`]; no tensors at all stand for zeros.
+    ///
+    /// # Errors
+    /// Tensors are missing, unknown or of another shape; `source` names the file in the message.
+    pub fn write(
+        &self,
+        gpu: &Gpu,
+        parameters: &Parameters,
+        tensors: &[NamedTensor],
+        source: &str,
+    ) -> Result<()> {
+        for (memory, buffer) in &self.moments {
+            let all = if tensors.is_empty() {
+                vec![0.0; buffer.len()]
+            } else {
+                let suffix = format!(".{memory}");
+                let own: Vec<NamedTensor> = tensors
+                    .iter()
+                    .filter_map(|(name, shape, values)| {
+                        let name = name.strip_suffix(&suffix)?;
+                        Some((name.to_owned(), shape.clone(), values.clone()))
+                    })
+                    .collect();
+                parameters.join(&own, source)?
+            };
+            gpu.write(buffer, 0, &all);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        sgd_parameters,
+        SGD,
+        "Parameters",
+        SgdParameters {
+            vectors,
+            learning_rate,
+            momentum,
+            weight_decay
+        }
+    );
+    layout_test!(
+        adam_parameters,
+        ADAM,
+        "Parameters",
+        AdamParameters {
+            vectors,
+            learning_rate,
+            beta1,
+            beta2,
+            log_beta1,
+            log_beta2,
+            epsilon,
+            weight_decay
+        }
+    );
+}

@@ -1,0 +1,165 @@
+//! What is learnt: all parameters of a graph in one buffer, so that an optimiser is one dispatch.
+
+use std::collections::HashMap;
+
+use super::graph::Graph;
+use super::operation::ParameterSlice;
+use crate::gpu::{Buffer, Gpu};
+use crate::{Error, Result};
+
+/// Elements that a parameter's place is rounded up to: 256 bytes, the storage offset alignment that every adapter
+/// can do.
+const ALIGNMENT: usize = 64;
+
+/// Name, shape and values of a tensor on the CPU.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
+/// Values and gradients of all parameters. Plans of several graphs may share one by the parameters' names.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// All values, each parameter on a boundary of 256 bytes, zeros between.
+    pub values: Buffer<f32>,
+    /// Gradients in the same places; after the optimiser's pass, the updates that it applied.
+    pub gradients: Buffer<f32>,
+    places: Vec<Place>,
+    by_name: HashMap<String, usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    name: String,
+    shape: Vec<usize>,
+    start: usize,
+    len: usize,
+}
+
+impl Parameters {
+    /// Places all parameters of `graph` and draws their first values from `seed`.
+    ///
+    /// # Errors
+    /// They need more memory than the adapter gives one binding.
+    pub fn new(gpu: &Gpu, graph: &Graph, seed: u64) -> Result<Self> {
+        let mut places = Vec::new();
+        let mut start = 0;
+        for parameter in graph.parameters() {
+            let len = parameter.size();
+            places.push(Place {
+                name: parameter.name.clone(),
+                shape: parameter.shape.clone(),
+                start,
+                len,
+            });
+            start += len.next_multiple_of(ALIGNMENT);
+        }
+        let by_name = places
+            .iter()
+            .enumerate()
+            .map(|(index, place)| (place.name.clone(), index))
+            .collect();
+        let parameters = Self {
+            values: gpu.buffer("parameters", start)?,
+            gradients: gpu.buffer("parameter gradients", start)?,
+            places,
+            by_name,
+        };
+        let mut values = vec![0.0; start];
+        for node in graph.nodes() {
+            // Fans follow from the layer's weight: [out, in, ...receptive field].
+            let weight = node
+                .parameters
+                .iter()
+                .map(|&p| &graph.parameters()[p])
+                .find(|p| p.shape.len() >= 2);
+            let (fan_in, fan_out) = weight.map_or((1, 1), |weight| {
+                let field: usize = weight.shape[2..].iter().product();
+                (weight.shape[1] * field, weight.shape[0] * field)
+            });
+            for &index in &node.parameters {
+                let parameter = &graph.parameters()[index];
+                let place = &parameters.places[index];
+                values[place.start..place.start + place.len].copy_from_slice(
+                    &parameter.initialisation.values(
+                        &parameter.shape,
+                        fan_in,
+                        fan_out,
+                        seed,
+                        index,
+                    ),
+                );
+            }
+        }
+        gpu.write(&parameters.values, 0, &values);
+        Ok(parameters)
+    }
+
+    /// The place of a parameter, if there is one of that name.
+    pub fn slice(&self, name: &str) -> Option<ParameterSlice<'_>> {
+        self.by_name.get(name).map(|&index| {
+            let place = &self.places[index];
+            ParameterSlice {
+                values: &self.values,
+                gradients: &self.gradients,
+                start: place.start,
+                len: place.len,
+            }
+        })
+    }
+
+    /// Number of learnt values.
+    pub fn count(&self) -> usize {
+        self.places.iter().map(|place| place.len).sum()
+    }
+
+    /// Splits a buffer laid out like the parameters (their values, gradients or an optimiser's moments, read back
+    /// with [`Gpu::read`]) into named tensors.
+    pub fn split(&self, all: &[f32]) -> Vec<NamedTensor> {
+        self.places
+            .iter()
+            .map(|place| {
+                let values = all[place.start..place.start + place.len].to_vec();
+                (place.name.clone(), place.shape.clone(), values)
+            })
+            .collect()
+    }
+
+    /// The inverse of [`Parameters::split`]: one array in the buffers' layout, from tensors in any order.
+    ///
+    /// # Errors
+    /// A tensor is missing, unknown, or of another shape; `source` names the file in the message.
+    pub fn join(&self, tensors: &[NamedTensor], source: &str) -> Result<Vec<f32>> {
+        let mut all = vec![0.0; self.values.len()];
+        let mut missing: Vec<&str> = self.places.iter().map(|p| p.name.as_str()).collect();
+        for (name, shape, values) in tensors {
+            let Some(&index) = self.by_name.get(name) else {
+                return Err(Error::input(
+                    source,
+                    format!("the model has no parameter '{name}'"),
+                    format!("it needs exactly these: {}", self.names()),
+                ));
+            };
+            let place = &self.places[index];
+            if *shape != place.shape {
+                return Err(Error::input(
+                    source,
+                    format!("'{name}' has shape {shape:?}"),
+                    format!("the model needs {:?}", place.shape),
+                ));
+            }
+            all[place.start..place.start + place.len].copy_from_slice(values);
+            missing.retain(|left| left != name);
+        }
+        if let Some(name) = missing.first() {
+            return Err(Error::input(
+                source,
+                format!("the parameter '{name}' is missing"),
+                format!("the model needs exactly these: {}", self.names()),
+            ));
+        }
+        Ok(all)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<_> = self.places.iter().map(|p| p.name.as_str()).collect();
+        names.join(", ")
+    }
+}

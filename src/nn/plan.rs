@@ -1,0 +1,512 @@
+//! The static plan: a graph at a fixed batch size, with every tensor placed and every dispatch built.
+//!
+//! Stages run in order: one for each node forward, one for the loss, one for each node backward. A tensor lives from
+//! the stage that writes it to the last that reads it, and shares its buffer with others after that
+//! ([`super::memory`]). A probe that records a tensor therefore sits in the stage in which the tensor is complete.
+
+use std::collections::HashMap;
+
+use bytemuck::{Pod, Zeroable};
+
+use super::graph::{Graph, NodeId};
+use super::memory::{Lifetime, place};
+use super::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
+use super::parameters::Parameters;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::shader;
+use crate::{Error, Result};
+
+static BATCH_MEAN: Shader = shader!("nn/batch_mean.wgsl");
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct MeanParameters {
+    batch: u32,
+    slot: u32,
+    weight: f32,
+    first: u32,
+}
+
+/// What a plan is built for.
+pub struct PlanOptions<'a> {
+    /// Samples in a batch.
+    pub batch: usize,
+    /// Seed of the noise.
+    pub seed: u64,
+    /// A buffer whose first word is the step.
+    pub clock: &'a Buffer<u32>,
+    /// Whether to build the backward pass.
+    pub training: bool,
+    /// Nodes whose values can be read after the plan has run ([`Plan::value`]); inputs always can.
+    pub keep: &'a [NodeId],
+}
+
+/// Which tensor of a node is being watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quantity {
+    /// The node's value.
+    Activation,
+    /// The loss's gradient with respect to it.
+    Gradient,
+}
+
+/// A tensor that is complete at some stage of the plan, offered to a probe.
+pub struct Watched<'a> {
+    /// The node.
+    pub node: NodeId,
+    /// Its name.
+    pub name: &'a str,
+    /// Value or gradient.
+    pub quantity: Quantity,
+    /// `[batch, ...shape]`.
+    pub buffer: &'a Buffer<f32>,
+    /// Samples.
+    pub batch: usize,
+    /// Per-sample shape.
+    pub shape: &'a [usize],
+}
+
+struct Stage {
+    work: Vec<Dispatch>,
+    /// Whether `watch` comes before `work`: a gradient is complete when its own node's backward begins.
+    watch_first: bool,
+    watch: Vec<Dispatch>,
+}
+
+/// Every dispatch of a step, built once.
+pub struct Plan {
+    stages: Vec<Stage>,
+    kept: HashMap<NodeId, Buffer<f32>>,
+    scalars: Buffer<f32>,
+    bytes: u64,
+}
+
+impl Plan {
+    /// Builds the plan of `graph` with `parameters`, found by name. `probe` is offered each tensor once and returns
+    /// the dispatches that record it.
+    ///
+    /// # Errors
+    /// A parameter is missing, a tensor is larger than the adapter allows, or the probe fails.
+    pub fn new(
+        gpu: &Gpu,
+        graph: &Graph,
+        parameters: &Parameters,
+        options: &PlanOptions<'_>,
+        probe: &mut dyn FnMut(&Watched<'_>) -> Result<Vec<Dispatch>>,
+    ) -> Result<Self> {
+        if options.batch == 0 {
+            return Err(Error::input("batch", "it is 0", "use at least one sample"));
+        }
+        if graph.nodes().is_empty() {
+            return Err(Error::input("graph", "it is empty", "add an input and a layer"));
+        }
+        let layout = Layout::of(graph, options);
+        let tensors = layout.allocate(gpu, graph, options)?;
+        let builder = Builder {
+            gpu,
+            graph,
+            parameters,
+            options,
+            layout: &layout,
+            tensors: &tensors,
+        };
+        let scalars = gpu.buffer("loss and its terms", 1 + graph.losses.len())?;
+        let mut stages = builder.forward(probe)?;
+        stages.push(builder.losses(&scalars));
+        if options.training {
+            stages.extend(builder.backward(probe)?);
+        }
+        let kept = (0..graph.nodes().len())
+            .filter(|&index| layout.pinned[layout.root[index]])
+            .map(|index| (NodeId(index), tensors.values[layout.root[index]].clone()))
+            .collect();
+        Ok(Self {
+            stages,
+            kept,
+            scalars,
+            bytes: tensors.bytes,
+        })
+    }
+
+    /// All dispatches in order, with or without the probes'.
+    pub fn dispatches(&self, watched: bool) -> impl Iterator<Item = &Dispatch> {
+        self.stages.iter().flat_map(move |stage| {
+            let watch = if watched { &stage.watch[..] } else { &[] };
+            let (first, second) = if stage.watch_first {
+                (watch, &stage.work[..])
+            } else {
+                (&stage.work[..], watch)
+            };
+            first.iter().chain(second)
+        })
+    }
+
+    /// The buffer of an input or of a kept node, `[batch, ...shape]`.
+    pub fn value(&self, node: NodeId) -> Option<&Buffer<f32>> {
+        self.kept.get(&node)
+    }
+
+    /// The loss and its terms, in the order of [`Graph::scalar_names`].
+    pub fn scalars(&self) -> &Buffer<f32> {
+        &self.scalars
+    }
+
+    /// Bytes of all tensors, without parameters.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Who owns memory, who learns, and when.
+struct Layout {
+    /// The node whose memory a node uses: itself, unless it is a view.
+    root: Vec<usize>,
+    /// Inputs and kept nodes live as long as the plan.
+    pinned: Vec<bool>,
+    /// Nodes that have a gradient.
+    differentiated: Vec<bool>,
+    last_stage: usize,
+}
+
+impl Layout {
+    fn of(graph: &Graph, options: &PlanOptions<'_>) -> Self {
+        let nodes = graph.nodes();
+        let mut root: Vec<usize> = (0..nodes.len()).collect();
+        let mut learns = vec![false; nodes.len()];
+        for (index, node) in nodes.iter().enumerate() {
+            let Some(operation) = &node.operation else {
+                continue;
+            };
+            if operation.is_view() {
+                root[index] = root[node.inputs[0].0];
+            }
+            let mut inputs = node.inputs.iter().enumerate();
+            learns[index] = !node.parameters.is_empty()
+                || inputs.any(|(place, input)| operation.differentiable(place) && learns[input.0]);
+        }
+        // A gradient exists where a loss is reached and something before it learns.
+        let mut reached = vec![false; nodes.len()];
+        for term in &graph.losses {
+            reached[term.node.0] = true;
+        }
+        for (index, node) in nodes.iter().enumerate().rev() {
+            if let (true, Some(operation)) = (reached[index], &node.operation) {
+                for (place, input) in node.inputs.iter().enumerate() {
+                    reached[input.0] |= operation.differentiable(place);
+                }
+            }
+        }
+        let differentiated = (0..nodes.len())
+            .map(|index| options.training && learns[index] && reached[index])
+            .collect();
+        let mut pinned = vec![false; nodes.len()];
+        for (index, node) in nodes.iter().enumerate() {
+            pinned[root[index]] |=
+                node.operation.is_none() || options.keep.contains(&NodeId(index));
+        }
+        Self {
+            root,
+            pinned,
+            differentiated,
+            last_stage: 2 * nodes.len(),
+        }
+    }
+
+    fn loss_stage(&self) -> usize {
+        self.root.len()
+    }
+
+    fn backward_stage(&self, node: usize) -> usize {
+        2 * self.root.len() - node
+    }
+
+    /// Decides which tensors share buffers, and makes those.
+    fn allocate(&self, gpu: &Gpu, graph: &Graph, options: &PlanOptions<'_>) -> Result<Tensors> {
+        let nodes = graph.nodes();
+        let count = nodes.len();
+        let seeds = |node: usize| graph.losses.iter().any(|term| term.node.0 == node);
+        // Values at 0..count, gradients at count..2 count.
+        let mut spans: Vec<Option<(usize, usize)>> = vec![None; 2 * count];
+        let mut extend = |tensor: usize, stage: usize| {
+            let span = spans[tensor].get_or_insert((stage, stage));
+            *span = (span.0.min(stage), span.1.max(stage));
+        };
+        for (index, node) in nodes.iter().enumerate() {
+            let value = self.root[index];
+            extend(value, index);
+            if self.pinned[value] {
+                extend(value, 0);
+                extend(value, self.last_stage);
+            }
+            if seeds(index) {
+                extend(value, self.loss_stage());
+            }
+            let Some(operation) = &node.operation else {
+                continue;
+            };
+            let saved = operation.saved();
+            for input in &node.inputs {
+                extend(self.root[input.0], index);
+            }
+            if !self.differentiated[index] {
+                continue;
+            }
+            let backward = self.backward_stage(index);
+            let gradient = count + value;
+            extend(gradient, backward);
+            if seeds(index) {
+                // Filled once, when the plan is made.
+                extend(gradient, 0);
+                extend(gradient, self.last_stage);
+            }
+            if saved.output {
+                extend(value, backward);
+            }
+            for input in &node.inputs {
+                if saved.inputs {
+                    extend(self.root[input.0], backward);
+                }
+                if self.differentiated[input.0] {
+                    extend(count + self.root[input.0], backward);
+                }
+            }
+        }
+        let present: Vec<usize> = (0..2 * count).filter(|&t| spans[t].is_some()).collect();
+        let lifetimes: Vec<Lifetime> = present
+            .iter()
+            .map(|&tensor| {
+                let (first, last) = spans[tensor].expect("present");
+                let size = options.batch * nodes[tensor % count].size();
+                Lifetime { first, last, size }
+            })
+            .collect();
+        let placement = place(&lifetimes);
+        let buffers = placement
+            .sizes
+            .iter()
+            .map(|&size| gpu.buffer("tensors", size))
+            .collect::<Result<Vec<Buffer<f32>>>>()?;
+        let bytes = buffers.iter().map(|buffer| buffer.raw().size()).sum();
+        // Tensors that do not exist share any buffer; nothing binds them.
+        let mut all = vec![buffers[0].clone(); 2 * count];
+        for (place, &tensor) in present.iter().enumerate() {
+            all[tensor] = buffers[placement.buffer_of[place]].shortened(lifetimes[place].size);
+        }
+        let gradients = all.split_off(count);
+        for term in &graph.losses {
+            let seed = vec![term.weight / options.batch as f32; options.batch];
+            if self.differentiated[term.node.0] {
+                gpu.write(&gradients[term.node.0], 0, &seed);
+            }
+        }
+        Ok(Tensors {
+            values: all,
+            gradients,
+            bytes,
+        })
+    }
+}
+
+struct Tensors {
+    values: Vec<Buffer<f32>>,
+    gradients: Vec<Buffer<f32>>,
+    bytes: u64,
+}
+
+struct Builder<'a> {
+    gpu: &'a Gpu,
+    graph: &'a Graph,
+    parameters: &'a Parameters,
+    options: &'a PlanOptions<'a>,
+    layout: &'a Layout,
+    tensors: &'a Tensors,
+}
+
+type Probe<'p> = &'p mut dyn FnMut(&Watched<'_>) -> Result<Vec<Dispatch>>;
+
+impl<'a> Builder<'a> {
+    fn value(&self, node: usize) -> &'a Buffer<f32> {
+        &self.tensors.values[self.layout.root[node]]
+    }
+
+    fn gradient(&self, node: usize) -> &'a Buffer<f32> {
+        &self.tensors.gradients[self.layout.root[node]]
+    }
+
+    fn context(&self, node: usize) -> Context<'a> {
+        Context {
+            gpu: self.gpu,
+            batch: self.options.batch,
+            clock: self.options.clock,
+            seed: self.options.seed,
+            node,
+        }
+    }
+
+    fn watch(&self, node: usize, quantity: Quantity, probe: Probe<'_>) -> Result<Vec<Dispatch>> {
+        let buffer = match quantity {
+            Quantity::Activation => self.value(node),
+            Quantity::Gradient => self.gradient(node),
+        };
+        probe(&Watched {
+            node: NodeId(node),
+            name: &self.graph.nodes()[node].name,
+            quantity,
+            buffer,
+            batch: self.options.batch,
+            shape: &self.graph.nodes()[node].shape,
+        })
+    }
+
+    fn slices(&self, node: usize) -> Result<Vec<ParameterSlice<'a>>> {
+        let place = |&index: &usize| {
+            let name = &self.graph.parameters()[index].name;
+            self.parameters.slice(name).ok_or_else(|| {
+                Error::input(
+                    format!("parameter {name}"),
+                    "the parameters do not have it",
+                    "make them from a graph that has this layer",
+                )
+            })
+        };
+        self.graph.nodes()[node]
+            .parameters
+            .iter()
+            .map(place)
+            .collect()
+    }
+
+    fn forward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
+        let mut stages = Vec::new();
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            let work = match &node.operation {
+                None => Vec::new(),
+                Some(operation) => operation.forward(
+                    &self.context(index),
+                    &Forward {
+                        inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
+                        input_shapes: self.input_shapes(index),
+                        parameters: self.slices(index)?,
+                        output: self.value(index),
+                        output_shape: &node.shape,
+                    },
+                )?,
+            };
+            stages.push(Stage {
+                work,
+                watch_first: false,
+                watch: self.watch(index, Quantity::Activation, probe)?,
+            });
+        }
+        Ok(stages)
+    }
+
+    fn input_shapes(&self, node: usize) -> Vec<&'a [usize]> {
+        let inputs = &self.graph.nodes()[node].inputs;
+        inputs
+            .iter()
+            .map(|i| self.graph.node(*i).shape.as_slice())
+            .collect()
+    }
+
+    fn losses(&self, scalars: &Buffer<f32>) -> Stage {
+        let mut work = Vec::new();
+        for (place, term) in self.graph.losses.iter().enumerate() {
+            let uniform = self.gpu.uniform(
+                "loss mean",
+                &MeanParameters {
+                    batch: self.options.batch as u32,
+                    slot: place as u32 + 1,
+                    weight: term.weight,
+                    first: u32::from(place == 0),
+                },
+            );
+            let bindings = [
+                (0, uniform.as_entire_binding()),
+                (1, self.value(term.node.0).binding()),
+                (2, scalars.binding()),
+            ];
+            let kernel = self.gpu.kernel(&BATCH_MEAN, "main", &[]);
+            work.push(kernel.bind(self.gpu, &bindings, [1, 1, 1]));
+        }
+        Stage {
+            work,
+            watch_first: false,
+            watch: Vec::new(),
+        }
+    }
+
+    fn backward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
+        let mut stages = Vec::new();
+        // Gradients that some consumer has already written.
+        let mut written = vec![false; self.graph.nodes().len()];
+        for (index, node) in self.graph.nodes().iter().enumerate().rev() {
+            let (Some(operation), true) = (&node.operation, self.layout.differentiated[index])
+            else {
+                continue;
+            };
+            let input_gradients = node
+                .inputs
+                .iter()
+                .enumerate()
+                .map(|(place, input)| self.target(operation.as_ref(), place, input.0, &mut written))
+                .collect();
+            let work = operation.backward(
+                &self.context(index),
+                &Backward {
+                    inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
+                    input_shapes: self.input_shapes(index),
+                    parameters: self.slices(index)?,
+                    output: self.value(index),
+                    output_shape: &node.shape,
+                    output_gradient: self.gradient(index),
+                    input_gradients,
+                },
+            )?;
+            stages.push(Stage {
+                work,
+                watch_first: true,
+                watch: self.watch(index, Quantity::Gradient, probe)?,
+            });
+        }
+        Ok(stages)
+    }
+
+    fn target(
+        &self,
+        operation: &dyn Operation,
+        place: usize,
+        input: usize,
+        written: &mut [bool],
+    ) -> Option<GradientTarget<'a>> {
+        let wanted = operation.differentiable(place) && self.layout.differentiated[input];
+        wanted.then(|| {
+            let buffer = self.gradient(input);
+            // A view passes its gradient on as it is: that writes nothing.
+            let accumulate = if operation.is_view() {
+                false
+            } else {
+                std::mem::replace(&mut written[self.layout.root[input]], true)
+            };
+            GradientTarget { buffer, accumulate }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        mean_parameters,
+        BATCH_MEAN,
+        "Parameters",
+        MeanParameters {
+            batch,
+            slot,
+            weight,
+            first
+        }
+    );
+}
