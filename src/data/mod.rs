@@ -1,1 +1,35 @@
 //! Data sets: read from files, kept on the GPU, shuffled and batched there.
+//!
+//! A source ([`mnist`], [`idx_directory`]) gives [`Images`] in main memory; [`Dataset::upload`] moves them to the
+//! GPU for good. From then on a [`Cursor`], a small buffer on the GPU, says which training step it is, and the
+//! dispatches of [`Dataset::gather`] turn it into a batch. The CPU writes nothing between steps, so that many
+//! steps fit into one submission. The order of an epoch is a [`Permutation`] that is computed, not stored.
+
+mod batch;
+mod cursor;
+mod dataset;
+mod idx;
+mod permutation;
+
+pub use batch::Gather;
+pub use cursor::Cursor;
+pub use dataset::Dataset;
+pub use idx::{idx_directory, mnist};
+pub use permutation::Permutation;
+
+/// Images in main memory, one byte for each value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Images {
+    /// How many images.
+    pub count: usize,
+    /// Channels, height, width of each.
+    pub shape: [usize; 3],
+    /// `[count, channels, height, width]`, row-major; 0 to 255 stands for 0.0 to 1.0.
+    pub pixels: Vec<u8>,
+    /// The class of each image, or nothing where the source has no labels.
+    pub labels: Vec<u8>,
+    /// How many classes: the largest label plus one, 0 without labels.
+    pub classes: usize,
+    /// What the source is called in messages and pictures.
+    pub name: String,
+}

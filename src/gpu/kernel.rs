@@ -33,6 +33,7 @@ static SHARED: &[Shader] = &[
     crate::shader!("common/philox.wgsl"),
     crate::shader!("common/rows.wgsl"),
     crate::shader!("common/scale.wgsl"),
+    crate::shader!("data/permutation.wgsl"),
 ];
 
 /// The text that is compiled: the shared functions that the header lines `// uses PATH` name, then the file.

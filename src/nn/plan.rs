@@ -98,7 +98,11 @@ impl Plan {
             return Err(Error::input("batch", "it is 0", "use at least one sample"));
         }
         if graph.nodes().is_empty() {
-            return Err(Error::input("graph", "it is empty", "add an input and a layer"));
+            return Err(Error::input(
+                "graph",
+                "it is empty",
+                "add an input and a layer",
+            ));
         }
         let layout = Layout::of(graph, options);
         let tensors = layout.allocate(gpu, graph, options)?;

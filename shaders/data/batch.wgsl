@@ -1,0 +1,124 @@
+// uses common/grid.wgsl
+// uses common/philox.wgsl
+// uses data/permutation.wgsl
+// A batch in three kernels: which sample each row holds, its label, its pixels. A workgroup copies a part of one
+// row, so that the sample's number is read at one address for all lanes, which is what CPU adapters like best.
+
+struct Parameters {
+    // The first four words are a `Permutation`.
+    count: u32,
+    half_bits: u32,
+    seed: vec2u,
+    batch: u32,
+    // Values of one image.
+    sample_size: u32,
+    shuffle: u32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+// step, epoch, offset in the epoch, spare
+@group(0) @binding(1) var<storage, read> cursor: vec4u;
+@group(0) @binding(2) var<storage, read_write> samples: array<u32>;
+// Four bytes to a word; each image starts on a word of its own.
+@group(0) @binding(3) var<storage, read> words: array<u32>;
+@group(0) @binding(4) var<storage, read_write> pixels: array<f32>;
+@group(0) @binding(4) var<storage, read_write> pixel_vectors: array<vec4f>;
+@group(0) @binding(5) var<storage, read> all_labels: array<u32>;
+@group(0) @binding(6) var<storage, read_write> labels: array<u32>;
+
+const LANES = 64u;
+
+@compute @workgroup_size(64)
+fn choose(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_index(workgroup, workgroups, local, LANES);
+    if (row >= parameters.batch) {
+        return;
+    }
+    // Both are at most 2^30: the sum cannot wrap.
+    let position = cursor.z + row;
+    let place = position % parameters.count;
+    if (parameters.shuffle == 0u) {
+        samples[row] = place;
+        return;
+    }
+    let order = Permutation(parameters.count, parameters.half_bits, parameters.seed);
+    samples[row] = permuted(order, cursor.y + position / parameters.count, place);
+}
+
+@compute @workgroup_size(64)
+fn gather_labels(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_index(workgroup, workgroups, local, LANES);
+    if (row < parameters.batch) {
+        labels[row] = all_labels[samples[row]];
+    }
+}
+
+// A byte over 255, rounded as IEEE division rounds it. Division on a GPU may be off by a few units in the last
+// place, so it goes by integers: byte / 255 is the byte repeated without end after the binary point. Its first
+// four repetitions are rounded to 24 significant bits and scaled by a power of two, both exact.
+fn unit_interval(bytes: vec4u) -> vec4f {
+    let repeated = bytes * 0x01010101u;
+    // The highest bit of each byte; 0 for the byte 0, which comes out as 0 all the same.
+    let high = firstLeadingBit(max(bytes, vec4u(1u)));
+    let rounded = (repeated >> (high + 1u)) + ((repeated >> high) & vec4u(1u));
+    let scale = bitcast<vec4f>((high + (127u + 1u - 32u)) << vec4u(23u));
+    return vec4f(rounded) * scale;
+}
+
+fn load_word(row: u32, word: u32) -> vec4f {
+    let packed = words[samples[row] * ((parameters.sample_size + 3u) / 4u) + word];
+    return unit_interval((vec4u(packed) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu));
+}
+
+// Row and first word of a workgroup.
+fn row_and_word(workgroup: vec3u, workgroups: vec3u) -> vec2u {
+    let groups_per_row = ((parameters.sample_size + 3u) / 4u + LANES - 1u) / LANES;
+    let group = workgroup.y * workgroups.x + workgroup.x;
+    return vec2u(group / groups_per_row, (group % groups_per_row) * LANES);
+}
+
+// For sizes that are multiples of four.
+@compute @workgroup_size(64)
+fn gather_vectors(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let place = row_and_word(workgroup, workgroups);
+    let row = place.x;
+    let word = place.y + local;
+    let row_words = parameters.sample_size / 4u;
+    if (row < parameters.batch && word < row_words) {
+        pixel_vectors[row * row_words + word] = load_word(row, word);
+    }
+}
+
+// For all others.
+@compute @workgroup_size(64)
+fn gather_scalars(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let place = row_and_word(workgroup, workgroups);
+    let row = place.x;
+    let first = (place.y + local) * 4u;
+    if (row >= parameters.batch || first >= parameters.sample_size) {
+        return;
+    }
+    let values = load_word(row, first / 4u);
+    let used = min(4u, parameters.sample_size - first);
+    let start = row * parameters.sample_size + first;
+    for (var i = 0u; i < used; i += 1u) {
+        pixels[start + i] = values[i];
+    }
+}

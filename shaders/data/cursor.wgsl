@@ -1,0 +1,18 @@
+// Moves the cursor of training one batch on.
+
+struct Parameters {
+    count: u32,
+    batch: u32,
+    padding: vec2u,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+// step, epoch, offset in the epoch, spare
+@group(0) @binding(1) var<storage, read_write> cursor: vec4u;
+
+@compute @workgroup_size(1)
+fn advance() {
+    // The offset is below the count and both are at most 2^30: the sum cannot wrap.
+    let position = cursor.z + parameters.batch;
+    cursor = vec4u(cursor.x + 1u, cursor.y + position / parameters.count, position % parameters.count, 0u);
+}

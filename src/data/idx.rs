@@ -1,0 +1,209 @@
+//! The IDX format of the MNIST database, gzipped or not.
+//!
+//! Files are untrusted: sizes of the header are checked before anything is read, and memory grows only with what
+//! the file really holds.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::Images;
+use crate::{Error, Result};
+
+const IMAGES: u32 = 0x0000_0803;
+const LABELS: u32 = 0x0000_0801;
+/// The most bytes of unpacked data in one file.
+const MOST: u64 = 2 << 30;
+
+/// The embedded data set: the original MNIST test set, 10,000 grey images of 28 x 28 and their labels (LeCun,
+/// Cortes, Burges; CC BY-SA 3.0, see `assets/mnist/README.md`).
+///
+/// # Errors
+/// None in a sound build.
+pub fn mnist() -> Result<Images> {
+    let images = include_bytes!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/assets/mnist/t10k-images-idx3-ubyte.gz"
+    ));
+    let labels = include_bytes!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/assets/mnist/t10k-labels-idx1-ubyte.gz"
+    ));
+    let place = "embedded MNIST";
+    let (sizes, pixels) = read(place, &images[..], IMAGES)?;
+    let (_, labels) = read(place, &labels[..], LABELS)?;
+    assemble("mnist", place, &sizes, pixels, labels)
+}
+
+/// Reads a directory of IDX files with MNIST's names: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` for
+/// the split `train`, the same with `t10k` for `test`; also as `train-images.idx3-ubyte`, each with or without
+/// `.gz`. A missing file of labels leaves the images without labels.
+///
+/// # Errors
+/// A split of another name, no file of images, and files that are not IDX, cut short, too long or at odds with
+/// each other; the message names the file and the byte.
+pub fn idx_directory(path: &Path, split: &str) -> Result<Images> {
+    let prefix = match split {
+        "train" => "train",
+        "test" => "t10k",
+        _ => {
+            return Err(Error::input(
+                format!("split '{split}'"),
+                "IDX files come in two splits",
+                "write \"train\" or \"test\"",
+            ));
+        }
+    };
+    let place = path.display().to_string();
+    if !path.is_dir() {
+        return Err(Error::input(
+            place,
+            "it is not a directory",
+            "name the directory that holds the IDX files",
+        ));
+    }
+    let images = find(path, prefix, "images", 3).ok_or_else(|| {
+        Error::input(
+            &place,
+            format!("it holds no file {prefix}-images-idx3-ubyte, plain or .gz"),
+            "check the path and the split",
+        )
+    })?;
+    let (sizes, pixels) = read_file(&images, IMAGES)?;
+    let (labels_place, labels) = match find(path, prefix, "labels", 1) {
+        Some(labels) => (labels.display().to_string(), read_file(&labels, LABELS)?.1),
+        None => (place, Vec::new()),
+    };
+    let name = path.file_name().map_or_else(
+        || "idx".to_owned(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    assemble(&name, &labels_place, &sizes, pixels, labels)
+}
+
+/// The file of that kind under any of its usual names.
+fn find(path: &Path, prefix: &str, kind: &str, dimensions: usize) -> Option<PathBuf> {
+    ["-", "."]
+        .iter()
+        .flat_map(|dot| ["", ".gz"].map(|end| (dot, end)))
+        .map(|(dot, end)| path.join(format!("{prefix}-{kind}{dot}idx{dimensions}-ubyte{end}")))
+        .find(|file| file.is_file())
+}
+
+fn assemble(
+    name: &str,
+    labels_place: &str,
+    sizes: &[usize],
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+) -> Result<Images> {
+    let count = sizes[0];
+    if !labels.is_empty() && labels.len() != count {
+        return Err(Error::input(
+            labels_place,
+            format!("{} labels for {count} images", labels.len()),
+            "put the labels that belong to the images beside them",
+        ));
+    }
+    Ok(Images {
+        count,
+        shape: [1, sizes[1], sizes[2]],
+        pixels,
+        classes: labels
+            .iter()
+            .max()
+            .map_or(0, |&label| usize::from(label) + 1),
+        labels,
+        name: name.to_owned(),
+    })
+}
+
+fn read_file(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
+    let file = File::open(path).map_err(|error| Error::io(path, "open it", &error))?;
+    read(&path.display().to_string(), BufReader::new(file), magic)
+}
+
+/// The sizes and the bytes of an IDX file with this magic number.
+fn read(place: &str, mut source: impl BufRead, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
+    let start = source
+        .fill_buf()
+        .map_err(|error| Error::io(Path::new(place), "read it", &error))?;
+    if start.starts_with(&[0x1f, 0x8b]) {
+        let place = format!("{place} (unpacked)");
+        parse(&place, MultiGzDecoder::new(source), magic)
+    } else {
+        parse(place, source, magic)
+    }
+}
+
+fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
+    let fetch = "fetch it again";
+    let mut take = |most: u64, at: usize| -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        source
+            .by_ref()
+            .take(most)
+            .read_to_end(&mut bytes)
+            .map_err(|error| {
+                let at = at + bytes.len();
+                Error::input(
+                    place,
+                    format!("cannot read on at byte {at}: {error}"),
+                    fetch,
+                )
+            })?;
+        Ok(bytes)
+    };
+    let short = |at: usize, wanted: u64| {
+        Error::input(
+            place,
+            format!("it ends at byte {at} of {wanted}"),
+            "it is cut short; fetch it again",
+        )
+    };
+    // The last byte of the magic number is the number of dimensions.
+    let dimensions = (magic & 0xff) as usize;
+    let header_size = 4 + 4 * dimensions;
+    let header = take(header_size as u64, 0)?;
+    let word = |at: usize| -> Option<u32> {
+        Some(u32::from_be_bytes(header.get(at..at + 4)?.try_into().ok()?))
+    };
+    if let Some(found) = word(0)
+        && found != magic
+    {
+        return Err(Error::input(
+            place,
+            format!("byte 0 starts with {found:#010x} where IDX has {magic:#010x}"),
+            "it is no IDX file of this kind; check its name",
+        ));
+    }
+    if header.len() < header_size {
+        return Err(short(header.len(), header_size as u64));
+    }
+    let sizes: Vec<u32> = (1..=dimensions).filter_map(|i| word(4 * i)).collect();
+    let length = sizes
+        .iter()
+        .try_fold(1u64, |product, &size| product.checked_mul(u64::from(size)))
+        .filter(|length| (1..=MOST).contains(length))
+        .ok_or_else(|| {
+            Error::input(
+                place,
+                format!("bytes 4 to {header_size} give the sizes {sizes:?}"),
+                "use a file that is not empty and unpacks to 2 GiB at most",
+            )
+        })?;
+    // One byte more than there should be shows what trails.
+    let body = take(length + 1, header_size)?;
+    let whole = header_size as u64 + length;
+    match (body.len() as u64).cmp(&length) {
+        std::cmp::Ordering::Less => Err(short(header_size + body.len(), whole)),
+        std::cmp::Ordering::Greater => Err(Error::input(
+            place,
+            format!("it goes on after byte {whole}, where its header says it ends"),
+            fetch,
+        )),
+        std::cmp::Ordering::Equal => Ok((sizes.iter().map(|&size| size as usize).collect(), body)),
+    }
+}
