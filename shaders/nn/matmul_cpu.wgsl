@@ -51,9 +51,9 @@ fn b_element(k: u32, column: u32) -> f32 {
 }
 
 // A[row, 4 k4 ..], four neighbours along k.
-fn a_along_k(row: u32, k4: u32) -> vec4f {
+fn a_along_k(row: u32, row_start: u32, k4: u32) -> vec4f {
     if (ALIGNED) {
-        return a[min(row, parameters.m - 1u) * (parameters.k / 4u) + k4];
+        return a[row_start + k4];
     }
     let k = 4u * k4;
     return vec4f(a_element(row, k), a_element(row, k + 1u), a_element(row, k + 2u), a_element(row, k + 3u));
@@ -102,6 +102,11 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
     let row = workgroup.y * ROWS;
     let column4 = vec2u(column4_of(workgroup, lane, 0u), column4_of(workgroup, lane, 1u));
     let blocks = (parameters.k + 3u) / 4u;
+    // Where each row of A begins, in vectors; rows past the last repeat it and are never stored.
+    var a_row: array<u32, 16>;
+    for (var r = 0u; r < ROWS; r += 1u) {
+        a_row[r] = min(row + r, parameters.m - 1u) * (parameters.k / 4u);
+    }
     if (TRANSPOSE_A) {
         // Weight gradients: one outer product for each k. B is never transposed here.
         for (var k = 0u; k < parameters.k; k += 1u) {
@@ -133,7 +138,7 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
                 let z = vec4f(b0.z, b1.z, b2.z, b3.z);
                 let w = vec4f(b0.w, b1.w, b2.w, b3.w);
                 for (var r = 0u; r < ROWS; r += 1u) {
-                    let ar = a_along_k(row + r, k4);
+                    let ar = a_along_k(row + r, a_row[r], k4);
                     tile[r][v] += ar.x * x + ar.y * y + ar.z * z + ar.w * w;
                 }
             }
@@ -148,7 +153,7 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
                 let z = b_along_n(min(4u * k4 + 2u, last), column4[v]);
                 let w = b_along_n(min(4u * k4 + 3u, last), column4[v]);
                 for (var r = 0u; r < ROWS; r += 1u) {
-                    let ar = a_along_k(row + r, k4);
+                    let ar = a_along_k(row + r, a_row[r], k4);
                     tile[r][v] += ar.x * x + ar.y * y + ar.z * z + ar.w * w;
                 }
             }

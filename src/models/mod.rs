@@ -1,1 +1,9 @@
-//! Models built from `nn`.
+//! Models built from [`crate::nn`]: what a scenario's `[model]` section describes.
+
+mod classifier;
+mod layer;
+mod vae;
+
+pub use classifier::{Classifier, ClassifierConfig};
+pub use layer::{Layer, stack};
+pub use vae::{Decoder, ReconstructionLoss, Reconstructor, Vae, VaeConfig, Variance};

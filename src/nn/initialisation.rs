@@ -4,7 +4,7 @@ use crate::random::{self, Stream};
 
 /// A distribution for a parameter's first values.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum Initialisation {
     /// PyTorch's default for linear layers, weight and bias alike: uniform within `1 / sqrt(fan_in)`.
     #[default]

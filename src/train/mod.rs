@@ -1,1 +1,17 @@
 //! Scenario, training loop, checkpoints, resume and replay.
+
+mod events;
+mod gallery;
+mod replay;
+mod run;
+mod scenario;
+mod trainer;
+
+pub use gallery::Gallery;
+pub use replay::{Verification, replay};
+pub use run::{Finished, Run};
+pub use scenario::{
+    BUILT_IN, DataSection, ModelConfig, ModelKind, ModelSection, RecordSection, Scenario, Source,
+    Split, TrainSection,
+};
+pub use trainer::{Model, StepRecord, Trainer};

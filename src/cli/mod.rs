@@ -1,0 +1,137 @@
+//! The commands. Each is a file; this one holds what they share: arguments, the adapter line, exit codes.
+
+mod adapters;
+mod progress;
+mod replay;
+mod report;
+mod sample;
+mod train;
+#[cfg(feature = "window")]
+mod watch;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::{Parser, Subcommand};
+use trainscope::gpu::{AdapterChoice, Gpu};
+use trainscope::{Error, Result};
+
+/// Trains deep generative models in WGSL compute shaders and shows why a training run goes wrong.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// Use the adapter with this in its name (see `trainscope adapters`)
+    #[arg(long, global = true, value_name = "NAME")]
+    adapter: Option<String>,
+    /// Print one JSON object on stdout; progress and notes go to stderr
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a scenario and record the run
+    Train(train::TrainArgs),
+    /// Open the window: train live, or look at a run
+    #[cfg(feature = "window")]
+    Watch(watch::WatchArgs),
+    /// Run steps of a recorded run once more, with every unit recorded at every step
+    Replay(replay::ReplayArgs),
+    /// Keep the lines that matter out of many time series (.npy, .csv or a run directory)
+    Sample(sample::SampleArgs),
+    /// Write a run's report, one self-contained HTML file
+    Report(report::ReportArgs),
+    /// List the adapters of this machine, best first
+    Adapters,
+}
+
+/// Parses the command line, runs the command and turns its error into a sentence and an exit code.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let common = &arguments.common;
+    let result = match &arguments.command {
+        Command::Train(args) => train::run(common, args),
+        #[cfg(feature = "window")]
+        Command::Watch(args) => watch::run(common, args),
+        Command::Replay(args) => replay::run(common, args),
+        Command::Sample(args) => sample::run(common, args),
+        Command::Report(args) => report::run(common, args),
+        Command::Adapters => adapters::run(common),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("trainscope: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+impl Common {
+    fn choice(&self) -> AdapterChoice {
+        AdapterChoice {
+            name: self.adapter.clone(),
+        }
+    }
+
+    /// The device, after saying which adapter it is on.
+    fn gpu(&self) -> Result<Gpu> {
+        let gpu = Gpu::new(&self.choice())?;
+        self.note(&format!("adapter: {}", gpu.describe()));
+        Ok(gpu)
+    }
+
+    /// A line for a person: on stdout, or on stderr where stdout is for JSON.
+    fn note(&self, line: &str) {
+        if self.json {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
+        }
+    }
+
+    /// The command's result as JSON, where asked for.
+    fn print_json(&self, value: &serde_json::Value) {
+        if self.json {
+            println!("{value}");
+        }
+    }
+}
+
+/// Set by Ctrl-C (and SIGTERM); a second one ends the program at once.
+fn interrupt() -> Arc<AtomicBool> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let shared = flag.clone();
+    // A handler may already be there when commands are chained in one process; the first one serves.
+    let _ = ctrlc::set_handler(move || {
+        if shared.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    });
+    flag
+}
+
+/// Refuses early what could not be written at the end.
+fn check_writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(Error::input(
+        path.display().to_string(),
+        format!("the folder {} does not exist", folder.display()),
+        "make it, or choose another place",
+    ))
+}

@@ -1,0 +1,157 @@
+//! `trainscope train`
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde_json::json;
+use trainscope::train::{BUILT_IN, Finished, Run, Scenario};
+use trainscope::trace::Status;
+use trainscope::{Error, Result};
+
+use super::{Common, interrupt, progress};
+
+#[derive(Debug, clap::Args)]
+pub struct TrainArgs {
+    /// A TOML file or the name of a built-in scenario
+    #[arg(required_unless_present_any = ["resume", "list"])]
+    scenario: Option<String>,
+    /// Write the run here [default: runs/NAME, numbered]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Train this many steps in all
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Start from the parameters of this safetensors file
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
+    init: Option<PathBuf>,
+    /// Go on with the run in this directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["scenario", "out", "set"])]
+    resume: Option<PathBuf>,
+    /// Change a key of the scenario, such as train.batch=64
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// List the built-in scenarios
+    #[arg(long)]
+    list: bool,
+}
+
+pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
+    let started = Instant::now();
+    if args.list {
+        return list(common);
+    }
+    let interrupted = interrupt();
+    let scenario = match &args.scenario {
+        Some(name) => {
+            let mut settings = args.set.clone();
+            settings.extend(args.steps.map(|steps| format!("train.steps={steps}")));
+            Some(Scenario::load(name, &settings)?)
+        }
+        None => None,
+    };
+    let gpu = common.gpu()?;
+    let mut run = match (&scenario, &args.resume) {
+        (Some(scenario), _) => {
+            let dir = match &args.out {
+                Some(dir) => dir.clone(),
+                None => free_directory(&scenario.name),
+            };
+            Run::create(&gpu, scenario, &dir, args.init.as_deref())?
+        }
+        (None, Some(dir)) => Run::resume(&gpu, dir, args.steps)?,
+        (None, None) => {
+            let names: Vec<_> = BUILT_IN.iter().map(|(name, ..)| *name).collect();
+            return Err(Error::usage(
+                "train",
+                "no scenario is named",
+                format!("name a TOML file or one of: {}", names.join(", ")),
+            ));
+        }
+    };
+    let steps = run.trainer().scenario().train.steps;
+    let first = run.trainer().steps_done();
+    let bar = progress::bar(steps);
+    bar.set_position(first);
+    let mut first_step_seconds = None;
+    let mut goes_on = first < steps;
+    while goes_on && !interrupted.load(Ordering::Relaxed) {
+        goes_on = run.advance()?;
+        if first_step_seconds.is_none() && run.latest().is_some() {
+            let seconds = started.elapsed().as_secs_f64();
+            first_step_seconds = Some(seconds);
+            common.note(&format!("first step after {seconds:.2} s"));
+        }
+        bar.set_position(run.trainer().steps_done());
+        if let Some(record) = run.latest() {
+            bar.set_message(format!("loss {:.2}", record.scalars[0]));
+        }
+    }
+    let trained = started.elapsed().as_secs_f64();
+    bar.finish_and_clear();
+    let was_interrupted = interrupted.load(Ordering::Relaxed);
+    let finished = run.finish(was_interrupted)?;
+    conclude(common, &finished, trained, first_step_seconds)
+}
+
+/// Writes the report and says what the run saw.
+fn conclude(
+    common: &Common,
+    finished: &Finished,
+    trained: f64,
+    first_step_seconds: Option<f64>,
+) -> Result<()> {
+    let gpu = finished.trainer.gpu();
+    let report = trainscope::report::write_report(gpu, &finished.dir)?;
+    let lines = trainscope::report::findings(&finished.dir)?;
+    let steps = finished.trainer.steps_done();
+    let status = finished.status.to_string();
+    common.note(&format!("{steps} steps in {trained:.1} s, {status}"));
+    common.note(&format!("run:    {}", finished.dir.display()));
+    common.note(&format!("report: {}", report.display()));
+    for line in &lines {
+        common.note(&format!("  {line}"));
+    }
+    common.print_json(&json!({
+        "run": finished.dir,
+        "report": report,
+        "status": status,
+        "steps": steps,
+        "seconds": trained,
+        "first_step_seconds": first_step_seconds,
+        "findings": lines,
+        "adapter": gpu.describe(),
+    }));
+    match &finished.status {
+        Status::Failed(reason) => Err(Error::input(
+            finished.dir.display().to_string(),
+            format!("the run failed: {reason}"),
+            "read events.jsonl and the report there; a smaller learning rate or variance = \"bounded\" often mends it",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn list(common: &Common) -> Result<()> {
+    for (name, line, _) in BUILT_IN {
+        common.note(&format!("{name:16} {line}"));
+    }
+    let rows: Vec<_> = BUILT_IN
+        .iter()
+        .map(|(name, line, _)| json!({ "name": name, "about": line }))
+        .collect();
+    common.print_json(&json!({ "scenarios": rows }));
+    Ok(())
+}
+
+/// `runs/NAME`, or `runs/NAME-2` and so on where that is taken.
+fn free_directory(name: &str) -> PathBuf {
+    let base = Path::new("runs");
+    (1u32..)
+        .map(|number| match number {
+            1 => base.join(name),
+            _ => base.join(format!("{name}-{number}")),
+        })
+        .find(|dir| !dir.exists())
+        .expect("some number is free")
+}

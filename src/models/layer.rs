@@ -1,0 +1,75 @@
+//! Layers as a scenario writes them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+use crate::nn::ops::{Activation, Dense, Reshape};
+use crate::nn::{Graph, Initialisation, NodeId};
+
+/// One layer of a sequence: `"relu"`, `{ dense = { units = 400 } }`, `{ reshape = [1, 28, 28] }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Layer {
+    /// [`Dense`].
+    Dense {
+        /// Outputs.
+        units: usize,
+        /// How weight and bias start.
+        #[serde(default, rename = "init")]
+        initialisation: Initialisation,
+    },
+    /// [`Activation::Relu`].
+    Relu,
+    /// [`Activation::LeakyRelu`].
+    LeakyRelu {
+        /// Below zero.
+        slope: f32,
+    },
+    /// [`Activation::Tanh`].
+    Tanh,
+    /// [`Activation::Sigmoid`].
+    Sigmoid,
+    /// [`Activation::Softplus`].
+    Softplus,
+    /// [`Reshape`] to a per-sample shape.
+    Reshape(Vec<usize>),
+}
+
+/// Adds `layers` behind `input`, named `section.0`, `section.1`, ... as PyTorch's `Sequential` counts them, and
+/// returns the last.
+///
+/// # Errors
+/// A layer does not fit what comes before it.
+pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) -> Result<NodeId> {
+    let mut node = input;
+    for (index, layer) in layers.iter().enumerate() {
+        let name = format!("{section}.{index}");
+        let inputs = [node];
+        node = match layer {
+            &Layer::Dense {
+                units,
+                initialisation,
+            } => {
+                let dense = Dense {
+                    units,
+                    initialisation,
+                };
+                graph.add(&name, dense, &inputs)?
+            }
+            Layer::Relu => graph.add(&name, Activation::Relu, &inputs)?,
+            &Layer::LeakyRelu { slope } => {
+                graph.add(&name, Activation::LeakyRelu { slope }, &inputs)?
+            }
+            Layer::Tanh => graph.add(&name, Activation::Tanh, &inputs)?,
+            Layer::Sigmoid => graph.add(&name, Activation::Sigmoid, &inputs)?,
+            Layer::Softplus => graph.add(&name, Activation::Softplus, &inputs)?,
+            Layer::Reshape(shape) => {
+                let reshape = Reshape {
+                    shape: shape.clone(),
+                };
+                graph.add(&name, reshape, &inputs)?
+            }
+        };
+    }
+    Ok(node)
+}

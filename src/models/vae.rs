@@ -1,0 +1,167 @@
+//! The variational autoencoder (Kingma and Welling 2014).
+
+use serde::{Deserialize, Serialize};
+
+use super::layer::{Layer, stack};
+use crate::Result;
+use crate::nn::losses::{GaussianKl, Reconstruction};
+use crate::nn::ops::{Activation, Dense, Reparameterise};
+use crate::nn::{Graph, NodeId};
+
+/// How the standard deviation comes out of the variance head `h`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Variance {
+    /// `sigma = exp(h / 2)`: `h` is the log-variance itself, without bounds.
+    #[default]
+    Exp,
+    /// The log-variance is `5 tanh(h / 5)`.
+    Bounded,
+    /// `sigma = softplus(h) + 0.001`.
+    Softplus,
+}
+
+/// What is compared with the input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReconstructionLoss {
+    /// Binary cross-entropy; the decoder ends in logits.
+    #[default]
+    BinaryCrossEntropy,
+    /// Squared error; the decoder ends in pixel values.
+    SquaredError,
+}
+
+/// A VAE as a scenario describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VaeConfig {
+    /// Latent units.
+    pub latent: usize,
+    /// How the standard deviation comes out of its head.
+    pub variance: Variance,
+    /// Scale of the reparameterisation noise; 0 makes it a plain autoencoder.
+    pub noise: f32,
+    /// Weight of the KL divergence in the loss (beta-VAE, Higgins et al. 2017).
+    pub beta: f32,
+    /// The reconstruction term.
+    pub reconstruction: ReconstructionLoss,
+    /// Layers between the input and the heads `mu` and `logvar`.
+    pub encoder: Vec<Layer>,
+    /// Layers between `z` and the reconstruction.
+    pub decoder: Vec<Layer>,
+}
+
+/// The graph that is trained. Its scalars: `loss`, `reconstruction`, `kl_divergence`.
+#[derive(Debug)]
+pub struct Vae {
+    /// The graph.
+    pub graph: Graph,
+    /// Input images.
+    pub x: NodeId,
+    /// Mean of the latent Gaussian.
+    pub mu: NodeId,
+    /// Its log-variance, bounds included.
+    pub log_variance: NodeId,
+    /// A draw from it.
+    pub z: NodeId,
+    /// What the decoder says: logits or pixels.
+    pub output: NodeId,
+}
+
+impl VaeConfig {
+    /// The graph to train on images of `shape` (channels, height, width).
+    ///
+    /// # Errors
+    /// Layers do not fit, or the decoder does not end in as many units as the image has pixels.
+    pub fn build(&self, shape: &[usize]) -> Result<Vae> {
+        let mut graph = Graph::new();
+        let x = graph.input("x", shape);
+        let features = stack(&mut graph, "encoder", &self.encoder, x)?;
+        let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
+        let head = graph.add("logvar", Dense::new(self.latent), &[features])?;
+        let log_variance = match self.variance {
+            Variance::Exp => head,
+            Variance::Bounded => {
+                graph.add("log_variance", Activation::BoundedLogVariance, &[head])?
+            }
+            Variance::Softplus => {
+                graph.add("log_variance", Activation::SoftplusLogVariance, &[head])?
+            }
+        };
+        let noise = Reparameterise { noise: self.noise };
+        let z = graph.add("z", noise, &[mu, log_variance])?;
+        let output = stack(&mut graph, "decoder", &self.decoder, z)?;
+        let loss = match self.reconstruction {
+            ReconstructionLoss::BinaryCrossEntropy => Reconstruction::BinaryCrossEntropy,
+            ReconstructionLoss::SquaredError => Reconstruction::SquaredError,
+        };
+        let reconstruction = graph.add("reconstruction", loss, &[output, x])?;
+        let divergence = graph.add("kl_divergence", GaussianKl, &[mu, log_variance])?;
+        graph.loss("reconstruction", reconstruction, 1.0)?;
+        graph.loss("kl_divergence", divergence, self.beta)?;
+        Ok(Vae {
+            graph,
+            x,
+            mu,
+            log_variance,
+            z,
+            output,
+        })
+    }
+
+    /// The decoder alone: images from latent vectors, with the parameters of the trained graph.
+    ///
+    /// # Errors
+    /// As [`VaeConfig::build`].
+    pub fn decoder(&self) -> Result<Decoder> {
+        let mut graph = Graph::new();
+        let z = graph.input("z", &[self.latent]);
+        let image = self.image(&mut graph, z)?;
+        Ok(Decoder { graph, z, image })
+    }
+
+    /// Images from images, through the mean of the latent Gaussian.
+    ///
+    /// # Errors
+    /// As [`VaeConfig::build`].
+    pub fn reconstructor(&self, shape: &[usize]) -> Result<Reconstructor> {
+        let mut graph = Graph::new();
+        let x = graph.input("x", shape);
+        let features = stack(&mut graph, "encoder", &self.encoder, x)?;
+        let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
+        let image = self.image(&mut graph, mu)?;
+        Ok(Reconstructor { graph, x, image })
+    }
+
+    fn image(&self, graph: &mut Graph, z: NodeId) -> Result<NodeId> {
+        let output = stack(graph, "decoder", &self.decoder, z)?;
+        match self.reconstruction {
+            ReconstructionLoss::BinaryCrossEntropy => {
+                graph.add("image", Activation::Sigmoid, &[output])
+            }
+            ReconstructionLoss::SquaredError => Ok(output),
+        }
+    }
+}
+
+/// See [`VaeConfig::decoder`].
+#[derive(Debug)]
+pub struct Decoder {
+    /// The graph.
+    pub graph: Graph,
+    /// Latent vectors.
+    pub z: NodeId,
+    /// Images in `[0, 1]`.
+    pub image: NodeId,
+}
+
+/// See [`VaeConfig::reconstructor`].
+#[derive(Debug)]
+pub struct Reconstructor {
+    /// The graph.
+    pub graph: Graph,
+    /// Input images.
+    pub x: NodeId,
+    /// Images in `[0, 1]`.
+    pub image: NodeId,
+}

@@ -1,0 +1,117 @@
+//! Replay: any steps of a run once more, bit for bit, with every unit recorded at every step.
+
+use std::path::Path;
+
+use super::{Scenario, StepRecord, Trainer};
+use crate::gpu::Gpu;
+use crate::trace::RunReader;
+use crate::{Error, Result};
+
+/// What a replay found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verification {
+    /// Checkpoints whose digest was compared.
+    pub checkpoints: usize,
+    /// Recorded steps whose statistics were compared.
+    pub records: usize,
+    /// Scalars that were compared.
+    pub scalars: usize,
+    /// What differs from the run, in order of steps; empty when the replay is bit-identical.
+    pub differences: Vec<String>,
+}
+
+/// Replays the steps `from..to` of the run in `dir`, starting at the checkpoint at or before `from`. `each` gets every
+/// replayed record of the range, all with statistics. With `verify` every step from that checkpoint on is compared
+/// with what the run kept: scalars, statistics and the digests of checkpoints.
+///
+/// # Errors
+/// No run, a range that it does not have, or broken files.
+pub fn replay(
+    gpu: &Gpu,
+    dir: &Path,
+    from: u64,
+    to: u64,
+    verify: bool,
+    each: &mut dyn FnMut(&StepRecord, &Trainer) -> Result<()>,
+) -> Result<Verification> {
+    let reader = RunReader::open(dir)?;
+    let place = format!("replay of {}", dir.display());
+    let done = reader.info().steps_done;
+    if from >= to || to > done {
+        return Err(Error::usage(
+            place,
+            format!("steps {from} to {to} are not in the run, which has {done} steps"),
+            format!("use --from below --to, and --to at most {done}"),
+        ));
+    }
+    let checkpoints = reader.checkpoints();
+    let Some(&start) = checkpoints.iter().rev().find(|&&step| step <= from) else {
+        return Err(Error::input(
+            place,
+            format!("there is no checkpoint at or before step {from}"),
+            "restore the run's checkpoints folder",
+        ));
+    };
+    let source = dir.join("scenario.toml").display().to_string();
+    let scenario = Scenario::parse(reader.scenario(), &source, &[])?;
+    let mut trainer = Trainer::new(gpu, &scenario)?;
+    if verify && reader.info().adapter != gpu.info.name {
+        return Err(Error::input(
+            place,
+            format!("the run was made on '{}', this is '{}'", reader.info().adapter, gpu.info.name),
+            "choose the same adapter with --adapter, or leave out --verify",
+        ));
+    }
+    trainer.restore(&reader.checkpoint(start)?, &reader.checkpoint_dir(start).display().to_string())?;
+
+    let mut verification = Verification::default();
+    let kept_scalars = if verify { reader.scalars()? } else { Default::default() };
+    let kept_statistics = if verify { reader.statistics(start, to)? } else { Default::default() };
+    let names = trainer.model().graph().scalar_names();
+    let mut compare = |record: &StepRecord| {
+        for (name, value) in names.iter().zip(&record.scalars) {
+            let series = kept_scalars.get(name).map(Vec::as_slice).unwrap_or_default();
+            let Ok(at) = series.binary_search_by_key(&record.step, |(step, _)| *step) else {
+                continue;
+            };
+            verification.scalars += 1;
+            if f64::from(*value).to_bits() != series[at].1.to_bits() && !(value.is_nan() && series[at].1.is_nan()) {
+                let text = format!("step {}: {name} is {value}, the run has {}", record.step, series[at].1);
+                verification.differences.push(text);
+            }
+        }
+        if let (Some(now), Some(then)) = (&record.statistics, kept_statistics.get(&record.step)) {
+            verification.records += 1;
+            let same = now.len() == then.len()
+                && now.iter().zip(then).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()));
+            if !same {
+                verification.differences.push(format!("step {}: statistics differ", record.step));
+            }
+        }
+    };
+    let every = scenario.record.every;
+    let mut digests = Vec::new();
+    while trainer.steps_done() < to {
+        let step = trainer.steps_done();
+        trainer.step(step >= from || (verify && step.is_multiple_of(every)))?;
+        let at_checkpoint = verify && checkpoints.contains(&(step + 1));
+        while let Some(record) = trainer.take(trainer.is_full() || at_checkpoint || step + 1 == to)? {
+            if verify {
+                compare(&record);
+            }
+            if record.step >= from {
+                each(&record, &trainer)?;
+            }
+        }
+        if at_checkpoint {
+            let same = trainer.checkpoint()?.digest() == reader.checkpoint(step + 1)?.digest();
+            digests.push((step + 1, same));
+        }
+    }
+    verification.checkpoints = digests.len();
+    for (step, _) in digests.iter().filter(|(_, same)| !same) {
+        let text = format!("checkpoint {step}: its digest differs");
+        verification.differences.push(text);
+    }
+    Ok(verification)
+}

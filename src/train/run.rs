@@ -1,0 +1,248 @@
+//! A run: a trainer whose records are watched and kept in a run directory.
+
+use std::path::{Path, PathBuf};
+
+use super::events::Watch;
+use super::{Scenario, StepRecord, Trainer};
+use crate::gpu::Gpu;
+use crate::trace::{self, Checkpoint, Event, RunInfo, RunReader, RunWriter, Status};
+use crate::{Error, Result};
+
+/// A run in progress.
+pub struct Run {
+    trainer: Trainer,
+    writer: RunWriter,
+    watch: Watch,
+    info: RunInfo,
+    dir: PathBuf,
+    scalar_names: Vec<String>,
+    relus: Vec<String>,
+    /// Results taken from the ring so far.
+    taken: u64,
+    /// The first step with a non-finite value.
+    nonfinite_at: Option<u64>,
+    latest: Option<StepRecord>,
+    recent_events: Vec<Event>,
+}
+
+impl Run {
+    /// Starts a run in a new directory; with `init`, from the parameters of a safetensors file.
+    ///
+    /// # Errors
+    /// Broken data or parameters, a model that does not fit, or a directory that cannot be made or is in use.
+    pub fn create(gpu: &Gpu, scenario: &Scenario, dir: &Path, init: Option<&Path>) -> Result<Self> {
+        let mut trainer = Trainer::new(gpu, scenario)?;
+        if let Some(path) = init {
+            let tensors = trace::read_safetensors(path)?;
+            trainer.load_parameters(&tensors, &path.display().to_string())?;
+        }
+        let info = info(gpu, &trainer);
+        let graph = trainer.model().graph().to_json();
+        let writer = RunWriter::create(dir, &scenario.to_toml(), &info, &graph, trainer.layout())?;
+        let mut run = Self::around(trainer, writer, info, dir);
+        run.write_checkpoint()?;
+        Ok(run)
+    }
+
+    /// Goes on with the run in `dir` from its last checkpoint, to `steps` in all where given.
+    ///
+    /// # Errors
+    /// A directory that holds no run, or a broken or newer one.
+    pub fn resume(gpu: &Gpu, dir: &Path, steps: Option<u64>) -> Result<Self> {
+        let reader = RunReader::open(dir)?;
+        let mut scenario = Scenario::parse(
+            reader.scenario(),
+            &dir.join("scenario.toml").display().to_string(),
+            &[],
+        )?;
+        if let Some(steps) = steps {
+            scenario.train.steps = steps;
+        }
+        let Some(&last) = reader.checkpoints().last() else {
+            return Err(Error::input(
+                dir.display().to_string(),
+                "it holds no checkpoint",
+                "start the run anew with trainscope train",
+            ));
+        };
+        let checkpoint = reader.checkpoint(last)?;
+        let mut trainer = Trainer::new(gpu, &scenario)?;
+        let source = reader.checkpoint_dir(last).display().to_string();
+        trainer.restore(&checkpoint, &source)?;
+        let info = RunInfo {
+            steps_done: last,
+            ..info(gpu, &trainer)
+        };
+        let writer = RunWriter::resume(dir, last, &scenario.to_toml(), &info, trainer.layout())?;
+        let mut run = Self::around(trainer, writer, info, dir);
+        run.taken = last;
+        Ok(run)
+    }
+
+    fn around(trainer: Trainer, writer: RunWriter, info: RunInfo, dir: &Path) -> Self {
+        let graph = trainer.model().graph();
+        let relus = graph
+            .nodes()
+            .iter()
+            .filter(|node| node.operation.as_ref().is_some_and(|o| o.kind() == "relu"))
+            .map(|node| node.name.clone())
+            .collect();
+        Self {
+            scalar_names: graph.scalar_names(),
+            relus,
+            watch: Watch::new(trainer.layout()),
+            trainer,
+            writer,
+            info,
+            dir: dir.to_owned(),
+            taken: 0,
+            nonfinite_at: None,
+            latest: None,
+            recent_events: Vec::new(),
+        }
+    }
+
+    /// Runs the next step and keeps what has arrived; `false` when the run has come to its end.
+    ///
+    /// # Errors
+    /// A lost device or a full disk; what was written before stays whole.
+    pub fn advance(&mut self) -> Result<bool> {
+        if self.is_over() {
+            return Ok(false);
+        }
+        if self.trainer.is_full() {
+            self.keep_next(true)?;
+        }
+        let record = &self.trainer.scenario().record;
+        let (every, checkpoint_every) = (record.every, record.checkpoint_every);
+        let step = self.trainer.steps_done();
+        self.trainer.step(step.is_multiple_of(every))?;
+        while self.keep_next(false)? {}
+        if (step + 1).is_multiple_of(checkpoint_every) {
+            self.save()?;
+        }
+        Ok(!self.is_over())
+    }
+
+    /// Whether all steps are done, or enough after the first non-finite value.
+    fn is_over(&self) -> bool {
+        let train = &self.trainer.scenario().train;
+        let done = self.trainer.steps_done();
+        let after = train.stop_after_nonfinite;
+        let given_up = self.nonfinite_at.is_some_and(|first| after > 0 && done > first + after);
+        done >= train.steps || given_up
+    }
+
+    /// Takes one record out of the ring and keeps it.
+    fn keep_next(&mut self, wait: bool) -> Result<bool> {
+        let Some(record) = self.trainer.take(wait)? else {
+            return Ok(false);
+        };
+        for (name, value) in self.scalar_names.iter().zip(&record.scalars) {
+            self.writer.scalar(record.step, name, f64::from(*value));
+        }
+        if let Some(statistics) = &record.statistics {
+            self.writer.record(record.step, statistics)?;
+        }
+        let relu = |tensor: &str| self.relus.iter().any(|name| name == tensor);
+        let layout = self.trainer.layout();
+        for event in self.watch.look(&record, layout, &self.scalar_names, &relu) {
+            if event.kind == "nonfinite" {
+                self.nonfinite_at = Some(event.step);
+            }
+            self.writer.event(&event)?;
+            self.recent_events.push(event);
+        }
+        self.taken = record.step + 1;
+        self.latest = Some(record);
+        Ok(true)
+    }
+
+    /// Waits for all steps so far, closes the open segment and writes a checkpoint, unless one is there.
+    ///
+    /// # Errors
+    /// A lost device or a full disk.
+    pub fn save(&mut self) -> Result<()> {
+        while self.keep_next(true)? {}
+        self.writer.close_segment(self.taken)?;
+        self.write_checkpoint()?;
+        self.info.steps_done = self.trainer.steps_done();
+        self.writer.update(&self.info)
+    }
+
+    fn write_checkpoint(&mut self) -> Result<()> {
+        let checkpoint: Checkpoint = self.trainer.checkpoint()?;
+        self.writer.checkpoint(&checkpoint)
+    }
+
+    /// Saves and closes the run. `interrupted` says that the user stopped it.
+    ///
+    /// # Errors
+    /// A lost device or a full disk.
+    pub fn finish(mut self, interrupted: bool) -> Result<Finished> {
+        self.save()?;
+        let train = &self.trainer.scenario().train;
+        self.info.status = match self.nonfinite_at {
+            _ if interrupted => Status::Stopped,
+            Some(step) => Status::Failed(format!("non-finite values since step {step}")),
+            None if self.trainer.steps_done() >= train.steps => Status::Done,
+            None => Status::Stopped,
+        };
+        self.writer.update(&self.info)?;
+        Ok(Finished {
+            trainer: self.trainer,
+            status: self.info.status,
+            dir: self.dir,
+            events: self.recent_events,
+        })
+    }
+
+    /// The trainer.
+    pub fn trainer(&self) -> &Trainer {
+        &self.trainer
+    }
+
+    /// The newest record that has arrived.
+    pub fn latest(&self) -> Option<&StepRecord> {
+        self.latest.as_ref()
+    }
+
+    /// Events since this run object was made.
+    pub fn events(&self) -> &[Event] {
+        &self.recent_events
+    }
+
+    /// The run directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+}
+
+/// A run that was closed.
+pub struct Finished {
+    /// The trainer in its last state.
+    pub trainer: Trainer,
+    /// How it ended.
+    pub status: Status,
+    /// The run directory.
+    pub dir: PathBuf,
+    /// Events since the run object was made.
+    pub events: Vec<Event>,
+}
+
+fn info(gpu: &Gpu, trainer: &Trainer) -> RunInfo {
+    let scenario = trainer.scenario();
+    RunInfo {
+        format: trace::FORMAT,
+        name: scenario.name.clone(),
+        adapter: gpu.info.name.clone(),
+        driver: format!("{} {}", gpu.info.driver, gpu.info.driver_info).trim().to_owned(),
+        backend: gpu.info.backend.to_string(),
+        kernels: trainer.kernel_choices(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        status: Status::Running,
+        steps_done: 0,
+        steps: scenario.train.steps,
+        seed: scenario.seed,
+    }
+}
