@@ -1,0 +1,57 @@
+// uses common/scale.wgsl
+// One row of images side by side, each pixel of them a square of whole pixels.
+struct Parameters {
+    nonfinite: vec4f,
+    // The top left pixel of the first image.
+    origin: vec2f,
+    target_size: vec2f,
+    // From one image to the next, with the gap.
+    tile: vec2u,
+    // Width and height of an image.
+    shape: vec2u,
+    channels: u32,
+    columns: u32,
+    count: u32,
+    zoom: u32,
+    // The image at the left.
+    first: u32,
+    logits: u32,
+    padding: vec2u,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+// [count, channels, height, width]
+@group(0) @binding(1) var<storage> images: array<f32>;
+
+@vertex
+fn image_vertex(@builtin(vertex_index) vertex: u32) -> @builtin(position) vec4f {
+    let corner = vec2f(vec2u(0x1au >> vertex, 0x2cu >> vertex) & vec2u(1u));
+    let extent = vec2f(parameters.tile * vec2u(parameters.columns, 1u));
+    let place = (parameters.origin + corner * extent) / parameters.target_size;
+    return vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
+}
+
+@fragment
+fn image_fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
+    let local = vec2u(max(position.xy - parameters.origin, vec2f(0.0)));
+    let column = local.x / parameters.tile.x;
+    let inside = vec2u(local.x % parameters.tile.x, local.y) / parameters.zoom;
+    let image = parameters.first + column;
+    if (column >= parameters.columns || image >= parameters.count || any(inside >= parameters.shape)) {
+        discard;
+    }
+    let plane = parameters.shape.x * parameters.shape.y;
+    let at = image * parameters.channels * plane + inside.y * parameters.shape.x + inside.x;
+    var colour = vec3f(images[at]);
+    if (parameters.channels == 3u) {
+        colour = vec3f(colour.x, images[at + plane], images[at + 2u * plane]);
+    }
+    if (!is_finite(colour.x) || !is_finite(colour.y) || !is_finite(colour.z)) {
+        return parameters.nonfinite;
+    }
+    if (parameters.logits != 0u) {
+        // Beyond 30 the sigmoid is 0 or 1 to more bits than a pixel has.
+        colour = vec3f(1.0) / (vec3f(1.0) + exp(-clamp(colour, vec3f(-30.0), vec3f(30.0))));
+    }
+    return vec4f(clamp(colour, vec3f(0.0), vec3f(1.0)), 1.0);
+}

@@ -1,0 +1,226 @@
+// uses common/scale.wgsl
+// Polylines straight from a buffer of values [lines, steps]: six vertices a step, one triangle list.
+//
+// Every step of a line is a slot: the segment to the next step where both are finite, a dot where a finite value
+// stands alone, nothing otherwise. A fragment takes its coverage from its distance to the segment and belongs to
+// the nearest of the segment and its two neighbours, so that a join is round and no pixel of it is blended twice.
+struct Parameters {
+    scale: ValueScale,
+    // Left, top, width, height of the plot in pixels.
+    rect: vec4f,
+    // Step index at the left and right edge, height at the bottom and top edge.
+    window: vec4f,
+    target_size: vec2f,
+    // Half the extent of a mark and its stroke, in pixels.
+    mark: vec2f,
+    mark_colour: vec4f,
+    steps: u32,
+    // The first slot of this draw, and the slots of all lines.
+    first_slot: u32,
+    slots: u32,
+    padding: u32,
+}
+
+struct Line {
+    id: u32,
+    colour: u32,
+    // In pixels.
+    width: f32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage> values: array<f32>;
+@group(0) @binding(2) var<storage> lines: array<Line>;
+
+struct Fragment {
+    @builtin(position) position: vec4f,
+    // Both ends of the segment.
+    @location(0) @interpolate(flat) segment: vec4f,
+    // The far ends of the segments before and after it.
+    @location(1) @interpolate(flat) neighbours: vec4f,
+    @location(2) @interpolate(flat) colour: vec4f,
+    // Width, and whether there is a segment before and after.
+    @location(3) @interpolate(flat) shape: vec3f,
+}
+
+fn place_of(step: u32, value: f32) -> vec2f {
+    let window = parameters.window;
+    let height = clamp(height_of(parameters.scale, value), -1e30, 1e30);
+    let right = (f32(step) - window.x) / (window.y - window.x);
+    let down = (window.w - height) / (window.w - window.z);
+    return parameters.rect.xy + parameters.rect.zw * vec2f(right, down);
+}
+
+// The end `end` of the segment to `other`, moved along it to at most one plot height above or below the plot:
+// far ends would cost precision and pixels.
+fn clipped(end: vec2f, other: vec2f) -> vec2f {
+    let top = parameters.rect.y - parameters.rect.w;
+    let bottom = parameters.rect.y + 2.0 * parameters.rect.w;
+    let y = clamp(end.y, top, bottom);
+    let fall = other.y - end.y;
+    if (y == end.y || fall == 0.0) {
+        return vec2f(end.x, y);
+    }
+    return vec2f(end.x + clamp((y - end.y) / fall, 0.0, 1.0) * (other.x - end.x), y);
+}
+
+fn to_clip(pixel: vec2f) -> vec4f {
+    let place = pixel / parameters.target_size;
+    return vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
+}
+
+fn nothing() -> Fragment {
+    var out: Fragment;
+    out.position = vec4f(2.0, 2.0, 0.0, 1.0);
+    return out;
+}
+
+fn corner_of(vertex: u32) -> vec2f {
+    return vec2f(vec2u(0x1au >> (vertex % 6u), 0x2cu >> (vertex % 6u)) & vec2u(1u)) * 2.0 - 1.0;
+}
+
+@vertex
+fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
+    let slot = parameters.first_slot + vertex / 6u;
+    if (slot >= parameters.slots) {
+        return nothing();
+    }
+    let line = lines[slot / parameters.steps];
+    let step = slot % parameters.steps;
+    let at = line.id * parameters.steps + step;
+    let value = values[at];
+    if (!is_finite(value)) {
+        return nothing();
+    }
+    let start = place_of(step, value);
+    var before = start;
+    var after = start;
+    var end = start;
+    var shape = vec3f(line.width, 0.0, 0.0);
+    if (step > 0u) {
+        let earlier = values[at - 1u];
+        if (is_finite(earlier)) {
+            shape.y = 1.0;
+            before = place_of(step - 1u, earlier);
+        }
+    }
+    var follows = false;
+    if (step + 1u < parameters.steps) {
+        let next = values[at + 1u];
+        if (is_finite(next)) {
+            follows = true;
+            end = place_of(step + 1u, next);
+        }
+    }
+    if (follows && step + 2u < parameters.steps) {
+        let later = values[at + 2u];
+        if (is_finite(later)) {
+            shape.z = 1.0;
+            after = place_of(step + 2u, later);
+        }
+    }
+    if (!follows) {
+        if (shape.y > 0.0) {
+            return nothing();
+        }
+        // A value on its own.
+        shape.x = max(line.width, 1.0) * 2.0;
+    }
+    var out: Fragment;
+    out.segment = vec4f(clipped(start, end), clipped(end, start));
+    out.neighbours = vec4f(clipped(before, start), clipped(after, end));
+    out.colour = unpack4x8unorm(line.colour);
+    out.shape = shape;
+
+    // A rectangle around the segment with room for its round ends.
+    let reach = 0.5 * shape.x + 1.0;
+    let corner = corner_of(vertex);
+    var along = out.segment.zw - out.segment.xy;
+    let extent = length(along);
+    along = select(vec2f(1.0, 0.0), along / max(extent, 1e-20), extent > 1e-6);
+    let anchor = select(out.segment.xy, out.segment.zw, corner.x > 0.0);
+    out.position = to_clip(anchor + reach * (corner.x * along + corner.y * vec2f(-along.y, along.x)));
+    return out;
+}
+
+// The distance from `point` to a segment whose ends come in the order of the line: the same bits, whichever of
+// two neighbours asks.
+fn distance_to(point: vec2f, start: vec2f, end: vec2f) -> f32 {
+    let along = end - start;
+    let squared = dot(along, along);
+    let t = dot(point - start, along);
+    if (t <= 0.0 || squared == 0.0) {
+        return length(point - start);
+    }
+    if (t >= squared) {
+        return length(point - end);
+    }
+    return length(point - start - along * (t / squared));
+}
+
+// The part of a pixel that a stroke covers whose middle line is `distance` away.
+fn coverage_of(width: f32, distance: f32) -> f32 {
+    return clamp(0.5 + 0.5 * width - distance, 0.0, min(width, 1.0));
+}
+
+@fragment
+fn line_fragment(in: Fragment) -> @location(0) vec4f {
+    let point = in.position.xy;
+    let start = in.segment.xy;
+    let end = in.segment.zw;
+    let distance = distance_to(point, start, end);
+    if (in.shape.y > 0.0 && distance_to(point, in.neighbours.xy, start) <= distance) {
+        discard;
+    }
+    if (in.shape.z > 0.0 && distance_to(point, end, in.neighbours.zw) < distance) {
+        discard;
+    }
+    return vec4f(in.colour.rgb, in.colour.a * coverage_of(in.shape.x, distance));
+}
+
+// The mark of values that are not finite, a cross: at the last finite value before them, or at the upper rim
+// where there is none.
+@vertex
+fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
+    let slot = parameters.first_slot + vertex / 6u;
+    if (slot >= parameters.slots) {
+        return nothing();
+    }
+    let line = lines[slot / parameters.steps];
+    let step = slot % parameters.steps;
+    let at = line.id * parameters.steps + step;
+    if (is_finite(values[at])) {
+        return nothing();
+    }
+    var place = vec2f(place_of(step, 0.0).x, parameters.rect.y);
+    if (step > 0u) {
+        let earlier = values[at - 1u];
+        if (!is_finite(earlier)) {
+            return nothing();
+        }
+        place = place_of(step - 1u, earlier);
+    }
+    let reach = parameters.mark.x + parameters.mark.y;
+    let low = parameters.rect.xy + vec2f(reach);
+    let high = parameters.rect.xy + parameters.rect.zw - vec2f(reach);
+    // A mark stays inside the plot, unless its step is outside.
+    place = vec2f(place.x, clamp(place.y, low.y, max(low.y, high.y)));
+    if (place.x >= parameters.rect.x && place.x <= parameters.rect.x + parameters.rect.z) {
+        place.x = clamp(place.x, low.x, max(low.x, high.x));
+    }
+    var out: Fragment;
+    out.segment = vec4f(place, place);
+    out.position = to_clip(place + (reach + 1.0) * corner_of(vertex));
+    return out;
+}
+
+@fragment
+fn mark_fragment(in: Fragment) -> @location(0) vec4f {
+    let arm = parameters.mark.x;
+    // Both diagonals folded onto one.
+    let point = abs(in.position.xy - in.segment.xy);
+    let distance = distance_to(point, vec2f(0.0), vec2f(arm));
+    let colour = parameters.mark_colour;
+    return vec4f(colour.rgb, colour.a * coverage_of(parameters.mark.y, distance));
+}

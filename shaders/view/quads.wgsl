@@ -1,0 +1,55 @@
+// Solid rectangles and glyphs, six vertices each.
+struct Parameters {
+    target_size: vec2f,
+    padding: vec2f,
+}
+
+struct Quad {
+    // Left, top, width, height in pixels.
+    rect: vec4f,
+    // Left and top in the atlas; all ones for a solid rectangle.
+    atlas: vec2u,
+    colour: u32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage> quads: array<Quad>;
+@group(0) @binding(2) var atlas: texture_2d<f32>;
+
+struct Fragment {
+    @builtin(position) position: vec4f,
+    @location(0) @interpolate(flat) rect: vec4f,
+    @location(1) @interpolate(flat) atlas: vec2u,
+    @location(2) @interpolate(flat) colour: vec4f,
+}
+
+@vertex
+fn quad_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
+    let quad = quads[min(vertex / 6u, arrayLength(&quads) - 1u)];
+    let corner = vec2u(0x1au >> (vertex % 6u), 0x2cu >> (vertex % 6u)) & vec2u(1u);
+    // Whole pixels around the rectangle: those at its edges are covered in part.
+    let low = floor(quad.rect.xy);
+    let high = ceil(quad.rect.xy + quad.rect.zw);
+    let place = mix(low, high, vec2f(corner)) / parameters.target_size;
+    var out: Fragment;
+    out.position = vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
+    out.rect = quad.rect;
+    out.atlas = quad.atlas;
+    out.colour = unpack4x8unorm(quad.colour);
+    return out;
+}
+
+@fragment
+fn quad_fragment(in: Fragment) -> @location(0) vec4f {
+    let local = in.position.xy - in.rect.xy;
+    var coverage = 0.0;
+    if (in.atlas.x == 0xffffffffu) {
+        let overlap = min(local + vec2f(0.5), in.rect.zw) - max(local - vec2f(0.5), vec2f(0.0));
+        let covered = clamp(overlap, vec2f(0.0), vec2f(1.0));
+        coverage = covered.x * covered.y;
+    } else {
+        coverage = textureLoad(atlas, vec2i(in.atlas) + vec2i(floor(local)), 0).r;
+    }
+    return vec4f(in.colour.rgb, in.colour.a * coverage);
+}

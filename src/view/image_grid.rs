@@ -1,0 +1,256 @@
+//! A grid of small images straight from a buffer: samples, or inputs above their reconstructions.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::axes::{MARGIN, heading};
+use super::picture::{Canvas, Painter, Picture, Rect};
+use super::text::Align;
+use super::theme::{LABEL_SIZE, Theme};
+use crate::gpu::{Buffer, Shader};
+use crate::shader;
+use crate::{Error, Result};
+
+static SHADER: Shader = shader!("view/image_grid.wgsl");
+
+/// Between images, in points.
+const GAP: f32 = 2.0;
+/// Between groups of rows, in points.
+const GROUP_GAP: f32 = 6.0;
+
+/// Images that share a label.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageRow<'a> {
+    /// Written at the left of its rows; may be empty.
+    pub label: &'a str,
+    /// `[count, channels, height, width]`, in `[0, 1]`.
+    pub images: &'a Buffer<f32>,
+    /// Whether the values are logits, which a sigmoid takes to `[0, 1]`.
+    pub logits: bool,
+}
+
+/// A grid of images: the first `columns` images of every row, one row below the other, then the next `columns`.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageGrid<'a> {
+    /// Says what is drawn.
+    pub title: &'a str,
+    /// A sentence below the title; may be empty.
+    pub note: &'a str,
+    /// What is shown; all of the same count and shape.
+    pub rows: &'a [ImageRow<'a>],
+    /// Images in each row.
+    pub count: usize,
+    /// 1 (grey) or 3 (red, green, blue).
+    pub channels: usize,
+    /// Height of an image in pixels of its own.
+    pub height: usize,
+    /// Width of an image in pixels of its own.
+    pub width: usize,
+    /// Images side by side.
+    pub columns: usize,
+    /// Whole points that a pixel of an image takes on a side.
+    pub zoom: usize,
+}
+
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    nonfinite: [f32; 4],
+    origin: [f32; 2],
+    target_size: [f32; 2],
+    tile: [u32; 2],
+    shape: [u32; 2],
+    channels: u32,
+    columns: u32,
+    count: u32,
+    zoom: u32,
+    first: u32,
+    logits: u32,
+    padding: [u32; 2],
+}
+
+impl ImageGrid<'_> {
+    /// A picture just large enough for the grid, with the grid drawn into it, without waiting for it.
+    ///
+    /// # Errors
+    /// A shape that does not fit its buffers, channels other than 1 or 3, or a grid larger than the adapter's
+    /// textures.
+    pub fn picture(&self, painter: &Painter, theme: &Theme) -> Result<Picture> {
+        self.check()?;
+        // The label column needs the typeface, and that a canvas: measured on a picture of one pixel.
+        let probe = Picture::new(painter.gpu(), 2.0, 2.0, theme)?;
+        let layout = self.layout(&Canvas::new(painter, &probe));
+        let [width, height] = layout.size.map(|side| side / theme.scale_factor);
+        let picture = Picture::new(painter.gpu(), width, height, theme)?;
+        self.draw(painter, &picture)?;
+        Ok(picture)
+    }
+
+    /// Draws the grid into the upper left of a picture, without waiting for it.
+    ///
+    /// # Errors
+    /// As [`ImageGrid::picture`].
+    pub fn draw(&self, painter: &Painter, picture: &Picture) -> Result<()> {
+        self.check()?;
+        let mut canvas = Canvas::new(painter, picture);
+        let theme = canvas.theme();
+        let layout = self.layout(&canvas);
+        let top = heading(&mut canvas, self.title, self.note);
+        for group in 0..self.count.div_ceil(self.columns) {
+            for (row, images) in self.rows.iter().enumerate() {
+                let place = (group * self.rows.len() + row) as f32;
+                let y = (top + place * layout.step[1] + group as f32 * layout.group_gap).round();
+                let rect = Rect {
+                    left: layout.left,
+                    top: y,
+                    width: layout.step[0] * self.columns as f32,
+                    height: layout.step[1],
+                };
+                canvas.text(
+                    images.label,
+                    LABEL_SIZE,
+                    layout.left - theme.px(10.0),
+                    y + layout.step[1] / 2.0 + theme.px(LABEL_SIZE * 0.3),
+                    Align::Right,
+                    theme.muted,
+                );
+                let first = group * self.columns;
+                let parameters = Parameters {
+                    nonfinite: theme.nonfinite.map(|byte| f32::from(byte) / 255.0),
+                    origin: [rect.left, rect.top],
+                    target_size: canvas.size(),
+                    tile: layout.step.map(|step| step as u32),
+                    shape: [self.width as u32, self.height as u32],
+                    channels: self.channels as u32,
+                    columns: self.columns.min(self.count - first) as u32,
+                    count: self.count as u32,
+                    zoom: layout.zoom,
+                    first: first as u32,
+                    logits: u32::from(images.logits),
+                    padding: [0; 2],
+                };
+                let uniform = canvas.gpu().uniform("image grid", &parameters);
+                canvas.layer(
+                    &SHADER,
+                    ["image_vertex", "image_fragment"],
+                    &[
+                        (0, uniform.as_entire_binding()),
+                        (1, images.images.binding()),
+                    ],
+                    6,
+                    rect,
+                );
+            }
+        }
+        canvas.finish();
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        let place = || format!("image grid '{}'", self.title);
+        let sides = [self.count, self.height, self.width, self.columns, self.zoom];
+        if !matches!(self.channels, 1 | 3) || sides.contains(&0) || self.rows.is_empty() {
+            return Err(Error::input(
+                place(),
+                format!(
+                    "it has {} images of {} x {} x {} in {} columns",
+                    self.count, self.channels, self.height, self.width, self.columns
+                ),
+                "give at least one image of 1 or 3 channels, and a zoom and columns of at least 1",
+            ));
+        }
+        let needed = [self.channels, self.height, self.width]
+            .iter()
+            .try_fold(self.count, |all, side| all.checked_mul(*side));
+        for row in self.rows {
+            if needed.is_none_or(|needed| needed > row.images.len()) {
+                return Err(Error::input(
+                    place(),
+                    format!(
+                        "'{}' holds {} values, which is less than {} x {} x {} x {}",
+                        row.label,
+                        row.images.len(),
+                        self.count,
+                        self.channels,
+                        self.height,
+                        self.width
+                    ),
+                    "give all images of all rows",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn layout(&self, canvas: &Canvas<'_>) -> Layout {
+        let theme = canvas.theme();
+        let px = |points: f32| theme.px(points);
+        let zoom = (self.zoom as f32 * theme.scale_factor).round().max(1.0);
+        let gap = px(GAP).round().max(1.0);
+        let step = [self.width, self.height].map(|side| side as f32 * zoom + gap);
+        let widest = self
+            .rows
+            .iter()
+            .map(|row| canvas.text_width(row.label, LABEL_SIZE))
+            .fold(0.0, f32::max);
+        let labels = if widest > 0.0 { widest + px(10.0) } else { 0.0 };
+        let left = (px(MARGIN) + labels).round();
+        let groups = self.count.div_ceil(self.columns);
+        let group_gap = if self.rows.len() > 1 {
+            px(GROUP_GAP)
+        } else {
+            0.0
+        };
+        let grid = left + step[0] * self.columns as f32 + px(MARGIN);
+        // Titles are set in the width of the grid, but not in less than a line of words needs.
+        let width = grid.max(px(320.0)).ceil();
+        let note = canvas.wrapped(self.note, LABEL_SIZE, width - 2.0 * px(MARGIN), 3);
+        let heading = px(MARGIN)
+            + px(super::theme::TITLE_SIZE * 1.4)
+            + note.len() as f32 * px(LABEL_SIZE * 1.4)
+            + px(6.0);
+        let rows = (groups * self.rows.len()) as f32;
+        let height = heading + rows * step[1] + groups as f32 * group_gap + px(MARGIN);
+        Layout {
+            left,
+            step,
+            zoom: zoom as u32,
+            group_gap,
+            size: [width, height.ceil()],
+        }
+    }
+}
+
+/// Pixels of a grid.
+struct Layout {
+    left: f32,
+    /// From one image to the next, right and down.
+    step: [f32; 2],
+    zoom: u32,
+    group_gap: f32,
+    size: [f32; 2],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    crate::gpu::layout::layout_test!(
+        parameters,
+        SHADER,
+        "Parameters",
+        Parameters {
+            nonfinite,
+            origin,
+            target_size,
+            tile,
+            shape,
+            channels,
+            columns,
+            count,
+            zoom,
+            first,
+            logits,
+            padding
+        }
+    );
+}
