@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::json;
-use trainscope::train::{BUILT_IN, Finished, Run, Scenario};
+use trainscope::train::{BUILT_IN, Finished, Run, Scenario, StepRecord};
 use trainscope::trace::Status;
 use trainscope::{Error, Result};
 
@@ -74,23 +74,16 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     let bar = progress::bar(steps);
     bar.set_position(first);
     let mut first_step_seconds = None;
-    let mut goes_on = first < steps;
-    while goes_on && !interrupted.load(Ordering::Relaxed) {
-        goes_on = run.advance()?;
-        if first_step_seconds.is_none() && run.latest().is_some() {
-            let seconds = started.elapsed().as_secs_f64();
-            first_step_seconds = Some(seconds);
-            common.note(&format!("first step after {seconds:.2} s"));
-        }
-        bar.set_position(run.trainer().steps_done());
-        if let Some(record) = run.latest() {
-            bar.set_message(format!("loss {:.2}", record.scalars[0]));
-        }
-    }
+    let mut each = |record: &StepRecord| {
+        first_step_seconds.get_or_insert_with(|| started.elapsed().as_secs_f64());
+        bar.set_position(record.step + 1);
+        bar.set_message(format!("loss {:.2}", record.scalars[0]));
+    };
+    while !interrupted.load(Ordering::Relaxed) && run.advance(&mut each)? {}
+    let was_interrupted = interrupted.load(Ordering::Relaxed);
+    let finished = run.finish(was_interrupted, &mut each)?;
     let trained = started.elapsed().as_secs_f64();
     bar.finish_and_clear();
-    let was_interrupted = interrupted.load(Ordering::Relaxed);
-    let finished = run.finish(was_interrupted)?;
     conclude(common, &finished, trained, first_step_seconds)
 }
 
@@ -106,7 +99,8 @@ fn conclude(
     let lines = trainscope::report::findings(&finished.dir)?;
     let steps = finished.trainer.steps_done();
     let status = finished.status.to_string();
-    common.note(&format!("{steps} steps in {trained:.1} s, {status}"));
+    let first = first_step_seconds.map_or(String::new(), |s| format!(", the first after {s:.1} s"));
+    common.note(&format!("{steps} steps in {trained:.1} s{first}: {status}"));
     common.note(&format!("run:    {}", finished.dir.display()));
     common.note(&format!("report: {}", report.display()));
     for line in &lines {
@@ -145,7 +139,7 @@ fn list(common: &Common) -> Result<()> {
 }
 
 /// `runs/NAME`, or `runs/NAME-2` and so on where that is taken.
-fn free_directory(name: &str) -> PathBuf {
+pub fn free_directory(name: &str) -> PathBuf {
     let base = Path::new("runs");
     (1u32..)
         .map(|number| match number {

@@ -21,7 +21,6 @@ pub struct Run {
     taken: u64,
     /// The first step with a non-finite value.
     nonfinite_at: Option<u64>,
-    latest: Option<StepRecord>,
     recent_events: Vec<Event>,
 }
 
@@ -97,29 +96,29 @@ impl Run {
             dir: dir.to_owned(),
             taken: 0,
             nonfinite_at: None,
-            latest: None,
             recent_events: Vec::new(),
         }
     }
 
-    /// Runs the next step and keeps what has arrived; `false` when the run has come to its end.
+    /// Runs the next step and keeps what has arrived, which `each` sees first; `false` when the run has come to its
+    /// end.
     ///
     /// # Errors
     /// A lost device or a full disk; what was written before stays whole.
-    pub fn advance(&mut self) -> Result<bool> {
+    pub fn advance(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
         if self.is_over() {
             return Ok(false);
         }
         if self.trainer.is_full() {
-            self.keep_next(true)?;
+            self.keep_next(true, each)?;
         }
         let record = &self.trainer.scenario().record;
         let (every, checkpoint_every) = (record.every, record.checkpoint_every);
         let step = self.trainer.steps_done();
         self.trainer.step(step.is_multiple_of(every))?;
-        while self.keep_next(false)? {}
+        while self.keep_next(false, each)? {}
         if (step + 1).is_multiple_of(checkpoint_every) {
-            self.save()?;
+            self.save(each)?;
         }
         Ok(!self.is_over())
     }
@@ -134,10 +133,11 @@ impl Run {
     }
 
     /// Takes one record out of the ring and keeps it.
-    fn keep_next(&mut self, wait: bool) -> Result<bool> {
+    fn keep_next(&mut self, wait: bool, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
         let Some(record) = self.trainer.take(wait)? else {
             return Ok(false);
         };
+        each(&record);
         for (name, value) in self.scalar_names.iter().zip(&record.scalars) {
             self.writer.scalar(record.step, name, f64::from(*value));
         }
@@ -154,7 +154,6 @@ impl Run {
             self.recent_events.push(event);
         }
         self.taken = record.step + 1;
-        self.latest = Some(record);
         Ok(true)
     }
 
@@ -162,8 +161,8 @@ impl Run {
     ///
     /// # Errors
     /// A lost device or a full disk.
-    pub fn save(&mut self) -> Result<()> {
-        while self.keep_next(true)? {}
+    pub fn save(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
+        while self.keep_next(true, each)? {}
         self.writer.close_segment(self.taken)?;
         self.write_checkpoint()?;
         self.info.steps_done = self.trainer.steps_done();
@@ -179,8 +178,12 @@ impl Run {
     ///
     /// # Errors
     /// A lost device or a full disk.
-    pub fn finish(mut self, interrupted: bool) -> Result<Finished> {
-        self.save()?;
+    pub fn finish(
+        mut self,
+        interrupted: bool,
+        each: &mut dyn FnMut(&StepRecord),
+    ) -> Result<Finished> {
+        self.save(each)?;
         let train = &self.trainer.scenario().train;
         self.info.status = match self.nonfinite_at {
             _ if interrupted => Status::Stopped,
@@ -200,11 +203,6 @@ impl Run {
     /// The trainer.
     pub fn trainer(&self) -> &Trainer {
         &self.trainer
-    }
-
-    /// The newest record that has arrived.
-    pub fn latest(&self) -> Option<&StepRecord> {
-        self.latest.as_ref()
     }
 
     /// Events since this run object was made.

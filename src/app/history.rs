@@ -1,0 +1,104 @@
+//! What the window remembers of a run: every scalar, and as many recorded steps as memory allows.
+
+use crate::Result;
+use crate::trace::{RunReader, TraceEntry, TraceLayout};
+use crate::train::StepRecord;
+
+/// Statistics kept at most; past that every second record is let go.
+const MOST_BYTES: usize = 256 << 20;
+
+/// Scalars and statistics of a run so far.
+pub(super) struct History {
+    pub layout: TraceLayout,
+    pub names: Vec<String>,
+    /// For each name one value a step, from `first_step` on.
+    pub scalars: Vec<Vec<f32>>,
+    pub first_step: u64,
+    records: Vec<(u64, Vec<f32>)>,
+}
+
+/// The series of one tensor, `[units, steps]`.
+pub(super) struct Matrix {
+    pub first_step: u64,
+    pub stride: u64,
+    pub units: usize,
+    pub steps: usize,
+    pub values: Vec<f32>,
+}
+
+impl History {
+    pub fn new(layout: TraceLayout, names: Vec<String>, first_step: u64) -> Self {
+        Self {
+            layout,
+            scalars: vec![Vec::new(); names.len()],
+            names,
+            first_step,
+            records: Vec::new(),
+        }
+    }
+
+    /// All that a run directory holds.
+    pub fn load(&mut self, reader: &RunReader) -> Result<()> {
+        let scalars = reader.scalars()?;
+        for (name, values) in self.names.iter().zip(&mut self.scalars) {
+            let series = scalars.get(name).map(Vec::as_slice).unwrap_or_default();
+            *values = series.iter().map(|(_, value)| *value as f32).collect();
+        }
+        for (step, statistics) in reader.statistics(0, u64::MAX)? {
+            self.keep(step, statistics);
+        }
+        Ok(())
+    }
+
+    pub fn push(&mut self, record: &StepRecord) {
+        for (values, value) in self.scalars.iter_mut().zip(&record.scalars) {
+            values.push(*value);
+        }
+        if let Some(statistics) = &record.statistics {
+            self.keep(record.step, statistics.clone());
+        }
+    }
+
+    fn keep(&mut self, step: u64, statistics: Vec<f32>) {
+        let bytes = size_of_val(statistics.as_slice());
+        self.records.push((step, statistics));
+        if self.records.len() * bytes > MOST_BYTES {
+            let mut place = 0;
+            self.records.retain(|_| {
+                place += 1;
+                place % 2 == 1
+            });
+        }
+    }
+
+    /// Recorded steps.
+    pub fn recorded(&self) -> usize {
+        self.records.len()
+    }
+
+    /// One figure (0 mean, 1 std, 2 min, 3 max, 4 zero fraction, 5 non-finite) of every unit of a tensor.
+    pub fn series(&self, entry: &TraceEntry, figure: usize) -> Option<Matrix> {
+        let first_step = self.records.first()?.0;
+        // Steps between records; halving keeps them even but for the last.
+        let stride = self.records.get(1).map_or(1, |(step, _)| step - first_step).max(1);
+        let even: Vec<&Vec<f32>> = self
+            .records
+            .iter()
+            .filter(|(step, _)| (step - first_step).is_multiple_of(stride))
+            .map(|(_, statistics)| statistics)
+            .collect();
+        let steps = even.len();
+        let mut values = Vec::with_capacity(entry.units * steps);
+        for unit in 0..entry.units {
+            let place = 6 * (entry.first_row + unit) + figure;
+            values.extend(even.iter().map(|statistics| statistics[place]));
+        }
+        Some(Matrix {
+            first_step,
+            stride,
+            units: entry.units,
+            steps,
+            values,
+        })
+    }
+}

@@ -1,0 +1,39 @@
+//! `trainscope watch`
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use trainscope::app::{self, Source};
+use trainscope::train::Scenario;
+use trainscope::{Error, Result};
+
+use super::Common;
+use super::train::free_directory;
+
+#[derive(Debug, clap::Args)]
+pub struct WatchArgs {
+    /// A scenario to train live, or the directory of a run to look at
+    #[arg(value_name = "SCENARIO|DIR", default_value = "vae-mnist")]
+    what: String,
+}
+
+pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
+    let path = Path::new(&args.what);
+    let source = if path.join("run.json").is_file() {
+        Source::Run(path.to_owned())
+    } else if path.is_dir() {
+        return Err(Error::input(
+            args.what.clone(),
+            "it holds no run (there is no run.json)",
+            "name a run directory or a scenario",
+        ));
+    } else {
+        let scenario = Scenario::load(&args.what, &[])?;
+        let dir: PathBuf = free_directory(&scenario.name);
+        Source::Scenario(Box::new(scenario), dir)
+    };
+    let dir = app::show(&common.choice(), source)?;
+    common.note(&format!("run: {}", dir.display()));
+    common.print_json(&json!({ "run": dir }));
+    Ok(())
+}
