@@ -83,8 +83,8 @@ struct SgdParameters {
 struct AdamParameters {
     vectors: u32,
     learning_rate: f32,
-    beta1: f32,
-    beta2: f32,
+    complement1: f32,
+    complement2: f32,
     log_beta1: f32,
     log_beta2: f32,
     epsilon: f32,
@@ -163,8 +163,8 @@ impl Optimiser {
                     &AdamParameters {
                         vectors: vectors as u32,
                         learning_rate: lr as f32,
-                        beta1: beta1 as f32,
-                        beta2: beta2 as f32,
+                        complement1: (1.0 - beta1) as f32,
+                        complement2: (1.0 - beta2) as f32,
                         log_beta1: beta1.ln() as f32,
                         log_beta2: beta2.ln() as f32,
                         epsilon: eps as f32,
@@ -335,8 +335,8 @@ mod tests {
         AdamParameters {
             vectors,
             learning_rate,
-            beta1,
-            beta2,
+            complement1,
+            complement2,
             log_beta1,
             log_beta2,
             epsilon,
