@@ -31,11 +31,17 @@ fn uniform01(bits: vec4u) -> vec4f {
     return vec4f(bits >> vec4u(8u)) * (1.0 / 16777216.0);
 }
 
+// -log(1 - u) for u in [0, 1). Next to 1 the built-in logarithm keeps few digits on some drivers: a series there.
+fn exponential(u: vec2f) -> vec2f {
+    let series = u * (1.0 + u * (1.0 / 2.0 + u * (1.0 / 3.0 + u * (1.0 / 4.0 + u * (1.0 / 5.0 + u / 6.0)))));
+    // 1 - u lies in (0, 1]: the logarithm stays finite.
+    return select(-log(1.0 - u), series, u < vec2f(0.05));
+}
+
 // Four standard normal numbers (Box-Muller).
 fn standard_normal(bits: vec4u) -> vec4f {
     let u = uniform01(bits);
-    // 1 - u lies in (0, 1]: the logarithm stays finite.
-    let radius = sqrt(-2.0 * log(vec2f(1.0) - u.xz));
+    let radius = sqrt(2.0 * exponential(u.xz));
     let angle = 6.283185307179586 * u.yw;
     return vec4f(radius.x * cos(angle.x), radius.x * sin(angle.x), radius.y * cos(angle.y), radius.y * sin(angle.y));
 }

@@ -65,7 +65,7 @@ fn value(x: vec4f) -> vec4f {
 fn derivative(saved: vec4f) -> vec4f {
     switch KIND {
         case LEAKY_RELU: {
-            return select(vec4f(parameters.slope), vec4f(1.0), saved > vec4f(0.0));
+            return select(vec4f(1.0), vec4f(parameters.slope), saved <= vec4f(0.0));
         }
         case TANH: {
             return 1.0 - saved * saved;
@@ -84,7 +84,8 @@ fn derivative(saved: vec4f) -> vec4f {
             return 2.0 * sigmoid4(saved) / (softplus4(saved) + FLOOR);
         }
         default: {
-            return select(vec4f(0.0), vec4f(1.0), saved > vec4f(0.0));
+            // As in PyTorch, behind a NaN the gradient passes.
+            return select(vec4f(1.0), vec4f(0.0), saved <= vec4f(0.0));
         }
     }
 }

@@ -6,8 +6,9 @@ struct Parameters {
     // Vectors of four parameters.
     vectors: u32,
     learning_rate: f32,
-    beta1: f32,
-    beta2: f32,
+    // 1 - beta, rounded from float64: a difference of float32 numbers would keep few of its digits.
+    complement1: f32,
+    complement2: f32,
     // Natural logarithms of the betas, rounded from float64.
     log_beta1: f32,
     log_beta2: f32,
@@ -46,8 +47,8 @@ fn main(
     let correction2 = one_minus_exp(t * parameters.log_beta2);
     let weight = weights[i];
     let gradient = gradients[i] + parameters.weight_decay * weight;
-    let first = parameters.beta1 * first_moments[i] + (1.0 - parameters.beta1) * gradient;
-    let second = parameters.beta2 * second_moments[i] + (1.0 - parameters.beta2) * gradient * gradient;
+    let first = (1.0 - parameters.complement1) * first_moments[i] + parameters.complement1 * gradient;
+    let second = (1.0 - parameters.complement2) * second_moments[i] + parameters.complement2 * gradient * gradient;
     let denominator = sqrt(second) / sqrt(correction2) + parameters.epsilon;
     let update = -(parameters.learning_rate / correction1) * first / denominator;
     first_moments[i] = first;

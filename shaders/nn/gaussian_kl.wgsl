@@ -7,8 +7,9 @@ struct Parameters {
     batch: u32,
     // Latent units.
     size: u32,
-    accumulate_mu: u32,
-    accumulate_log_variance: u32,
+    // 1: add to what the head's gradient holds.
+    accumulate: u32,
+    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -17,8 +18,24 @@ struct Parameters {
 @group(0) @binding(3) var<storage, read_write> divergence: array<f32>;
 
 @group(0) @binding(3) var<storage, read> divergence_gradient: array<f32>;
-@group(0) @binding(4) var<storage, read_write> mu_gradient: array<f32>;
-@group(0) @binding(5) var<storage, read_write> log_variance_gradient: array<f32>;
+// Of one head: each has an entry point of its own, since either may be fixed, and both may be one node.
+@group(0) @binding(4) var<storage, read_write> head_gradient: array<f32>;
+
+// exp(v) - 1, without the cancellation near zero.
+fn exp_minus_one(v: f32) -> f32 {
+    if (abs(v) < 0.3) {
+        return v * (1.0 + v / 2.0 * (1.0 + v / 3.0 * (1.0 + v / 4.0 * (1.0 + v / 5.0 * (1.0 + v / 6.0 * (1.0 + v / 7.0))))));
+    }
+    return exp(v) - 1.0;
+}
+
+// exp(v) - 1 - v, in the same way.
+fn exp_minus_tangent(v: f32) -> f32 {
+    if (abs(v) < 0.3) {
+        return 0.5 * v * v * (1.0 + v / 3.0 * (1.0 + v / 4.0 * (1.0 + v / 5.0 * (1.0 + v / 6.0 * (1.0 + v / 7.0)))));
+    }
+    return exp(v) - 1.0 - v;
+}
 
 @compute @workgroup_size(LANES, ROWS)
 fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) local: vec3u) {
@@ -27,8 +44,7 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id
     var sum = 0.0;
     for (var i = local.x; i < parameters.size; i += LANES) {
         let m = mu[first + i];
-        let v = log_variance[first + i];
-        sum += 0.5 * (m * m + (exp(v) - 1.0 - v));
+        sum += 0.5 * (m * m + exp_minus_tangent(log_variance[first + i]));
     }
     sum = sum_over_lanes(sum, local.x);
     if (local.x == 0u && row < parameters.batch) {
@@ -36,25 +52,34 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id
     }
 }
 
+fn add_to_gradient(i: u32, gradient: f32) {
+    var sum = gradient;
+    if (parameters.accumulate != 0u) {
+        sum += head_gradient[i];
+    }
+    head_gradient[i] = sum;
+}
+
 @compute @workgroup_size(64)
-fn backward(
+fn backward_mu(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.batch * parameters.size) {
-        return;
+    if (i < parameters.batch * parameters.size) {
+        add_to_gradient(i, divergence_gradient[i / parameters.size] * mu[i]);
     }
-    let upstream = divergence_gradient[i / parameters.size];
-    var to_mu = upstream * mu[i];
-    var to_log_variance = upstream * 0.5 * (exp(log_variance[i]) - 1.0);
-    if (parameters.accumulate_mu != 0u) {
-        to_mu += mu_gradient[i];
+}
+
+@compute @workgroup_size(64)
+fn backward_log_variance(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i < parameters.batch * parameters.size) {
+        add_to_gradient(i, divergence_gradient[i / parameters.size] * 0.5 * exp_minus_one(log_variance[i]));
     }
-    if (parameters.accumulate_log_variance != 0u) {
-        to_log_variance += log_variance_gradient[i];
-    }
-    mu_gradient[i] = to_mu;
-    log_variance_gradient[i] = to_log_variance;
 }

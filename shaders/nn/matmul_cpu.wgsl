@@ -146,12 +146,11 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
     } else {
         for (var k4 = 0u; k4 < blocks; k4 += 1u) {
             for (var v = 0u; v < VECTORS; v += 1u) {
-                // Rows of B behind the last k are never read: A is zero there only without ALIGNED.
-                let last = parameters.k - 1u;
-                let x = b_along_n(min(4u * k4, last), column4[v]);
-                let y = b_along_n(min(4u * k4 + 1u, last), column4[v]);
-                let z = b_along_n(min(4u * k4 + 2u, last), column4[v]);
-                let w = b_along_n(min(4u * k4 + 3u, last), column4[v]);
+                // With ALIGNED k is a multiple of 4; without it, rows of B behind the last are zero.
+                let x = b_along_n(4u * k4, column4[v]);
+                let y = b_along_n(4u * k4 + 1u, column4[v]);
+                let z = b_along_n(4u * k4 + 2u, column4[v]);
+                let w = b_along_n(4u * k4 + 3u, column4[v]);
                 for (var r = 0u; r < ROWS; r += 1u) {
                     let ar = a_along_k(row + r, a_row[r], k4);
                     tile[r][v] += ar.x * x + ar.y * y + ar.z * z + ar.w * w;

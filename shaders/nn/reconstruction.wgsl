@@ -29,8 +29,8 @@ fn element_loss(x: vec4f, t: vec4f) -> vec4f {
     if (SQUARED_ERROR) {
         return (x - t) * (x - t);
     }
-    // max(x, 0) - x t + log(1 + exp(-|x|)): never the logarithm of a sigmoid that rounded to 0 or 1.
-    return softplus4(x) - x * t;
+    // Never the logarithm of a sigmoid that rounded to 0 or 1; and the large terms cancel before the small one comes.
+    return (max(x, vec4f(0.0)) - x * t) + log1p4(exp_of_minus_magnitude(x));
 }
 
 fn element_derivative(x: vec4f, t: vec4f) -> vec4f {

@@ -11,8 +11,9 @@ struct Parameters {
     // Vectors of four elements.
     vectors: u32,
     noise: f32,
-    accumulate_mu: u32,
-    accumulate_log_variance: u32,
+    // 1: add to what the head's gradient holds.
+    accumulate: u32,
+    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -23,8 +24,8 @@ struct Parameters {
 @group(0) @binding(4) var<storage, read_write> z: array<vec4f>;
 
 @group(0) @binding(3) var<storage, read> z_gradient: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> mu_gradient: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> log_variance_gradient: array<vec4f>;
+// Of one head: each has an entry point of its own, since either may be fixed, and both may be one node.
+@group(0) @binding(4) var<storage, read_write> head_gradient: array<vec4f>;
 
 // noise * eps * exp(log_variance / 2); nothing at all without noise, whatever the variance.
 fn deviation(i: u32) -> vec4f {
@@ -47,23 +48,34 @@ fn forward(
     }
 }
 
+fn add_to_gradient(i: u32, gradient: vec4f) {
+    var sum = gradient;
+    if (parameters.accumulate != 0u) {
+        sum += head_gradient[i];
+    }
+    head_gradient[i] = sum;
+}
+
 @compute @workgroup_size(64)
-fn backward(
+fn backward_mu(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
     if (i < parameters.vectors) {
-        var to_mu = z_gradient[i];
-        var to_log_variance = 0.5 * z_gradient[i] * deviation(i);
-        if (parameters.accumulate_mu != 0u) {
-            to_mu += mu_gradient[i];
-        }
-        if (parameters.accumulate_log_variance != 0u) {
-            to_log_variance += log_variance_gradient[i];
-        }
-        mu_gradient[i] = to_mu;
-        log_variance_gradient[i] = to_log_variance;
+        add_to_gradient(i, z_gradient[i]);
+    }
+}
+
+@compute @workgroup_size(64)
+fn backward_log_variance(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i < parameters.vectors) {
+        add_to_gradient(i, 0.5 * z_gradient[i] * deviation(i));
     }
 }

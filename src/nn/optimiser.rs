@@ -4,9 +4,9 @@ use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{NamedTensor, Parameters};
-use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::shader;
+use crate::{Error, Result};
 
 static SGD: Shader = shader!("nn/sgd.wgsl");
 static ADAM: Shader = shader!("nn/adam.wgsl");
@@ -83,8 +83,8 @@ struct SgdParameters {
 struct AdamParameters {
     vectors: u32,
     learning_rate: f32,
-    beta1: f32,
-    beta2: f32,
+    complement1: f32,
+    complement2: f32,
     log_beta1: f32,
     log_beta2: f32,
     epsilon: f32,
@@ -163,8 +163,8 @@ impl Optimiser {
                     &AdamParameters {
                         vectors: vectors as u32,
                         learning_rate: lr as f32,
-                        beta1: beta1 as f32,
-                        beta2: beta2 as f32,
+                        complement1: (1.0 - beta1) as f32,
+                        complement2: (1.0 - beta2) as f32,
                         log_beta1: beta1.ln() as f32,
                         log_beta2: beta2.ln() as f32,
                         epsilon: eps as f32,
@@ -292,8 +292,28 @@ impl OptimiserState {
         tensors: &[NamedTensor],
         source: &str,
     ) -> Result<()> {
+        let memory_of = |name: &str| {
+            name.rsplit_once('.')
+                .map_or("", |(_, memory)| memory)
+                .to_owned()
+        };
+        let known = |name: &str| {
+            self.moments
+                .iter()
+                .any(|(memory, _)| *memory == memory_of(name))
+        };
+        if let Some((name, ..)) = tensors.iter().find(|(name, ..)| !known(name)) {
+            let memories: Vec<&str> = self.moments.iter().map(|(memory, _)| *memory).collect();
+            return Err(Error::input(
+                source,
+                format!("the optimiser has no memory '{name}'"),
+                format!("it needs {} of each parameter", memories.join(" and ")),
+            ));
+        }
+        // All of them are joined before the first is written: what does not fit changes nothing.
+        let mut joined = Vec::new();
         for (memory, buffer) in &self.moments {
-            let all = if tensors.is_empty() {
+            joined.push(if tensors.is_empty() {
                 vec![0.0; buffer.len()]
             } else {
                 let suffix = format!(".{memory}");
@@ -305,7 +325,9 @@ impl OptimiserState {
                     })
                     .collect();
                 parameters.join(&own, source)?
-            };
+            });
+        }
+        for ((_, buffer), all) in self.moments.iter().zip(joined) {
             gpu.write(buffer, 0, &all);
         }
         Ok(())
@@ -335,8 +357,8 @@ mod tests {
         AdamParameters {
             vectors,
             learning_rate,
-            beta1,
-            beta2,
+            complement1,
+            complement2,
             log_beta1,
             log_beta2,
             epsilon,

@@ -145,6 +145,16 @@ impl Parameters {
                     format!("the model needs {:?}", place.shape),
                 ));
             }
+            if values.len() != place.len {
+                return Err(Error::input(
+                    source,
+                    format!(
+                        "'{name}' has {} values for its shape {shape:?}",
+                        values.len()
+                    ),
+                    format!("it needs {}", place.len),
+                ));
+            }
             all[place.start..place.start + place.len].copy_from_slice(values);
             missing.retain(|left| left != name);
         }

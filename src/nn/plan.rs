@@ -12,11 +12,12 @@ use super::graph::{Graph, NodeId};
 use super::memory::{Lifetime, place};
 use super::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
 use super::parameters::Parameters;
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::shader;
 use crate::{Error, Result};
 
 static BATCH_MEAN: Shader = shader!("nn/batch_mean.wgsl");
+static FILL: Shader = shader!("nn/fill.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -25,6 +26,15 @@ struct MeanParameters {
     slot: u32,
     weight: f32,
     first: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct FillParameters {
+    count: u32,
+    value: f32,
+    padding0: u32,
+    padding1: u32,
 }
 
 /// What a plan is built for.
@@ -46,7 +56,8 @@ pub struct PlanOptions<'a> {
 pub enum Quantity {
     /// The node's value.
     Activation,
-    /// The loss's gradient with respect to it.
+    /// The loss's gradient with respect to it. A view has one memory with what it views, so where that has other
+    /// consumers too, a part of theirs may already be in it.
     Gradient,
 }
 
@@ -169,6 +180,10 @@ struct Layout {
     pinned: Vec<bool>,
     /// Nodes that have a gradient.
     differentiated: Vec<bool>,
+    /// By root: where the backward pass starts, and with which gradient per sample.
+    seeds: Vec<Option<f32>>,
+    /// By root: some node adds to the gradient in the backward pass.
+    added_to: Vec<bool>,
     last_stage: usize,
 }
 
@@ -200,9 +215,29 @@ impl Layout {
                 }
             }
         }
-        let differentiated = (0..nodes.len())
+        let differentiated: Vec<bool> = (0..nodes.len())
             .map(|index| options.training && learns[index] && reached[index])
             .collect();
+        let mut seeds = vec![None; nodes.len()];
+        for term in &graph.losses {
+            if differentiated[term.node.0] {
+                let seed = seeds[root[term.node.0]].get_or_insert(0.0);
+                *seed += term.weight / options.batch as f32;
+            }
+        }
+        let mut added_to = vec![false; nodes.len()];
+        for (index, node) in nodes.iter().enumerate() {
+            let Some(operation) = &node.operation else {
+                continue;
+            };
+            if operation.is_view() || !differentiated[index] {
+                continue;
+            }
+            for (place, input) in node.inputs.iter().enumerate() {
+                added_to[root[input.0]] |=
+                    operation.differentiable(place) && differentiated[input.0];
+            }
+        }
         let mut pinned = vec![false; nodes.len()];
         for (index, node) in nodes.iter().enumerate() {
             pinned[root[index]] |=
@@ -212,6 +247,8 @@ impl Layout {
             root,
             pinned,
             differentiated,
+            seeds,
+            added_to,
             last_stage: 2 * nodes.len(),
         }
     }
@@ -228,7 +265,7 @@ impl Layout {
     fn allocate(&self, gpu: &Gpu, graph: &Graph, options: &PlanOptions<'_>) -> Result<Tensors> {
         let nodes = graph.nodes();
         let count = nodes.len();
-        let seeds = |node: usize| graph.losses.iter().any(|term| term.node.0 == node);
+        let is_term = |node: usize| graph.losses.iter().any(|term| term.node.0 == node);
         // Values at 0..count, gradients at count..2 count.
         let mut spans: Vec<Option<(usize, usize)>> = vec![None; 2 * count];
         let mut extend = |tensor: usize, stage: usize| {
@@ -242,7 +279,7 @@ impl Layout {
                 extend(value, 0);
                 extend(value, self.last_stage);
             }
-            if seeds(index) {
+            if is_term(index) {
                 extend(value, self.loss_stage());
             }
             let Some(operation) = &node.operation else {
@@ -258,8 +295,8 @@ impl Layout {
             let backward = self.backward_stage(index);
             let gradient = count + value;
             extend(gradient, backward);
-            if seeds(index) {
-                // Filled once, when the plan is made.
+            if is_term(index) {
+                // Filled once, when the plan is made, unless other gradients are added to it.
                 extend(gradient, 0);
                 extend(gradient, self.last_stage);
             }
@@ -297,10 +334,9 @@ impl Layout {
             all[tensor] = buffers[placement.buffer_of[place]].shortened(lifetimes[place].size);
         }
         let gradients = all.split_off(count);
-        for term in &graph.losses {
-            let seed = vec![term.weight / options.batch as f32; options.batch];
-            if self.differentiated[term.node.0] {
-                gpu.write(&gradients[term.node.0], 0, &seed);
+        for (gradient, seed) in gradients.iter().zip(&self.seeds) {
+            if let Some(seed) = seed {
+                gpu.write(gradient, 0, &vec![*seed; options.batch]);
             }
         }
         Ok(Tensors {
@@ -441,9 +477,13 @@ impl<'a> Builder<'a> {
     }
 
     fn backward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
-        let mut stages = Vec::new();
-        // Gradients that some consumer has already written.
-        let mut written = vec![false; self.graph.nodes().len()];
+        let mut stages = vec![Stage {
+            work: self.fills()?,
+            watch_first: false,
+            watch: Vec::new(),
+        }];
+        // Gradients that the loss or some consumer has already written.
+        let mut written: Vec<bool> = self.layout.seeds.iter().map(Option::is_some).collect();
         for (index, node) in self.graph.nodes().iter().enumerate().rev() {
             let (Some(operation), true) = (&node.operation, self.layout.differentiated[index])
             else {
@@ -474,6 +514,37 @@ impl<'a> Builder<'a> {
             });
         }
         Ok(stages)
+    }
+
+    /// What has to be set anew in each step: seeds that are added to, and the gradients of parameters that no loss
+    /// reaches, in whose place the optimiser leaves its updates.
+    fn fills(&self) -> Result<Vec<Dispatch>> {
+        let fill = |binding: wgpu::BindingResource<'_>, count: usize, value: f32| {
+            let uniform = self.gpu.uniform(
+                "fill",
+                &FillParameters {
+                    count: count as u32,
+                    value,
+                    padding0: 0,
+                    padding1: 0,
+                },
+            );
+            let bindings = [(0, uniform.as_entire_binding()), (1, binding)];
+            let kernel = self.gpu.kernel(&FILL, "main", &[]);
+            kernel.bind(self.gpu, &bindings, grid(count, 64))
+        };
+        let mut work = Vec::new();
+        for index in 0..self.graph.nodes().len() {
+            if let (Some(seed), true) = (self.layout.seeds[index], self.layout.added_to[index]) {
+                let gradient = self.gradient(index).binding();
+                work.push(fill(gradient, self.options.batch, seed));
+            }
+            if !self.layout.differentiated[index] {
+                let slices = self.slices(index)?;
+                work.extend(slices.iter().map(|s| fill(s.gradient(), s.len, 0.0)));
+            }
+        }
+        Ok(work)
     }
 
     fn target(
@@ -511,6 +582,17 @@ mod tests {
             slot,
             weight,
             first
+        }
+    );
+    layout_test!(
+        fill_parameters,
+        FILL,
+        "Parameters",
+        FillParameters {
+            count,
+            value,
+            padding0,
+            padding1
         }
     );
 }

@@ -3,4 +3,6 @@
 mod support;
 
 mod data;
+mod gpu;
+mod nn;
 mod shaders;

@@ -22,8 +22,8 @@ pub struct GaussianKl;
 struct Parameters {
     batch: u32,
     size: u32,
-    accumulate_mu: u32,
-    accumulate_log_variance: u32,
+    accumulate: u32,
+    padding: u32,
 }
 
 impl Operation for GaussianKl {
@@ -55,8 +55,8 @@ impl Operation for GaussianKl {
             &Parameters {
                 batch: context.batch as u32,
                 size: elements(io.input_shapes[0]) as u32,
-                accumulate_mu: 0,
-                accumulate_log_variance: 0,
+                accumulate: 0,
+                padding: 0,
             },
         );
         let kernel = context
@@ -75,32 +75,34 @@ impl Operation for GaussianKl {
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
-        let (Some(mu), Some(log_variance)) = (io.input_gradients[0], io.input_gradients[1]) else {
-            return Ok(Vec::new());
-        };
         let size = elements(io.input_shapes[0]);
-        let uniform = context.gpu.uniform(
-            self.kind(),
-            &Parameters {
-                batch: context.batch as u32,
-                size: size as u32,
-                accumulate_mu: mu.accumulate.into(),
-                accumulate_log_variance: log_variance.accumulate.into(),
-            },
-        );
-        let kernel = context.gpu.kernel(&GAUSSIAN_KL, "backward", &[]);
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
-                (0, uniform.as_entire_binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.inputs[1].binding()),
-                (3, io.output_gradient.binding()),
-                (4, mu.buffer.binding()),
-                (5, log_variance.buffer.binding()),
-            ],
-            grid(context.batch * size, 64),
-        )])
+        let heads = ["backward_mu", "backward_log_variance"];
+        let mut dispatches = Vec::new();
+        for (place, (entry, target)) in heads.into_iter().zip(&io.input_gradients).enumerate() {
+            let Some(target) = target else {
+                continue;
+            };
+            let uniform = context.gpu.uniform(
+                self.kind(),
+                &Parameters {
+                    batch: context.batch as u32,
+                    size: size as u32,
+                    accumulate: target.accumulate.into(),
+                    padding: 0,
+                },
+            );
+            dispatches.push(context.gpu.kernel(&GAUSSIAN_KL, entry, &[]).bind(
+                context.gpu,
+                &[
+                    (0, uniform.as_entire_binding()),
+                    (1 + place as u32, io.inputs[place].binding()),
+                    (3, io.output_gradient.binding()),
+                    (4, target.buffer.binding()),
+                ],
+                grid(context.batch * size, 64),
+            ));
+        }
+        Ok(dispatches)
     }
 
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
@@ -148,8 +150,8 @@ mod tests {
         Parameters {
             batch,
             size,
-            accumulate_mu,
-            accumulate_log_variance
+            accumulate,
+            padding
         }
     );
 }

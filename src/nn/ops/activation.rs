@@ -85,9 +85,9 @@ impl Activation {
     /// The float64 twin of its derivative.
     pub fn derivative(self, x: f64) -> f64 {
         match self {
-            Self::Relu => f64::from(u8::from(x > 0.0)),
-            Self::LeakyRelu { .. } if x > 0.0 => 1.0,
-            Self::LeakyRelu { slope } => f64::from(slope),
+            Self::Relu if x <= 0.0 => 0.0,
+            Self::LeakyRelu { slope } if x <= 0.0 => f64::from(slope),
+            Self::Relu | Self::LeakyRelu { .. } => 1.0,
             Self::Tanh => 1.0 - x.tanh().powi(2),
             Self::Sigmoid => sigmoid(x) * (1.0 - sigmoid(x)),
             Self::Softplus => sigmoid(x),

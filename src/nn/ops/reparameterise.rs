@@ -28,8 +28,8 @@ struct Parameters {
     node: u32,
     vectors: u32,
     noise: f32,
-    accumulate_mu: u32,
-    accumulate_log_variance: u32,
+    accumulate: u32,
+    padding: u32,
 }
 
 impl Reparameterise {
@@ -40,8 +40,8 @@ impl Reparameterise {
             node: context.node as u32,
             vectors: (context.batch * elements(shape)).div_ceil(4) as u32,
             noise: self.noise,
-            accumulate_mu: 0,
-            accumulate_log_variance: 0,
+            accumulate: 0,
+            padding: 0,
         }
     }
 
@@ -114,28 +114,33 @@ impl Operation for Reparameterise {
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
-        let (Some(mu), Some(log_variance)) = (io.input_gradients[0], io.input_gradients[1]) else {
-            return Ok(Vec::new());
-        };
-        let parameters = Parameters {
-            accumulate_mu: mu.accumulate.into(),
-            accumulate_log_variance: log_variance.accumulate.into(),
-            ..self.parameters_for(context, io.output_shape)
-        };
-        let uniform = context.gpu.uniform("reparameterise", &parameters);
-        let kernel = context.gpu.kernel(&REPARAMETERISE, "backward", &[]);
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
+        let heads = ["backward_mu", "backward_log_variance"];
+        let mut dispatches = Vec::new();
+        for (place, (entry, target)) in heads.into_iter().zip(&io.input_gradients).enumerate() {
+            let Some(target) = target else {
+                continue;
+            };
+            let parameters = Parameters {
+                accumulate: target.accumulate.into(),
+                ..self.parameters_for(context, io.output_shape)
+            };
+            let uniform = context.gpu.uniform("reparameterise", &parameters);
+            let mut bindings = vec![
                 (0, uniform.as_entire_binding()),
-                (1, context.clock.binding()),
-                (2, io.inputs[1].binding()),
                 (3, io.output_gradient.binding()),
-                (4, mu.buffer.binding()),
-                (5, log_variance.buffer.binding()),
-            ],
-            grid(parameters.vectors as usize, 64),
-        )])
+                (4, target.buffer.binding()),
+            ];
+            if place == 1 {
+                bindings.push((1, context.clock.binding()));
+                bindings.push((2, io.inputs[1].binding()));
+            }
+            dispatches.push(context.gpu.kernel(&REPARAMETERISE, entry, &[]).bind(
+                context.gpu,
+                &bindings,
+                grid(parameters.vectors as usize, 64),
+            ));
+        }
+        Ok(dispatches)
     }
 
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
@@ -177,8 +182,8 @@ mod tests {
             node,
             vectors,
             noise,
-            accumulate_mu,
-            accumulate_log_variance
+            accumulate,
+            padding
         }
     );
 }

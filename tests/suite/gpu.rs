@@ -1,0 +1,301 @@
+//! The ground that everything stands on: buffers, grids, readback, adapters, and the shared shader functions.
+
+use trainscope::gpu::{
+    AdapterChoice, Dispatch, Gpu, ReadbackRing, Shader, Timer, adapter, grid, groups,
+};
+use trainscope::nn::ops::Activation;
+use trainscope::nn::{Context, Forward, Operation};
+use trainscope::random::{self, Stream};
+
+use crate::support;
+
+#[test]
+fn buffers_hold_what_was_written() {
+    let gpu = support::gpu();
+    for len in [1usize, 2, 3, 4, 5, 15, 16, 17, 1001] {
+        let bytes: Vec<u8> = (0..len).map(|i| (i * 7 + 1) as u8).collect();
+        let buffer = gpu.upload("bytes", &bytes).expect("small");
+        assert_eq!(buffer.len(), len);
+        assert_eq!(buffer.raw().size() % 16, 0);
+        assert_eq!(gpu.read(&buffer).expect("bytes"), bytes);
+        let words: Vec<[u32; 3]> = (0..len as u32).map(|i| [i, !i, i << 9]).collect();
+        let buffer = gpu.upload("words", &words).expect("small");
+        assert_eq!(gpu.read(&buffer).expect("words"), words);
+    }
+    let empty = gpu.buffer::<f32>("empty", 0).expect("small");
+    assert!(empty.is_empty());
+    assert_eq!(gpu.read(&empty).expect("nothing"), [0f32; 0]);
+
+    let buffer = gpu.buffer::<f32>("zeros", 70).expect("small");
+    assert_eq!(gpu.read(&buffer).expect("zeros"), [0.0; 70]);
+    gpu.write(&buffer, 3, &[1.0, 2.0]);
+    let first = gpu.read(&buffer.shortened(5)).expect("five");
+    assert_eq!(first, [0.0, 0.0, 0.0, 1.0, 2.0]);
+    assert_eq!(
+        gpu.read(&buffer.cast::<u32>()).expect("bits")[3],
+        1f32.to_bits()
+    );
+    gpu.check().expect("no device error");
+}
+
+#[test]
+fn a_buffer_too_large_is_refused_in_a_sentence() {
+    let gpu = support::gpu();
+    let error = gpu
+        .buffer::<f32>("images", 1 << 60)
+        .expect_err("no adapter has that")
+        .to_string();
+    assert!(error.starts_with("buffer 'images': it needs "), "{error}");
+    assert!(error.contains(&gpu.info.name), "{error}");
+    gpu.check().expect("nothing reached the device");
+}
+
+#[test]
+fn grids_cover_every_item_below_the_limit() {
+    for items in [
+        0,
+        1,
+        63,
+        64,
+        65,
+        64 * 32_768,
+        64 * 32_768 + 1,
+        64 * 65_536,
+        1 << 31,
+    ] {
+        let [x, y, z] = grid(items, 64);
+        assert!(x <= 65_535 && y <= 65_535 && z == 1);
+        let all = u64::from(x) * u64::from(y);
+        assert!(all * 64 >= items as u64);
+        assert!(all < u64::from(groups(items, 64)) + 32_768);
+    }
+}
+
+/// More workgroups than one row of a grid: the second row goes on where the first ends.
+#[test]
+fn a_kernel_beyond_one_row_of_workgroups_covers_every_element() {
+    let gpu = support::gpu();
+    let count = 32_768 * 64 * 4 + 4 * 64 * 3 + 1;
+    // Never zero, which is what an element that no invocation reaches holds.
+    let value = |i: usize| (i % 2003) as f32 + 1.0;
+    let x: Vec<f32> = (0..count).map(value).collect();
+    let x = gpu.upload("x", &x).expect("34 MB");
+    let y = gpu.buffer::<f32>("y", count).expect("34 MB");
+    let clock = gpu.upload("clock", &[0u32]).expect("small");
+    let context = Context {
+        gpu,
+        batch: 1,
+        clock: &clock,
+        seed: 0,
+        node: 0,
+    };
+    let shape = [count];
+    let io = Forward {
+        inputs: vec![&x],
+        input_shapes: vec![&shape],
+        parameters: Vec::new(),
+        output: &y,
+        output_shape: &shape,
+    };
+    let dispatches = Activation::Relu.forward(&context, &io).expect("it fits");
+    gpu.run("long", &dispatches);
+    let y = gpu.read(&y).expect("y");
+    let wrong = (0..count).find(|&i| y[i] != value(i));
+    assert_eq!(wrong, None);
+}
+
+#[test]
+fn readback_keeps_the_order_and_says_when_it_is_full() {
+    let gpu = support::gpu();
+    let source = gpu.buffer::<u32>("source", 8).expect("small");
+    let mut ring = ReadbackRing::new(gpu, "ring", 3, 12);
+    assert!(ring.is_idle() && !ring.is_full());
+    assert!(ring.take(gpu, true).expect("no error").is_none());
+    let mut taken = Vec::new();
+    for round in 0..10u32 {
+        if ring.is_full() {
+            let (tag, bytes) = ring
+                .take(gpu, true)
+                .expect("no error")
+                .expect("three on the way");
+            taken.push((tag, bytemuck::pod_collect_to_vec::<u8, u32>(&bytes)));
+        }
+        gpu.write(&source, 0, &[round, 10 * round, 20 * round, 30 * round]);
+        let mut encoder = gpu.encoder("copy");
+        // Two pieces, one behind the other.
+        let pieces = [(source.raw(), 4, 4), (source.raw(), 8, 8)];
+        ring.copy(&mut encoder, round, &pieces);
+        gpu.queue.submit([encoder.finish()]);
+        ring.submitted();
+        assert!(!ring.is_idle());
+    }
+    while let Some((tag, bytes)) = ring.take(gpu, true).expect("no error") {
+        taken.push((tag, bytemuck::pod_collect_to_vec::<u8, u32>(&bytes)));
+    }
+    assert!(ring.is_idle() && !ring.is_full());
+    let expected: Vec<_> = (0..10u32)
+        .map(|i| (i, vec![10 * i, 20 * i, 30 * i]))
+        .collect();
+    assert_eq!(taken, expected);
+}
+
+#[test]
+fn an_unknown_adapter_is_answered_with_those_there_are() {
+    let error = Gpu::new(&AdapterChoice::named("no such adapter"))
+        .err()
+        .expect("it is not there")
+        .to_string();
+    assert!(error.starts_with("adapter 'no such adapter': "), "{error}");
+    for adapter in adapter::list(&adapter::instance()) {
+        assert!(error.contains(&adapter.get_info().name), "{error}");
+    }
+}
+
+#[test]
+fn an_adapter_is_found_by_a_part_of_its_name_in_any_case() {
+    let name = support::gpu().info.name.clone();
+    let part = name[..name.len() / 2].to_uppercase();
+    let found = adapter::choose(&adapter::instance(), &AdapterChoice::named(&part), None)
+        .expect("the adapter of the tests");
+    assert!(found.get_info().name.to_uppercase().contains(&part));
+}
+
+/// A device that an application made, with the smallest limits there are by default.
+#[test]
+fn somebody_elses_device_is_as_good() {
+    let instance = adapter::instance();
+    let adapter = adapter::choose(&instance, &AdapterChoice::default(), None).expect("an adapter");
+    let (device, queue) =
+        pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()))
+            .expect("a device");
+    let gpu = Gpu::from_wgpu(adapter.get_info(), device, queue);
+    assert_eq!(gpu.limits.max_compute_workgroups_per_dimension, 65_535);
+    let out = normals(&gpu, &[[1, 2, 3, 4]]);
+    assert_eq!(out, normals(support::gpu(), &[[1, 2, 3, 4]]));
+    gpu.check().expect("no device error");
+}
+
+#[test]
+fn the_timer_measures_passes() {
+    let gpu = support::gpu();
+    let Some(timer) = Timer::new(gpu) else {
+        println!("the adapter has no timestamps");
+        return;
+    };
+    let (_, dispatch) = normals_dispatch(gpu, &[[0; 4]; 1000]);
+    let seconds = timer.measure(gpu, [&dispatch]).expect("no error");
+    assert!((0.0..60.0).contains(&seconds), "{seconds} s");
+}
+
+static PHILOX: Shader = Shader {
+    path: "test/philox.wgsl",
+    source: "// uses common/philox.wgsl
+struct Draw { counter: vec4u, key: vec4u }
+@group(0) @binding(0) var<storage, read> draws: array<Draw>;
+@group(0) @binding(1) var<storage, read_write> words: array<vec4u>;
+@group(0) @binding(2) var<storage, read_write> normals: array<vec4f>;
+@compute @workgroup_size(64)
+fn bits(@builtin(global_invocation_id) id: vec3u) {
+    if (id.x < arrayLength(&words) && id.x < arrayLength(&draws)) {
+        words[id.x] = philox(draws[id.x].counter, draws[id.x].key.xy);
+    }
+}
+@compute @workgroup_size(64)
+fn normal(@builtin(global_invocation_id) id: vec3u) {
+    if (id.x < arrayLength(&words) && id.x < arrayLength(&normals)) {
+        normals[id.x] = standard_normal(words[id.x]);
+    }
+}
+",
+};
+
+#[test]
+fn philox_gives_the_same_bits_as_its_twin() {
+    let gpu = support::gpu();
+    let mut draws = vec![[0u32; 8], [u32::MAX; 8]];
+    for seed in [0, 7, u64::MAX - 5] {
+        for step in [0, 1, 1 << 20] {
+            for index in [0, 1, 65_535, 65_536, u32::MAX] {
+                let [low, high] = random::key(seed);
+                draws.push([index, step, Stream::Synthetic as u32, 0, low, high, 0, 0]);
+            }
+        }
+    }
+    // Counters and keys with bits all over.
+    for i in 0..500 {
+        let [a, b, c, d] = random::words(1, Stream::Synthetic, 0, i);
+        let [e, f, ..] = random::words(2, Stream::Synthetic, 0, i);
+        draws.push([a, b, c, d, e, f, 0, 0]);
+    }
+    let input = gpu.upload("draws", &draws).expect("small");
+    let words = gpu.buffer::<[u32; 4]>("words", draws.len()).expect("small");
+    let dispatch = gpu.kernel(&PHILOX, "bits", &[]).bind(
+        gpu,
+        &[(0, input.binding()), (1, words.binding())],
+        [groups(draws.len(), 64), 1, 1],
+    );
+    gpu.run("philox", [&dispatch]);
+    for (draw, words) in draws.iter().zip(gpu.read(&words).expect("words")) {
+        let [a, b, c, d, e, f, ..] = *draw;
+        assert_eq!(words, random::philox([a, b, c, d], [e, f]), "{draw:?}");
+    }
+}
+
+fn normals_dispatch(
+    gpu: &Gpu,
+    words: &[[u32; 4]],
+) -> (trainscope::gpu::Buffer<[f32; 4]>, Dispatch) {
+    let input = gpu.upload("words", words).expect("small");
+    let normals = gpu
+        .buffer::<[f32; 4]>("normals", words.len())
+        .expect("small");
+    // The entry point writes `normals` and only reads `words`.
+    let dispatch = gpu.kernel(&PHILOX, "normal", &[]).bind(
+        gpu,
+        &[(1, input.binding()), (2, normals.binding())],
+        [groups(words.len(), 64), 1, 1],
+    );
+    (normals, dispatch)
+}
+
+fn normals(gpu: &Gpu, words: &[[u32; 4]]) -> Vec<[f32; 4]> {
+    let (normals, dispatch) = normals_dispatch(gpu, words);
+    gpu.run("normals", [&dispatch]);
+    gpu.read(&normals).expect("normals")
+}
+
+#[test]
+fn normal_numbers_agree_with_float64() {
+    let gpu = support::gpu();
+    let edges = [
+        0,
+        255,
+        256,
+        511,
+        512,
+        1 << 30,
+        1 << 31,
+        3 << 30,
+        u32::MAX - 256,
+        u32::MAX,
+    ];
+    let mut words: Vec<[u32; 4]> = Vec::new();
+    for a in edges {
+        words.extend(edges.map(|b| [a, b, b, a]));
+    }
+    words.extend((0..50_000).map(|i| random::words(9, Stream::Synthetic, 0, i)));
+    let (mut worst, mut sum, mut squares) = (0f64, 0f64, 0f64);
+    for (word, got) in words.iter().zip(normals(gpu, &words)) {
+        for (got, want) in got.into_iter().zip(random::standard_normal(*word)) {
+            let off = (f64::from(got) - want).abs();
+            assert!(off < 1e-5, "{word:?}: {got}, not {want}");
+            worst = worst.max(off);
+            sum += want;
+            squares += want * want;
+        }
+    }
+    println!("standard normal numbers: off by {worst:.1e} at most");
+    let count = 4.0 * words.len() as f64;
+    assert!((sum / count).abs() < 0.02);
+    assert!((squares / count - 1.0).abs() < 0.03);
+}

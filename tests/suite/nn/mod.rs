@@ -1,0 +1,12 @@
+//! Networks: every kernel against its float64 twin, whole models against PyTorch.
+
+mod fixture;
+mod harness;
+
+mod extremes;
+mod matmul;
+mod operations;
+mod optimiser;
+mod parity;
+mod plan;
+mod twins;

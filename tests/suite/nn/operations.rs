@@ -1,0 +1,192 @@
+//! Every operation's kernels, forward and backward, in small graphs of many shapes.
+
+use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
+use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
+use trainscope::nn::{Graph, NodeId};
+
+use super::harness::{Input, Numbers, check};
+use super::twins::ACTIVATIONS;
+
+/// Batch and size: 1, primes, products that are no multiple of 4, more rows and more columns than a workgroup has.
+const SHAPES: [[usize; 2]; 9] = [
+    [1, 1],
+    [1, 67],
+    [3, 5],
+    [2, 64],
+    [7, 4],
+    [65, 3],
+    [64, 17],
+    [131, 2],
+    [67, 130],
+];
+
+/// An input, and a dense layer on it that makes what follows learnable.
+fn front(graph: &mut Graph, size: usize) -> NodeId {
+    let x = graph.input("x", &[size]);
+    graph.add("front", Dense::new(size), &[x]).expect("it fits")
+}
+
+/// A loss on `node`.
+fn squared(graph: &mut Graph, node: NodeId) {
+    let shape = graph.node(node).shape.clone();
+    let target = graph.input("target", &shape);
+    let error = graph
+        .add("error", Reconstruction::SquaredError, &[node, target])
+        .expect("it fits");
+    graph.loss("error", error, 0.7).expect("a scalar");
+}
+
+fn numbers_for(graph: &Graph, batch: usize, seed: u64, low: f64, high: f64) -> Vec<Input> {
+    let mut numbers = Numbers::new(seed);
+    let inputs = graph.nodes().iter().filter(|node| node.operation.is_none());
+    inputs
+        .map(|node| Input::Numbers(numbers.many(batch * node.size(), low, high)))
+        .collect()
+}
+
+#[test]
+fn activations() {
+    for activation in ACTIVATIONS {
+        for [batch, size] in SHAPES {
+            let mut graph = Graph::new();
+            let front = front(&mut graph, size);
+            let y = graph.add("y", activation, &[front]).expect("it fits");
+            squared(&mut graph, y);
+            let inputs = numbers_for(&graph, batch, 11, -4.0, 4.0);
+            check(
+                &format!("{activation:?} of {size}"),
+                &graph,
+                batch,
+                &inputs,
+                1,
+            );
+        }
+    }
+}
+
+#[test]
+fn dense_layers() {
+    for [batch, size] in SHAPES {
+        for units in [1, 4, 13, 72] {
+            let mut graph = Graph::new();
+            let front = front(&mut graph, size);
+            let y = graph
+                .add("y", Dense::new(units), &[front])
+                .expect("it fits");
+            squared(&mut graph, y);
+            let inputs = numbers_for(&graph, batch, 12, -1.0, 1.0);
+            check(
+                &format!("dense {size} to {units}"),
+                &graph,
+                batch,
+                &inputs,
+                2,
+            );
+        }
+    }
+}
+
+/// Two heads on one layer, whose gradient is the sum of what comes back from both.
+fn heads(graph: &mut Graph, size: usize) -> [NodeId; 2] {
+    let front = front(graph, size);
+    ["mu", "logvar"].map(|name| {
+        graph
+            .add(name, Dense::new(size), &[front])
+            .expect("it fits")
+    })
+}
+
+#[test]
+fn reparameterisation_and_divergence() {
+    for [batch, size] in SHAPES {
+        for noise in [0.0, 1.0, 0.3] {
+            let mut graph = Graph::new();
+            let [mu, log_variance] = heads(&mut graph, size);
+            let z = graph
+                .add("z", Reparameterise { noise }, &[mu, log_variance])
+                .expect("it fits");
+            squared(&mut graph, z);
+            let kl = graph
+                .add("kl", GaussianKl, &[mu, log_variance])
+                .expect("it fits");
+            graph.loss("kl", kl, 1.5).expect("a scalar");
+            let inputs = numbers_for(&graph, batch, 13, -2.0, 2.0);
+            check(
+                &format!("noise {noise} of {size}"),
+                &graph,
+                batch,
+                &inputs,
+                3,
+            );
+        }
+    }
+}
+
+#[test]
+fn reconstruction_losses() {
+    for [batch, size] in SHAPES {
+        for loss in [
+            Reconstruction::BinaryCrossEntropy,
+            Reconstruction::SquaredError,
+        ] {
+            let mut graph = Graph::new();
+            let front = front(&mut graph, size);
+            let target = graph.input("target", &[size]);
+            let error = graph.add("error", loss, &[front, target]).expect("it fits");
+            graph.loss("error", error, 1.0).expect("a scalar");
+            let inputs = numbers_for(&graph, batch, 14, 0.0, 1.0);
+            check(&format!("{loss:?} of {size}"), &graph, batch, &inputs, 4);
+        }
+    }
+}
+
+#[test]
+fn softmax_cross_entropy() {
+    for [batch, size] in SHAPES {
+        let classes = size + 1;
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[classes]);
+        let logits = graph
+            .add("logits", Dense::new(classes), &[x])
+            .expect("it fits");
+        let label = graph.input("label", &[]);
+        let error = graph
+            .add("error", SoftmaxCrossEntropy, &[logits, label])
+            .expect("it fits");
+        graph.loss("error", error, 1.0).expect("a scalar");
+        let mut numbers = Numbers::new(15);
+        let inputs = [
+            Input::Numbers(numbers.many(batch * classes, -9.0, 9.0)),
+            // One past the last class counts as the last.
+            Input::Labels(
+                (0..batch)
+                    .map(|_| numbers.below(classes + 1) as u32)
+                    .collect(),
+            ),
+        ];
+        check(&format!("{classes} classes"), &graph, batch, &inputs, 5);
+    }
+}
+
+#[test]
+fn reshapes_in_the_middle() {
+    for batch in [1, 5, 66] {
+        let mut graph = Graph::new();
+        let front = front(&mut graph, 30);
+        let reshape = |shape: &[usize]| Reshape {
+            shape: shape.to_vec(),
+        };
+        let once = graph
+            .add("once", reshape(&[5, 6]), &[front])
+            .expect("it fits");
+        let twice = graph
+            .add("twice", reshape(&[2, 3, 5]), &[once])
+            .expect("it fits");
+        let y = graph.add("y", Activation::Tanh, &[twice]).expect("it fits");
+        let flat = graph.add("flat", reshape(&[30]), &[y]).expect("it fits");
+        let last = graph.add("last", Dense::new(7), &[flat]).expect("it fits");
+        squared(&mut graph, last);
+        let inputs = numbers_for(&graph, batch, 16, -2.0, 2.0);
+        check("reshapes", &graph, batch, &inputs, 6);
+    }
+}

@@ -1,0 +1,177 @@
+//! The float64 twins: their backward passes against central differences of their forward passes.
+
+use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
+use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
+use trainscope::nn::{Operation, ReferenceBackward, ReferenceForward};
+
+use super::harness::{Numbers, wide};
+
+pub const ACTIVATIONS: [Activation; 7] = [
+    Activation::Relu,
+    Activation::LeakyRelu { slope: 0.2 },
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::Softplus,
+    Activation::BoundedLogVariance,
+    Activation::SoftplusLogVariance,
+];
+
+struct Point<'a> {
+    operation: &'a dyn Operation,
+    batch: usize,
+    shapes: Vec<&'a [usize]>,
+    output_shape: Vec<usize>,
+    /// Inputs, then parameters.
+    tensors: Vec<Vec<f64>>,
+}
+
+impl Point<'_> {
+    fn io(&self) -> ReferenceForward<'_> {
+        let (inputs, parameters) = self.tensors.split_at(self.shapes.len());
+        ReferenceForward {
+            batch: self.batch,
+            inputs: inputs.iter().map(Vec::as_slice).collect(),
+            input_shapes: self.shapes.clone(),
+            parameters: parameters.iter().map(Vec::as_slice).collect(),
+            output_shape: &self.output_shape,
+            noise_key: (5, 6, 7),
+        }
+    }
+
+    /// The sum of the outputs, weighted by `upstream`.
+    fn loss(&self, upstream: &[f64]) -> f64 {
+        let output = self.operation.reference_forward(&self.io());
+        assert_eq!(output.len(), upstream.len());
+        output.iter().zip(upstream).map(|(y, g)| y * g).sum()
+    }
+}
+
+/// Random inputs keep away from 0, where some functions have a kink.
+fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: Option<usize>) {
+    let mut numbers = Numbers::new(3);
+    let output_shape = operation.output_shape(shapes).expect("it fits");
+    let mut away_from_zero = |count: usize| {
+        let values = (0..count).map(|_| {
+            let magnitude = numbers.one(0.05, 3.0);
+            magnitude.copysign(numbers.one(-1.0, 1.0))
+        });
+        values.collect::<Vec<f64>>()
+    };
+    let sizes = shapes.iter().map(|s| batch * s.iter().product::<usize>());
+    let specs = operation.parameters(shapes);
+    let parameter_sizes = specs.iter().map(|spec| spec.shape.iter().product());
+    let mut tensors: Vec<Vec<f64>> = sizes
+        .chain(parameter_sizes)
+        .map(&mut away_from_zero)
+        .collect();
+    if let Some(classes) = labels {
+        tensors[1] = (0..batch).map(|i| (i * 5 % classes) as f64).collect();
+    }
+    let upstream = away_from_zero(batch * output_shape.iter().product::<usize>());
+    let mut point = Point {
+        operation,
+        batch,
+        shapes: shapes.to_vec(),
+        output_shape,
+        tensors,
+    };
+    let output = operation.reference_forward(&point.io());
+    let gradients = operation.reference_backward(&ReferenceBackward {
+        forward: point.io(),
+        output: &output,
+        output_gradient: &upstream,
+    });
+    let inputs = shapes.len();
+    for tensor in 0..point.tensors.len() {
+        if tensor < inputs && !operation.differentiable(tensor) {
+            continue;
+        }
+        let gradient = if tensor < inputs {
+            &gradients.inputs[tensor]
+        } else {
+            &gradients.parameters[tensor - inputs]
+        };
+        assert_eq!(gradient.len(), point.tensors[tensor].len());
+        for (i, gradient) in gradient.iter().enumerate() {
+            const STEP: f64 = 1e-5;
+            let at = point.tensors[tensor][i];
+            point.tensors[tensor][i] = at + STEP;
+            let above = point.loss(&upstream);
+            point.tensors[tensor][i] = at - STEP;
+            let below = point.loss(&upstream);
+            point.tensors[tensor][i] = at;
+            let difference = (above - below) / (2.0 * STEP);
+            assert!(
+                (difference - gradient).abs() < 1e-7 * (1.0 + gradient.abs()),
+                "{operation:?}: tensor {tensor} element {i}: {gradient}, by differences {difference}"
+            );
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_central_differences() {
+    for batch in [1, 3] {
+        for size in [1, 5, 8] {
+            let shape: &[usize] = &[size];
+            for activation in &ACTIVATIONS {
+                check(activation, batch, &[shape], None);
+            }
+            for units in [1, 4] {
+                check(&Dense::new(units), batch, &[&[size, 2]], None);
+            }
+            for noise in [0.0, 1.0, 0.5] {
+                check(&Reparameterise { noise }, batch, &[shape, shape], None);
+            }
+            let reshape = Reshape {
+                shape: vec![2, size],
+            };
+            check(&reshape, batch, &[&[size * 2]], None);
+            for loss in [
+                Reconstruction::BinaryCrossEntropy,
+                Reconstruction::SquaredError,
+            ] {
+                check(&loss, batch, &[shape, shape], None);
+            }
+            check(&GaussianKl, batch, &[shape, shape], None);
+            let classes = size + 1;
+            check(
+                &SoftmaxCrossEntropy,
+                batch,
+                &[&[classes], &[]],
+                Some(classes),
+            );
+        }
+    }
+}
+
+/// The twin of a model that PyTorch differentiated with noise of its own: z = mu + eps exp(logvar / 2).
+#[test]
+fn reparameterisation_agrees_with_pytorch() {
+    let fixture = super::fixture::Fixture::open("vae_gradients");
+    let [mu, log_variance, eps] = ["mu", "logvar", "eps"].map(|name| fixture.get(name).to_vec());
+    let weight = |name: &str| wide(&fixture.narrow(&format!("param.decoder.{name}")));
+    let z: Vec<f64> = (0..mu.len())
+        .map(|i| mu[i] + eps[i] * (0.5 * log_variance[i]).exp())
+        .collect();
+    let dense = |x: &[f64], layer: &str, units: usize| {
+        let (weight, bias) = (
+            weight(&format!("{layer}.weight")),
+            weight(&format!("{layer}.bias")),
+        );
+        let shape = [x.len() / 16];
+        Dense::new(units).reference_forward(&ReferenceForward {
+            batch: 16,
+            inputs: vec![x],
+            input_shapes: vec![&shape],
+            parameters: vec![&weight, &bias],
+            output_shape: &[units],
+            noise_key: (0, 0, 0),
+        })
+    };
+    let hidden: Vec<f64> = dense(&z, "0", 32).iter().map(|h| h.max(0.0)).collect();
+    let logits = dense(&hidden, "2", 784);
+    for (got, want) in logits.iter().zip(fixture.get("logits")) {
+        assert!((got - want).abs() < 1e-10, "{got} {want}");
+    }
+}
