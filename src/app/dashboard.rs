@@ -134,7 +134,6 @@ impl Dashboard {
         let values = gpu.upload("series", &matrix.values)?;
         let options = SampleOptions {
             budget: Budget::Keep(self.keep.min(matrix.units)),
-            scale: self.scale,
             ..SampleOptions::default()
         };
         let kept = sample(&gpu, &values, matrix.units, matrix.steps, value_scale, &options)?;
