@@ -1,6 +1,7 @@
 // How a value becomes a height in a chart; the twin of `sample::ValueScale`.
 struct ValueScale {
     low: f32,
+    // Sixteen over the extent: one over the largest extents would be subnormal, which adapters may take for zero.
     inverse_extent: f32,
     // 0 stands for a linear scale.
     linear_threshold: f32,
@@ -12,7 +13,7 @@ fn height_of(scale: ValueScale, value: f32) -> f32 {
     if (scale.linear_threshold > 0.0) {
         transformed = sign(value) * log2(1.0 + abs(value) / scale.linear_threshold) * 0.30102999566398120;
     }
-    return transformed * scale.inverse_extent - scale.low * scale.inverse_extent;
+    return transformed * 0.0625 * scale.inverse_extent - scale.low * 0.0625 * scale.inverse_extent;
 }
 
 // NaN and infinity by their bits: a compiler may assume that floats are finite.

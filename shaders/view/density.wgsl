@@ -66,8 +66,8 @@ fn deposit(at: u32, piece: Piece, weight: f32) {
     let rows = f32(parameters.rows);
     let span = max(piece.low - piece.high, 1.0);
     var middle = 0.5 * (piece.low + piece.high);
-    if (piece.high >= 0.0 && piece.low <= rows) {
-        // A flat line at the rim stays inside.
+    if (piece.high >= -1e-3 && piece.low <= rows + 1e-3) {
+        // A flat line at the rim stays inside, also where its height was rounded outward.
         middle = clamp(middle, 0.5 * span, rows - 0.5 * span);
     }
     let high = middle - 0.5 * span;

@@ -31,8 +31,8 @@ fn density_fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
     if (count <= 0.0) {
         discard;
     }
-    // Counts below a hundredth of a line fade into the background.
-    let gain = 100.0;
+    // Small parts of a line fade into the background.
+    let gain = 4.0;
     let tone = clamp(log(1.0 + gain * count) / log(1.0 + gain * max(peaks[0], 1.0)), 0.0, 1.0);
     let place = tone * 9.0;
     let index = min(u32(place), 8u);

@@ -14,6 +14,8 @@ struct Parameters {
     // Half the extent of a mark and its stroke, in pixels.
     mark: vec2f,
     mark_colour: vec4f,
+    // Around a mark, so that it stands out from the lines below it.
+    halo_colour: vec4f,
     steps: u32,
     // The first slot of this draw, and the slots of all lines.
     first_slot: u32,
@@ -201,7 +203,7 @@ fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
         }
         place = place_of(step - 1u, earlier);
     }
-    let reach = parameters.mark.x + parameters.mark.y;
+    let reach = parameters.mark.x + 2.0 * parameters.mark.y;
     let low = parameters.rect.xy + vec2f(reach);
     let high = parameters.rect.xy + parameters.rect.zw - vec2f(reach);
     // A mark stays inside the plot, unless its step is outside.
@@ -221,6 +223,9 @@ fn mark_fragment(in: Fragment) -> @location(0) vec4f {
     // Both diagonals folded onto one.
     let point = abs(in.position.xy - in.segment.xy);
     let distance = distance_to(point, vec2f(0.0), vec2f(arm));
-    let colour = parameters.mark_colour;
-    return vec4f(colour.rgb, colour.a * coverage_of(parameters.mark.y, distance));
+    let stroke = parameters.mark.y;
+    let halo = coverage_of(3.0 * stroke, distance);
+    let cross = coverage_of(stroke, distance);
+    let colour = mix(parameters.halo_colour.rgb, parameters.mark_colour.rgb, cross / max(halo, 1e-6));
+    return vec4f(colour, halo);
 }

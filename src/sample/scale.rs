@@ -22,7 +22,8 @@ pub enum Scale {
 pub struct ValueScale {
     /// Lowest transformed value.
     pub low: f32,
-    /// One over the extent of transformed values; 1 where all values are equal.
+    /// Sixteen over the extent of transformed values (16 where all are equal): one over the extent of all finite
+    /// numbers lies below the smallest normal one, and GPUs may take that for zero.
     pub inverse_extent: f32,
     /// `c` of [`Scale::Symlog`] in units of the values; 0 stands for [`Scale::Linear`].
     pub linear_threshold: f32,
@@ -67,7 +68,7 @@ impl ValueScale {
     pub fn over(low: f32, high: f32, linear_threshold: f32) -> Self {
         let mut scale = Self {
             low: 0.0,
-            inverse_extent: 1.0,
+            inverse_extent: 16.0,
             linear_threshold,
             padding: 0.0,
         };
@@ -75,7 +76,7 @@ impl ValueScale {
         // Halves, because the extent of all finite values overflows.
         let half_extent = scale.transform(high) * 0.5 - bottom * 0.5;
         scale.low = bottom;
-        let inverse_extent = 0.5 / half_extent;
+        let inverse_extent = 8.0 / half_extent;
         if inverse_extent.is_finite() && half_extent > 0.0 {
             scale.inverse_extent = inverse_extent;
         }
@@ -96,12 +97,13 @@ impl ValueScale {
     /// The height of `value`: within `[0, 1]` for values of the fitted range.
     pub fn height(&self, value: f32) -> f32 {
         // Each product on its own: the difference of extreme values overflows, their scaled difference does not.
-        self.transform(value) * self.inverse_extent - self.low * self.inverse_extent
+        self.transform(value) * 0.0625 * self.inverse_extent
+            - self.low * 0.0625 * self.inverse_extent
     }
 
     /// The value at `height`: the inverse of [`ValueScale::height`], for axis ticks.
     pub fn value(&self, height: f32) -> f32 {
-        let transformed = height / self.inverse_extent + self.low;
+        let transformed = (height / self.inverse_extent) * 16.0 + self.low;
         if self.linear_threshold > 0.0 {
             ((10f32.powf(transformed.abs()) - 1.0) * self.linear_threshold).copysign(transformed)
         } else {

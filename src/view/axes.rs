@@ -99,7 +99,7 @@ impl Axes<'_> {
             low: f64::from(low),
             high: f64::from(high),
         };
-        let y_ticks = self.y_ticks(rows, px(36.0));
+        let y_ticks = self.y_ticks(rows, px(32.0));
         let widest = y_ticks
             .iter()
             .map(|tick| canvas.text_width(&tick.label, TICK_SIZE))
@@ -210,7 +210,8 @@ impl Axes<'_> {
             Swatch::Line(colour) => canvas.rect(band(x, px(18.0), px(2.5)), colour),
             Swatch::Sequential => {
                 let steps = 24;
-                let step = px(48.0) / steps as f32;
+                let step = px(2.0).round().max(1.0);
+                let x = x.round();
                 for i in 0..steps {
                     let colour = theme.sequential_at(i as f32 / (steps - 1) as f32);
                     canvas.rect(band(x + i as f32 * step, step, px(9.0)), colour);
@@ -224,7 +225,9 @@ impl Axes<'_> {
             }
         }
         let left = x + px(swatch_width(swatch));
-        let name = canvas.fitted(name, LABEL_SIZE, canvas.size()[0] - px(MARGIN) - left);
+        // A pixel more, for what rounding took.
+        let room = canvas.size()[0] - px(MARGIN) - left + 1.0;
+        let name = canvas.fitted(name, LABEL_SIZE, room);
         canvas.text(&name, LABEL_SIZE, left, baseline, Align::Left, theme.muted);
     }
 

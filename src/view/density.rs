@@ -8,6 +8,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::picture::{Canvas, Rect};
 use super::polylines::{Lines, Plot};
+use super::theme::to_unit;
 use crate::Result;
 use crate::gpu::{Buffer, Gpu, Shader, groups};
 use crate::sample::ValueScale;
@@ -151,10 +152,7 @@ impl Canvas<'_> {
             target_size: self.size(),
             columns: density.columns as u32,
             rows: density.rows as u32,
-            colours: self
-                .theme()
-                .sequential
-                .map(|colour| colour.map(|byte| f32::from(byte) / 255.0)),
+            colours: self.theme().sequential.map(to_unit),
         };
         let uniform = self.gpu().uniform("density image", &parameters);
         self.layer(

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::axes::{MARGIN, heading};
 use super::picture::{Canvas, Painter, Picture, Rect};
 use super::text::Align;
-use super::theme::{LABEL_SIZE, Theme};
+use super::theme::{LABEL_SIZE, Theme, to_unit};
 use crate::gpu::{Buffer, Shader};
 use crate::shader;
 use crate::{Error, Result};
@@ -115,7 +115,7 @@ impl ImageGrid<'_> {
                 );
                 let first = group * self.columns;
                 let parameters = Parameters {
-                    nonfinite: theme.nonfinite.map(|byte| f32::from(byte) / 255.0),
+                    nonfinite: to_unit(theme.nonfinite),
                     origin: [rect.left, rect.top],
                     target_size: canvas.size(),
                     tile: layout.step.map(|step| step as u32),

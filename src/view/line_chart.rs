@@ -138,7 +138,7 @@ fn fit(scale: Scale, values: &[f32]) -> ValueScale {
         return fitted;
     }
     let room = (first.abs() * 0.5)
-        .max(f32::MIN_POSITIVE)
+        .max(1e-30)
         .max(if first == 0.0 { 1.0 } else { 0.0 });
     ValueScale::over(
         (first - room).max(f32::MIN),

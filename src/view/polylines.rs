@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::picture::{Canvas, Rect};
-use super::theme::{Colour, MARK_ARM, STRONG_LINE_WIDTH};
+use super::theme::{Colour, MARK_ARM, STRONG_LINE_WIDTH, to_unit};
 use crate::gpu::{Buffer, Shader};
 use crate::sample::ValueScale;
 use crate::shader;
@@ -115,6 +115,7 @@ struct Parameters {
     target_size: [f32; 2],
     mark: [f32; 2],
     mark_colour: [f32; 4],
+    halo_colour: [f32; 4],
     steps: u32,
     first_slot: u32,
     slots: u32,
@@ -165,7 +166,8 @@ impl Canvas<'_> {
                     window: plot.window(),
                     target_size: self.size(),
                     mark: [theme.px(MARK_ARM), theme.px(STRONG_LINE_WIDTH)],
-                    mark_colour: theme.nonfinite.map(|byte| f32::from(byte) / 255.0),
+                    mark_colour: to_unit(theme.nonfinite),
+                    halo_colour: to_unit(theme.background),
                     steps: lines.steps as u32,
                     first_slot,
                     slots,
@@ -204,6 +206,7 @@ mod tests {
             target_size,
             mark,
             mark_colour,
+            halo_colour,
             steps,
             first_slot,
             slots,

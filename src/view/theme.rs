@@ -151,6 +151,11 @@ pub fn diverging_at(t: f32) -> Colour {
     gradient(&DIVERGING, t * 0.5 + 0.5)
 }
 
+/// `colour` as the numbers in `[0, 1]` that shaders take.
+pub(super) fn to_unit(colour: Colour) -> [f32; 4] {
+    colour.map(|byte| f32::from(byte) / 255.0)
+}
+
 /// `colour` with its alpha times `opacity`.
 pub fn with_opacity(colour: Colour, opacity: f32) -> Colour {
     let [r, g, b, a] = colour;

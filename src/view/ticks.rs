@@ -11,8 +11,8 @@ pub struct Tick {
     pub label: String,
 }
 
-/// Multiples of 1, 2 or 5 times a power of ten within `low..=high`: about as many as fit into `most`, and at
-/// least two wherever the range holds two distinct floats; only whole numbers with `whole`.
+/// Multiples of 1, 2 or 5 times a power of ten within `low..=high`: at most `most` (or 5, where the next coarser
+/// step leaves fewer than two), and at least two unless the ends are the same; only whole numbers with `whole`.
 pub fn linear_ticks(low: f64, high: f64, most: usize, whole: bool) -> Vec<Tick> {
     let extent = high - low;
     let magnitude = low.abs().max(high.abs());
@@ -146,12 +146,12 @@ pub fn height(scale: &ValueScale, value: f64) -> f64 {
     } else {
         value
     };
-    (transformed - f64::from(scale.low)) * f64::from(scale.inverse_extent)
+    (transformed - f64::from(scale.low)) * f64::from(scale.inverse_extent) / 16.0
 }
 
 /// [`ValueScale::value`] in double precision.
 pub fn value_at(scale: &ValueScale, height: f64) -> f64 {
-    let transformed = height / f64::from(scale.inverse_extent) + f64::from(scale.low);
+    let transformed = height * 16.0 / f64::from(scale.inverse_extent) + f64::from(scale.low);
     let threshold = f64::from(scale.linear_threshold);
     if threshold > 0.0 {
         ((transformed.abs() * std::f64::consts::LN_10).exp_m1() * threshold).copysign(transformed)
@@ -278,7 +278,7 @@ mod tests {
 
     fn hold(ticks: &[Tick], low: f64, high: f64, most: usize) -> Result<(), TestCaseError> {
         prop_assert!(ticks.len() >= 2, "{ticks:?}");
-        prop_assert!(ticks.len() <= most.max(3), "{ticks:?}");
+        prop_assert!(ticks.len() <= most.max(5), "{ticks:?}");
         for pair in ticks.windows(2) {
             prop_assert!(pair[0].value < pair[1].value);
         }

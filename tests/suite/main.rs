@@ -6,3 +6,4 @@ mod data;
 mod gpu;
 mod nn;
 mod shaders;
+mod view;
