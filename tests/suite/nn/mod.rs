@@ -4,6 +4,7 @@ mod fixture;
 mod harness;
 
 mod extremes;
+mod graph;
 mod matmul;
 mod operations;
 mod optimiser;
