@@ -292,13 +292,13 @@ impl Dashboard {
         ui.separator();
         ui.label(format!("Events: {}", session.events().len()));
         for event in session.events().iter().rev().take(40) {
-            let place = match (&event.tensor, event.unit) {
+            let place = match (&event.layer, event.unit) {
                 (Some(tensor), Some(unit)) => format!("{tensor} unit {unit}"),
                 (Some(tensor), None) => tensor.clone(),
                 _ => String::new(),
             };
-            let kind = event.kind.replace('_', " ");
-            ui.label(egui::RichText::new(format!("{}: {kind} {place}", event.step)).small());
+            let line = format!("{}: {} {place}", event.step, event.kind);
+            ui.label(egui::RichText::new(line).small());
         }
         if session.history.recorded() < 2 {
             ui.label("Units appear after the second recorded step.");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::StepRecord;
-use crate::trace::{Event, Kind, TraceLayout};
+use crate::trace::{Event, FIGURES, Kind, TraceLayout};
 
 /// Records in a row that a unit's output must be all zero before it counts as dead.
 const DEAD_AFTER: u32 = 5;
@@ -93,7 +93,7 @@ impl Watch {
         if let Some(statistics) = &record.statistics {
             for entry in layout.entries() {
                 for unit in 0..entry.units {
-                    let row = &statistics[6 * (entry.first_row + unit)..][..6];
+                    let row = &statistics[FIGURES * (entry.first_row + unit)..][..FIGURES];
                     if row[5] > 0.0 {
                         self.nonfinite_seen = true;
                         let figures = figures([
@@ -104,8 +104,8 @@ impl Watch {
                         return Some(Event {
                             step: record.step,
                             kind: "nonfinite".to_owned(),
-                            tensor: Some(format!("{} {}", entry.tensor, entry.kind.name())),
-                            unit: Some(unit),
+                            layer: Some(format!("{} {}", entry.tensor, entry.kind.name())),
+                            unit: Some(unit as u64),
                             figures,
                         });
                     }
@@ -117,7 +117,7 @@ impl Watch {
         Some(Event {
             step: record.step,
             kind: "nonfinite".to_owned(),
-            tensor: scalar_names.get(place).cloned(),
+            layer: scalar_names.get(place).cloned(),
             unit: None,
             figures: BTreeMap::new(),
         })
@@ -138,13 +138,13 @@ impl Watch {
             for unit in 0..entry.units {
                 let row = entry.first_row + unit;
                 let streak = &mut self.zero_streak[row];
-                *streak = if statistics[6 * row + 4] >= 1.0 { *streak + 1 } else { 0 };
+                *streak = if statistics[FIGURES * row + 4] >= 1.0 { *streak + 1 } else { 0 };
                 if *streak == DEAD_AFTER {
                     events.push(Event {
                         step,
-                        kind: "dead_unit".to_owned(),
-                        tensor: Some(entry.tensor.clone()),
-                        unit: Some(unit),
+                        kind: "dead".to_owned(),
+                        layer: Some(entry.tensor.clone()),
+                        unit: Some(unit as u64),
                         figures: figures([("records_at_zero", DEAD_AFTER as f32)]),
                     });
                 }
@@ -162,8 +162,8 @@ impl Watch {
         let (expected, is_spike) = self.loss.next(value);
         is_spike.then(|| Event {
             step: record.step,
-            kind: "loss_spike".to_owned(),
-            tensor: Some("loss".to_owned()),
+            kind: "spike".to_owned(),
+            layer: Some("loss".to_owned()),
             unit: None,
             figures: figures([("loss", value as f32), ("expected", expected as f32)]),
         })
@@ -173,7 +173,6 @@ impl Watch {
 fn figures<const N: usize>(pairs: [(&str, f32); N]) -> BTreeMap<String, f64> {
     pairs
         .into_iter()
-        .filter(|(_, value)| value.is_finite())
         .map(|(name, value)| (name.to_owned(), f64::from(value)))
         .collect()
 }

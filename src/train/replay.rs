@@ -1,10 +1,11 @@
 //! Replay: any steps of a run once more, bit for bit, with every unit recorded at every step.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Scenario, StepRecord, Trainer};
 use crate::gpu::Gpu;
-use crate::trace::RunReader;
+use crate::trace::{Checkpoint, RunReader};
 use crate::{Error, Result};
 
 /// What a replay found.
@@ -44,7 +45,7 @@ pub fn replay(
             format!("use --from below --to, and --to at most {done}"),
         ));
     }
-    let checkpoints = reader.checkpoints();
+    let checkpoints = reader.checkpoints()?;
     let Some(&start) = checkpoints.iter().rev().find(|&&step| step <= from) else {
         return Err(Error::input(
             place,
@@ -53,7 +54,7 @@ pub fn replay(
         ));
     };
     let source = dir.join("scenario.toml").display().to_string();
-    let scenario = Scenario::parse(reader.scenario(), &source, &[])?;
+    let scenario = Scenario::parse(&reader.scenario()?, &source, &[])?;
     let mut trainer = Trainer::new(gpu, &scenario)?;
     if verify && reader.info().adapter != gpu.info.name {
         return Err(Error::input(
@@ -62,11 +63,16 @@ pub fn replay(
             "choose the same adapter with --adapter, or leave out --verify",
         ));
     }
-    trainer.restore(&reader.checkpoint(start)?, &reader.checkpoint_dir(start).display().to_string())?;
+    let place = format!("{}, checkpoint {start}", dir.display());
+    trainer.restore(&Checkpoint::read(dir, start)?, &place)?;
 
     let mut verification = Verification::default();
     let kept_scalars = if verify { reader.scalars()? } else { Default::default() };
-    let kept_statistics = if verify { reader.statistics(start, to)? } else { Default::default() };
+    let kept_statistics: BTreeMap<u64, Vec<f32>> = if verify {
+        reader.statistics(start, to)?.into_iter().collect()
+    } else {
+        BTreeMap::new()
+    };
     let names = trainer.model().graph().scalar_names();
     let mut compare = |record: &StepRecord| {
         for (name, value) in names.iter().zip(&record.scalars) {
@@ -104,7 +110,7 @@ pub fn replay(
             }
         }
         if at_checkpoint {
-            let same = trainer.checkpoint()?.digest() == reader.checkpoint(step + 1)?.digest();
+            let same = trainer.checkpoint()?.digest() == Checkpoint::read(dir, step + 1)?.digest();
             digests.push((step + 1, same));
         }
     }

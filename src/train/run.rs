@@ -13,8 +13,6 @@ pub struct Run {
     trainer: Trainer,
     writer: RunWriter,
     watch: Watch,
-    info: RunInfo,
-    dir: PathBuf,
     scalar_names: Vec<String>,
     relus: Vec<String>,
     /// Results taken from the ring so far.
@@ -35,12 +33,13 @@ impl Run {
             let tensors = trace::read_safetensors(path)?;
             trainer.load_parameters(&tensors, &path.display().to_string())?;
         }
-        let info = info(gpu, &trainer);
+        let mut info = RunInfo::new(&scenario.name, &gpu.info, scenario.train.steps, scenario.seed);
+        info.kernels = trainer.kernel_choices();
         let graph = trainer.model().graph().to_json();
-        let writer = RunWriter::create(dir, &scenario.to_toml(), &info, &graph, trainer.layout())?;
-        let mut run = Self::around(trainer, writer, info, dir);
-        run.write_checkpoint()?;
-        Ok(run)
+        let layout = trainer.layout().clone();
+        let writer = RunWriter::create(dir, &scenario.to_toml(), info, &graph, layout)?;
+        trainer.checkpoint()?.write(dir)?;
+        Ok(Self::around(trainer, writer))
     }
 
     /// Goes on with the run in `dir` from its last checkpoint, to `steps` in all where given.
@@ -49,36 +48,33 @@ impl Run {
     /// A directory that holds no run, or a broken or newer one.
     pub fn resume(gpu: &Gpu, dir: &Path, steps: Option<u64>) -> Result<Self> {
         let reader = RunReader::open(dir)?;
-        let mut scenario = Scenario::parse(
-            reader.scenario(),
-            &dir.join("scenario.toml").display().to_string(),
-            &[],
-        )?;
+        let source = dir.join("scenario.toml").display().to_string();
+        let mut scenario = Scenario::parse(&reader.scenario()?, &source, &[])?;
         if let Some(steps) = steps {
             scenario.train.steps = steps;
         }
-        let Some(&last) = reader.checkpoints().last() else {
+        let Some(&last) = reader.checkpoints()?.last() else {
             return Err(Error::input(
                 dir.display().to_string(),
                 "it holds no checkpoint",
                 "start the run anew with trainscope train",
             ));
         };
-        let checkpoint = reader.checkpoint(last)?;
         let mut trainer = Trainer::new(gpu, &scenario)?;
-        let source = reader.checkpoint_dir(last).display().to_string();
-        trainer.restore(&checkpoint, &source)?;
-        let info = RunInfo {
-            steps_done: last,
-            ..info(gpu, &trainer)
-        };
-        let writer = RunWriter::resume(dir, last, &scenario.to_toml(), &info, trainer.layout())?;
-        let mut run = Self::around(trainer, writer, info, dir);
+        let place = format!("{}, checkpoint {last}", dir.display());
+        trainer.restore(&Checkpoint::read(dir, last)?, &place)?;
+        let mut writer = RunWriter::resume(dir, last, trainer.layout().clone())?;
+        writer.update(|info| {
+            info.steps = scenario.train.steps;
+            info.adapter.clone_from(&gpu.info.name);
+            info.kernels = trainer.kernel_choices();
+        })?;
+        let mut run = Self::around(trainer, writer);
         run.taken = last;
         Ok(run)
     }
 
-    fn around(trainer: Trainer, writer: RunWriter, info: RunInfo, dir: &Path) -> Self {
+    fn around(trainer: Trainer, writer: RunWriter) -> Self {
         let graph = trainer.model().graph();
         let relus = graph
             .nodes()
@@ -92,8 +88,6 @@ impl Run {
             watch: Watch::new(trainer.layout()),
             trainer,
             writer,
-            info,
-            dir: dir.to_owned(),
             taken: 0,
             nonfinite_at: None,
             recent_events: Vec::new(),
@@ -139,7 +133,7 @@ impl Run {
         };
         each(&record);
         for (name, value) in self.scalar_names.iter().zip(&record.scalars) {
-            self.writer.scalar(record.step, name, f64::from(*value));
+            self.writer.scalar(record.step, name, f64::from(*value))?;
         }
         if let Some(statistics) = &record.statistics {
             self.writer.record(record.step, statistics)?;
@@ -164,14 +158,8 @@ impl Run {
     pub fn save(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
         while self.keep_next(true, each)? {}
         self.writer.close_segment(self.taken)?;
-        self.write_checkpoint()?;
-        self.info.steps_done = self.trainer.steps_done();
-        self.writer.update(&self.info)
-    }
-
-    fn write_checkpoint(&mut self) -> Result<()> {
-        let checkpoint: Checkpoint = self.trainer.checkpoint()?;
-        self.writer.checkpoint(&checkpoint)
+        self.trainer.checkpoint()?.write(self.writer.folder())?;
+        Ok(())
     }
 
     /// Saves and closes the run. `interrupted` says that the user stopped it.
@@ -185,17 +173,18 @@ impl Run {
     ) -> Result<Finished> {
         self.save(each)?;
         let train = &self.trainer.scenario().train;
-        self.info.status = match self.nonfinite_at {
+        let done = self.trainer.steps_done();
+        let status = match self.nonfinite_at {
             _ if interrupted => Status::Stopped,
             Some(step) => Status::Failed(format!("non-finite values since step {step}")),
-            None if self.trainer.steps_done() >= train.steps => Status::Done,
+            None if done >= self.trainer.scenario().train.steps => Status::Done,
             None => Status::Stopped,
         };
-        self.writer.update(&self.info)?;
+        self.writer.finish(status.clone(), done)?;
         Ok(Finished {
+            dir: self.writer.folder().to_owned(),
             trainer: self.trainer,
-            status: self.info.status,
-            dir: self.dir,
+            status,
             events: self.recent_events,
         })
     }
@@ -212,7 +201,7 @@ impl Run {
 
     /// The run directory.
     pub fn dir(&self) -> &Path {
-        &self.dir
+        self.writer.folder()
     }
 }
 
@@ -226,21 +215,4 @@ pub struct Finished {
     pub dir: PathBuf,
     /// Events since the run object was made.
     pub events: Vec<Event>,
-}
-
-fn info(gpu: &Gpu, trainer: &Trainer) -> RunInfo {
-    let scenario = trainer.scenario();
-    RunInfo {
-        format: trace::FORMAT,
-        name: scenario.name.clone(),
-        adapter: gpu.info.name.clone(),
-        driver: format!("{} {}", gpu.info.driver, gpu.info.driver_info).trim().to_owned(),
-        backend: gpu.info.backend.to_string(),
-        kernels: trainer.kernel_choices(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        status: Status::Running,
-        steps_done: 0,
-        steps: scenario.train.steps,
-        seed: scenario.seed,
-    }
 }

@@ -4,7 +4,7 @@
 //! recorded steps the probes' dispatches are recorded in between. Results return through a ring some steps later, so
 //! the CPU never waits inside the loop unless it runs ahead of the whole ring.
 
-use serde_json::json;
+use std::collections::BTreeMap;
 
 use super::scenario::{ModelConfig, Scenario};
 use crate::data::{Cursor, Dataset, Gather};
@@ -12,16 +12,13 @@ use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
 use crate::models::{Classifier, Vae};
 use crate::nn::matmul::Variant;
 use crate::nn::{
-    Graph, NodeId, OptimiserState, Parameters, Plan, PlanOptions, Quantity, Watched,
+    Graph, NodeId, OptimiserState, Parameter, Parameters, Plan, PlanOptions, Quantity, Watched,
 };
-use crate::trace::{Checkpoint, Kind, TraceEntry, TraceLayout, UnitLayout, statistics};
+use crate::trace::{Checkpoint, FIGURES, Kind, NamedTensor, TraceLayout, UnitLayout, statistics};
 use crate::{Error, Result};
 
 /// Steps that may be on their way before the CPU waits for the oldest.
 const RING: usize = 4;
-
-/// Figures per unit in a trace.
-const FIGURES: usize = 6;
 
 /// What one step has left behind.
 #[derive(Debug, Clone)]
@@ -116,7 +113,7 @@ impl Trainer {
         let cursor = Cursor::new(gpu, images.count, scenario.train.batch)?;
         let mut layout = TraceLayout::default();
         let statistics_buffer = gpu.buffer("statistics", rows(graph) * FIGURES)?;
-        let mut probe = |watched: &Watched<'_>| {
+        let mut probe = |watched: &Watched<'_>| -> Result<Vec<Dispatch>> {
             let operation = &graph.node(watched.node).operation;
             // Inputs are data, losses are scalars, and a view repeats what it views.
             if operation.is_none() || watched.shape.is_empty() {
@@ -135,7 +132,7 @@ impl Trainer {
                 rows: watched.batch,
                 units,
             };
-            statistics(gpu, watched.buffer, 0, unit_layout, &statistics_buffer, first_row).map(|d| vec![d])
+            Ok(vec![statistics(gpu, watched.buffer, 0, unit_layout, &statistics_buffer, first_row)])
         };
         let plan = Plan::new(
             gpu,
@@ -150,23 +147,19 @@ impl Trainer {
             },
             &mut probe,
         )?;
-        let mut parameter_probes = |kind: Kind, buffer: &Buffer<f32>| -> Result<Vec<Dispatch>> {
-            let mut dispatches = Vec::new();
-            for parameter in graph.parameters() {
+        let mut parameter_probes = |kind: Kind, buffer: &Buffer<f32>| -> Vec<Dispatch> {
+            let probe = |parameter: &Parameter| {
                 let slice = parameters.slice(&parameter.name).expect("made from this graph");
                 let units = parameter.shape[0];
-                let unit_layout = UnitLayout::Rows {
-                    units,
-                    length: slice.len / units,
-                };
+                let length = slice.len / units;
                 let first_row = layout.push(&parameter.name, kind, units);
-                let probe = statistics(gpu, buffer, slice.start, unit_layout, &statistics_buffer, first_row)?;
-                dispatches.push(probe);
-            }
-            Ok(dispatches)
+                let unit_layout = UnitLayout::Rows { units, length };
+                statistics(gpu, buffer, slice.start, unit_layout, &statistics_buffer, first_row)
+            };
+            graph.parameters().iter().map(probe).collect()
         };
-        let weight_probes = parameter_probes(Kind::Weight, &parameters.values)?;
-        let update_probes = parameter_probes(Kind::Update, &parameters.gradients)?;
+        let weight_probes = parameter_probes(Kind::Weight, &parameters.values);
+        let update_probes = parameter_probes(Kind::Update, &parameters.gradients);
 
         let dataset = Dataset::upload(gpu, &images)?;
         let value = |node: NodeId| plan.value(node).expect("inputs are kept");
@@ -292,7 +285,7 @@ impl Trainer {
     /// A tensor is missing, unknown or of another shape.
     pub fn load_parameters(
         &mut self,
-        tensors: &[(String, Vec<usize>, Vec<f32>)],
+        tensors: &[NamedTensor],
         source: &str,
     ) -> Result<()> {
         let values = self.parameters.join(tensors, source)?;
@@ -336,11 +329,11 @@ impl Trainer {
     }
 
     /// Kernel choices that results depend on, for `run.json`.
-    pub fn kernel_choices(&self) -> serde_json::Value {
-        json!({
-            "matmul": Variant::of(&self.gpu).name(),
-            "rows": if self.gpu.is_software() { "one invocation" } else { "64 lanes" },
-        })
+    pub fn kernel_choices(&self) -> BTreeMap<String, String> {
+        let rows = if self.gpu.is_software() { "1 lane" } else { "64 lanes" };
+        [("matmul", Variant::of(&self.gpu).name()), ("row sums", rows)]
+            .map(|(kernel, choice)| (kernel.to_owned(), choice.to_owned()))
+            .into()
     }
 }
 

@@ -5,5 +5,6 @@ mod support;
 mod data;
 mod gpu;
 mod nn;
+mod sample;
 mod shaders;
 mod view;
