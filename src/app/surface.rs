@@ -124,8 +124,10 @@ impl Surface {
         self.state.handle_platform_output(&self.window, output.platform_output);
         let jobs = context.tessellate(output.shapes, output.pixels_per_point);
         let gpu = &self.gpu;
-        for (id, delta) in &output.textures_delta.set {
-            self.renderer.update_texture(&gpu.device, &gpu.queue, *id, delta);
+        for (id, deltas) in &output.textures_delta.set {
+            for delta in deltas {
+                self.renderer.update_texture(&gpu.device, &gpu.queue, *id, delta);
+            }
         }
         use wgpu::CurrentSurfaceTexture as Current;
         match self.surface.get_current_texture() {

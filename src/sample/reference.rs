@@ -21,7 +21,7 @@ pub fn envelopes(
         } else {
             value
         };
-        (transformed - f64::from(scale.low)) * f64::from(scale.inverse_extent)
+        (transformed - f64::from(scale.low)) * f64::from(scale.inverse_extent) / 16.0
     };
     let extent = |line: &[f32], column: usize| {
         let part = &line[column * steps / columns..(column + 1) * steps / columns];

@@ -58,11 +58,6 @@ impl Watch {
         }
     }
 
-    /// Whether a non-finite value has been seen.
-    pub fn nonfinite_seen(&self) -> bool {
-        self.nonfinite_seen
-    }
-
     /// What is remarkable about the next record.
     pub fn look(
         &mut self,

@@ -4,7 +4,7 @@ use super::{ModelConfig, Trainer};
 use crate::data::Dataset;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::models::VaeConfig;
-use crate::nn::{Parameters, Plan, PlanOptions};
+use crate::nn::{Parameters, Plan, PlanOptions, Watched};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
@@ -57,7 +57,7 @@ impl Gallery {
             training: false,
             keep,
         };
-        let mut no_probe = |_: &_| Ok(Vec::new());
+        let mut no_probe = |_: &Watched<'_>| Ok(Vec::new());
         let keep = [reconstructor.image];
         let reconstruct =
             Plan::new(gpu, &reconstructor.graph, parameters, &options(&keep), &mut no_probe)?;

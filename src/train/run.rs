@@ -172,7 +172,6 @@ impl Run {
         each: &mut dyn FnMut(&StepRecord),
     ) -> Result<Finished> {
         self.save(each)?;
-        let train = &self.trainer.scenario().train;
         let done = self.trainer.steps_done();
         let status = match self.nonfinite_at {
             _ if interrupted => Status::Stopped,
