@@ -7,4 +7,5 @@ mod gpu;
 mod nn;
 mod sample;
 mod shaders;
+mod trace;
 mod view;

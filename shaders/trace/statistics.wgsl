@@ -1,0 +1,236 @@
+// Statistics of units: mean, standard deviation, least, greatest, fraction of zeros, number of non-finite values.
+// Non-finite values are told by their bits, counted, and left out of everything else.
+//
+// Values are taken four at a time. A "target" is what an invocation works for, an "item" is what it loops over:
+//   units are rows    (weights):     a target is one unit, an item four consecutive values of it;
+//   units are columns (activations): a target is four neighbouring units, an item one row.
+// On a CPU adapter one invocation does a target alone (LANES 1, TARGETS 64); on a GPU several lanes share its
+// items and are merged in a fixed order.
+//
+// One pass over memory, numerically sound: sums of a block of items are taken around a value near their mean, and
+// blocks, lanes and components are merged by the update of Chan, Golub and LeVeque ("Updating formulae and a
+// pairwise algorithm for computing sample variances", 1979).
+
+override LANES: u32 = 1u;
+override TARGETS: u32 = 64u;
+override COLUMNS: bool = false;
+
+const BLOCK = 32u;
+const LARGEST = 3.4028234e38;
+
+struct Parameters {
+    targets: u32,
+    items: u32,
+    // Elements between neighbouring targets and items.
+    target_stride: u32,
+    item_stride: u32,
+    // Four times the place (of the target for columns, of the item for rows) plus the component stays below.
+    limit: u32,
+    units: u32,
+    first_row: u32,
+    not_a_number: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> values: array<f32>;
+@group(0) @binding(1) var<storage, read> value_vectors: array<vec4f>;
+// The bits of [rows, 6] floats.
+@group(0) @binding(2) var<storage, read_write> statistics: array<u32>;
+
+struct Moments {
+    count: vec4f,
+    mean: vec4f,
+    // Sum of squared deviations from the mean.
+    spread: vec4f,
+    least: vec4f,
+    greatest: vec4f,
+    zeros: vec4f,
+    nonfinite: vec4f,
+}
+
+struct Block {
+    shift: vec4f,
+    count: vec4f,
+    sum: vec4f,
+    squares: vec4f,
+}
+
+fn nothing() -> Moments {
+    let zero = vec4f(0.0);
+    return Moments(zero, zero, zero, vec4f(LARGEST), vec4f(-LARGEST), zero, zero);
+}
+
+fn absorb(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f, present: vec4<bool>) {
+    let bits = bitcast<vec4u>(value);
+    let finite = (bits & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
+    let used = finite & present;
+    let fresh = used & ((*all).count + (*block).count == vec4f(0.0));
+    (*block).shift = select((*block).shift, value, fresh);
+    let deviation = select(vec4f(0.0), value - (*block).shift, used);
+    (*block).count += select(vec4f(0.0), vec4f(1.0), used);
+    (*block).sum += deviation;
+    (*block).squares += deviation * deviation;
+    (*all).least = select((*all).least, min((*all).least, value), used);
+    (*all).greatest = select((*all).greatest, max((*all).greatest, value), used);
+    let zero = (bits & vec4u(0x7fffffffu)) == vec4u(0u);
+    (*all).zeros += select(vec4f(0.0), vec4f(1.0), zero & present);
+    (*all).nonfinite += select(vec4f(0.0), vec4f(1.0), present & !finite);
+}
+
+fn merge(a: Moments, b: Moments) -> Moments {
+    let count = a.count + b.count;
+    let apart = b.mean - a.mean;
+    let step = apart * (b.count / max(count, vec4f(1.0)));
+    return Moments(
+        count,
+        a.mean + step,
+        // One of the counts may be 0 and the square of `apart` infinite: never multiply those two.
+        a.spread + b.spread + (step * a.count) * apart,
+        min(a.least, b.least),
+        max(a.greatest, b.greatest),
+        a.zeros + b.zeros,
+        a.nonfinite + b.nonfinite,
+    );
+}
+
+fn close_block(all: ptr<function, Moments>, block: ptr<function, Block>) {
+    let offset = (*block).sum / max((*block).count, vec4f(1.0));
+    // Extremes, zeros and non-finite values are counted in `all` itself.
+    var part = *all;
+    part.count = (*block).count;
+    part.mean = (*block).shift + offset;
+    let infinite = (bitcast<vec4u>((*block).squares) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
+    let spread = max((*block).squares - (*block).sum * offset, vec4f(0.0));
+    part.spread = select(spread, (*block).squares, infinite);
+    part.zeros = vec4f(0.0);
+    part.nonfinite = vec4f(0.0);
+    *all = merge(*all, part);
+    (*block).shift = (*all).mean;
+    (*block).count = vec4f(0.0);
+    (*block).sum = vec4f(0.0);
+    (*block).squares = vec4f(0.0);
+}
+
+fn is_present(target_index: u32, item: u32) -> vec4<bool> {
+    let place = select(item, target_index, COLUMNS) * 4u;
+    return vec4u(place) + vec4u(0u, 1u, 2u, 3u) < vec4u(parameters.limit);
+}
+
+var<workgroup> shared_moments: array<Moments, 64>;
+
+// Every invocation of the workgroup must call it.
+fn merge_lanes(mine: Moments, local: u32) -> Moments {
+    if (LANES == 1u) {
+        return mine;
+    }
+    shared_moments[local] = mine;
+    for (var stride = LANES / 2u; stride > 0u; stride /= 2u) {
+        workgroupBarrier();
+        if (local / TARGETS < stride) {
+            shared_moments[local] = merge(shared_moments[local], shared_moments[local + stride * TARGETS]);
+        }
+    }
+    workgroupBarrier();
+    return shared_moments[local % TARGETS];
+}
+
+fn component(all: Moments, c: u32) -> Moments {
+    return Moments(
+        vec4f(all.count[c]),
+        vec4f(all.mean[c]),
+        vec4f(all.spread[c]),
+        vec4f(all.least[c]),
+        vec4f(all.greatest[c]),
+        vec4f(all.zeros[c]),
+        vec4f(all.nonfinite[c]),
+    );
+}
+
+fn write_unit(unit: u32, all: Moments) {
+    if (unit >= parameters.units) {
+        return;
+    }
+    let at = (parameters.first_row + unit) * 6u;
+    let some = all.count.x > 0.0;
+    let count = max(all.count.x, 1.0);
+    let none = parameters.not_a_number;
+    statistics[at] = select(none, bitcast<u32>(all.mean.x), some);
+    statistics[at + 1u] = select(none, bitcast<u32>(sqrt(all.spread.x / count)), some);
+    statistics[at + 2u] = select(none, bitcast<u32>(all.least.x), some);
+    statistics[at + 3u] = select(none, bitcast<u32>(all.greatest.x), some);
+    statistics[at + 4u] = bitcast<u32>(all.zeros.x / count);
+    statistics[at + 5u] = bitcast<u32>(all.nonfinite.x);
+}
+
+fn finish(all: Moments, target_index: u32, local: u32) {
+    let merged = merge_lanes(all, local);
+    if (local >= TARGETS || target_index >= parameters.targets) {
+        return;
+    }
+    if (COLUMNS) {
+        for (var c = 0u; c < 4u; c += 1u) {
+            write_unit(target_index * 4u + c, component(merged, c));
+        }
+    } else {
+        let first = merge(component(merged, 0u), component(merged, 1u));
+        let second = merge(component(merged, 2u), component(merged, 3u));
+        write_unit(target_index, merge(first, second));
+    }
+}
+
+// Rows of values whose length is a multiple of four.
+@compute @workgroup_size(64)
+fn by_vectors(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let group = workgroup.y * workgroups.x + workgroup.x;
+    let target_index = group * TARGETS + local % TARGETS;
+    var all = nothing();
+    var block: Block;
+    if (target_index < parameters.targets) {
+        let start = target_index * parameters.target_stride / 4u;
+        let stride = parameters.item_stride / 4u;
+        for (var first = local / TARGETS; first < parameters.items; first += BLOCK * LANES) {
+            let end = min(first + BLOCK * LANES, parameters.items);
+            for (var item = first; item < end; item += LANES) {
+                absorb(&all, &block, value_vectors[start + item * stride], vec4<bool>(true));
+            }
+            close_block(&all, &block);
+        }
+    }
+    finish(all, target_index, local);
+}
+
+// All others.
+@compute @workgroup_size(64)
+fn by_scalars(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let group = workgroup.y * workgroups.x + workgroup.x;
+    let target_index = group * TARGETS + local % TARGETS;
+    var all = nothing();
+    var block: Block;
+    if (target_index < parameters.targets) {
+        let start = target_index * parameters.target_stride;
+        for (var first = local / TARGETS; first < parameters.items; first += BLOCK * LANES) {
+            let end = min(first + BLOCK * LANES, parameters.items);
+            for (var item = first; item < end; item += LANES) {
+                let present = is_present(target_index, item);
+                let at = start + item * parameters.item_stride;
+                var value = vec4f(0.0);
+                for (var c = 0u; c < 4u; c += 1u) {
+                    if (present[c]) {
+                        value[c] = values[at + c];
+                    }
+                }
+                absorb(&all, &block, value, present);
+            }
+            close_block(&all, &block);
+        }
+    }
+    finish(all, target_index, local);
+}

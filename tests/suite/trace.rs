@@ -1,0 +1,190 @@
+//! The probe against its twin in float64; the run directory and checkpoints, whole and damaged.
+
+use trainscope::gpu::Buffer;
+use trainscope::random::{Stream, standard_normal, words};
+use trainscope::trace::{FIGURES, Lanes, UnitLayout, statistics, statistics_by};
+
+use crate::support::gpu;
+
+/// The figures of one unit in float64.
+fn figures(values: &[f32]) -> [f64; FIGURES] {
+    let finite: Vec<f64> = values
+        .iter()
+        .filter(|value| value.is_finite())
+        .map(|&value| value.into())
+        .collect();
+    let nonfinite = (values.len() - finite.len()) as f64;
+    if finite.is_empty() {
+        return [f64::NAN, f64::NAN, f64::NAN, f64::NAN, 0.0, nonfinite];
+    }
+    let count = finite.len() as f64;
+    let mean = finite.iter().sum::<f64>() / count;
+    let variance = finite.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / count;
+    [
+        mean,
+        variance.sqrt(),
+        finite.iter().copied().fold(f64::INFINITY, f64::min),
+        finite.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+        finite.iter().filter(|&&v| v == 0.0).count() as f64 / count,
+        nonfinite,
+    ]
+}
+
+/// Values with everything that statistics trip over: offsets far from zero, outliers, zeros, non-finite ones, and
+/// units that are constant or not finite at all.
+fn awkward(unit: usize, place: usize) -> f32 {
+    let [normal, other, ..] =
+        standard_normal(words(3, Stream::Synthetic, unit as u32, place as u32));
+    match unit % 7 {
+        0 => normal as f32,
+        1 => (1000.0 + normal) as f32,
+        2 if place == 0 => -3.0e4,
+        2 => (normal * 1e-2) as f32,
+        3 => (normal.max(0.0)) as f32,
+        4 if other > 1.5 => f32::NAN,
+        4 if other < -1.5 => f32::NEG_INFINITY,
+        4 => normal as f32,
+        5 => -0.3,
+        _ => [f32::INFINITY, f32::NAN][place % 2],
+    }
+}
+
+#[test]
+fn statistics_equal_their_twin() {
+    let gpu = gpu();
+    let mut layouts = Vec::new();
+    let sizes = [
+        (1, 1),
+        (1, 5),
+        (3, 1),
+        (7, 33),
+        (13, 128),
+        (257, 10),
+        (64, 784),
+        (1000, 12),
+        (20, 4099),
+    ];
+    for (units, length) in sizes {
+        layouts.push(UnitLayout::Rows { units, length });
+        layouts.push(UnitLayout::Columns {
+            rows: length,
+            units,
+        });
+        layouts.push(UnitLayout::Columns {
+            rows: units,
+            units: length,
+        });
+    }
+    // More units than one row of a dispatch has workgroups.
+    layouts.push(UnitLayout::Rows {
+        units: 40_000,
+        length: 3,
+    });
+    for layout in layouts {
+        let at = 64;
+        let units = layout.units();
+        let length = layout.len() / units;
+        let mut matrix = vec![f32::NAN; at + layout.len() + 9];
+        let mut expected = Vec::new();
+        for unit in 0..units {
+            let values: Vec<f32> = (0..length).map(|place| awkward(unit, place)).collect();
+            for (place, &value) in values.iter().enumerate() {
+                let index = match layout {
+                    UnitLayout::Columns { units, .. } => place * units + unit,
+                    UnitLayout::Rows { length, .. } => unit * length + place,
+                };
+                matrix[at + index] = value;
+            }
+            expected.push((values.clone(), figures(&values)));
+        }
+        let source = gpu.upload("values", &matrix).unwrap();
+        for lanes in [Lanes::One, Lanes::Several] {
+            let first_row = 2;
+            let out: Buffer<f32> = gpu
+                .upload("statistics", &vec![7.0; (first_row + units + 1) * FIGURES])
+                .unwrap();
+            let dispatch = statistics_by(gpu, lanes, &source, at, layout, &out, first_row);
+            gpu.run("statistics", &[dispatch]);
+            let found = gpu.read(&out).unwrap();
+            assert!(found[..first_row * FIGURES].iter().all(|&v| v == 7.0));
+            assert!(
+                found[(first_row + units) * FIGURES..]
+                    .iter()
+                    .all(|&v| v == 7.0)
+            );
+            for (unit, (values, expected)) in expected.iter().enumerate() {
+                let row = &found[(first_row + unit) * FIGURES..][..FIGURES];
+                let case = format!("{layout:?} {lanes:?} unit {unit}: {row:?} for {expected:?}");
+                let largest = values
+                    .iter()
+                    .filter(|v| v.is_finite())
+                    .fold(0f64, |most, &v| most.max(f64::from(v).abs()));
+                // Mean: a few roundings of the largest value. Deviation: of its own size, plus those of the mean.
+                let tolerance = [
+                    1e-6 * largest,
+                    2e-5 * expected[1] + 1e-6 * largest * f64::from(unit % 7 == 1),
+                    0.0,
+                    0.0,
+                    1e-6,
+                    0.0,
+                ];
+                for figure in 0..FIGURES {
+                    let (value, twin) = (f64::from(row[figure]), expected[figure]);
+                    assert_eq!(value.is_nan(), twin.is_nan(), "{case}");
+                    if !twin.is_nan() {
+                        let error = (value - twin).abs();
+                        assert!(error <= tolerance[figure], "figure {figure} {case}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn huge_values_have_a_mean_and_an_infinite_deviation() {
+    let gpu = gpu();
+    let values: Vec<f32> = (0..200)
+        .map(|i| [4e25, -2e25][i % 2] * (1.0 + i as f32 * 1e-3))
+        .collect();
+    let expected = figures(&values);
+    let source = gpu.upload("values", &values).unwrap();
+    let layout = UnitLayout::Rows {
+        units: 1,
+        length: 200,
+    };
+    for lanes in [Lanes::One, Lanes::Several] {
+        let out: Buffer<f32> = gpu.buffer("statistics", FIGURES).unwrap();
+        let dispatch = statistics_by(gpu, lanes, &source, 0, layout, &out, 0);
+        gpu.run("statistics", &[dispatch]);
+        let row = gpu.read(&out).unwrap();
+        assert!(
+            (f64::from(row[0]) / expected[0] - 1.0).abs() < 1e-5,
+            "{row:?}"
+        );
+        assert_eq!(row[1], f32::INFINITY);
+        assert_eq!(f64::from(row[3]), expected[3]);
+        assert_eq!(row[5], 0.0);
+    }
+}
+
+#[test]
+fn statistics_repeat_bit_for_bit() {
+    let gpu = gpu();
+    let layout = UnitLayout::Columns {
+        rows: 128,
+        units: 400,
+    };
+    let values: Vec<f32> = (0..layout.len()).map(|i| awkward(0, i)).collect();
+    let source = gpu.upload("values", &values).unwrap();
+    let out: Buffer<f32> = gpu.buffer("statistics", 400 * FIGURES).unwrap();
+    let dispatch = statistics(gpu, &source, 0, layout, &out, 0);
+    let mut runs = (0..3).map(|_| {
+        gpu.write(&out, 0, &vec![0.0; 400 * FIGURES]);
+        gpu.run("statistics", std::slice::from_ref(&dispatch));
+        let read = gpu.read(&out).unwrap();
+        read.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
+    });
+    let first = runs.next().unwrap();
+    assert!(runs.all(|run| run == first));
+}
