@@ -1,0 +1,152 @@
+//! Checkpoints: parameters and the optimiser's state in safetensors, proven by a digest.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::tensor::{Dtype, TensorView};
+use sha2::{Digest as _, Sha256};
+
+use super::files;
+use super::run_writer::CHECKPOINTS;
+use super::tensors::{NamedTensor, read_safetensors};
+use crate::{Error, Result};
+
+const PARAMETERS: &str = "parameters.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+pub(super) const DIGEST: &str = "digest";
+
+/// The state of a run after `step` steps, enough to go on bit for bit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkpoint {
+    /// How many steps were done.
+    pub step: u64,
+    /// Parameters by PyTorch's names, shapes and layouts.
+    pub parameters: Vec<NamedTensor>,
+    /// What the optimiser remembers; may be empty.
+    pub optimizer: Vec<NamedTensor>,
+}
+
+impl Checkpoint {
+    /// SHA-256, in hexadecimal, over the step and over names, shapes and bytes of all tensors: first the parameters,
+    /// then the optimiser's, each sorted by name.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let number = |hash: &mut Sha256, value: usize| hash.update((value as u64).to_le_bytes());
+        hash.update(self.step.to_le_bytes());
+        for part in [&self.parameters, &self.optimizer] {
+            let mut sorted: Vec<&NamedTensor> = part.iter().collect();
+            sorted.sort_by(|a, b| a.0.cmp(&b.0));
+            number(&mut hash, sorted.len());
+            for (name, shape, values) in sorted {
+                number(&mut hash, name.len());
+                hash.update(name);
+                number(&mut hash, shape.len());
+                for &side in shape {
+                    number(&mut hash, side);
+                }
+                hash.update(little_endian(values));
+            }
+        }
+        hash.finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
+    /// Writes it below the run directory `run` and returns its digest. A checkpoint of the same step is replaced.
+    ///
+    /// # Errors
+    /// Shapes that do not fit their values, or a disk that cannot be written; nothing half-written is left then.
+    pub fn write(&self, run: &Path) -> Result<String> {
+        let folder = folder_of(run, self.step);
+        let temporary = files::unfinished(&folder);
+        if temporary.exists() {
+            files::remove(&temporary)?;
+        }
+        let digest = self.digest();
+        let written = self.fill(&temporary, &digest).and_then(|()| {
+            if folder.exists() {
+                files::remove(&folder)?;
+            }
+            fs::rename(&temporary, &folder).map_err(|error| Error::io(&folder, "write it", &error))
+        });
+        if written.is_err() && temporary.exists() {
+            files::remove(&temporary)?;
+        }
+        written.map(|()| digest)
+    }
+
+    fn fill(&self, folder: &Path, digest: &str) -> Result<()> {
+        files::make_folder(folder)?;
+        write_safetensors(&folder.join(PARAMETERS), &self.parameters)?;
+        if !self.optimizer.is_empty() {
+            write_safetensors(&folder.join(OPTIMIZER), &self.optimizer)?;
+        }
+        files::write_whole(&folder.join(DIGEST), format!("{digest}\n").as_bytes())
+    }
+
+    /// Reads the checkpoint after `step` steps of the run directory `run` and proves it by its digest.
+    ///
+    /// # Errors
+    /// There is none of that step, or it is damaged.
+    pub fn read(run: &Path, step: u64) -> Result<Self> {
+        let folder = folder_of(run, step);
+        let digest = files::read_text(&folder.join(DIGEST))?;
+        let optimizer = folder.join(OPTIMIZER);
+        let checkpoint = Self {
+            step,
+            parameters: read_safetensors(&folder.join(PARAMETERS))?,
+            optimizer: if optimizer.exists() {
+                read_safetensors(&optimizer)?
+            } else {
+                Vec::new()
+            },
+        };
+        if digest.trim_end() != checkpoint.digest() {
+            return Err(Error::input(
+                folder.display().to_string(),
+                "the checkpoint is damaged: its tensors do not have the digest that was written with them",
+                "use another checkpoint, or replay the run up to this step",
+            ));
+        }
+        Ok(checkpoint)
+    }
+}
+
+fn folder_of(run: &Path, step: u64) -> PathBuf {
+    run.join(CHECKPOINTS).join(format!("{step:06}"))
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
+/// Writes named tensors as a safetensors file.
+///
+/// # Errors
+/// A shape that does not fit its values, a name that comes twice, or a disk that cannot be written.
+pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
+    let wrong = |name: &str, problem: String| {
+        Error::input(
+            format!("{}, tensor '{name}'", path.display()),
+            problem,
+            "report this as a bug",
+        )
+    };
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| little_endian(&t.2)).collect();
+    let mut views: Vec<(&str, TensorView<'_>)> = Vec::new();
+    for ((name, shape, _), bytes) in tensors.iter().zip(&bytes) {
+        if views.iter().any(|(other, _)| other == name) {
+            return Err(wrong(name, "its name comes twice".to_owned()));
+        }
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
+            .map_err(|error| wrong(name, error.to_string()))?;
+        views.push((name, view));
+    }
+    let file = safetensors::serialize(views, None)
+        .map_err(|error| wrong("", format!("cannot encode it: {error}")))?;
+    files::write_whole(path, &file)
+}

@@ -1,0 +1,147 @@
+//! `run.json`: what a run is and how far it came.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::files;
+use crate::{Error, Result};
+
+/// The version of the run directory's format that this crate writes, and the newest that it reads.
+pub const FORMAT: u32 = 1;
+
+/// How a run stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub enum Status {
+    /// It goes on, or was killed.
+    Running,
+    /// All its steps are done.
+    Done,
+    /// It was stopped before its last step, in good order.
+    Stopped,
+    /// It could not go on, for this reason.
+    Failed(String),
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running => f.write_str("running"),
+            Self::Done => f.write_str("done"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::Failed(reason) => write!(f, "failed: {reason}"),
+        }
+    }
+}
+
+impl From<Status> for String {
+    fn from(status: Status) -> Self {
+        status.to_string()
+    }
+}
+
+impl From<String> for Status {
+    fn from(text: String) -> Self {
+        match text.as_str() {
+            "running" => Self::Running,
+            "done" => Self::Done,
+            "stopped" => Self::Stopped,
+            other => Self::Failed(other.strip_prefix("failed: ").unwrap_or(other).to_owned()),
+        }
+    }
+}
+
+/// The contents of `run.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunInfo {
+    /// Version of the run directory's format.
+    pub format: u32,
+    /// The scenario's name.
+    pub name: String,
+    /// Name of the adapter.
+    pub adapter: String,
+    /// Its driver with version.
+    pub driver: String,
+    /// Vulkan, Metal or DX12.
+    pub backend: String,
+    /// Which variant of a kernel was chosen, by the kernel's name.
+    pub kernels: BTreeMap<String, String>,
+    /// Version of this crate.
+    pub version: String,
+    /// How it stands.
+    pub status: Status,
+    /// Steps that are done and recorded.
+    pub steps_done: u64,
+    /// Steps that were asked for.
+    pub steps: u64,
+    /// Seed of all its random numbers.
+    pub seed: u64,
+    /// Seconds it took so far.
+    pub seconds: f64,
+}
+
+impl RunInfo {
+    /// A run that is about to begin on the adapter `info`.
+    pub fn new(name: impl Into<String>, info: &wgpu::AdapterInfo, steps: u64, seed: u64) -> Self {
+        Self {
+            format: FORMAT,
+            name: name.into(),
+            adapter: info.name.clone(),
+            driver: format!("{} {}", info.driver, info.driver_info)
+                .trim()
+                .to_owned(),
+            backend: info.backend.to_string(),
+            kernels: BTreeMap::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            status: Status::Running,
+            steps_done: 0,
+            steps,
+            seed,
+            seconds: 0.0,
+        }
+    }
+
+    pub(super) fn write(&self, path: &Path) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(self).expect("plain data");
+        text.push('\n');
+        files::write_whole(path, text.as_bytes())
+    }
+
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let place = path.display().to_string();
+        let value = read_json(path)?;
+        match value.get("format").and_then(serde_json::Value::as_u64) {
+            Some(format) if format > u64::from(FORMAT) => {
+                return Err(Error::input(
+                    place,
+                    format!("the run has format {format}, this trainscope reads up to {FORMAT}"),
+                    "install a newer trainscope",
+                ));
+            }
+            Some(_) => {}
+            None => {
+                return Err(Error::input(
+                    place,
+                    "it does not give the format of the run",
+                    "name the directory of a run of trainscope",
+                ));
+            }
+        }
+        serde_json::from_value(value)
+            .map_err(|error| Error::input(place, error.to_string(), "restore the file from a copy"))
+    }
+}
+
+pub(super) fn read_json(path: &Path) -> Result<serde_json::Value> {
+    let text = files::read_text(path)?;
+    serde_json::from_str(&text).map_err(|error| {
+        Error::input(
+            format!("{}, line {}", path.display(), error.line()),
+            format!("it is no JSON: {error}"),
+            "restore the file from a copy",
+        )
+    })
+}

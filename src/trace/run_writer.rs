@@ -1,0 +1,333 @@
+//! Writing a run directory.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::event::{Event, read_events};
+use super::run_info::{RunInfo, Status};
+use super::segment::{
+    Scalars, SegmentFile, Statistics, StatisticsFile, encode_scalars, read_scalars, step_of,
+};
+use super::{FIGURES, TraceLayout, files};
+use crate::{Error, Result};
+
+/// Bytes in memory after which a segment is closed before its time.
+const MOST_OPEN: usize = 32 << 20;
+
+pub(super) const SCENARIO: &str = "scenario.toml";
+pub(super) const RUN: &str = "run.json";
+pub(super) const GRAPH: &str = "graph.json";
+pub(super) const EVENTS: &str = "events.jsonl";
+pub(super) const TRACE: &str = "trace";
+pub(super) const SCALARS: &str = "scalars";
+pub(super) const CHECKPOINTS: &str = "checkpoints";
+
+/// A run directory that is being written. Steps are counted from 0: what is recorded of step `t` lies in the
+/// segment `from..to` that holds `t`, and a run that resumes from the checkpoint after `s` steps goes on with
+/// step `s`.
+///
+/// What is recorded waits in memory until its segment is closed. Close it before each checkpoint, so that a killed
+/// run can resume there without a gap.
+#[derive(Debug)]
+pub struct RunWriter {
+    folder: PathBuf,
+    info: RunInfo,
+    layout: TraceLayout,
+    events: File,
+    /// First step of the open segment.
+    from: u64,
+    statistics: Statistics,
+    scalars: Scalars,
+    scalar_count: usize,
+    last_scalar: Option<u64>,
+}
+
+impl RunWriter {
+    /// Makes a run directory: the scenario as text, `run.json`, `graph.json` and empty folders.
+    ///
+    /// # Errors
+    /// The directory is there and not empty, or it cannot be written; nothing is left behind then.
+    pub fn create(
+        folder: &Path,
+        scenario: &str,
+        info: RunInfo,
+        graph: &serde_json::Value,
+        layout: TraceLayout,
+    ) -> Result<Self> {
+        let mend = "choose another with --out, or go on with the run that is there with --resume";
+        if folder.exists() && !folder.is_dir() {
+            return Err(Error::input(
+                folder.display().to_string(),
+                "it is not a directory",
+                mend,
+            ));
+        }
+        if !files::names(folder)?.is_empty() {
+            return Err(Error::input(
+                folder.display().to_string(),
+                "the directory is not empty",
+                mend,
+            ));
+        }
+        // The topmost folder that is not there yet: all below it is ours to remove.
+        let missing = folder
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+            .last();
+        let made = Self::make(folder, scenario, &info, graph);
+        if made.is_err() {
+            match missing {
+                Some(path) if path.exists() => files::remove(path)?,
+                Some(_) => {}
+                None => {
+                    for name in files::names(folder)? {
+                        files::remove(&folder.join(name))?;
+                    }
+                }
+            }
+        }
+        Ok(Self::over(folder, info, layout, made?, 0))
+    }
+
+    fn make(
+        folder: &Path,
+        scenario: &str,
+        info: &RunInfo,
+        graph: &serde_json::Value,
+    ) -> Result<File> {
+        for name in [TRACE, SCALARS, CHECKPOINTS] {
+            files::make_folder(&folder.join(name))?;
+        }
+        files::write_whole(&folder.join(SCENARIO), scenario.as_bytes())?;
+        let mut graph = serde_json::to_string_pretty(graph).expect("plain data");
+        graph.push('\n');
+        files::write_whole(&folder.join(GRAPH), graph.as_bytes())?;
+        let events = open_events(folder)?;
+        // Last, because a directory with it is a run.
+        info.write(&folder.join(RUN))?;
+        Ok(events)
+    }
+
+    fn over(folder: &Path, info: RunInfo, layout: TraceLayout, events: File, from: u64) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            info,
+            layout,
+            events,
+            from,
+            statistics: Statistics::default(),
+            scalars: Scalars::new(),
+            scalar_count: 0,
+            last_scalar: None,
+        }
+    }
+
+    /// Opens a run directory to go on from the checkpoint after `step` steps. Everything that was recorded of
+    /// `step` and later is taken away, as are later checkpoints and unfinished files.
+    ///
+    /// # Errors
+    /// No run directory, one of a newer format, damaged segments that need trimming, a run that recorded something
+    /// else than `layout`, or a disk that cannot be written.
+    pub fn resume(folder: &Path, step: u64, layout: TraceLayout) -> Result<Self> {
+        let mut info = RunInfo::read(&folder.join(RUN))?;
+        let place = |name: &str| folder.join(name);
+        // All that may be refused comes before all that is changed.
+        for segment in SegmentFile::list(&place(TRACE))? {
+            if segment.from < step && StatisticsFile::open(&segment.path)?.layout != layout {
+                return Err(Error::input(
+                    segment.path.display().to_string(),
+                    "it records other tensors than the resumed run would",
+                    "resume with the scenario that the run was started with",
+                ));
+            }
+        }
+        let events: String = read_events(&place(EVENTS))?
+            .iter()
+            .filter(|event| event.step < step)
+            .map(Event::line)
+            .collect();
+        for name in [TRACE, SCALARS, CHECKPOINTS] {
+            files::make_folder(&place(name))?;
+            files::remove_unfinished(&place(name))?;
+        }
+        files::remove_unfinished(folder)?;
+        trim(&place(TRACE), step, |path| {
+            let (_, mut statistics) = Statistics::read(path)?;
+            let keep = statistics.steps.partition_point(|&at| at < step);
+            statistics.steps.truncate(keep);
+            statistics.values.truncate(keep * layout.rows() * FIGURES);
+            statistics.encode(&layout)
+        })?;
+        trim(&place(SCALARS), step, |path| {
+            let mut scalars = Scalars::new();
+            read_scalars(path, |name, at, value| {
+                if at < step {
+                    let series = scalars.entry(name.to_owned()).or_default();
+                    series.push((at, value));
+                }
+            })?;
+            encode_scalars(&scalars)
+        })?;
+        files::write_whole(&place(EVENTS), events.as_bytes())?;
+        for name in files::names(&place(CHECKPOINTS))? {
+            if step_of(&name).is_some_and(|after| after > step) {
+                files::remove(&place(CHECKPOINTS).join(name))?;
+            }
+        }
+        info.status = Status::Running;
+        info.steps_done = step;
+        info.write(&place(RUN))?;
+        Ok(Self::over(folder, info, layout, open_events(folder)?, step))
+    }
+
+    /// The directory.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What `run.json` holds.
+    pub fn info(&self) -> &RunInfo {
+        &self.info
+    }
+
+    /// Changes `run.json`.
+    ///
+    /// # Errors
+    /// The disk cannot be written.
+    pub fn update(&mut self, change: impl FnOnce(&mut RunInfo)) -> Result<()> {
+        change(&mut self.info);
+        self.info.write(&self.folder.join(RUN))
+    }
+
+    /// Records the statistics of `step`: `[rows, 6]` in the order of the layout.
+    ///
+    /// # Errors
+    /// A step that is not after the last one, another number of rows, or a full segment that cannot be written.
+    pub fn record(&mut self, step: u64, statistics: &[f32]) -> Result<()> {
+        let last = self.statistics.steps.last().copied();
+        if step < self.from || last.is_some_and(|last| step <= last) {
+            return Err(Error::input(
+                format!("step {step}"),
+                "statistics of it or of a later step are there already",
+                "record steps in order",
+            ));
+        }
+        if statistics.len() != self.layout.rows() * FIGURES {
+            return Err(Error::input(
+                "statistics",
+                format!(
+                    "{} values for {} rows",
+                    statistics.len(),
+                    self.layout.rows()
+                ),
+                "hand over six for each row of the layout",
+            ));
+        }
+        self.make_room(step)?;
+        self.statistics.steps.push(step);
+        self.statistics.values.extend_from_slice(statistics);
+        Ok(())
+    }
+
+    /// Records a scalar (the loss, one of its terms, a metric) of `step`.
+    ///
+    /// # Errors
+    /// A full segment that cannot be written.
+    pub fn scalar(&mut self, step: u64, name: &str, value: f64) -> Result<()> {
+        self.make_room(step)?;
+        match self.scalars.get_mut(name) {
+            Some(series) => series.push((step, value)),
+            None => {
+                self.scalars.insert(name.to_owned(), vec![(step, value)]);
+            }
+        }
+        self.scalar_count += 1;
+        self.last_scalar = self.last_scalar.max(Some(step));
+        Ok(())
+    }
+
+    /// Appends to `events.jsonl`, at once.
+    ///
+    /// # Errors
+    /// The disk cannot be written.
+    pub fn event(&mut self, event: &Event) -> Result<()> {
+        // One write for the whole line: a killed run leaves it whole or without its end.
+        self.events
+            .write_all(event.line().as_bytes())
+            .map_err(|error| Error::io(&self.folder.join(EVENTS), "write it", &error))
+    }
+
+    /// The last step in memory.
+    fn last_step(&self) -> Option<u64> {
+        self.last_scalar.max(self.statistics.steps.last().copied())
+    }
+
+    /// Closes the segment before `step` begins, if it has grown too large.
+    fn make_room(&mut self, step: u64) -> Result<()> {
+        let open = self.statistics.values.len() * size_of::<f32>()
+            + self.scalar_count * size_of::<(u64, f64)>();
+        if open >= MOST_OPEN && self.last_step().is_some_and(|last| last < step) {
+            self.close_segment(step)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is in memory as the segment that ends before step `to`, and `to` as the number of steps done.
+    ///
+    /// # Errors
+    /// The disk cannot be written.
+    pub fn close_segment(&mut self, to: u64) -> Result<()> {
+        let to = to.max(self.last_step().map_or(self.from, |last| last + 1));
+        if !self.statistics.steps.is_empty() && self.layout.rows() > 0 {
+            let segment = SegmentFile::new(&self.folder.join(TRACE), self.from, to);
+            files::write_whole(&segment.path, &self.statistics.encode(&self.layout)?)?;
+        }
+        self.statistics = Statistics::default();
+        if !self.scalars.is_empty() {
+            let segment = SegmentFile::new(&self.folder.join(SCALARS), self.from, to);
+            files::write_whole(&segment.path, &encode_scalars(&self.scalars)?)?;
+        }
+        self.scalars.clear();
+        self.scalar_count = 0;
+        self.last_scalar = None;
+        self.from = to;
+        self.update(|info| info.steps_done = to)
+    }
+
+    /// Ends the run after `steps_done` steps: closes the open segment and writes the status.
+    ///
+    /// # Errors
+    /// The disk cannot be written.
+    pub fn finish(&mut self, status: Status, steps_done: u64) -> Result<()> {
+        self.close_segment(steps_done)?;
+        self.update(|info| {
+            info.status = status;
+            info.steps_done = steps_done;
+        })
+    }
+}
+
+fn open_events(folder: &Path) -> Result<File> {
+    let path = folder.join(EVENTS);
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(&path)
+        .map_err(|error| Error::io(&path, "write it", &error))
+}
+
+/// Takes `step` and later away from the segments of a folder: `cut` encodes what stays of a file that holds steps
+/// on both sides.
+fn trim(folder: &Path, step: u64, cut: impl Fn(&Path) -> Result<Vec<u8>>) -> Result<()> {
+    for segment in SegmentFile::list(folder)? {
+        if segment.from < step && step < segment.to {
+            let kept = SegmentFile::new(folder, segment.from, step);
+            files::write_whole(&kept.path, &cut(&segment.path)?)?;
+        }
+        if step < segment.to {
+            files::remove(&segment.path)?;
+        }
+    }
+    Ok(())
+}

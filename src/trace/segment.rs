@@ -1,0 +1,266 @@
+//! Segments of a run: the statistics and the scalars of the steps `from..to`, one Parquet file each.
+//!
+//! A file of statistics has one row group for each recorded tensor, and in it the whole series of the first unit,
+//! then of the second: a series is read from one row group and one column, and neighbouring numbers are alike.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type};
+use serde::{Deserialize, Serialize};
+
+use super::layout::{Kind, Quantity, TraceEntry, TraceLayout};
+use super::table::{self, Column, Table};
+use super::{FIGURES, files};
+use crate::Result;
+
+const TRACE_SCHEMA: &str = "message trace {
+    REQUIRED INT64 step; REQUIRED BYTE_ARRAY tensor (UTF8); REQUIRED BYTE_ARRAY kind (UTF8); REQUIRED INT32 unit;
+    REQUIRED FLOAT mean; REQUIRED FLOAT std; REQUIRED FLOAT min; REQUIRED FLOAT max;
+    REQUIRED FLOAT zero_fraction; REQUIRED INT32 nonfinite;
+}";
+const SCALAR_SCHEMA: &str = "message scalars {
+    REQUIRED INT64 step; REQUIRED BYTE_ARRAY name (UTF8); REQUIRED DOUBLE value;
+}";
+const LAYOUT: &str = "trainscope.layout";
+
+/// Steps `from..to` of one kind of segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct SegmentFile {
+    pub from: u64,
+    pub to: u64,
+    pub path: PathBuf,
+}
+
+impl SegmentFile {
+    pub fn new(folder: &Path, from: u64, to: u64) -> Self {
+        let path = folder.join(format!("{from:06}-{to:06}.parquet"));
+        Self { from, to, path }
+    }
+
+    /// All segments of a folder by their first step. Unfinished files have other names and do not count.
+    pub fn list(folder: &Path) -> Result<Vec<Self>> {
+        let mut found: Vec<Self> = files::names(folder)?
+            .iter()
+            .filter_map(|name| {
+                let (from, to) = name.strip_suffix(".parquet")?.split_once('-')?;
+                let (from, to) = (step_of(from)?, step_of(to)?);
+                Some(Self {
+                    from,
+                    to,
+                    path: folder.join(name),
+                })
+            })
+            .collect();
+        found.sort_by_key(|segment| (segment.from, segment.to));
+        Ok(found)
+    }
+}
+
+/// A step as it stands in file names: six digits or more.
+pub(super) fn step_of(digits: &str) -> Option<u64> {
+    let proper = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| proper)
+}
+
+/// Statistics of some steps, `[steps, rows, 6]`.
+#[derive(Debug, Default)]
+pub(super) struct Statistics {
+    pub steps: Vec<u64>,
+    pub values: Vec<f32>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredEntry {
+    tensor: String,
+    kind: Kind,
+    units: usize,
+}
+
+impl Statistics {
+    /// As a Parquet file.
+    pub fn encode(&self, layout: &TraceLayout) -> Result<Vec<u8>> {
+        let stored: Vec<StoredEntry> = layout
+            .entries()
+            .iter()
+            .map(|entry| StoredEntry {
+                tensor: entry.tensor.clone(),
+                kind: entry.kind,
+                units: entry.units,
+            })
+            .collect();
+        let text = serde_json::to_string(&stored).expect("plain data");
+        let groups = layout
+            .entries()
+            .iter()
+            .map(|entry| self.columns(entry, layout.rows()));
+        let continuous = ["mean", "std", "min", "max"];
+        table::encode(TRACE_SCHEMA, &continuous, (LAYOUT, text), groups)
+    }
+
+    fn columns(&self, entry: &TraceEntry, rows: usize) -> Vec<Column> {
+        let count = entry.units * self.steps.len();
+        let by_unit = |value: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
+            (0..entry.units)
+                .flat_map(|unit| (0..self.steps.len()).map(move |step| value(unit, step)))
+                .collect()
+        };
+        let mut columns = vec![
+            Column::Long(
+                (0..entry.units)
+                    .flat_map(|_| self.steps.iter().map(|&step| step as i64))
+                    .collect(),
+            ),
+            Column::Text(vec![ByteArray::from(entry.tensor.as_str()); count]),
+            Column::Text(vec![ByteArray::from(entry.kind.name()); count]),
+            Column::Int(
+                (0..entry.units)
+                    .flat_map(|unit| std::iter::repeat_n(unit as i32, self.steps.len()))
+                    .collect(),
+            ),
+        ];
+        for (figure, quantity) in Quantity::ALL.into_iter().enumerate() {
+            let values = by_unit(&|unit, step| {
+                self.values[(step * rows + entry.first_row + unit) * FIGURES + figure]
+            });
+            columns.push(match quantity {
+                Quantity::Nonfinite => Column::Int(values.iter().map(|&v| v as i32).collect()),
+                _ => Column::Float(values),
+            });
+        }
+        columns
+    }
+
+    /// Reads a whole file, and what is recorded in it.
+    pub fn read(path: &Path) -> Result<(TraceLayout, Self)> {
+        let file = StatisticsFile::open(path)?;
+        let rows = file.layout.rows();
+        let mut values = vec![0.0; file.steps.len() * rows * FIGURES];
+        for entry in file.layout.entries() {
+            for (figure, quantity) in Quantity::ALL.into_iter().enumerate() {
+                let series = file.series(entry, quantity)?;
+                for (place, value) in series.into_iter().enumerate() {
+                    let (unit, step) = (place / file.steps.len(), place % file.steps.len());
+                    values[(step * rows + entry.first_row + unit) * FIGURES + figure] = value;
+                }
+            }
+        }
+        let steps = file.steps;
+        Ok((file.layout, Self { steps, values }))
+    }
+}
+
+/// A segment of statistics, open for reading.
+pub(super) struct StatisticsFile {
+    table: Table,
+    pub layout: TraceLayout,
+    /// Recorded steps, ascending.
+    pub steps: Vec<u64>,
+}
+
+impl StatisticsFile {
+    pub fn open(path: &Path) -> Result<Self> {
+        let table = Table::open(path)?;
+        let stored: Vec<StoredEntry> = table
+            .text(LAYOUT)
+            .and_then(|text| serde_json::from_str(text).ok())
+            .ok_or_else(|| table.unusable("its metadata does not say what is recorded"))?;
+        let mut layout = TraceLayout::new();
+        let mut steps: Vec<u64> = Vec::new();
+        if stored.len() != table.groups() {
+            return Err(table.unusable("it has not one row group for each recorded tensor"));
+        }
+        for (group, entry) in stored.into_iter().enumerate() {
+            let rows = table.rows(group);
+            if group == 0 {
+                let count = rows.checked_div(entry.units).unwrap_or(0);
+                let column = table.column::<Int64Type>(0, "step")?;
+                steps = column[..count].iter().map(|&step| step as u64).collect();
+            }
+            if entry.units.checked_mul(steps.len()) != Some(rows) || rows == 0 {
+                return Err(table.unusable(&format!(
+                    "tensor '{}' has {rows} rows for {} units",
+                    entry.tensor, entry.units
+                )));
+            }
+            layout.push(entry.tensor, entry.kind, entry.units);
+        }
+        if !steps.is_sorted_by(|a, b| a < b) {
+            return Err(table.unusable("its steps do not ascend"));
+        }
+        Ok(Self {
+            table,
+            layout,
+            steps,
+        })
+    }
+
+    /// `[units, steps]` of a tensor of this file.
+    pub fn series(&self, entry: &TraceEntry, quantity: Quantity) -> Result<Vec<f32>> {
+        let group = self
+            .layout
+            .entries()
+            .iter()
+            .position(|own| own == entry)
+            .ok_or_else(|| {
+                self.table.unusable(&format!(
+                    "it records {} '{}' in another way than the segments before it",
+                    entry.kind.name(),
+                    entry.tensor
+                ))
+            })?;
+        let name = quantity.name();
+        match quantity {
+            Quantity::Nonfinite => Ok(self
+                .table
+                .column::<Int32Type>(group, name)?
+                .into_iter()
+                .map(|value| value as f32)
+                .collect()),
+            _ => self.table.column::<FloatType>(group, name),
+        }
+    }
+}
+
+/// Scalars of some steps by their names.
+pub(super) type Scalars = BTreeMap<String, Vec<(u64, f64)>>;
+
+/// Scalars as a Parquet file.
+pub(super) fn encode_scalars(scalars: &Scalars) -> Result<Vec<u8>> {
+    let count = scalars.values().map(Vec::len).sum();
+    let mut names = Vec::with_capacity(count);
+    let mut steps = Vec::with_capacity(count);
+    let mut values = Vec::with_capacity(count);
+    for (name, series) in scalars {
+        let name = ByteArray::from(name.as_str());
+        for &(step, value) in series {
+            names.push(name.clone());
+            steps.push(step as i64);
+            values.push(value);
+        }
+    }
+    let columns = vec![
+        Column::Long(steps),
+        Column::Text(names),
+        Column::Double(values),
+    ];
+    let version = ("trainscope.scalars", "1".to_owned());
+    table::encode(SCALAR_SCHEMA, &["value"], version, std::iter::once(columns))
+}
+
+/// Reads a file of scalars and hands each on.
+pub(super) fn read_scalars(path: &Path, mut each: impl FnMut(&str, u64, f64)) -> Result<()> {
+    let table = Table::open(path)?;
+    for group in 0..table.groups() {
+        let steps = table.column::<Int64Type>(group, "step")?;
+        let names = table.column::<ByteArrayType>(group, "name")?;
+        let values = table.column::<DoubleType>(group, "value")?;
+        for ((step, name), value) in steps.iter().zip(&names).zip(values) {
+            let name = name
+                .as_utf8()
+                .map_err(|_| table.unusable("a scalar's name is no UTF-8"))?;
+            each(name, *step as u64, value);
+        }
+    }
+    Ok(())
+}

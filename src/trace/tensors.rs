@@ -1,0 +1,102 @@
+//! Named tensors from safetensors files: our own checkpoints and anybody's.
+
+use std::path::Path;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::files;
+use crate::{Error, Result};
+
+/// Name, shape and values (row-major).
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
+/// The most bytes of a file.
+const MOST: u64 = 4 << 30;
+
+/// Reads all tensors of a safetensors file, sorted by name. Values of 64 and 16 bits become f32.
+///
+/// # Errors
+/// The file is missing, larger than 4 GiB, no safetensors, or holds a tensor that is not floating-point.
+pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
+    let bytes = files::read_bounded(path, MOST)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+        Error::input(
+            path.display().to_string(),
+            format!("it is no sound safetensors file: {error}"),
+            "fetch or write it again",
+        )
+    })?;
+    let mut tensors = file
+        .iter()
+        .map(|(name, view)| {
+            let values = floats(&view).ok_or_else(|| {
+                Error::input(
+                    format!("{}, tensor '{name}'", path.display()),
+                    format!("its values are {:?}", view.dtype()),
+                    "convert them to F32",
+                )
+            })?;
+            Ok((name.to_owned(), view.shape().to_vec(), values))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(tensors)
+}
+
+fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    fn each<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+        let (chunks, _) = bytes.as_chunks::<N>();
+        chunks.iter().map(|chunk| value(*chunk)).collect()
+    }
+    let bytes = view.data();
+    Some(match view.dtype() {
+        Dtype::F32 => each(bytes, f32::from_le_bytes),
+        Dtype::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
+        Dtype::F16 => each(bytes, |b| from_half(u16::from_le_bytes(b))),
+        Dtype::BF16 => each(bytes, |b| {
+            f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+        }),
+        _ => return None,
+    })
+}
+
+/// IEEE 754 binary16, exactly.
+fn from_half(bits: u16) -> f32 {
+    let sign = u32::from(bits >> 15) << 31;
+    let exponent = u32::from(bits >> 10) & 0x1f;
+    let fraction = u32::from(bits) & 0x3ff;
+    let magnitude = match exponent {
+        // Subnormal: the fraction in units of 2^-24.
+        0 => (fraction as f32 / 16_777_216.0).to_bits(),
+        31 => 0x7f80_0000 | (fraction << 13),
+        _ => ((exponent + 112) << 23) | (fraction << 13),
+    };
+    f32::from_bits(sign | magnitude)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_half;
+
+    #[test]
+    fn half_floats_are_exact() {
+        let cases = [
+            (0x0000, 0.0),
+            (0x8000, -0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0400, 2f32.powi(-14)),
+            (0x0001, 2f32.powi(-24)),
+            (0x83ff, -1023.0 * 2f32.powi(-24)),
+            (0x3555, 0.333_251_95),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ];
+        for (bits, value) in cases {
+            assert_eq!(from_half(bits).to_bits(), value.to_bits(), "{bits:#06x}");
+        }
+        assert!(from_half(0x7e00).is_nan());
+    }
+}
