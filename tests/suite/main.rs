@@ -2,9 +2,11 @@
 
 mod support;
 
+mod checkpoint;
 mod data;
 mod gpu;
 mod nn;
+mod run_directory;
 mod sample;
 mod shaders;
 mod trace;

@@ -1,0 +1,421 @@
+//! The run directory: whole, killed, resumed and damaged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use trainscope::trace::{
+    Checkpoint, Event, FIGURES, FORMAT, Kind, Quantity, RunInfo, RunReader, RunWriter, Status,
+    TraceLayout,
+};
+
+fn layout() -> TraceLayout {
+    let mut layout = TraceLayout::new();
+    layout.push("encoder.0", Kind::Activation, 5);
+    layout.push("encoder.0", Kind::Gradient, 5);
+    layout.push("mu.weight", Kind::Weight, 2);
+    layout
+}
+
+fn info() -> RunInfo {
+    RunInfo {
+        format: FORMAT,
+        name: "made-up".to_owned(),
+        adapter: "none".to_owned(),
+        driver: "none 1.0".to_owned(),
+        backend: "noop".to_owned(),
+        kernels: BTreeMap::from([("matmul".to_owned(), "cpu".to_owned())]),
+        version: "0.1.0".to_owned(),
+        status: Status::Running,
+        steps_done: 0,
+        steps: 40,
+        seed: 7,
+        seconds: 0.0,
+    }
+}
+
+/// What step `step` records: figures of every sort, among them non-finite ones.
+fn recorded(step: u64) -> Vec<f32> {
+    (0..layout().rows() * FIGURES)
+        .map(|place| match (place % FIGURES, place / FIGURES) {
+            (5, row) => ((step + row as u64) % 3) as f32,
+            (0, 3) if step > 10 => f32::NAN,
+            (3, 4) if step > 10 => f32::INFINITY,
+            (figure, row) => (step as f32 * 0.37 + row as f32).sin() * (figure + 1) as f32,
+        })
+        .collect()
+}
+
+fn event(step: u64) -> Event {
+    Event {
+        step,
+        kind: "nonfinite".to_owned(),
+        layer: Some("encoder.0".to_owned()),
+        unit: Some(3),
+        figures: BTreeMap::from([
+            ("mean".to_owned(), 0.1 + step as f64),
+            ("max".to_owned(), f64::INFINITY),
+            ("min".to_owned(), f64::NEG_INFINITY),
+        ]),
+    }
+}
+
+/// Steps as a training loop writes them: statistics at every second one, a segment at every tenth.
+fn write_steps(writer: &mut RunWriter, from: u64, to: u64) {
+    for step in from..to {
+        if step > 0 && step % 10 == 0 {
+            writer.close_segment(step).expect("closed");
+        }
+        if step % 2 == 0 {
+            writer.record(step, &recorded(step)).expect("recorded");
+        }
+        let loss = if step == 17 {
+            f64::NAN
+        } else {
+            1.0 / (step + 1) as f64
+        };
+        writer.scalar(step, "loss", loss).expect("recorded");
+        if step % 4 == 0 {
+            writer.scalar(step, "kl", step as f64).expect("recorded");
+        }
+        if step % 9 == 0 {
+            writer.event(&event(step)).expect("written");
+        }
+    }
+}
+
+fn create(folder: &Path) -> RunWriter {
+    RunWriter::create(
+        folder,
+        "name = \"made-up\"\n",
+        info(),
+        &json!({"layers": [1, 2]}),
+        layout(),
+    )
+    .expect("created")
+}
+
+/// A run of 40 steps, whole.
+fn whole_run(folder: &Path) {
+    let mut writer = create(folder);
+    write_steps(&mut writer, 0, 40);
+    writer.finish(Status::Done, 40).expect("finished");
+}
+
+/// All that a reader gives of a run, with floats by their bits.
+fn contents(folder: &Path) -> String {
+    let run = RunReader::open(folder).expect("opens");
+    let mut text = format!("{:?}\n", run.events().expect("events"));
+    for (name, series) in run.scalars().expect("scalars") {
+        let bits: Vec<_> = series.iter().map(|(s, v)| (s, v.to_bits())).collect();
+        text += &format!("{name} {bits:?}\n");
+    }
+    for entry in run.entries().expect("entries") {
+        for quantity in Quantity::ALL {
+            let series = run
+                .series(&entry.tensor, entry.kind, quantity)
+                .expect("recorded");
+            text += &format!(
+                "{entry:?} {quantity:?} {:?} {:?}\n",
+                series.steps,
+                bits(&series.values)
+            );
+        }
+    }
+    text
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn a_run_reads_as_it_was_written() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("new/run");
+    whole_run(&folder);
+    let run = RunReader::open(&folder).expect("opens");
+    assert_eq!(run.info().status, Status::Done);
+    assert_eq!((run.info().steps_done, run.info().seed), (40, 7));
+    assert_eq!(run.scenario().unwrap(), "name = \"made-up\"\n");
+    assert_eq!(run.graph().unwrap(), json!({"layers": [1, 2]}));
+    assert_eq!(run.entries().unwrap(), layout().entries());
+
+    for entry in layout().entries() {
+        for (figure, quantity) in Quantity::ALL.into_iter().enumerate() {
+            let series = run.series(&entry.tensor, entry.kind, quantity).unwrap();
+            let steps: Vec<u64> = (0..40).step_by(2).collect();
+            assert_eq!((&series.steps, series.units), (&steps, entry.units));
+            let expected: Vec<f32> = (0..entry.units)
+                .flat_map(|unit| {
+                    let row = entry.first_row + unit;
+                    steps
+                        .iter()
+                        .map(move |&s| recorded(s)[row * FIGURES + figure])
+                })
+                .collect();
+            assert_eq!(
+                bits(&series.values),
+                bits(&expected),
+                "{entry:?} {quantity:?}"
+            );
+        }
+    }
+    let part = run.statistics(7, 23).unwrap();
+    let steps: Vec<u64> = part.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, [8, 10, 12, 14, 16, 18, 20, 22]);
+    for (step, values) in &part {
+        assert_eq!(bits(values), bits(&recorded(*step)));
+    }
+    let scalars = run.scalars().unwrap();
+    assert_eq!(scalars["loss"].len(), 40);
+    assert!(scalars["loss"][17].1.is_nan());
+    assert_eq!(scalars["kl"][2], (8, 8.0));
+    let events: Vec<Event> = [0, 9, 18, 27, 36].map(event).into();
+    assert_eq!(run.events().unwrap(), events);
+
+    let names = |folder: &str| -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(run.folder().join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    let segments = [0, 10, 20, 30].map(|from| format!("{from:06}-{:06}.parquet", from + 10));
+    assert_eq!(names("trace"), segments);
+    assert_eq!(names("scalars"), segments);
+    let error = run.series("nowhere", Kind::Weight, Quantity::Mean);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("mu.weight"), "{error}");
+}
+
+#[test]
+fn nothing_that_is_there_is_overwritten() {
+    let scratch = tempfile::tempdir().unwrap();
+    let again = |folder: &Path| {
+        RunWriter::create(folder, "", info(), &json!(null), layout())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string()
+    };
+    let run = scratch.path().join("run");
+    whole_run(&run);
+    let before = contents(&run);
+    assert!(again(&run).contains("not empty"));
+    assert_eq!(contents(&run), before);
+    let file = scratch.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    assert!(again(&file).contains("not a directory"));
+    // Cannot be made: nothing of the path is left.
+    again(&file.join("below/it"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
+    // An empty directory is welcome.
+    let empty = scratch.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    create(&empty);
+}
+
+#[test]
+fn records_go_forward_and_fit() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut writer = create(&scratch.path().join("run"));
+    writer.record(4, &recorded(4)).unwrap();
+    assert!(writer.record(4, &recorded(4)).is_err());
+    assert!(writer.record(5, &[0.0; 7]).is_err());
+    writer.close_segment(6).unwrap();
+    assert!(writer.record(5, &recorded(5)).is_err());
+    writer.record(6, &recorded(6)).unwrap();
+}
+
+/// Kills a run after `killed` steps (what is in memory is lost, temporary files and half a line stay) and resumes
+/// it after `resumed` steps: in the end it holds what an undisturbed run holds.
+#[test]
+fn killed_runs_open_and_resume_without_a_trace() {
+    let scratch = tempfile::tempdir().unwrap();
+    let undisturbed = scratch.path().join("undisturbed");
+    whole_run(&undisturbed);
+    for (killed, resumed) in [
+        (25, 20),
+        (31, 30),
+        (25, 14),
+        (36, 13),
+        (40, 7),
+        (3, 0),
+        (38, 1),
+    ] {
+        let folder = scratch.path().join(format!("{killed}-{resumed}"));
+        let mut writer = create(&folder);
+        write_steps(&mut writer, 0, killed);
+        for step in [7, 20, 30] {
+            checkpoint(step).write(&folder).unwrap();
+        }
+        drop(writer);
+        let litter = [
+            "trace/000020-000030.parquet.tmp",
+            "scalars/x.parquet.tmp",
+            "run.json.tmp",
+        ];
+        for name in litter {
+            fs::write(folder.join(name), b"half").unwrap();
+        }
+        fs::create_dir(folder.join("checkpoints/000040.tmp")).unwrap();
+        let mut events = fs::read(folder.join("events.jsonl")).unwrap();
+        events.extend(b"{\"step\": 24, \"kind\": \"dea");
+        fs::write(folder.join("events.jsonl"), events).unwrap();
+
+        let run = RunReader::open(&folder).expect("a killed run opens");
+        assert_eq!(run.info().status, Status::Running);
+        contents(&folder);
+        let mut writer = RunWriter::resume(&folder, resumed, layout()).expect("resumes");
+        let run = RunReader::open(&folder).unwrap();
+        assert!(
+            run.checkpoints()
+                .unwrap()
+                .iter()
+                .all(|&step| step <= resumed)
+        );
+        assert!(run.statistics(resumed, u64::MAX).unwrap().is_empty());
+        assert!(
+            run.events()
+                .unwrap()
+                .iter()
+                .all(|event| event.step < resumed)
+        );
+        assert!(litter.iter().all(|name| !folder.join(name).exists()));
+        write_steps(&mut writer, resumed, 40);
+        writer.finish(Status::Done, 40).unwrap();
+        assert!(
+            contents(&folder) == contents(&undisturbed),
+            "{killed} {resumed}"
+        );
+    }
+}
+
+#[test]
+fn a_resume_with_another_layout_is_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("run");
+    whole_run(&folder);
+    let before = contents(&folder);
+    let mut other = layout();
+    other.push("more", Kind::Update, 1);
+    let error = RunWriter::resume(&folder, 20, other)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("other tensors"), "{error}");
+    assert_eq!(contents(&folder), before);
+}
+
+#[test]
+fn a_segment_is_closed_when_it_is_large() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("run");
+    let mut layout = TraceLayout::new();
+    layout.push("wide", Kind::Activation, 100_000);
+    let mut writer = RunWriter::create(&folder, "", info(), &json!(null), layout).unwrap();
+    for step in 0..16 {
+        writer
+            .record(step, &vec![step as f32; 100_000 * FIGURES])
+            .unwrap();
+        writer.scalar(step, "loss", 0.0).unwrap();
+    }
+    // 2.4 MB a step: 32 MiB are full after 14 of them.
+    assert!(folder.join("trace/000000-000014.parquet").exists());
+    assert!(folder.join("scalars/000000-000014.parquet").exists());
+}
+
+fn refusal(folder: &Path) -> String {
+    RunReader::open(folder).unwrap_err().to_string()
+}
+
+#[test]
+fn unusable_runs_are_refused_in_a_sentence() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("run");
+    assert!(refusal(&folder).contains("no run directory"));
+    whole_run(&folder);
+    let run = folder.join("run.json");
+    let good = fs::read_to_string(&run).unwrap();
+    fs::write(&run, good.replace("\"format\": 1", "\"format\": 2")).unwrap();
+    let error = refusal(&folder);
+    assert!(
+        error.contains("run.json") && error.contains("format 2") && error.contains("newer"),
+        "{error}"
+    );
+    fs::write(&run, &good[..good.len() / 2]).unwrap();
+    assert!(refusal(&folder).contains("run.json, line"));
+    fs::write(&run, "{}").unwrap();
+    assert!(refusal(&folder).contains("format"));
+    fs::write(&run, good.replace("\"seed\": 7", "\"seed\": \"x\"")).unwrap();
+    assert!(refusal(&folder).contains("run.json"));
+}
+
+/// Every file of a run with single bits bent and with its end cut off: a sentence or sound values, never a panic,
+/// and never other figures than were recorded.
+#[test]
+fn damaged_files_never_break_the_reader() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("run");
+    whole_run(&folder);
+    let statistics: Vec<(u64, Vec<u32>)> = RunReader::open(&folder)
+        .unwrap()
+        .statistics(0, 40)
+        .unwrap()
+        .into_iter()
+        .map(|(step, values)| (step, bits(&values)))
+        .collect();
+    let read = || -> trainscope::Result<()> {
+        let run = RunReader::open(&folder)?;
+        run.scenario()?;
+        run.graph()?;
+        run.events()?;
+        run.scalars()?;
+        run.series("mu.weight", Kind::Weight, Quantity::Nonfinite)?;
+        for ((step, values), (good, expected)) in run.statistics(0, 40)?.iter().zip(&statistics) {
+            assert_eq!((step, &bits(values)), (good, expected));
+        }
+        Ok(())
+    };
+    for name in [
+        "run.json",
+        "graph.json",
+        "events.jsonl",
+        "scenario.toml",
+        "scalars/000010-000020.parquet",
+        "trace/000010-000020.parquet",
+    ] {
+        let path = folder.join(name);
+        let good = fs::read(&path).unwrap();
+        let every = (good.len() * 8 / 150).max(1);
+        for bit in (0..good.len() * 8).step_by(every) {
+            let mut bent = good.clone();
+            bent[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &bent).unwrap();
+            let outcome = read();
+            if name.ends_with("parquet") {
+                let error = outcome.expect_err("the checksum shows it").to_string();
+                assert!(error.contains(name), "{error}");
+            }
+        }
+        for length in (0..good.len()).step_by(every / 4 + 1) {
+            fs::write(&path, &good[..length]).unwrap();
+            let outcome = read();
+            assert!(
+                outcome.is_err() || !name.ends_with("parquet"),
+                "{name} {length}"
+            );
+        }
+        fs::write(&path, &good).unwrap();
+    }
+    read().expect("whole again");
+}
+
+fn checkpoint(step: u64) -> Checkpoint {
+    Checkpoint {
+        step,
+        parameters: vec![("mu.weight".to_owned(), vec![2], vec![0.5, 1.0])],
+        optimizer: Vec::new(),
+    }
+}
