@@ -94,7 +94,7 @@ pub fn symlog_ticks(scale: &ValueScale, low: f64, high: f64, gap: f64) -> Vec<Ti
         chosen.push(0.0);
     }
     for factor in [1.0, 2.0, 5.0] {
-        if factor > 1.0 && chosen.len() >= (most / 2).max(3) {
+        if factor > 1.0 && chosen.len() >= (most / 2).max(4) {
             break;
         }
         for exponent in (bottom..=top).rev() {
