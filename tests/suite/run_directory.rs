@@ -277,6 +277,10 @@ fn killed_runs_open_and_resume_without_a_trace() {
                 .all(|&step| step <= resumed)
         );
         assert!(run.statistics(resumed, u64::MAX).unwrap().is_empty());
+        for entry in run.entries().unwrap() {
+            let series = run.series(&entry.tensor, entry.kind, Quantity::Mean);
+            assert!(series.unwrap().steps.iter().all(|&step| step < resumed));
+        }
         assert!(
             run.events()
                 .unwrap()
