@@ -5,19 +5,29 @@ use std::time::{Duration, Instant};
 use super::history::History;
 use super::session::Session;
 use super::surface::Surface;
+use crate::Result;
 use crate::gpu::Gpu;
 use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
 use crate::trace::Kind;
 use crate::view::{
     ImageGrid, ImageRow, Kept, LineChart, Lines, Painter, Picture, Series, SeriesChart, Theme,
 };
-use crate::Result;
 
 /// Figures of a unit, in the order of the statistics.
-const FIGURES: [&str; 6] = ["mean", "standard deviation", "minimum", "maximum", "zero fraction", "non-finite values"];
+const FIGURES: [&str; 6] = [
+    "mean",
+    "standard deviation",
+    "minimum",
+    "maximum",
+    "zero fraction",
+    "non-finite values",
+];
 
 /// Pictures are drawn anew this often while a run trains.
 const REFRESH: Duration = Duration::from_millis(700);
+
+/// Text below the usual size, in points.
+const SMALL: f32 = 11.5;
 
 /// A texture that egui shows, and the size in points it was drawn for.
 #[derive(Default)]
@@ -80,7 +90,11 @@ impl Dashboard {
         if !self.changed && (!due || steps == self.drawn_steps) {
             return Ok(());
         }
-        let theme = if self.dark { Theme::dark() } else { Theme::light() };
+        let theme = if self.dark {
+            Theme::dark()
+        } else {
+            Theme::light()
+        };
         let theme = theme.scaled(surface.window.scale_factor() as f32);
         self.draw_loss(&session.history, &theme)?;
         self.draw_series(&session.history, &theme)?;
@@ -125,7 +139,9 @@ impl Dashboard {
 
     fn draw_series(&mut self, history: &History, theme: &Theme) -> Result<()> {
         let entry = &history.layout.entries()[self.entry];
-        let Some(matrix) = history.series(entry, self.figure).filter(|matrix| matrix.steps >= 2)
+        let Some(matrix) = history
+            .series(entry, self.figure)
+            .filter(|matrix| matrix.steps >= 2)
         else {
             return Ok(());
         };
@@ -136,8 +152,20 @@ impl Dashboard {
             budget: Budget::Keep(self.keep.min(matrix.units)),
             ..SampleOptions::default()
         };
-        let kept = sample(&gpu, &values, matrix.units, matrix.steps, value_scale, &options)?;
-        let title = format!("{} of {} {}", FIGURES[self.figure], entry.tensor, entry.kind.name());
+        let kept = sample(
+            &gpu,
+            &values,
+            matrix.units,
+            matrix.steps,
+            value_scale,
+            &options,
+        )?;
+        let title = format!(
+            "{} of {} {}",
+            FIGURES[self.figure],
+            entry.tensor,
+            entry.kind.name()
+        );
         let note = format!(
             "{} of {} units; each of the others stays within {:.3} of the chart's height of one of them",
             kept.kept.len(),
@@ -202,16 +230,24 @@ impl Dashboard {
 
     /// Panels and tiles.
     pub fn ui(&mut self, ui: &mut egui::Ui, session: &mut Session) {
-        let preference = if self.dark { egui::Theme::Dark } else { egui::Theme::Light };
+        let preference = if self.dark {
+            egui::Theme::Dark
+        } else {
+            egui::Theme::Light
+        };
         ui.ctx().set_theme(preference);
-        egui::Panel::left("controls").exact_size(230.0).show(ui, |ui| {
-            egui::ScrollArea::vertical().show(ui, |ui| self.controls(ui, session));
-        });
+        egui::Panel::left("controls")
+            .exact_size(230.0)
+            .show(ui, |ui| {
+                egui::ScrollArea::vertical().show(ui, |ui| self.controls(ui, session));
+            });
         egui::CentralPanel::default().show(ui, |ui| {
             let size = ui.available_size();
             let gap = ui.spacing().item_spacing;
             let images = self.images.size().map_or(0.0, |size| size.x + gap.x);
-            let top = (size.y * 0.45).max(self.images.size().map_or(0.0, |size| size.y)).min(size.y * 0.6);
+            let top = (size.y * 0.45)
+                .max(self.images.size().map_or(0.0, |size| size.y))
+                .min(size.y * 0.6);
             let loss = egui::vec2(size.x - images, top);
             let series = egui::vec2(size.x, size.y - top - gap.y);
             ui.horizontal_top(|ui| {
@@ -235,15 +271,19 @@ impl Dashboard {
             trainer.steps_done(),
             trainer.scenario().train.steps
         ));
-        ui.label(egui::RichText::new(session.dir().display().to_string()).small().weak());
+        ui.label(
+            egui::RichText::new(session.dir().display().to_string())
+                .size(SMALL)
+                .weak(),
+        );
         if session.is_training() {
             ui.add_space(6.0);
             ui.horizontal(|ui| {
-                let label = if session.paused { "▶ Go on" } else { "⏸ Pause" };
+                let label = if session.paused { "Go on" } else { "Pause" };
                 if ui.button(label).clicked() {
                     session.paused = !session.paused;
                 }
-                if ui.button("⏭ One step").clicked() {
+                if ui.button("One step").clicked() {
                     session.step_once();
                 }
             });
@@ -260,7 +300,8 @@ impl Dashboard {
         ui.separator();
         ui.label("Units of");
         let entries = session.history.layout.entries();
-        let name = |place: usize| format!("{} {}", entries[place].tensor, entries[place].kind.name());
+        let name =
+            |place: usize| format!("{} {}", entries[place].tensor, entries[place].kind.name());
         let before = (self.entry, self.figure, self.keep, self.scale, self.dark);
         egui::ComboBox::from_id_salt("tensor")
             .selected_text(name(self.entry))
@@ -298,7 +339,7 @@ impl Dashboard {
                 _ => String::new(),
             };
             let line = format!("{}: {} {place}", event.step, event.kind);
-            ui.label(egui::RichText::new(line).small());
+            ui.label(egui::RichText::new(line).size(SMALL));
         }
         if session.history.recorded() < 2 {
             ui.label("Units appear after the second recorded step.");

@@ -80,7 +80,11 @@ impl History {
     pub fn series(&self, entry: &TraceEntry, figure: usize) -> Option<Matrix> {
         let first_step = self.records.first()?.0;
         // Steps between records; halving keeps them even but for the last.
-        let stride = self.records.get(1).map_or(1, |(step, _)| step - first_step).max(1);
+        let stride = self
+            .records
+            .get(1)
+            .map_or(1, |(step, _)| step - first_step)
+            .max(1);
         let even: Vec<&Vec<f32>> = self
             .records
             .iter()

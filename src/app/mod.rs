@@ -54,7 +54,8 @@ pub fn show(choice: &AdapterChoice, source: Source) -> Result<PathBuf> {
     if let Some(error) = app.failure {
         return Err(error);
     }
-    ended.map_err(|error| Error::gpu("window", error.to_string(), "train with trainscope train"))?;
+    ended
+        .map_err(|error| Error::gpu("window", error.to_string(), "train with trainscope train"))?;
     match app.open {
         Some(open) => open.session.close(),
         None => Err(Error::gpu(

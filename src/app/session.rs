@@ -130,7 +130,11 @@ impl Session {
         self.end()?;
         match self.state {
             State::Still { dir, .. } => Ok(dir),
-            _ => Err(Error::gpu("window", "the run was lost", "look into its directory")),
+            _ => Err(Error::gpu(
+                "window",
+                "the run was lost",
+                "look into its directory",
+            )),
         }
     }
 
@@ -150,7 +154,9 @@ impl Session {
     }
 
     pub fn trainer(&self) -> &Trainer {
-        self.state.trainer().expect("closing happens inside one call")
+        self.state
+            .trainer()
+            .expect("closing happens inside one call")
     }
 
     pub fn events(&self) -> &[Event] {

@@ -106,7 +106,8 @@ impl Surface {
         let device = &self.gpu.device;
         match id {
             Some(id) => {
-                self.renderer.update_egui_texture_from_wgpu_texture(device, &view, filter, id);
+                self.renderer
+                    .update_egui_texture_from_wgpu_texture(device, &view, filter, id);
                 id
             }
             None => self.renderer.register_native_texture(device, &view, filter),
@@ -121,12 +122,14 @@ impl Surface {
         let input = self.state.take_egui_input(&self.window);
         let context = self.state.egui_ctx().clone();
         let output = context.run_ui(input, ui);
-        self.state.handle_platform_output(&self.window, output.platform_output);
+        self.state
+            .handle_platform_output(&self.window, output.platform_output);
         let jobs = context.tessellate(output.shapes, output.pixels_per_point);
         let gpu = &self.gpu;
         for (id, deltas) in &output.textures_delta.set {
             for delta in deltas {
-                self.renderer.update_texture(&gpu.device, &gpu.queue, *id, delta);
+                self.renderer
+                    .update_texture(&gpu.device, &gpu.queue, *id, delta);
             }
         }
         use wgpu::CurrentSurfaceTexture as Current;
@@ -137,9 +140,16 @@ impl Surface {
                     pixels_per_point: output.pixels_per_point,
                 };
                 let mut encoder = gpu.encoder("window");
-                let mut buffers =
-                    self.renderer.update_buffers(&gpu.device, &gpu.queue, &mut encoder, &jobs, &screen);
-                let view = target.texture.create_view(&wgpu::TextureViewDescriptor::default());
+                let mut buffers = self.renderer.update_buffers(
+                    &gpu.device,
+                    &gpu.queue,
+                    &mut encoder,
+                    &jobs,
+                    &screen,
+                );
+                let view = target
+                    .texture
+                    .create_view(&wgpu::TextureViewDescriptor::default());
                 let mut pass = encoder
                     .begin_render_pass(&wgpu::RenderPassDescriptor {
                         label: Some("window"),

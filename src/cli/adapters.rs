@@ -1,8 +1,8 @@
 //! `trainscope adapters`
 
 use serde_json::json;
-use trainscope::gpu::adapter;
 use trainscope::Result;
+use trainscope::gpu::adapter;
 
 use super::Common;
 

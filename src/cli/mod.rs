@@ -124,7 +124,9 @@ fn interrupt() -> Arc<AtomicBool> {
 
 /// Refuses early what could not be written at the end.
 fn check_writable(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     if folder.is_dir() {
         return Ok(());

@@ -28,41 +28,69 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
     let gpu = common.gpu()?;
     let reader = RunReader::open(&args.dir)?;
     // A run directory of its own, so that every command that reads one reads this too.
-    let out = args.dir.join("replay").join(format!("{:06}-{:06}", args.from, args.to));
+    let out = args
+        .dir
+        .join("replay")
+        .join(format!("{:06}-{:06}", args.from, args.to));
     let bar = progress::bar(args.to.saturating_sub(args.from));
     let mut writer: Option<RunWriter> = None;
-    let found = train::replay(&gpu, &args.dir, args.from, args.to, args.verify, &mut |record, trainer| {
-        if writer.is_none() {
-            if out.exists() {
-                std::fs::remove_dir_all(&out).map_err(|error| Error::io(&out, "replace it", &error))?;
+    let found = train::replay(
+        &gpu,
+        &args.dir,
+        args.from,
+        args.to,
+        args.verify,
+        &mut |record, trainer| {
+            if writer.is_none() {
+                if out.exists() {
+                    std::fs::remove_dir_all(&out)
+                        .map_err(|error| Error::io(&out, "replace it", &error))?;
+                }
+                let info = RunInfo {
+                    steps_done: args.from,
+                    ..reader.info().clone()
+                };
+                let layout = trainer.layout().clone();
+                let graph = reader.graph()?;
+                writer = Some(RunWriter::create(
+                    &out,
+                    &reader.scenario()?,
+                    info,
+                    &graph,
+                    layout,
+                )?);
             }
-            let info = RunInfo {
-                steps_done: args.from,
-                ..reader.info().clone()
-            };
-            let layout = trainer.layout().clone();
-            let graph = reader.graph()?;
-            writer = Some(RunWriter::create(&out, &reader.scenario()?, info, &graph, layout)?);
-        }
-        if let Some(writer) = &mut writer {
-            for (name, value) in trainer.model().graph().scalar_names().iter().zip(&record.scalars) {
-                writer.scalar(record.step, name, f64::from(*value))?;
+            if let Some(writer) = &mut writer {
+                for (name, value) in trainer
+                    .model()
+                    .graph()
+                    .scalar_names()
+                    .iter()
+                    .zip(&record.scalars)
+                {
+                    writer.scalar(record.step, name, f64::from(*value))?;
+                }
+                if let Some(statistics) = &record.statistics {
+                    writer.record(record.step, statistics)?;
+                }
             }
-            if let Some(statistics) = &record.statistics {
-                writer.record(record.step, statistics)?;
+            bar.inc(1);
+            if record.step + 1 == args.to {
+                trainer.checkpoint()?.write(&out)?;
             }
-        }
-        bar.inc(1);
-        if record.step + 1 == args.to {
-            trainer.checkpoint()?.write(&out)?;
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     bar.finish_and_clear();
     if let Some(mut writer) = writer {
         writer.finish(Status::Done, args.to)?;
     }
-    common.note(&format!("steps {} to {}, every unit at every step: {}", args.from, args.to, out.display()));
+    common.note(&format!(
+        "steps {} to {}, every unit at every step: {}",
+        args.from,
+        args.to,
+        out.display()
+    ));
     if args.verify {
         common.note(&format!(
             "compared with the run: {} checkpoints by digest, {} recorded steps and {} scalars bit for bit, {} differences",

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::json;
-use trainscope::train::{BUILT_IN, Finished, Run, Scenario, StepRecord};
 use trainscope::trace::Status;
+use trainscope::train::{BUILT_IN, Finished, Run, Scenario, StepRecord};
 use trainscope::{Error, Result};
 
 use super::{Common, interrupt, progress};

@@ -63,7 +63,10 @@ impl Envelopes {
             (2, buffer.binding()),
         ];
         let kernel = gpu.kernel(&ENVELOPE, "main", &[]);
-        gpu.run("envelopes", [&kernel.bind(gpu, &bindings, grid(lines * pairs, 64))]);
+        gpu.run(
+            "envelopes",
+            [&kernel.bind(gpu, &bindings, grid(lines * pairs, 64))],
+        );
         Ok(Self {
             buffer,
             lines,
@@ -81,12 +84,23 @@ mod tests {
         parameters,
         ENVELOPE,
         "Parameters",
-        Parameters { scale, lines, steps, columns, pairs }
+        Parameters {
+            scale,
+            lines,
+            steps,
+            columns,
+            pairs
+        }
     );
     layout_test!(
         value_scale,
         ENVELOPE,
         "ValueScale",
-        ValueScale { low, inverse_extent, linear_threshold, padding }
+        ValueScale {
+            low,
+            inverse_extent,
+            linear_threshold,
+            padding
+        }
     );
 }

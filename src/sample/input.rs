@@ -51,14 +51,18 @@ pub fn read(path: &Path) -> Result<Series> {
 }
 
 fn read_npy(path: &Path) -> Result<Series> {
-    let wrong = |problem: String, mend: &str| Error::input(path.display().to_string(), problem, mend);
+    let wrong =
+        |problem: String, mend: &str| Error::input(path.display().to_string(), problem, mend);
     let file = File::open(path).map_err(|error| Error::io(path, "read the series", &error))?;
     let size = file
         .metadata()
         .map_err(|error| Error::io(path, "read the series", &error))?
         .len();
     let array = NpyFile::new(BufReader::new(file)).map_err(|error| {
-        wrong(format!("it is no NumPy array: {error}"), "save it with numpy.save")
+        wrong(
+            format!("it is no NumPy array: {error}"),
+            "save it with numpy.save",
+        )
     })?;
     let &[lines, steps] = array.shape() else {
         return Err(wrong(
@@ -67,15 +71,24 @@ fn read_npy(path: &Path) -> Result<Series> {
         ));
     };
     let DType::Plain(kind) = array.dtype() else {
-        return Err(wrong("it holds records".into(), "save an array of plain numbers"));
+        return Err(wrong(
+            "it holds records".into(),
+            "save an array of plain numbers",
+        ));
     };
     // What the header promises must be in the file before anything is set aside for it.
-    let count = lines.checked_mul(steps).filter(|&count| count <= MOST_VALUES);
+    let count = lines
+        .checked_mul(steps)
+        .filter(|&count| count <= MOST_VALUES);
     let bytes = kind.size_field();
     match count {
-        Some(count) if count.checked_mul(bytes).is_some_and(|needed| needed <= size) => {}
+        Some(count)
+            if count
+                .checked_mul(bytes)
+                .is_some_and(|needed| needed <= size) => {}
         Some(_) => {
-            let problem = format!("it is cut short: {size} bytes cannot hold {lines} x {steps} values");
+            let problem =
+                format!("it is cut short: {size} bytes cannot hold {lines} x {steps} values");
             return Err(wrong(problem, "save it again"));
         }
         None => {
@@ -85,7 +98,8 @@ fn read_npy(path: &Path) -> Result<Series> {
     }
     let fortran = array.order() == Order::Fortran;
     let shown = kind.to_string();
-    let broken = |error: std::io::Error| wrong(format!("it cannot be read: {error}"), "save it again");
+    let broken =
+        |error: std::io::Error| wrong(format!("it cannot be read: {error}"), "save it again");
     let values: Vec<f32> = match (kind.type_char(), bytes) {
         (TypeChar::Float, 4) => collect::<f32>(array, |v| v),
         (TypeChar::Float, 8) => collect::<f64>(array, |v| v as f32),
@@ -107,7 +121,9 @@ fn read_npy(path: &Path) -> Result<Series> {
     .map_err(broken)?;
     let (lines, steps) = (lines as usize, steps as usize);
     let values = if fortran {
-        (0..lines * steps).map(|i| values[(i % steps) * lines + i / steps]).collect()
+        (0..lines * steps)
+            .map(|i| values[(i % steps) * lines + i / steps])
+            .collect()
     } else {
         values
     };
@@ -129,7 +145,8 @@ fn collect<T: npyz::Deserialize>(
 }
 
 fn read_csv(path: &Path) -> Result<Series> {
-    let wrong = |problem: String, mend: &str| Error::input(path.display().to_string(), problem, mend);
+    let wrong =
+        |problem: String, mend: &str| Error::input(path.display().to_string(), problem, mend);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -143,9 +160,8 @@ fn read_csv(path: &Path) -> Result<Series> {
     let mut steps = 0;
     let mut lines = 0;
     for (row, record) in reader.records().enumerate() {
-        let record = record.map_err(|error| {
-            wrong(format!("row {}: {error}", row + 1), "save it as UTF-8 text")
-        })?;
+        let record = record
+            .map_err(|error| wrong(format!("row {}: {error}", row + 1), "save it as UTF-8 text"))?;
         let cells: Vec<_> = record.iter().map(str::parse::<f32>).collect();
         // A first row without any number is a header.
         if row == 0 && cells.iter().all(|cell| cell.is_err()) {
@@ -155,7 +171,11 @@ fn read_csv(path: &Path) -> Result<Series> {
             steps = cells.len();
         } else if cells.len() != steps {
             return Err(wrong(
-                format!("row {} has {} cells, the rows before have {steps}", row + 1, cells.len()),
+                format!(
+                    "row {} has {} cells, the rows before have {steps}",
+                    row + 1,
+                    cells.len()
+                ),
                 "give every row the same length",
             ));
         }
@@ -165,14 +185,21 @@ fn read_csv(path: &Path) -> Result<Series> {
                 Err(_) => {
                     let shown: String = record[column].chars().take(20).collect();
                     return Err(wrong(
-                        format!("row {}, column {}: '{shown}' is no number", row + 1, column + 1),
+                        format!(
+                            "row {}, column {}: '{shown}' is no number",
+                            row + 1,
+                            column + 1
+                        ),
                         "write a number, or nan where there is none",
                     ));
                 }
             }
         }
         if values.len() as u64 > MOST_VALUES {
-            return Err(wrong("it holds too many values".into(), "give at most 1,073,741,824"));
+            return Err(wrong(
+                "it holds too many values".into(),
+                "give at most 1,073,741,824",
+            ));
         }
         lines += 1;
     }

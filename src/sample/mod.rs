@@ -118,7 +118,10 @@ pub fn sample(
         counts,
         radius: selection.radius,
         rounds,
-        nonfinite: buckets.iter().filter(|&&bucket| bucket == priority::NONFINITE).count(),
+        nonfinite: buckets
+            .iter()
+            .filter(|&&bucket| bucket == priority::NONFINITE)
+            .count(),
     })
 }
 
@@ -148,7 +151,9 @@ fn bisect(selector: &Selector<'_>, keep: usize) -> Result<(Selection, usize)> {
     match best.into_values().next() {
         Some(selection) => Ok((selection, rounds)),
         // Every radius kept far too many: only lines that differ by the sentinel are left to tell apart.
-        None => selector.select(high.exp(), usize::MAX).map(|selection| (selection, rounds)),
+        None => selector
+            .select(high.exp(), usize::MAX)
+            .map(|selection| (selection, rounds)),
     }
 }
 
@@ -160,7 +165,9 @@ fn check(len: usize, lines: usize, steps: usize, options: &SampleOptions) -> Res
             "give at least one line of one step",
         );
     }
-    let needed = lines.checked_mul(steps).filter(|&count| count <= u32::MAX as usize);
+    let needed = lines
+        .checked_mul(steps)
+        .filter(|&count| count <= u32::MAX as usize);
     if needed.is_none_or(|needed| needed > len) {
         return wrong(
             format!("{lines} lines of {steps} steps do not fit a buffer of {len} values"),
@@ -172,9 +179,10 @@ fn check(len: usize, lines: usize, steps: usize, options: &SampleOptions) -> Res
     }
     match options.budget {
         Budget::Keep(0) => wrong("keep = 0".into(), "keep at least one line"),
-        Budget::Radius(radius) if !(radius > 0.0 && radius.is_finite()) => {
-            wrong(format!("radius = {radius}"), "use a positive number, such as 0.05")
-        }
+        Budget::Radius(radius) if !(radius > 0.0 && radius.is_finite()) => wrong(
+            format!("radius = {radius}"),
+            "use a positive number, such as 0.05",
+        ),
         _ => Ok(()),
     }
 }

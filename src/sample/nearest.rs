@@ -44,7 +44,10 @@ pub(super) fn assign(
         (4, distances.binding()),
     ];
     let kernel = gpu.kernel(&NEAREST, "main", &[]);
-    gpu.run("nearest", [&kernel.bind(gpu, &bindings, grid(envelopes.lines, 64))]);
+    gpu.run(
+        "nearest",
+        [&kernel.bind(gpu, &bindings, grid(envelopes.lines, 64))],
+    );
     Ok((gpu.read(&nearest)?, gpu.read(&distances)?))
 }
 
@@ -57,6 +60,11 @@ mod tests {
         parameters,
         NEAREST,
         "Parameters",
-        Parameters { lines, kept, pairs, padding }
+        Parameters {
+            lines,
+            kept,
+            pairs,
+            padding
+        }
     );
 }

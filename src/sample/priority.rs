@@ -103,6 +103,11 @@ mod tests {
         parameters,
         PRIORITY,
         "Parameters",
-        Parameters { lines, pairs, blocks, padding }
+        Parameters {
+            lines,
+            pairs,
+            blocks,
+            padding
+        }
     );
 }

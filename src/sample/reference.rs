@@ -28,10 +28,11 @@ pub fn envelopes(
         if part.iter().any(|value| !value.is_finite()) {
             return (f64::from(SENTINEL), f64::from(SENTINEL));
         }
-        part.iter().map(|&value| height(value)).fold(
-            (f64::INFINITY, f64::NEG_INFINITY),
-            |(low, high), height| (low.min(height), high.max(height)),
-        )
+        part.iter()
+            .map(|&value| height(value))
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), height| {
+                (low.min(height), high.max(height))
+            })
     };
     values
         .chunks(steps)
@@ -54,7 +55,10 @@ pub fn greedy(envelopes: &[Vec<f32>], order: &[u32], radius: f32) -> Vec<u32> {
     let mut kept: Vec<u32> = Vec::new();
     for &line in order {
         let candidate = &envelopes[line as usize];
-        if kept.iter().all(|&taken| apart(candidate, &envelopes[taken as usize])) {
+        if kept
+            .iter()
+            .all(|&taken| apart(candidate, &envelopes[taken as usize]))
+        {
             kept.push(line);
         }
     }

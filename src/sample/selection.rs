@@ -100,7 +100,8 @@ impl<'a> Selector<'a> {
                 .map(|(line, _)| *line)
                 .collect();
             kept_envelopes = self.grown(kept_envelopes, kept.len(), kept.len() + chosen.len())?;
-            Chunk::new(self.gpu, self.envelopes, &chosen, kept.len(), radius)?.keep(&kept_envelopes);
+            Chunk::new(self.gpu, self.envelopes, &chosen, kept.len(), radius)?
+                .keep(&kept_envelopes);
             kept.extend(chosen);
         }
         Ok(Selection {
@@ -130,12 +131,7 @@ impl<'a> Selector<'a> {
     }
 
     /// A buffer with room for `needed` envelopes that holds the first `kept` of `old`.
-    fn grown(
-        &self,
-        old: Buffer<[f32; 4]>,
-        kept: usize,
-        needed: usize,
-    ) -> Result<Buffer<[f32; 4]>> {
+    fn grown(&self, old: Buffer<[f32; 4]>, kept: usize, needed: usize) -> Result<Buffer<[f32; 4]>> {
         let pairs = self.envelopes.pairs;
         if needed * pairs <= old.len() {
             return Ok(old);
@@ -191,7 +187,9 @@ impl<'a> Chunk<'a> {
     ) -> Dispatch {
         let mut all = vec![(0, self.parameters.as_entire_binding())];
         all.extend(bindings.iter().cloned());
-        self.gpu.kernel(&SELECTION, entry, &[]).bind(self.gpu, &all, workgroups)
+        self.gpu
+            .kernel(&SELECTION, entry, &[])
+            .bind(self.gpu, &all, workgroups)
     }
 
     /// States after the chunk was held against the kept lines.
@@ -212,7 +210,9 @@ impl<'a> Chunk<'a> {
 
     /// States after the lines were decided among each other.
     fn decide(&self, rounds: &mut usize) -> Result<Vec<u32>> {
-        let conflicts = self.gpu.buffer::<u32>("conflicts", self.count * self.words)?;
+        let conflicts = self
+            .gpu
+            .buffer::<u32>("conflicts", self.count * self.words)?;
         let masks = self.gpu.buffer::<[u32; 2]>("states as bits", self.words)?;
         let line_groups = groups(self.count, 64);
         let find = self.dispatch(
@@ -239,7 +239,10 @@ impl<'a> Chunk<'a> {
             [line_groups, 1, 1],
         );
         let some_rounds = || std::iter::repeat_n([&pack, &decide], ROUNDS_AT_ONCE).flatten();
-        self.gpu.run("conflicts and rounds", [&find].into_iter().chain(some_rounds()));
+        self.gpu.run(
+            "conflicts and rounds",
+            [&find].into_iter().chain(some_rounds()),
+        );
         loop {
             *rounds += ROUNDS_AT_ONCE;
             // Every round decides at least the first undecided line, so this ends.
@@ -278,6 +281,15 @@ mod tests {
         parameters,
         SELECTION,
         "Parameters",
-        Parameters { count, kept, pairs, words, radius, padding0, padding1, padding2 }
+        Parameters {
+            count,
+            kept,
+            pairs,
+            words,
+            radius,
+            padding0,
+            padding1,
+            padding2
+        }
     );
 }

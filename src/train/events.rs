@@ -107,7 +107,10 @@ impl Watch {
                 }
             }
         }
-        let place = record.scalars.iter().position(|scalar| !scalar.is_finite())?;
+        let place = record
+            .scalars
+            .iter()
+            .position(|scalar| !scalar.is_finite())?;
         self.nonfinite_seen = true;
         Some(Event {
             step: record.step,
@@ -133,7 +136,11 @@ impl Watch {
             for unit in 0..entry.units {
                 let row = entry.first_row + unit;
                 let streak = &mut self.zero_streak[row];
-                *streak = if statistics[FIGURES * row + 4] >= 1.0 { *streak + 1 } else { 0 };
+                *streak = if statistics[FIGURES * row + 4] >= 1.0 {
+                    *streak + 1
+                } else {
+                    0
+                };
                 if *streak == DEAD_AFTER {
                     events.push(Event {
                         step,

@@ -34,7 +34,15 @@ impl Gallery {
             return Ok(None);
         };
         let (gpu, dataset) = (trainer.gpu(), trainer.dataset());
-        Self::build(gpu, &config, dataset, trainer.parameters(), scenario.seed, count).map(Some)
+        Self::build(
+            gpu,
+            &config,
+            dataset,
+            trainer.parameters(),
+            scenario.seed,
+            count,
+        )
+        .map(Some)
     }
 
     fn build(
@@ -59,25 +67,45 @@ impl Gallery {
         };
         let mut no_probe = |_: &Watched<'_>| Ok(Vec::new());
         let keep = [reconstructor.image];
-        let reconstruct =
-            Plan::new(gpu, &reconstructor.graph, parameters, &options(&keep), &mut no_probe)?;
+        let reconstruct = Plan::new(
+            gpu,
+            &reconstructor.graph,
+            parameters,
+            &options(&keep),
+            &mut no_probe,
+        )?;
         let keep = [decoder.image];
-        let decode = Plan::new(gpu, &decoder.graph, parameters, &options(&keep), &mut no_probe)?;
+        let decode = Plan::new(
+            gpu,
+            &decoder.graph,
+            parameters,
+            &options(&keep),
+            &mut no_probe,
+        )?;
         let kept = |plan: &Plan, node| {
             plan.value(node).cloned().ok_or_else(|| {
-                Error::input("gallery", "an image node was not kept", "report this as a bug")
+                Error::input(
+                    "gallery",
+                    "an image node was not kept",
+                    "report this as a bug",
+                )
             })
         };
         let inputs = kept(&reconstruct, reconstructor.x)?;
         let indices: Vec<u32> = (0..count as u32).collect();
-        gpu.run("gallery inputs", [&dataset.gather_indices(gpu, &indices, &inputs)?]);
+        gpu.run(
+            "gallery inputs",
+            [&dataset.gather_indices(gpu, &indices, &inputs)?],
+        );
         let normals: Vec<f32> = (0..(count * config.latent).div_ceil(4))
             .flat_map(|i| random::standard_normal(random::words(seed, Stream::Latent, 0, i as u32)))
             .map(|value| value as f32)
             .take(count * config.latent)
             .collect();
         gpu.write(&kept(&decode, decoder.z)?, 0, &normals);
-        let dispatches = reconstruct.dispatches(false).chain(decode.dispatches(false));
+        let dispatches = reconstruct
+            .dispatches(false)
+            .chain(decode.dispatches(false));
         Ok(Self {
             count,
             shape: dataset.shape(),

@@ -59,7 +59,11 @@ pub fn replay(
     if verify && reader.info().adapter != gpu.info.name {
         return Err(Error::input(
             place,
-            format!("the run was made on '{}', this is '{}'", reader.info().adapter, gpu.info.name),
+            format!(
+                "the run was made on '{}', this is '{}'",
+                reader.info().adapter,
+                gpu.info.name
+            ),
             "choose the same adapter with --adapter, or leave out --verify",
         ));
     }
@@ -67,7 +71,11 @@ pub fn replay(
     trainer.restore(&Checkpoint::read(dir, start)?, &place)?;
 
     let mut verification = Verification::default();
-    let kept_scalars = if verify { reader.scalars()? } else { Default::default() };
+    let kept_scalars = if verify {
+        reader.scalars()?
+    } else {
+        Default::default()
+    };
     let kept_statistics: BTreeMap<u64, Vec<f32>> = if verify {
         reader.statistics(start, to)?.into_iter().collect()
     } else {
@@ -76,22 +84,35 @@ pub fn replay(
     let names = trainer.model().graph().scalar_names();
     let mut compare = |record: &StepRecord| {
         for (name, value) in names.iter().zip(&record.scalars) {
-            let series = kept_scalars.get(name).map(Vec::as_slice).unwrap_or_default();
+            let series = kept_scalars
+                .get(name)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let Ok(at) = series.binary_search_by_key(&record.step, |(step, _)| *step) else {
                 continue;
             };
             verification.scalars += 1;
-            if f64::from(*value).to_bits() != series[at].1.to_bits() && !(value.is_nan() && series[at].1.is_nan()) {
-                let text = format!("step {}: {name} is {value}, the run has {}", record.step, series[at].1);
+            if f64::from(*value).to_bits() != series[at].1.to_bits()
+                && !(value.is_nan() && series[at].1.is_nan())
+            {
+                let text = format!(
+                    "step {}: {name} is {value}, the run has {}",
+                    record.step, series[at].1
+                );
                 verification.differences.push(text);
             }
         }
         if let (Some(now), Some(then)) = (&record.statistics, kept_statistics.get(&record.step)) {
             verification.records += 1;
             let same = now.len() == then.len()
-                && now.iter().zip(then).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()));
+                && now
+                    .iter()
+                    .zip(then)
+                    .all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()));
             if !same {
-                verification.differences.push(format!("step {}: statistics differ", record.step));
+                verification
+                    .differences
+                    .push(format!("step {}: statistics differ", record.step));
             }
         }
     };
@@ -101,7 +122,9 @@ pub fn replay(
         let step = trainer.steps_done();
         trainer.step(step >= from || (verify && step.is_multiple_of(every)))?;
         let at_checkpoint = verify && checkpoints.contains(&(step + 1));
-        while let Some(record) = trainer.take(trainer.is_full() || at_checkpoint || step + 1 == to)? {
+        while let Some(record) =
+            trainer.take(trainer.is_full() || at_checkpoint || step + 1 == to)?
+        {
             if verify {
                 compare(&record);
             }

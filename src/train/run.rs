@@ -33,7 +33,12 @@ impl Run {
             let tensors = trace::read_safetensors(path)?;
             trainer.load_parameters(&tensors, &path.display().to_string())?;
         }
-        let mut info = RunInfo::new(&scenario.name, &gpu.info, scenario.train.steps, scenario.seed);
+        let mut info = RunInfo::new(
+            &scenario.name,
+            &gpu.info,
+            scenario.train.steps,
+            scenario.seed,
+        );
         info.kernels = trainer.kernel_choices();
         let graph = trainer.model().graph().to_json();
         let layout = trainer.layout().clone();
@@ -122,7 +127,9 @@ impl Run {
         let train = &self.trainer.scenario().train;
         let done = self.trainer.steps_done();
         let after = train.stop_after_nonfinite;
-        let given_up = self.nonfinite_at.is_some_and(|first| after > 0 && done > first + after);
+        let given_up = self
+            .nonfinite_at
+            .is_some_and(|first| after > 0 && done > first + after);
         done >= train.steps || given_up
     }
 

@@ -200,7 +200,8 @@ impl Scenario {
                 format!("name a TOML file or one of: {}", names.join(", ")),
             ));
         }
-        let size = std::fs::metadata(path).map_err(|error| Error::io(path, "read the scenario", &error))?;
+        let size = std::fs::metadata(path)
+            .map_err(|error| Error::io(path, "read the scenario", &error))?;
         if size.len() > 1 << 20 {
             return Err(Error::input(
                 name_or_path,
@@ -218,7 +219,8 @@ impl Scenario {
     /// # Errors
     /// As [`Scenario::load`].
     pub fn parse(text: &str, source: &str, settings: &[String]) -> Result<Self> {
-        let scenario: Self = toml::from_str(text).map_err(|error| sentence(&error, text, source))?;
+        let scenario: Self =
+            toml::from_str(text).map_err(|error| sentence(&error, text, source))?;
         let scenario = if settings.is_empty() {
             scenario
         } else {
@@ -235,7 +237,11 @@ impl Scenario {
         for setting in settings {
             let place = format!("--set {setting}");
             let Some((key, value)) = setting.split_once('=') else {
-                return Err(Error::usage(place, "it has no '='", "write --set KEY=VALUE"));
+                return Err(Error::usage(
+                    place,
+                    "it has no '='",
+                    "write --set KEY=VALUE",
+                ));
             };
             let (key, value) = (key.trim(), value.trim());
             let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
@@ -272,22 +278,39 @@ impl Scenario {
 
     /// Ranges that types do not express.
     fn check(&self, lines: &Lines<'_>) -> Result<()> {
-        let range = |key: &[&str], problem: String, mend: &str| Err(lines.error(key, &problem, mend));
+        let range =
+            |key: &[&str], problem: String, mend: &str| Err(lines.error(key, &problem, mend));
         if self.name.is_empty()
             || self.name.starts_with('.')
             || self.name.contains(['/', '\\', '\0'])
         {
-            return range(&["name"], format!("name = {:?}", self.name), "use a name that can be a folder's");
+            return range(
+                &["name"],
+                format!("name = {:?}", self.name),
+                "use a name that can be a folder's",
+            );
         }
         if i64::try_from(self.seed).is_err() {
-            return range(&["seed"], format!("seed = {}", self.seed), "use a number below 2^63");
+            return range(
+                &["seed"],
+                format!("seed = {}", self.seed),
+                "use a number below 2^63",
+            );
         }
         let at_least_one = [
             (["train", "batch"], self.train.batch as u64, 65_536),
             (["train", "steps"], self.train.steps, 1 << 31),
             (["record", "every"], self.record.every, 1 << 31),
-            (["record", "checkpoint_every"], self.record.checkpoint_every, 1 << 31),
-            (["record", "probe_batch"], self.record.probe_batch as u64, 65_536),
+            (
+                ["record", "checkpoint_every"],
+                self.record.checkpoint_every,
+                1 << 31,
+            ),
+            (
+                ["record", "probe_batch"],
+                self.record.probe_batch as u64,
+                65_536,
+            ),
         ];
         for (key, value, most) in at_least_one {
             if value == 0 || value > most {
@@ -297,7 +320,11 @@ impl Scenario {
         }
         if let Some((key, needs)) = self.train.optimizer.misfit() {
             let problem = format!("train.optimizer: {key} is out of range");
-            return range(&["train", "optimizer"], problem, &format!("it must be {needs}"));
+            return range(
+                &["train", "optimizer"],
+                problem,
+                &format!("it must be {needs}"),
+            );
         }
         match (self.data.source, &self.data.path) {
             (Source::Mnist, Some(_)) => range(
@@ -315,9 +342,11 @@ impl Scenario {
                 "the embedded MNIST has one split".into(),
                 "use split = \"train\", or source = \"idx\" with the full files",
             ),
-            _ => self.model.config().map(|_| ()).map_err(|(key, problem, mend)| {
-                lines.error(&["model", key], &problem, &mend)
-            }),
+            _ => self
+                .model
+                .config()
+                .map(|_| ())
+                .map_err(|(key, problem, mend)| lines.error(&["model", key], &problem, &mend)),
         }
     }
 
@@ -364,7 +393,15 @@ impl ModelSection {
         let (kind, keys, needed): (_, &[&str], &[&str]) = match self.kind {
             ModelKind::Vae => (
                 "vae",
-                &["latent", "variance", "noise", "beta", "reconstruction", "encoder", "decoder"],
+                &[
+                    "latent",
+                    "variance",
+                    "noise",
+                    "beta",
+                    "reconstruction",
+                    "encoder",
+                    "decoder",
+                ],
                 &["latent", "encoder", "decoder"],
             ),
             ModelKind::Classifier => ("classifier", &["layers"], &["layers"]),
@@ -372,7 +409,11 @@ impl ModelSection {
         for (key, present) in given {
             if present && !keys.contains(&key) {
                 let mend = format!("leave it out; its keys are {}", keys.join(", "));
-                return Err((key, format!("a model of kind \"{kind}\" has no key '{key}'"), mend));
+                return Err((
+                    key,
+                    format!("a model of kind \"{kind}\" has no key '{key}'"),
+                    mend,
+                ));
             }
             if !present && needed.contains(&key) {
                 let problem = format!("a model of kind \"{kind}\" needs '{key}'");
@@ -382,7 +423,11 @@ impl ModelSection {
         if self.kind == ModelKind::Classifier {
             let layers = self.layers.clone().unwrap_or_default();
             if layers.is_empty() {
-                return Err(("layers", "it is empty".into(), "end it in one logit a class".into()));
+                return Err((
+                    "layers",
+                    "it is empty".into(),
+                    "end it in one logit a class".into(),
+                ));
             }
             return Ok(ModelConfig::Classifier(ClassifierConfig { layers }));
         }
@@ -396,11 +441,19 @@ impl ModelSection {
             decoder: self.decoder.clone().unwrap_or_default(),
         };
         if config.latent == 0 {
-            return Err(("latent", "latent = 0".into(), "use at least one unit".into()));
+            return Err((
+                "latent",
+                "latent = 0".into(),
+                "use at least one unit".into(),
+            ));
         }
         for (key, value) in [("noise", config.noise), ("beta", config.beta)] {
             if !(value.is_finite() && value >= 0.0) {
-                return Err((key, format!("{key} = {value}"), "use a number of at least 0".into()));
+                return Err((
+                    key,
+                    format!("{key} = {value}"),
+                    "use a number of at least 0".into(),
+                ));
             }
         }
         Ok(ModelConfig::Vae(config))
@@ -431,7 +484,9 @@ impl Lines<'_> {
     }
 
     fn error(&self, key: &[&str], problem: &str, mend: &str) -> Error {
-        let found = (1..=key.len()).rev().find_map(|depth| self.line(&key[..depth]));
+        let found = (1..=key.len())
+            .rev()
+            .find_map(|depth| self.line(&key[..depth]));
         let place = match found {
             Some(line) => format!("{}, line {line}", self.source),
             None => self.source.to_owned(),
@@ -446,8 +501,14 @@ fn sentence(error: &toml::de::Error, text: &str, source: &str) -> Error {
     let place = match error.span() {
         Some(span) => {
             let start = span.start.min(text.len());
-            let line = text.as_bytes()[..start].iter().filter(|b| **b == b'\n').count() + 1;
-            let shown = text.get(span).filter(|shown| shown.len() <= 40 && !shown.contains('\n'));
+            let line = text.as_bytes()[..start]
+                .iter()
+                .filter(|b| **b == b'\n')
+                .count()
+                + 1;
+            let shown = text
+                .get(span)
+                .filter(|shown| shown.len() <= 40 && !shown.contains('\n'));
             match shown {
                 Some(shown) if !shown.is_empty() => format!("{source}, line {line} at `{shown}`"),
                 _ => format!("{source}, line {line}"),
@@ -455,5 +516,9 @@ fn sentence(error: &toml::de::Error, text: &str, source: &str) -> Error {
         }
         None => source.to_owned(),
     };
-    Error::input(place, message, "write what the scenario format in README.md says")
+    Error::input(
+        place,
+        message,
+        "write what the scenario format in README.md says",
+    )
 }

@@ -119,7 +119,10 @@ impl Trainer {
             if operation.is_none() || watched.shape.is_empty() {
                 return Ok(Vec::new());
             }
-            if operation.as_ref().is_some_and(|operation| operation.is_view()) {
+            if operation
+                .as_ref()
+                .is_some_and(|operation| operation.is_view())
+            {
                 return Ok(Vec::new());
             }
             let units = watched.shape.iter().product();
@@ -132,7 +135,14 @@ impl Trainer {
                 rows: watched.batch,
                 units,
             };
-            Ok(vec![statistics(gpu, watched.buffer, 0, unit_layout, &statistics_buffer, first_row)])
+            Ok(vec![statistics(
+                gpu,
+                watched.buffer,
+                0,
+                unit_layout,
+                &statistics_buffer,
+                first_row,
+            )])
         };
         let plan = Plan::new(
             gpu,
@@ -149,12 +159,21 @@ impl Trainer {
         )?;
         let mut parameter_probes = |kind: Kind, buffer: &Buffer<f32>| -> Vec<Dispatch> {
             let probe = |parameter: &Parameter| {
-                let slice = parameters.slice(&parameter.name).expect("made from this graph");
+                let slice = parameters
+                    .slice(&parameter.name)
+                    .expect("made from this graph");
                 let units = parameter.shape[0];
                 let length = slice.len / units;
                 let first_row = layout.push(&parameter.name, kind, units);
                 let unit_layout = UnitLayout::Rows { units, length };
-                statistics(gpu, buffer, slice.start, unit_layout, &statistics_buffer, first_row)
+                statistics(
+                    gpu,
+                    buffer,
+                    slice.start,
+                    unit_layout,
+                    &statistics_buffer,
+                    first_row,
+                )
             };
             graph.parameters().iter().map(probe).collect()
         };
@@ -172,8 +191,10 @@ impl Trainer {
             value(x),
             labels.as_ref(),
         )?;
-        let optimise =
-            scenario.train.optimizer.dispatch(gpu, &parameters, &state, cursor.buffer());
+        let optimise = scenario
+            .train
+            .optimizer
+            .dispatch(gpu, &parameters, &state, cursor.buffer());
         let bytes = plan.scalars().raw().size() + statistics_buffer.raw().size();
         Ok(Self {
             gpu: gpu.clone(),
@@ -202,18 +223,7 @@ impl Trainer {
     /// The device was lost or reported an error.
     pub fn step(&mut self, watched: bool) -> Result<()> {
         let mut encoder = self.gpu.encoder("training step");
-        let watch = |probes: &'_ [Dispatch]| if watched { probes.len() } else { 0 };
-        let weights = &self.weight_probes[..watch(&self.weight_probes)];
-        let updates = &self.update_probes[..watch(&self.update_probes)];
-        let dispatches = self
-            .gather
-            .dispatches
-            .iter()
-            .chain(self.plan.dispatches(watched))
-            .chain(weights)
-            .chain([&self.optimise])
-            .chain(updates)
-            .chain([&self.advance]);
+        let dispatches = self.dispatches(watched);
         self.gpu.record(&mut encoder, "training step", dispatches);
         let scalars = self.plan.scalars().raw();
         let mut results = vec![(scalars, 0, scalars.size())];
@@ -225,6 +235,20 @@ impl Trainer {
         self.ring.submitted();
         self.step += 1;
         self.gpu.check()
+    }
+
+    /// The dispatches of a step in order: gather a batch, forward, loss, backward, optimiser, advance; `watched` puts the
+    /// probes in between.
+    pub fn dispatches(&self, watched: bool) -> impl Iterator<Item = &Dispatch> {
+        let probes = move |probes| if watched { probes } else { &[] as &[Dispatch] };
+        self.gather
+            .dispatches
+            .iter()
+            .chain(self.plan.dispatches(watched))
+            .chain(probes(&self.weight_probes))
+            .chain([&self.optimise])
+            .chain(probes(&self.update_probes))
+            .chain([&self.advance])
     }
 
     /// Whether [`Trainer::take`] must wait before the next [`Trainer::step`].
@@ -257,7 +281,9 @@ impl Trainer {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         Ok(Checkpoint {
             step: self.step,
-            parameters: self.parameters.split(&self.gpu.read(&self.parameters.values)?),
+            parameters: self
+                .parameters
+                .split(&self.gpu.read(&self.parameters.values)?),
             // Before the first step there is nothing to remember.
             optimizer: if self.step == 0 {
                 Vec::new()
@@ -273,7 +299,8 @@ impl Trainer {
     /// Its tensors do not fit the model.
     pub fn restore(&mut self, checkpoint: &Checkpoint, source: &str) -> Result<()> {
         self.load_parameters(&checkpoint.parameters, source)?;
-        self.state.write(&self.gpu, &self.parameters, &checkpoint.optimizer, source)?;
+        self.state
+            .write(&self.gpu, &self.parameters, &checkpoint.optimizer, source)?;
         self.cursor.set_step(&self.gpu, checkpoint.step)?;
         self.step = checkpoint.step;
         Ok(())
@@ -283,11 +310,7 @@ impl Trainer {
     ///
     /// # Errors
     /// A tensor is missing, unknown or of another shape.
-    pub fn load_parameters(
-        &mut self,
-        tensors: &[NamedTensor],
-        source: &str,
-    ) -> Result<()> {
+    pub fn load_parameters(&mut self, tensors: &[NamedTensor], source: &str) -> Result<()> {
         let values = self.parameters.join(tensors, source)?;
         self.gpu.write(&self.parameters.values, 0, &values);
         Ok(())
@@ -330,10 +353,17 @@ impl Trainer {
 
     /// Kernel choices that results depend on, for `run.json`.
     pub fn kernel_choices(&self) -> BTreeMap<String, String> {
-        let rows = if self.gpu.is_software() { "1 lane" } else { "64 lanes" };
-        [("matmul", Variant::of(&self.gpu).name()), ("row sums", rows)]
-            .map(|(kernel, choice)| (kernel.to_owned(), choice.to_owned()))
-            .into()
+        let rows = if self.gpu.is_software() {
+            "1 lane"
+        } else {
+            "64 lanes"
+        };
+        [
+            ("matmul", Variant::of(&self.gpu).name()),
+            ("row sums", rows),
+        ]
+        .map(|(kernel, choice)| (kernel.to_owned(), choice.to_owned()))
+        .into()
     }
 }
 

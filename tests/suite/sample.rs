@@ -43,14 +43,24 @@ fn walks(seed: u64, lines: usize, steps: usize) -> Vec<f32> {
 fn dyadic(values: &[f32]) -> Vec<f32> {
     values
         .iter()
-        .map(|value| if value.is_finite() { (value * 1024.0).round() / 1024.0 } else { *value })
+        .map(|value| {
+            if value.is_finite() {
+                (value * 1024.0).round() / 1024.0
+            } else {
+                *value
+            }
+        })
         .collect()
 }
 
 fn envelopes(values: &[f32], steps: usize, columns: usize, scale: ValueScale) -> Vec<Vec<f32>> {
     reference::envelopes(values, steps, columns, scale)
         .into_iter()
-        .map(|line| line.into_iter().flat_map(|(low, high)| [low as f32, high as f32]).collect())
+        .map(|line| {
+            line.into_iter()
+                .flat_map(|(low, high)| [low as f32, high as f32])
+                .collect()
+        })
         .collect()
 }
 
@@ -87,21 +97,35 @@ fn equals_the_sequential_greedy_and_keeps_its_guarantees() {
 
             // The order is the sampler's own: kept lines stand in it, and the greedy over it keeps exactly them.
             let order = order_of(&values, steps, &envelopes, 3);
-            assert_eq!(sample.kept, reference::greedy(&envelopes, &order, radius), "{lines} lines");
+            assert_eq!(
+                sample.kept,
+                reference::greedy(&envelopes, &order, radius),
+                "{lines} lines"
+            );
 
             for (place, &a) in sample.kept.iter().enumerate() {
                 for &b in &sample.kept[..place] {
-                    let distance = reference::distance(&envelopes[a as usize], &envelopes[b as usize]);
-                    assert!(distance >= f64::from(radius), "{a} and {b} are {distance} apart");
+                    let distance =
+                        reference::distance(&envelopes[a as usize], &envelopes[b as usize]);
+                    assert!(
+                        distance >= f64::from(radius),
+                        "{a} and {b} are {distance} apart"
+                    );
                 }
             }
             for (line, &place) in sample.assign.iter().enumerate() {
                 let kept = sample.kept[place as usize] as usize;
                 let distance = reference::distance(&envelopes[line], &envelopes[kept]);
                 assert_eq!(distance as f32, sample.distances[line]);
-                assert!(distance < f64::from(radius), "line {line} is {distance} from {kept}");
+                assert!(
+                    distance < f64::from(radius),
+                    "line {line} is {distance} from {kept}"
+                );
                 for &other in &sample.kept {
-                    assert!(reference::distance(&envelopes[line], &envelopes[other as usize]) >= distance);
+                    assert!(
+                        reference::distance(&envelopes[line], &envelopes[other as usize])
+                            >= distance
+                    );
                 }
             }
             assert_eq!(sample.counts.iter().sum::<u32>() as usize, lines);
@@ -114,11 +138,15 @@ fn order_of(values: &[f32], steps: usize, envelopes: &[Vec<f32>], seed: u64) -> 
     let lines = values.len() / steps;
     let columns = envelopes[0].len() / 2;
     let finite = |line: usize, c: usize| envelopes[line][2 * c] < 2.0;
-    let middle = |line: usize, c: usize| f64::from(envelopes[line][2 * c] + envelopes[line][2 * c + 1]) / 2.0;
+    let middle = |line: usize, c: usize| {
+        f64::from(envelopes[line][2 * c] + envelopes[line][2 * c + 1]) / 2.0
+    };
     let mut moments = Vec::new();
     for c in 0..columns {
-        let heights: Vec<f64> =
-            (0..lines).filter(|&l| finite(l, c)).map(|l| middle(l, c)).collect();
+        let heights: Vec<f64> = (0..lines)
+            .filter(|&l| finite(l, c))
+            .map(|l| middle(l, c))
+            .collect();
         let count = heights.len().max(1) as f64;
         let mean = heights.iter().sum::<f64>() / count;
         let variance = heights.iter().map(|h| (h - mean).powi(2)).sum::<f64>() / count;
@@ -133,7 +161,11 @@ fn order_of(values: &[f32], steps: usize, envelopes: &[Vec<f32>], seed: u64) -> 
     };
     let mut order: Vec<u32> = (0..lines as u32).collect();
     order.sort_by_key(|&line| {
-        (bucket(line as usize), random::words(seed, Stream::Priority, 0, line)[0], line)
+        (
+            bucket(line as usize),
+            random::words(seed, Stream::Priority, 0, line)[0],
+            line,
+        )
     });
     order
 }
@@ -155,11 +187,22 @@ fn the_seed_decides_and_nothing_else() {
 fn a_count_is_met_or_nearly() {
     let values = walks(9, 1500, 24);
     for keep in [1, 2, 10, 75, 400, 1500, 9999] {
-        let sample = run(&values, 24, &SampleOptions { budget: Budget::Keep(keep), ..Default::default() });
+        let sample = run(
+            &values,
+            24,
+            &SampleOptions {
+                budget: Budget::Keep(keep),
+                ..Default::default()
+            },
+        );
         let wanted = keep.min(1500);
         // Walks that are all equal fall together, and no radius splits or joins at every count.
         let tolerance = if keep >= 1500 { 0 } else { 2 + wanted / 10 };
-        assert!(sample.kept.len().abs_diff(wanted) <= tolerance.max(6), "{} for {keep}", sample.kept.len());
+        assert!(
+            sample.kept.len().abs_diff(wanted) <= tolerance.max(6),
+            "{} for {keep}",
+            sample.kept.len()
+        );
     }
 }
 
@@ -169,7 +212,14 @@ fn lines_that_are_not_finite_are_never_merged_with_finite_ones() {
     for (line, bad) in [(3, f32::NAN), (50, f32::INFINITY), (99, f32::NEG_INFINITY)] {
         values[line * 10 + 4] = bad;
     }
-    let sample = run(&values, 10, &SampleOptions { budget: Budget::Radius(0.1), ..Default::default() });
+    let sample = run(
+        &values,
+        10,
+        &SampleOptions {
+            budget: Budget::Radius(0.1),
+            ..Default::default()
+        },
+    );
     assert_eq!(sample.nonfinite, 3);
     // One stands for the three (their sentinels lie in one column), one for all others.
     assert_eq!(sample.kept.len(), 2);
@@ -199,7 +249,11 @@ fn families_with_spikes(seed: u64, width: usize) -> (Vec<f32>, BTreeSet<u32>) {
         }
         if planted.contains(&(line as u32)) {
             let at = (uniform(seed + 2, line) * (steps - width) as f32) as usize;
-            let sign = if uniform(seed + 3, line) < 0.5 { -1.0 } else { 1.0 };
+            let sign = if uniform(seed + 3, line) < 0.5 {
+                -1.0
+            } else {
+                1.0
+            };
             let height = 0.25 + 0.25 * uniform(seed + 4, line);
             for value in &mut values[line * steps + at..line * steps + at + width] {
                 *value += sign * height;
@@ -226,14 +280,15 @@ fn planted_spikes_are_kept_and_random_choice_loses_them() {
         let sample = run(&values, 128, &options);
         let worst = sample.distances.iter().copied().fold(0.0, f32::max);
         let found = recall(&sample.kept, &planted);
-        println!("{width}-step spikes: recall {found}, kept {}, worst distance {worst}", sample.kept.len());
+        println!(
+            "{width}-step spikes: recall {found}, kept {}, worst distance {worst}",
+            sample.kept.len()
+        );
         assert!(sample.kept.len().abs_diff(100) <= 5);
         assert!(found >= 0.95, "recall {found}");
         assert!(worst <= 0.04, "worst distance {worst}");
 
-        let random: Vec<u32> = (0..100)
-            .map(|i| (uniform(99, i) * 4000.0) as u32)
-            .collect();
+        let random: Vec<u32> = (0..100).map(|i| (uniform(99, i) * 4000.0) as u32).collect();
         assert!(recall(&random, &planted) <= 0.15);
     }
 }
@@ -242,7 +297,15 @@ fn planted_spikes_are_kept_and_random_choice_loses_them() {
 fn thousands_of_lines_need_little_memory() {
     let (lines, steps) = (20_000, 16);
     let values = walks(21, lines, steps);
-    let sample = run(&values, steps, &SampleOptions { budget: Budget::Radius(0.1), columns: 16, seed: 0 });
+    let sample = run(
+        &values,
+        steps,
+        &SampleOptions {
+            budget: Budget::Radius(0.1),
+            columns: 16,
+            seed: 0,
+        },
+    );
     assert_eq!(sample.assign.len(), lines);
     assert!(sample.distances.iter().all(|&distance| distance < 0.1));
 }
@@ -253,8 +316,13 @@ fn options_that_make_no_sense_are_named() {
     let buffer = gpu.upload("series", &[0.0f32; 8]).expect("fits");
     let scale = ValueScale::over(0.0, 1.0, 0.0);
     let error = |lines, steps, budget| {
-        let options = SampleOptions { budget, ..Default::default() };
-        sample(gpu, &buffer, lines, steps, scale, &options).expect_err("refused").to_string()
+        let options = SampleOptions {
+            budget,
+            ..Default::default()
+        };
+        sample(gpu, &buffer, lines, steps, scale, &options)
+            .expect_err("refused")
+            .to_string()
     };
     assert!(error(0, 4, Budget::Keep(1)).contains("0 lines"));
     assert!(error(4, 4, Budget::Keep(1)).contains("do not fit"));
