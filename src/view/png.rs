@@ -88,7 +88,7 @@ impl Picture {
 }
 
 /// Writes a file to a temporary name in its folder and renames it, so that it is never there in part.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |error: std::io::Error| Error::io(path, "write it", &error);
     let Some(name) = path.file_name() else {
         return Err(Error::input(

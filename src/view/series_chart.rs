@@ -90,7 +90,7 @@ impl SeriesChart<'_> {
     fn styles(&self, theme: &theme::Theme) -> Result<Vec<LineStyle>> {
         let style = |line: u32, weight: f32| {
             let width = LINE_WIDTH + (STRONG_LINE_WIDTH - LINE_WIDTH) * weight;
-            let colour = theme::with_opacity(theme.ink, 0.6 + 0.35 * weight);
+            let colour = theme::with_opacity(theme.ink, 0.7 + 0.25 * weight);
             LineStyle::new(line, colour, theme.px(width))
         };
         let Some(kept) = self.kept else {

@@ -6,6 +6,7 @@ mod checkpoint;
 mod data;
 mod gpu;
 mod nn;
+mod report;
 mod run_directory;
 mod sample;
 mod shaders;

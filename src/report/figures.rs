@@ -1,0 +1,236 @@
+//! The charts of a report.
+
+use super::grid::Grid;
+use crate::Result;
+use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
+use crate::trace::{Kind, Quantity, RunReader, TraceEntry};
+use crate::view::{Kept, LineChart, Lines, Painter, Picture, Series, SeriesChart, Theme};
+
+/// Size of a chart in points.
+const SIZE: [f32; 2] = [900.0, 420.0];
+/// Pixels a point: sharp on dense screens, and still quick to draw on a software adapter.
+const SCALE_FACTOR: f32 = 1.5;
+/// Lines kept in a chart of units.
+const KEEP: usize = 60;
+/// Tensors shown of each kind.
+const TENSORS: usize = 4;
+/// What is shown of each kind of tensor.
+const SHOWN: [(Kind, Quantity, &str, &str); 3] = [
+    (
+        Kind::Activation,
+        Quantity::Mean,
+        "Mean activation",
+        "mean activation over the batch",
+    ),
+    (
+        Kind::Gradient,
+        Quantity::Std,
+        "Spread of the gradient",
+        "standard deviation of the gradient",
+    ),
+    (
+        Kind::Update,
+        Quantity::Std,
+        "Size of the update",
+        "standard deviation of what a step adds",
+    ),
+];
+
+/// A picture of the page, in both themes.
+pub(super) struct Figure {
+    /// What it shows, for people who do not see it.
+    pub alt: String,
+    /// Width in points.
+    pub width: f32,
+    /// PNG files for a light and a dark page; the dark one may be missing.
+    pub light: Vec<u8>,
+    pub dark: Option<Vec<u8>>,
+}
+
+/// Draws a picture of [`SIZE`] in both themes.
+fn in_both_themes(
+    painter: &Painter,
+    alt: &str,
+    draw: impl Fn(&Picture) -> Result<()>,
+) -> Result<Figure> {
+    let png = |theme: Theme| {
+        let theme = theme.scaled(SCALE_FACTOR);
+        let picture = Picture::new(painter.gpu(), SIZE[0], SIZE[1], &theme)?;
+        draw(&picture)?;
+        picture.png_bytes(painter.gpu())
+    };
+    Ok(Figure {
+        alt: alt.to_owned(),
+        width: SIZE[0],
+        light: png(Theme::light())?,
+        dark: Some(png(Theme::dark())?),
+    })
+}
+
+/// The chart of all scalars, the loss first; `None` where nothing is recorded.
+pub(super) fn loss(painter: &Painter, reader: &RunReader) -> Result<Option<Figure>> {
+    let scalars = reader.scalars()?;
+    let mut names: Vec<&String> = scalars.keys().collect();
+    names.sort_by_key(|name| (name.as_str() != "loss", name.as_str()));
+    // More lines than colours are no chart.
+    names.truncate(6);
+    let steps: Vec<Vec<u64>> = names
+        .iter()
+        .map(|name| scalars[*name].iter().map(|(step, _)| *step).collect())
+        .collect();
+    let Some(grid) = steps
+        .iter()
+        .max_by_key(|steps| steps.len())
+        .and_then(|steps| Grid::over(steps))
+    else {
+        return Ok(None);
+    };
+    let values: Vec<Vec<f32>> = names
+        .iter()
+        .zip(&steps)
+        .map(|(name, steps)| {
+            let values: Vec<f32> = scalars[*name].iter().map(|(_, v)| *v as f32).collect();
+            grid.columns_of(steps, &values)
+        })
+        .collect();
+    let series: Vec<Series<'_>> = names
+        .iter()
+        .zip(&values)
+        .map(|(name, values)| Series { name, values })
+        .collect();
+    let all: Vec<f32> = values.concat();
+    let smooth = (grid.columns / 50).clamp(1, 50);
+    let note = if smooth >= 2 {
+        format!(
+            "Strong lines: running mean over {} steps.",
+            smooth as u64 * grid.stride
+        )
+    } else {
+        String::new()
+    };
+    let chart = LineChart {
+        title: "Loss and its terms",
+        note: &note,
+        x_title: "training step",
+        y_title: "nats per sample",
+        first_step: grid.first,
+        stride: grid.stride,
+        series: &series,
+        scale: scale_for(&all),
+        smooth,
+    };
+    in_both_themes(
+        painter,
+        "Loss and its terms over the training steps",
+        |picture| chart.draw(painter, picture),
+    )
+    .map(Some)
+}
+
+/// Charts of the units of the first tensors of each kind.
+pub(super) fn units(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
+    let entries = reader.entries()?;
+    let mut figures = Vec::new();
+    for (kind, quantity, title, y_title) in SHOWN {
+        let of_kind: Vec<&TraceEntry> = entries
+            .iter()
+            .filter(|entry| entry.kind == kind && entry.units > 1)
+            .collect();
+        for entry in of_kind.into_iter().take(TENSORS) {
+            let title = format!("{title} of the units of {}", entry.tensor);
+            figures.extend(unit_chart(
+                painter, reader, entry, quantity, &title, y_title,
+            )?);
+        }
+    }
+    Ok(figures)
+}
+
+fn unit_chart(
+    painter: &Painter,
+    reader: &RunReader,
+    entry: &TraceEntry,
+    quantity: Quantity,
+    title: &str,
+    y_title: &str,
+) -> Result<Option<Figure>> {
+    let recorded = reader.series(&entry.tensor, entry.kind, quantity)?;
+    let Some(grid) = Grid::over(&recorded.steps) else {
+        return Ok(None);
+    };
+    let values: Vec<f32> = recorded
+        .values
+        .chunks_exact(recorded.steps.len())
+        .flat_map(|unit| grid.columns_of(&recorded.steps, unit))
+        .collect();
+    let units = values.len() / grid.columns;
+    if units == 0 {
+        return Ok(None);
+    }
+    let gpu = painter.gpu();
+    let buffer = gpu.upload("unit series", &values)?;
+    let scale = ValueScale::fit(scale_for(&values), &values);
+    let options = SampleOptions {
+        budget: Budget::Keep(KEEP.min(units)),
+        ..SampleOptions::default()
+    };
+    let mut kept = sample(gpu, &buffer, units, grid.columns, scale, &options)?;
+    // Outliers come first in a sample; drawn last, they lie on top.
+    kept.kept.reverse();
+    kept.counts.reverse();
+    let note = if kept.kept.len() == units {
+        format!("All {units} units.")
+    } else {
+        format!(
+            "{} of {units} units; every other unit stays within {:.1} % of the chart's height of one of them everywhere.",
+            kept.kept.len(),
+            kept.radius * 100.0
+        )
+    };
+    let nonfinite = values
+        .chunks_exact(grid.columns)
+        .filter(|unit| unit.iter().any(|value| !value.is_finite()))
+        .count();
+    let chart = SeriesChart {
+        title,
+        note: &note,
+        x_title: "training step",
+        y_title,
+        first_step: grid.first,
+        stride: grid.stride,
+        lines: Lines {
+            values: &buffer,
+            lines: units,
+            steps: grid.columns,
+            scale,
+        },
+        kept: Some(Kept {
+            lines: &kept.kept,
+            counts: &kept.counts,
+        }),
+        density: kept.kept.len() < units,
+        nonfinite,
+    };
+    let alt = format!("{title} over the training steps. {note}");
+    in_both_themes(painter, &alt, |picture| chart.draw(painter, picture)).map(Some)
+}
+
+/// Symlog where the largest magnitude is far beyond the median one, linear elsewhere.
+fn scale_for(values: &[f32]) -> Scale {
+    let mut magnitudes: Vec<f32> = values
+        .iter()
+        .filter(|value| value.is_finite() && **value != 0.0)
+        .map(|value| value.abs())
+        .collect();
+    if magnitudes.is_empty() {
+        return Scale::Linear;
+    }
+    let largest = magnitudes.iter().copied().fold(0.0, f32::max);
+    let middle = magnitudes.len() / 2;
+    let (_, median, _) = magnitudes.select_nth_unstable_by(middle, f32::total_cmp);
+    if largest / *median > 50.0 {
+        Scale::Symlog
+    } else {
+        Scale::Linear
+    }
+}

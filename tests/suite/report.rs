@@ -1,0 +1,137 @@
+//! The report of a small run that was written by hand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use trainscope::report::{Images, findings, write_images, write_report};
+use trainscope::trace::{Event, Kind, RunInfo, RunWriter, Status, TraceLayout};
+
+use crate::support::gpu;
+
+/// A run of 60 recorded steps: 70 units, of which unit 3 is dead and unit 5 is not finite from step 400 on.
+fn write_run(dir: &Path) {
+    let mut layout = TraceLayout::new();
+    layout.push("encoder.1", Kind::Activation, 70);
+    layout.push("mu", Kind::Activation, 4);
+    layout.push("encoder.0.weight", Kind::Update, 70);
+    let info = RunInfo::new("a <b>bold</b> name", &gpu().info, 600, 7);
+    let scenario = "name = \"a <b>bold</b> name\"\n# <script>alert(1)</script>\n";
+    let graph = serde_json::json!({});
+    let mut writer = RunWriter::create(dir, scenario, info, &graph, layout.clone()).unwrap();
+    for step in (0..600u64).step_by(10) {
+        let decay = (-(step as f32) / 100.0).exp();
+        writer
+            .scalar(step, "loss", f64::from(100.0 + 400.0 * decay))
+            .unwrap();
+        writer
+            .scalar(step, "kl_divergence", f64::from(25.0 - 20.0 * decay))
+            .unwrap();
+        let mut rows = Vec::new();
+        for row in 0..layout.rows() {
+            let unit = row as f32;
+            let mut figures = [
+                (unit + step as f32 / 50.0).sin() * decay,
+                0.5,
+                -1.0,
+                1.0,
+                0.1,
+                0.0,
+            ];
+            if row == 3 {
+                figures = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+            }
+            if row == 5 && step >= 400 {
+                figures[0] = f32::NAN;
+            }
+            // Two of the four latent units carry nothing.
+            if row == 70 || row == 71 {
+                figures[1] = 0.01;
+            }
+            if row >= 74 {
+                figures[1] = 10f32.powf(unit / 10.0 - 12.0) * (1.0 + decay);
+            }
+            rows.extend(figures);
+        }
+        writer.record(step, &rows).unwrap();
+    }
+    let event = Event {
+        step: 400,
+        kind: "nonfinite".to_owned(),
+        layer: Some("encoder.1 <i>".to_owned()),
+        unit: Some(5),
+        figures: BTreeMap::from([("count".to_owned(), 3.0)]),
+    };
+    writer.event(&event).unwrap();
+    writer.close_segment(600).unwrap();
+    writer
+        .update(|info| {
+            info.steps_done = 600;
+            info.status = Status::Done;
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_report_is_whole_escaped_and_says_what_was_seen() {
+    let gallery = std::env::var_os("TRAINSCOPE_GALLERY").map(std::path::PathBuf::from);
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    write_run(&dir);
+    let pixels: Vec<f32> = (0..20 * 28 * 28).map(|i| (i % 97) as f32 / 97.0).collect();
+    let images = gpu().upload("images", &pixels).unwrap();
+    let made = Images {
+        count: 20,
+        shape: [1, 28, 28],
+        inputs: &images,
+        reconstructions: &images,
+        samples: &images,
+    };
+    write_images(gpu(), &dir, &made).unwrap();
+    let path = write_report(gpu(), &dir).unwrap();
+    assert_eq!(path, dir.join("report/index.html"));
+    let html = std::fs::read_to_string(&path).unwrap();
+    for forbidden in ["<b>bold", "<script", "<i>", "http://", "https://"] {
+        assert!(!html.contains(forbidden), "{forbidden}");
+    }
+    assert!(html.contains("a &lt;b&gt;bold&lt;/b&gt; name"));
+    // Loss, two grids, activations of two tensors, updates of one; each light and dark.
+    assert_eq!(html.matches("<picture>").count(), 6);
+    assert_eq!(html.matches("data:image/png;base64,").count(), 12);
+    assert!(html.contains("<td>400</td><td>nonfinite</td><td>encoder.1 &lt;i&gt;</td><td>5</td>"));
+    let lines = findings(&dir).unwrap();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[0].starts_with("The loss fell from "), "{}", lines[0]);
+    assert_eq!(
+        lines[1],
+        "The first value that is not finite came at step 400 in unit 5 of encoder.1 <i>."
+    );
+    assert_eq!(
+        lines[2],
+        "2 of 4 latent units vary with the input; 1 of 70 units of encoder.1 ended with nothing but zeros."
+    );
+    let again = std::fs::read_to_string(write_report(gpu(), &dir).unwrap()).unwrap();
+    assert!(again == html, "a report of the same run is the same");
+    assert!(
+        std::fs::read_dir(dir.join("report"))
+            .unwrap()
+            .flatten()
+            .all(|entry| !entry.file_name().to_string_lossy().ends_with(".tmp"))
+    );
+    if let Some(folder) = gallery {
+        std::fs::write(folder.join("report.html"), html).unwrap();
+    }
+}
+
+#[test]
+fn a_run_without_records_has_a_report_and_no_run_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    let info = RunInfo::new("empty", &gpu().info, 10, 1);
+    RunWriter::create(&dir, "", info, &serde_json::json!({}), TraceLayout::new()).unwrap();
+    let html = std::fs::read_to_string(write_report(gpu(), &dir).unwrap()).unwrap();
+    assert!(html.contains("No loss is recorded yet."));
+    let error = write_report(gpu(), folder.path()).unwrap_err().to_string();
+    assert!(error.contains("no run directory"), "{error}");
+    std::fs::write(dir.join("report/samples.png"), "no picture").unwrap();
+    assert!(write_report(gpu(), &dir).is_err());
+}
