@@ -1,5 +1,6 @@
-// The lowest and highest height of each line in each pixel column. A column with a value that is not finite holds a
-// sentinel far outside [0, 1], so that such a line is never close to a finite one.
+// Lines as rows of heights: for each pixel column its lowest and highest, or, where every column is one step, that
+// step's height alone. A column with a value that is not finite holds a sentinel far from all heights, so that such a
+// line is never close to a finite one.
 // uses common/grid.wgsl
 // uses common/scale.wgsl
 
@@ -7,29 +8,35 @@ struct Parameters {
     scale: ValueScale,
     lines: u32,
     steps: u32,
-    columns: u32,
-    // Pairs of columns that a line takes in memory.
-    pairs: u32,
+    // vec4f that a line takes in memory.
+    quads: u32,
+    // 4 where every column is one step, else 2.
+    columns_per_quad: u32,
 }
 
-const SENTINEL: f32 = 4.0;
+const LOWEST: f32 = -1.0;
+const HIGHEST: f32 = 2.0;
+const SENTINEL: f32 = 5.0;
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
-// (low, high) of two columns; an odd last column stands twice.
-@group(0) @binding(2) var<storage, read_write> envelopes: array<vec4f>;
+// First step and end of the column at each place of a row; empty where the row is padded.
+@group(0) @binding(2) var<storage, read> spans: array<vec2u>;
+@group(0) @binding(3) var<storage, read_write> envelopes: array<vec4f>;
 
-fn extent(line: u32, column: u32) -> vec2f {
-    let first = column * parameters.steps / parameters.columns;
-    let end = (column + 1u) * parameters.steps / parameters.columns;
-    var low = 1e30;
-    var high = -1e30;
-    for (var step = first; step < end; step += 1u) {
+fn extent(line: u32, place: u32) -> vec2f {
+    let span = spans[place];
+    if (span.x >= span.y) {
+        return vec2f(0.0);
+    }
+    var low = HIGHEST;
+    var high = LOWEST;
+    for (var step = span.x; step < min(span.y, parameters.steps); step += 1u) {
         let value = values[line * parameters.steps + step];
         if (!is_finite(value)) {
             return vec2f(SENTINEL);
         }
-        let height = height_of(parameters.scale, value);
+        let height = clamp(height_of(parameters.scale, value), LOWEST, HIGHEST);
         low = min(low, height);
         high = max(high, height);
     }
@@ -43,11 +50,19 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.lines * parameters.pairs) {
+    if (i >= parameters.lines * parameters.quads) {
         return;
     }
-    let line = i / parameters.pairs;
-    let column = 2u * (i % parameters.pairs);
-    let last = parameters.columns - 1u;
-    envelopes[i] = vec4f(extent(line, column), extent(line, min(column + 1u, last)));
+    let line = i / parameters.quads;
+    let place = parameters.columns_per_quad * (i % parameters.quads);
+    if (parameters.columns_per_quad == 4u) {
+        envelopes[i] = vec4f(
+            extent(line, place).x,
+            extent(line, place + 1u).x,
+            extent(line, place + 2u).x,
+            extent(line, place + 3u).x,
+        );
+    } else {
+        envelopes[i] = vec4f(extent(line, place), extent(line, place + 1u));
+    }
 }

@@ -1,12 +1,18 @@
-// For each line the nearest of the kept lines, and its distance: the largest difference over all columns. Of equally
-// near ones the first counts.
+// For each line the nearest of the kept lines, and its distance: the largest difference over all places. Of equally
+// near ones the first counts. Only lines nearer than the radius are looked for, since one is known to be there.
 // uses common/grid.wgsl
 
 struct Parameters {
     lines: u32,
-    kept: u32,
-    pairs: u32,
-    padding: u32,
+    // The kept lines to compare with begin here and end there.
+    kept_from: u32,
+    kept_to: u32,
+    // vec4f that a line takes in memory.
+    quads: u32,
+    radius: f32,
+    padding0: u32,
+    padding1: u32,
+    padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -15,6 +21,11 @@ struct Parameters {
 @group(0) @binding(3) var<storage, read_write> nearest: array<u32>;
 @group(0) @binding(4) var<storage, read_write> distances: array<f32>;
 
+fn difference(a: vec4f, b: vec4f) -> f32 {
+    let each = abs(a - b);
+    return max(max(each.x, each.y), max(each.z, each.w));
+}
+
 @compute @workgroup_size(64)
 fn main(
     @builtin(workgroup_id) workgroup: vec3u,
@@ -22,25 +33,34 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let line = linear_index(workgroup, workgroups, local, 64u);
-    let start = min(line, parameters.lines - 1u) * parameters.pairs;
-    var best = 1e30;
+    if (line >= parameters.lines) {
+        return;
+    }
+    let quads = parameters.quads;
+    let second = min(1u, quads - 1u);
+    let start = line * quads;
+    let head0 = envelopes[start];
+    let head1 = envelopes[start + second];
+    var best = parameters.radius;
     var best_index = 0u;
-    for (var k = 0u; k < parameters.kept; k += 1u) {
-        var distance = 0.0;
-        for (var pair = 0u; pair < parameters.pairs; pair += 1u) {
-            let difference = abs(envelopes[start + pair] - kept_envelopes[k * parameters.pairs + pair]);
-            distance = max(distance, max(max(difference.x, difference.y), max(difference.z, difference.w)));
-            if (distance >= best) {
-                break;
-            }
+    if (parameters.kept_from > 0u) {
+        best = distances[line];
+        best_index = nearest[line];
+    }
+    for (var k = parameters.kept_from; k < parameters.kept_to; k += 1u) {
+        let other = k * quads;
+        var distance = max(
+            difference(head0, kept_envelopes[other]),
+            difference(head1, kept_envelopes[other + second]),
+        );
+        for (var quad = 2u; distance < best && quad < quads; quad += 1u) {
+            distance = max(distance, difference(envelopes[start + quad], kept_envelopes[other + quad]));
         }
         if (distance < best) {
             best = distance;
             best_index = k;
         }
     }
-    if (line < parameters.lines) {
-        nearest[line] = best_index;
-        distances[line] = best;
-    }
+    nearest[line] = best_index;
+    distances[line] = best;
 }

@@ -1,19 +1,21 @@
-// Which lines come first: those with values that are not finite, then outliers, then the rest. An outlier leaves the
-// middle of some column by more than four standard deviations of that column.
+// Which lines come first: those with values that are not finite, then outliers, then the rest. An outlier lies, at
+// some place of its row, farther than four standard deviations from the mean of all finite lines.
 // uses common/grid.wgsl
 
 struct Parameters {
     lines: u32,
-    pairs: u32,
+    // vec4f that a line takes in memory.
+    quads: u32,
     // Blocks of lines whose moments are summed apart.
     blocks: u32,
     padding: u32,
 }
 
 const BLOCK: u32 = 1024u;
-const SENTINEL: f32 = 4.0;
+// Above all heights, below the sentinel of columns that are not finite.
+const BEYOND: f32 = 3.0;
 const DEVIATIONS: f32 = 4.0;
-// Deviations below this share of the chart's height are noise of a single pixel.
+// Differences below this share of the chart's height are a pixel's noise.
 const FLOOR: f32 = 0.002;
 
 const NONFINITE: u32 = 0u;
@@ -22,51 +24,52 @@ const ORDINARY: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> envelopes: array<vec4f>;
-// For each block and pair of columns: sum, sum of squares and count of the middles of two columns.
-@group(0) @binding(2) var<storage, read_write> sums: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> counts: array<vec2f>;
-// For each pair of columns: mean and standard deviation of two columns.
-@group(0) @binding(4) var<storage, read_write> moments: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> buckets: array<u32>;
+// For each block and quad: sums, sums of squares and counts of four places.
+@group(0) @binding(2) var<storage, read_write> sums: array<array<vec4f, 3>>;
+// For each quad: means and standard deviations of four places.
+@group(0) @binding(3) var<storage, read_write> moments: array<array<vec4f, 2>>;
+@group(0) @binding(4) var<storage, read_write> buckets: array<u32>;
 
-fn middles(envelope: vec4f) -> vec2f {
-    return 0.5 * (envelope.xz + envelope.yw);
-}
-
-@compute @workgroup_size(64)
-fn block_moments(@builtin(global_invocation_id) invocation: vec3u) {
-    let pair = invocation.x;
+@compute @workgroup_size(32)
+fn block_sums(@builtin(global_invocation_id) invocation: vec3u) {
+    let quad = invocation.x;
     let block = invocation.y;
-    if (pair >= parameters.pairs) {
+    if (quad >= parameters.quads || block >= parameters.blocks) {
         return;
     }
     var sum = vec4f(0.0);
-    var count = vec2f(0.0);
+    var squares = vec4f(0.0);
+    var count = vec4f(0.0);
     for (var line = block * BLOCK; line < min((block + 1u) * BLOCK, parameters.lines); line += 1u) {
-        let middle = middles(envelopes[line * parameters.pairs + pair]);
-        let finite = select(vec2f(0.0), vec2f(1.0), middle < vec2f(2.0));
-        sum += vec4f(middle * finite, middle * middle * finite);
-        count += finite;
+        let heights = envelopes[line * parameters.quads + quad];
+        let finite = heights < vec4f(BEYOND);
+        // About the chart's middle, which keeps squares small.
+        let centred = select(vec4f(0.0), heights - 0.5, finite);
+        sum += centred;
+        squares += centred * centred;
+        count += select(vec4f(0.0), vec4f(1.0), finite);
     }
-    sums[block * parameters.pairs + pair] = sum;
-    counts[block * parameters.pairs + pair] = count;
+    sums[block * parameters.quads + quad] = array(sum, squares, count);
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(32)
 fn column_moments(@builtin(global_invocation_id) invocation: vec3u) {
-    let pair = invocation.x;
-    if (pair >= parameters.pairs) {
+    let quad = invocation.x;
+    if (quad >= parameters.quads) {
         return;
     }
     var sum = vec4f(0.0);
-    var count = vec2f(0.0);
+    var squares = vec4f(0.0);
+    var count = vec4f(0.0);
     for (var block = 0u; block < parameters.blocks; block += 1u) {
-        sum += sums[block * parameters.pairs + pair];
-        count += counts[block * parameters.pairs + pair];
+        let part = sums[block * parameters.quads + quad];
+        sum += part[0];
+        squares += part[1];
+        count += part[2];
     }
-    let mean = sum.xy / max(count, vec2f(1.0));
-    let variance = max(sum.zw / max(count, vec2f(1.0)) - mean * mean, vec2f(0.0));
-    moments[pair] = vec4f(mean, sqrt(variance));
+    let mean = sum / max(count, vec4f(1.0));
+    let variance = max(squares / max(count, vec4f(1.0)) - mean * mean, vec4f(0.0));
+    moments[quad] = array(mean + 0.5, sqrt(variance));
 }
 
 @compute @workgroup_size(64)
@@ -80,15 +83,14 @@ fn classify(
         return;
     }
     var bucket = ORDINARY;
-    for (var pair = 0u; pair < parameters.pairs; pair += 1u) {
-        let envelope = envelopes[line * parameters.pairs + pair];
-        if (any(envelope >= vec4f(SENTINEL))) {
+    for (var quad = 0u; quad < parameters.quads; quad += 1u) {
+        let heights = envelopes[line * parameters.quads + quad];
+        if (any(heights > vec4f(BEYOND))) {
             bucket = NONFINITE;
             break;
         }
-        let column = moments[pair];
-        let away = abs(middles(envelope) - column.xy);
-        if (any(away > DEVIATIONS * column.zw + FLOOR)) {
+        let moment = moments[quad];
+        if (any(abs(heights - moment[0]) > DEVIATIONS * moment[1] + FLOOR)) {
             bucket = OUTLIER;
         }
     }

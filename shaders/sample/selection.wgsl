@@ -1,24 +1,32 @@
 // The greedy choice of lines in the order of their priority, in parallel: a chunk of the order is held against the
 // lines kept so far, the conflicts among the survivors become a bit matrix, and rounds over it decide them. Two lines
-// conflict when they are closer than the radius in every column.
+// conflict when they are closer than the radius at every place.
+//
+// The first eight places of a line stay in registers. Places are in an order that spreads them over the chart, so
+// these tell most lines apart, and what is loaded for a comparison lies at an address that all invocations of a
+// workgroup share.
 
 struct Parameters {
     // Lines of this chunk.
     count: u32,
-    // Lines kept so far.
-    kept: u32,
-    pairs: u32,
+    // Lines kept so far: those to compare with begin here and end there.
+    kept_from: u32,
+    kept_to: u32,
+    // vec4f that a line takes in memory.
+    quads: u32,
     // Words of 32 lines in a row of the bit matrix.
     words: u32,
     radius: f32,
     padding0: u32,
     padding1: u32,
-    padding2: u32,
 }
 
+// The low bits of a state; the bits above count the rounds that a line has waited.
 const UNDECIDED: u32 = 0u;
 const KEPT: u32 = 1u;
 const DROPPED: u32 = 2u;
+const DECISION: u32 = 3u;
+const ONE_ROUND: u32 = 4u;
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> envelopes: array<vec4f>;
@@ -28,61 +36,60 @@ const DROPPED: u32 = 2u;
 @group(0) @binding(3) var<storage, read_write> kept_envelopes: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> states: array<u32>;
 @group(0) @binding(5) var<storage, read_write> conflicts: array<u32>;
-// The states as bits: undecided and kept lines of each word.
+// The states of 32 lines as bits: undecided ones and kept ones.
 @group(0) @binding(6) var<storage, read_write> masks: array<vec2u>;
 
 fn apart(a: vec4f, b: vec4f) -> bool {
     return any(abs(a - b) >= vec4f(parameters.radius));
 }
 
-// Drops lines of the chunk that conflict with a line kept before. All lanes walk the same kept line together.
+// Drops lines of the chunk that conflict with a line kept before.
 @compute @workgroup_size(64)
 fn against_kept(@builtin(global_invocation_id) invocation: vec3u) {
     let i = invocation.x;
-    let start = chunk[min(i, parameters.count - 1u)] * parameters.pairs;
-    var state = UNDECIDED;
-    for (var k = 0u; k < parameters.kept; k += 1u) {
-        var close = true;
-        for (var pair = 0u; pair < parameters.pairs; pair += 1u) {
-            if (apart(envelopes[start + pair], kept_envelopes[k * parameters.pairs + pair])) {
-                close = false;
-                break;
-            }
+    if (i >= parameters.count || states[i] != UNDECIDED) {
+        return;
+    }
+    let quads = parameters.quads;
+    let second = min(1u, quads - 1u);
+    let start = chunk[i] * quads;
+    let head0 = envelopes[start];
+    let head1 = envelopes[start + second];
+    for (var k = parameters.kept_from; k < parameters.kept_to; k += 1u) {
+        let other = k * quads;
+        var close = !(apart(head0, kept_envelopes[other]) || apart(head1, kept_envelopes[other + second]));
+        for (var quad = 2u; close && quad < quads; quad += 1u) {
+            close = !apart(envelopes[start + quad], kept_envelopes[other + quad]);
         }
         if (close) {
-            state = DROPPED;
+            states[i] = DROPPED;
             break;
         }
     }
-    if (i < parameters.count) {
-        states[i] = state;
-    }
 }
 
-// One word of the bit matrix: line i against 32 lines of higher priority.
+// One word of the bit matrix: line i against 32 lines of the chunk, of which those of higher priority count.
 @compute @workgroup_size(64)
 fn find_conflicts(@builtin(global_invocation_id) invocation: vec3u) {
     let i = invocation.x;
     let word = invocation.y;
-    if (i >= parameters.count) {
+    if (i >= parameters.count || word >= parameters.words || 32u * word > i) {
         return;
     }
-    let start = chunk[i] * parameters.pairs;
+    let quads = parameters.quads;
+    let second = min(1u, quads - 1u);
+    let start = chunk[i] * quads;
+    let head0 = envelopes[start];
+    let head1 = envelopes[start + second];
+    let end = min(32u, parameters.count - 32u * word);
     var bits = 0u;
-    for (var bit = 0u; bit < 32u; bit += 1u) {
-        let j = 32u * word + bit;
-        if (j >= i) {
-            break;
+    for (var bit = 0u; bit < end; bit += 1u) {
+        let other = chunk[32u * word + bit] * quads;
+        var close = !(apart(head0, envelopes[other]) || apart(head1, envelopes[other + second]));
+        for (var quad = 2u; close && quad < quads; quad += 1u) {
+            close = !apart(envelopes[start + quad], envelopes[other + quad]);
         }
-        let other = chunk[j] * parameters.pairs;
-        var close = 1u;
-        for (var pair = 0u; pair < parameters.pairs; pair += 1u) {
-            if (apart(envelopes[start + pair], envelopes[other + pair])) {
-                close = 0u;
-                break;
-            }
-        }
-        bits |= close << bit;
+        bits |= u32(close && 32u * word + bit < i) << bit;
     }
     conflicts[i * parameters.words + word] = bits;
 }
@@ -95,11 +102,10 @@ fn pack(@builtin(global_invocation_id) invocation: vec3u) {
         return;
     }
     var mask = vec2u(0u);
-    for (var bit = 0u; bit < 32u; bit += 1u) {
-        let i = 32u * word + bit;
-        if (i < parameters.count) {
-            mask |= vec2u(u32(states[i] == UNDECIDED), u32(states[i] == KEPT)) << vec2u(bit);
-        }
+    let end = min(32u, parameters.count - 32u * word);
+    for (var bit = 0u; bit < end; bit += 1u) {
+        let decision = states[32u * word + bit] & DECISION;
+        mask |= vec2u(u32(decision == UNDECIDED), u32(decision == KEPT)) << vec2u(bit);
     }
     masks[word] = mask;
 }
@@ -108,30 +114,34 @@ fn pack(@builtin(global_invocation_id) invocation: vec3u) {
 @compute @workgroup_size(64)
 fn decide(@builtin(global_invocation_id) invocation: vec3u) {
     let i = invocation.x;
-    if (i >= parameters.count || states[i] != UNDECIDED) {
+    if (i >= parameters.count) {
         return;
     }
-    var state = KEPT;
+    let state = states[i];
+    if ((state & DECISION) != UNDECIDED) {
+        return;
+    }
+    var decision = KEPT;
     for (var word = 0u; word <= i / 32u; word += 1u) {
         let bits = conflicts[i * parameters.words + word];
         let mask = masks[word];
         if ((bits & mask.y) != 0u) {
-            state = DROPPED;
+            decision = DROPPED;
             break;
         }
         if ((bits & mask.x) != 0u) {
-            state = UNDECIDED;
+            decision = UNDECIDED;
         }
     }
-    states[i] = state;
+    states[i] = (state + ONE_ROUND) | decision;
 }
 
-// Copies the envelopes of the lines named by the chunk behind those kept so far.
+// Copies the envelopes of the chunk's lines behind those kept so far.
 @compute @workgroup_size(64)
 fn keep(@builtin(global_invocation_id) invocation: vec3u) {
-    let pair = invocation.x;
+    let quad = invocation.x;
     let i = invocation.y;
-    if (pair < parameters.pairs && i < parameters.count) {
-        kept_envelopes[(parameters.kept + i) * parameters.pairs + pair] = envelopes[chunk[i] * parameters.pairs + pair];
+    if (quad < parameters.quads && i < parameters.count) {
+        kept_envelopes[(parameters.kept_to + i) * parameters.quads + quad] = envelopes[chunk[i] * parameters.quads + quad];
     }
 }

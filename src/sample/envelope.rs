@@ -1,4 +1,4 @@
-//! Lines as a chart shows them: the lowest and highest height in each pixel column.
+//! Lines as rows of heights, which the sampler compares place by place.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -9,25 +9,43 @@ use crate::{Error, Result};
 
 static ENVELOPE: Shader = shader!("sample/envelope.wgsl");
 
+/// Height of a column with a value that is not finite: at least 3 away from every finite height.
+pub const SENTINEL: f32 = 5.0;
+
+/// Heights of finite values are clamped to this: lines beyond the chart are told apart up to one chart's height.
+pub const HEIGHTS: std::ops::RangeInclusive<f32> = -1.0..=2.0;
+
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Parameters {
     scale: ValueScale,
     lines: u32,
     steps: u32,
-    columns: u32,
-    pairs: u32,
+    quads: u32,
+    columns_per_quad: u32,
 }
 
-/// The envelopes of all lines, `[lines, pairs]` of (low, high, low, high).
-pub(super) struct Envelopes {
-    pub buffer: Buffer<[f32; 4]>,
-    pub lines: usize,
-    /// Pairs of columns.
-    pub pairs: usize,
+/// Lines as rows of heights, `[lines, quads]` of four places each, on the GPU. The distance of two lines is the
+/// largest difference over the places of their rows.
+///
+/// The steps are divided evenly among pixel columns; every step belongs to exactly one. A column takes two places,
+/// its lowest and its highest height. Where there are as many columns as steps (or more were asked for) it takes one,
+/// and the distance is the largest difference over all steps.
+///
+/// Columns stand in bit-reversed order (first, middle, quarters, ...), so that lines that differ anywhere for a while
+/// are told apart by the first few places. Rows are padded with zeros.
+#[derive(Debug, Clone)]
+pub struct Envelopes {
+    pub(super) buffer: Buffer<[f32; 4]>,
+    pub(super) lines: usize,
+    pub(super) quads: usize,
 }
 
 impl Envelopes {
+    /// The envelopes of `values` `[lines, steps]`, scaled by `scale`, in `columns` pixel columns.
+    ///
+    /// # Errors
+    /// No lines, steps or columns, a buffer that is too small, or more than the adapter holds in one binding.
     pub fn new(
         gpu: &Gpu,
         values: &Buffer<f32>,
@@ -36,47 +54,129 @@ impl Envelopes {
         scale: ValueScale,
         columns: usize,
     ) -> Result<Self> {
-        // Products of a column and the steps stay within 32 bits.
-        let columns = columns.min(steps).min(4096);
-        if steps > 1 << 19 {
-            return Err(Error::input(
-                "sample",
-                format!("lines of {steps} steps"),
-                "thin them out to at most 524,288 steps",
-            ));
-        }
-        let pairs = columns.div_ceil(2);
-        let buffer = gpu.buffer("envelopes", lines * pairs)?;
+        check(values.len(), lines, steps, columns)?;
+        let spans = spans(steps, columns);
+        let columns_per_quad = columns_per_quad(steps, columns);
+        let quads = spans.len() / columns_per_quad;
+        let buffer = gpu
+            .buffer("envelopes", lines * quads)
+            .map_err(|error| match error {
+                Error::Gpu { problem, .. } => Error::gpu(
+                    format!("envelopes of {lines} lines"),
+                    problem,
+                    "compare the lines in fewer columns, or sample fewer lines",
+                ),
+                other => other,
+            })?;
+        let spans = gpu.upload("column spans", &spans)?;
         let uniform = gpu.uniform(
             "envelopes",
             &Parameters {
                 scale,
                 lines: lines as u32,
                 steps: steps as u32,
-                columns: columns as u32,
-                pairs: pairs as u32,
+                quads: quads as u32,
+                columns_per_quad: columns_per_quad as u32,
             },
         );
         let bindings = [
             (0, uniform.as_entire_binding()),
             (1, values.binding()),
-            (2, buffer.binding()),
+            (2, spans.binding()),
+            (3, buffer.binding()),
         ];
         let kernel = gpu.kernel(&ENVELOPE, "main", &[]);
-        gpu.run(
-            "envelopes",
-            [&kernel.bind(gpu, &bindings, grid(lines * pairs, 64))],
-        );
+        let dispatch = kernel.bind(gpu, &bindings, grid(lines * quads, 64));
+        gpu.run("envelopes", [&dispatch]);
         Ok(Self {
             buffer,
             lines,
-            pairs,
+            quads,
         })
     }
+
+    /// Lines.
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+
+    /// Places of a row, padding included.
+    pub fn places(&self) -> usize {
+        4 * self.quads
+    }
+
+    /// All rows, `[lines, places]`, read back.
+    ///
+    /// # Errors
+    /// The device was lost or reported an error.
+    pub fn read(&self, gpu: &Gpu) -> Result<Vec<f32>> {
+        Ok(gpu.read(&self.buffer)?.into_flattened())
+    }
+}
+
+fn check(len: usize, lines: usize, steps: usize, columns: usize) -> Result<()> {
+    let wrong = |problem: String, mend: &str| Err(Error::input("sample", problem, mend));
+    if lines == 0 || steps == 0 {
+        return wrong(
+            format!("there are {lines} lines of {steps} steps"),
+            "give at least one line of one step",
+        );
+    }
+    if columns == 0 {
+        return wrong(
+            "columns = 0".into(),
+            "compare the lines in at least one column",
+        );
+    }
+    // Shaders count values in 32 bits and blocks of 1024 lines in one dimension of a dispatch.
+    let needed = lines
+        .checked_mul(steps)
+        .filter(|&needed| needed <= 1 << 30 && lines <= 1 << 25);
+    match needed {
+        None => wrong(
+            format!("{lines} lines of {steps} steps are more than 2^25 lines or 2^30 values"),
+            "sample a part of them",
+        ),
+        Some(needed) if needed > len => wrong(
+            format!("{lines} lines of {steps} steps do not fit a buffer of {len} values"),
+            "give [lines, steps] values",
+        ),
+        Some(_) => Ok(()),
+    }
+}
+
+/// Columns whose places fill four: four where every column is a step, else two.
+pub(super) fn columns_per_quad(steps: usize, columns: usize) -> usize {
+    if columns >= steps { 4 } else { 2 }
+}
+
+/// First step and end of each column, in the order of their places, padded with empty ones to whole quads.
+pub(super) fn spans(steps: usize, columns: usize) -> Vec<[u32; 2]> {
+    let columns = columns.min(steps);
+    let bits = columns.next_power_of_two().trailing_zeros();
+    let reversed = |place: u32| {
+        place
+            .reverse_bits()
+            .checked_shr(u32::BITS - bits)
+            .unwrap_or(0)
+    };
+    let step = |column: u32| (u64::from(column) * steps as u64 / columns as u64) as u32;
+    let mut spans: Vec<[u32; 2]> = (0..1u32 << bits)
+        .map(reversed)
+        .filter(|&column| (column as usize) < columns)
+        .map(|column| [step(column), step(column + 1)])
+        .collect();
+    spans.resize(
+        columns.next_multiple_of(columns_per_quad(steps, columns)),
+        [0, 0],
+    );
+    spans
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::gpu::layout::layout_test;
 
@@ -88,8 +188,8 @@ mod tests {
             scale,
             lines,
             steps,
-            columns,
-            pairs
+            quads,
+            columns_per_quad
         }
     );
     layout_test!(
@@ -103,4 +203,23 @@ mod tests {
             padding
         }
     );
+
+    proptest! {
+        /// Every step belongs to exactly one column, and no column is empty.
+        #[test]
+        fn spans_divide_the_steps(steps in 1usize..5000, columns in 1usize..600) {
+            let mut spans = spans(steps, columns);
+            prop_assert_eq!(spans.len() % columns_per_quad(steps, columns), 0);
+            spans.retain(|span| *span != [0, 0]);
+            spans.sort_unstable();
+            prop_assert_eq!(spans.len(), columns.min(steps));
+            let mut next = 0;
+            for [first, end] in spans {
+                prop_assert_eq!(first, next);
+                prop_assert!(end > first);
+                next = end;
+            }
+            prop_assert_eq!(next as usize, steps);
+        }
+    }
 }

@@ -5,10 +5,14 @@
 //! apart somewhere, and every dropped line stays within the radius of a kept one *everywhere*, so no deviation larger
 //! than the radius can be lost (after Liu et al., "Analyzing the Training Processes of Deep Generative Models", 2018).
 //!
-//! The way of the data: [`envelope`] scales lines to the chart's height and takes their extent in each pixel column;
-//! [`priority`] orders them (non-finite, outliers, the rest, each by hash); [`selection`] takes them greedily in that
-//! order, in parallel but with the sequential result; [`nearest`] assigns every line to a kept one.
+//! The way of the data: [`Envelopes`] scale lines to the chart's height and take their extent in each pixel column;
+//! [`classes`] and [`order`] rank them (non-finite, outliers, the rest, each by hash); `selection` takes them greedily
+//! in that order, in parallel but with the sequential result; `budget` finds the radius for a wanted count; `nearest`
+//! assigns every line to a kept one. [`reference`](mod@reference) does all of it on the CPU.
+//!
+//! Nothing here knows of training: [`sample`] takes any buffer of series on any device ([`Gpu::from_wgpu`]).
 
+mod budget;
 mod envelope;
 pub mod input;
 mod nearest;
@@ -17,36 +21,37 @@ pub mod reference;
 mod scale;
 mod selection;
 
-use std::collections::BTreeMap;
-
+pub use envelope::{Envelopes, HEIGHTS, SENTINEL};
+pub use priority::{Class, classes, order};
 pub use scale::{Scale, ValueScale};
 
-use self::envelope::Envelopes;
-use self::selection::{Selection, Selector};
+use self::selection::Selector;
 use crate::gpu::{Buffer, Gpu};
 use crate::{Error, Result};
 
 /// How many lines to keep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Budget {
-    /// As many as this, or the nearest count that some radius gives.
+    /// As many as this, or the nearest count among the radii tried. It can be missed where lines are alike (fewer
+    /// different ones than asked for) or become non-finite at different columns (such lines never merge).
     Keep(usize),
-    /// As many as are this far apart, in units of the chart's height.
+    /// As many as are this far apart: between 0.000001 and 3, in units of the chart's height.
     Radius(f32),
 }
 
-/// What a sample depends on, besides the lines.
+/// What a sample depends on, besides the lines and their scale.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SampleOptions {
     /// How many lines to keep.
     pub budget: Budget,
-    /// Pixel columns in which lines are compared; no more than there are steps.
+    /// Pixel columns in which lines are compared (see [`Envelopes`]); as many as steps, if those are fewer.
     pub columns: usize,
-    /// Seed of the order within a class of priority.
+    /// Seed of the order within a class.
     pub seed: u64,
 }
 
 impl Default for SampleOptions {
+    /// A hundred lines, compared in 256 columns.
     fn default() -> Self {
         Self {
             budget: Budget::Keep(100),
@@ -61,25 +66,27 @@ impl Default for SampleOptions {
 pub struct Sample {
     /// The kept lines, in the order of their priority.
     pub kept: Vec<u32>,
-    /// For each line the place in `kept` of the line that stands for it.
+    /// For each line the place in `kept` of the nearest kept line, which stands for it.
     pub assign: Vec<u32>,
     /// For each line its distance to that line, in units of the chart's height.
     pub distances: Vec<f32>,
     /// For each kept line how many it stands for, itself included.
     pub counts: Vec<u32>,
-    /// Kept lines are at least this far apart somewhere, dropped lines less than this from a kept one everywhere.
+    /// Kept lines are at least this far apart somewhere, dropped lines less than this from a kept one everywhere; 0
+    /// where all lines are kept because so many were asked for.
     pub radius: f32,
-    /// Parallel rounds that the choice took, over all radii tried.
+    /// Parallel rounds that the choice took, over all chunks and all radii tried.
     pub rounds: usize,
     /// Lines with a value that is not finite.
     pub nonfinite: usize,
 }
 
-/// Samples `values` `[lines, steps]`, scaled by `scale`.
+/// Samples `values` `[lines, steps]` where they lie, with heights after `scale`. The same values, scale and options
+/// give the same sample on the same adapter.
 ///
 /// # Errors
-/// No lines or steps, a radius that is no positive number, a buffer that is too small, or more lines than the adapter
-/// has room for.
+/// No lines or steps, a budget of nothing, a radius out of range, a buffer that is too small, or more lines than the
+/// adapter has room for.
 pub fn sample(
     gpu: &Gpu,
     values: &Buffer<f32>,
@@ -88,23 +95,27 @@ pub fn sample(
     scale: ValueScale,
     options: &SampleOptions,
 ) -> Result<Sample> {
-    check(values.len(), lines, steps, options)?;
+    check(options.budget)?;
     let envelopes = Envelopes::new(gpu, values, lines, steps, scale, options.columns)?;
-    let buckets = priority::buckets(gpu, &envelopes)?;
-    let order = priority::order(&buckets, options.seed);
-    let selector = Selector::new(gpu, &envelopes, &order);
+    let classes = classes(gpu, &envelopes)?;
+    let nonfinite = classes
+        .iter()
+        .filter(|&&class| class == Class::Nonfinite)
+        .count();
+    let order = order(&classes, options.seed);
+    let selector = Selector {
+        gpu,
+        envelopes: &envelopes,
+        order: &order,
+    };
     let (selection, rounds) = match options.budget {
+        Budget::Keep(keep) if keep >= lines => return Ok(all(order, nonfinite)),
+        Budget::Keep(keep) => budget::nearest_count(&selector, keep)?,
         Budget::Radius(radius) => {
             let selection = selector.select(radius, usize::MAX)?;
             let rounds = selection.rounds;
             (selection, rounds)
         }
-        Budget::Keep(keep) if keep >= lines => {
-            let selection = selector.select(0.0, usize::MAX)?;
-            let rounds = selection.rounds;
-            (selection, rounds)
-        }
-        Budget::Keep(keep) => bisect(&selector, keep)?,
     };
     let (assign, distances) = nearest::assign(gpu, &envelopes, &selection)?;
     let mut counts = vec![0; selection.kept.len()];
@@ -118,70 +129,57 @@ pub fn sample(
         counts,
         radius: selection.radius,
         rounds,
-        nonfinite: buckets
-            .iter()
-            .filter(|&&bucket| bucket == priority::NONFINITE)
-            .count(),
+        nonfinite,
     })
 }
 
-/// The selection whose size is nearest to `keep`. Sizes fall with the radius, though not strictly, so the halving
-/// remembers all that it has seen; trials that keep far too many are given up early.
-fn bisect(selector: &Selector<'_>, keep: usize) -> Result<(Selection, usize)> {
-    const HALVINGS: usize = 18;
-    // Heights end at 1; sentinels of non-finite columns lie up to 4 away from them.
-    let (mut low, mut high) = (1e-5f32.ln(), 4f32.ln());
-    let enough = keep + keep / 2 + 16;
-    let mut rounds = 0;
-    let mut best: BTreeMap<usize, Selection> = BTreeMap::new();
-    for _ in 0..HALVINGS {
-        let middle = 0.5 * (low + high);
-        let selection = selector.select(middle.exp(), enough)?;
-        rounds += selection.rounds;
-        let size = selection.kept.len();
-        if selection.complete {
-            best.entry(size.abs_diff(keep)).or_insert(selection);
-        }
-        match size.cmp(&keep) {
-            std::cmp::Ordering::Equal => break,
-            std::cmp::Ordering::Greater => low = middle,
-            std::cmp::Ordering::Less => high = middle,
-        }
+/// Samples `values` `[lines, steps]` from the CPU's memory, with heights after a `scale` fitted to them.
+///
+/// # Errors
+/// As [`sample`], and values that are no whole number of lines.
+pub fn sample_values(
+    gpu: &Gpu,
+    values: &[f32],
+    steps: usize,
+    scale: Scale,
+    options: &SampleOptions,
+) -> Result<Sample> {
+    if steps == 0 || !values.len().is_multiple_of(steps) {
+        return Err(Error::input(
+            "sample",
+            format!("{} values are no lines of {steps} steps", values.len()),
+            "give [lines, steps] values",
+        ));
     }
-    match best.into_values().next() {
-        Some(selection) => Ok((selection, rounds)),
-        // Every radius kept far too many: only lines that differ by the sentinel are left to tell apart.
-        None => selector
-            .select(high.exp(), usize::MAX)
-            .map(|selection| (selection, rounds)),
+    let buffer = gpu.upload("series", values)?;
+    let fitted = ValueScale::fit(scale, values);
+    sample(gpu, &buffer, values.len() / steps, steps, fitted, options)
+}
+
+/// The sample that keeps every line.
+fn all(order: Vec<u32>, nonfinite: usize) -> Sample {
+    let mut assign = vec![0; order.len()];
+    for (place, &line) in (0..).zip(&order) {
+        assign[line as usize] = place;
+    }
+    Sample {
+        distances: vec![0.0; order.len()],
+        counts: vec![1; order.len()],
+        kept: order,
+        assign,
+        radius: 0.0,
+        rounds: 0,
+        nonfinite,
     }
 }
 
-fn check(len: usize, lines: usize, steps: usize, options: &SampleOptions) -> Result<()> {
+fn check(budget: Budget) -> Result<()> {
     let wrong = |problem: String, mend: &str| Err(Error::input("sample", problem, mend));
-    if lines == 0 || steps == 0 {
-        return wrong(
-            format!("there are {lines} lines of {steps} steps"),
-            "give at least one line of one step",
-        );
-    }
-    let needed = lines
-        .checked_mul(steps)
-        .filter(|&count| count <= u32::MAX as usize);
-    if needed.is_none_or(|needed| needed > len) {
-        return wrong(
-            format!("{lines} lines of {steps} steps do not fit a buffer of {len} values"),
-            "give [lines, steps] values",
-        );
-    }
-    if options.columns == 0 {
-        return wrong("columns = 0".into(), "compare lines in at least one column");
-    }
-    match options.budget {
+    match budget {
         Budget::Keep(0) => wrong("keep = 0".into(), "keep at least one line"),
-        Budget::Radius(radius) if !(radius > 0.0 && radius.is_finite()) => wrong(
+        Budget::Radius(radius) if !(budget::SMALLEST..=budget::LARGEST).contains(&radius) => wrong(
             format!("radius = {radius}"),
-            "use a positive number, such as 0.05",
+            "use a number from 0.000001 to 3 in units of the chart's height, such as 0.05",
         ),
         _ => Ok(()),
     }

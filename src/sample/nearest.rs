@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::envelope::Envelopes;
-use super::selection::Selection;
+use super::selection::{MOST_COMPARISONS, Selection};
 use crate::Result;
 use crate::gpu::{Gpu, Shader, grid};
 use crate::shader;
@@ -14,40 +14,50 @@ static NEAREST: Shader = shader!("sample/nearest.wgsl");
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Parameters {
     lines: u32,
-    kept: u32,
-    pairs: u32,
-    padding: u32,
+    kept_from: u32,
+    kept_to: u32,
+    quads: u32,
+    radius: f32,
+    padding0: u32,
+    padding1: u32,
+    padding2: u32,
 }
 
-/// For each line the place of the nearest kept line, and its distance.
+/// For each line the place of the nearest line of a complete selection, and its distance.
 pub(super) fn assign(
     gpu: &Gpu,
     envelopes: &Envelopes,
     selection: &Selection,
 ) -> Result<(Vec<u32>, Vec<f32>)> {
-    let nearest = gpu.buffer::<u32>("nearest", envelopes.lines)?;
-    let distances = gpu.buffer::<f32>("distances", envelopes.lines)?;
-    let uniform = gpu.uniform(
-        "nearest",
-        &Parameters {
-            lines: envelopes.lines as u32,
-            kept: selection.kept.len() as u32,
-            pairs: envelopes.pairs as u32,
-            padding: 0,
-        },
-    );
-    let bindings = [
-        (0, uniform.as_entire_binding()),
-        (1, envelopes.buffer.binding()),
-        (2, selection.envelopes.binding()),
-        (3, nearest.binding()),
-        (4, distances.binding()),
-    ];
+    let Envelopes { lines, quads, .. } = *envelopes;
+    let nearest = gpu.buffer::<u32>("nearest", lines)?;
+    let distances = gpu.buffer::<f32>("distances", lines)?;
     let kernel = gpu.kernel(&NEAREST, "main", &[]);
-    gpu.run(
-        "nearest",
-        [&kernel.bind(gpu, &bindings, grid(envelopes.lines, 64))],
-    );
+    let slice = (MOST_COMPARISONS / lines).max(1);
+    for from in (0..selection.kept.len()).step_by(slice) {
+        let uniform = gpu.uniform(
+            "nearest",
+            &Parameters {
+                lines: lines as u32,
+                kept_from: from as u32,
+                kept_to: selection.kept.len().min(from + slice) as u32,
+                quads: quads as u32,
+                radius: selection.radius,
+                padding0: 0,
+                padding1: 0,
+                padding2: 0,
+            },
+        );
+        let bindings = [
+            (0, uniform.as_entire_binding()),
+            (1, envelopes.buffer.binding()),
+            (2, selection.envelopes.binding()),
+            (3, nearest.binding()),
+            (4, distances.binding()),
+        ];
+        let dispatch = kernel.bind(gpu, &bindings, grid(lines, 64));
+        gpu.run("nearest", [&dispatch]);
+    }
     Ok((gpu.read(&nearest)?, gpu.read(&distances)?))
 }
 
@@ -62,9 +72,13 @@ mod tests {
         "Parameters",
         Parameters {
             lines,
-            kept,
-            pairs,
-            padding
+            kept_from,
+            kept_to,
+            quads,
+            radius,
+            padding0,
+            padding1,
+            padding2
         }
     );
 }

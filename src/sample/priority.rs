@@ -13,81 +13,94 @@ static PRIORITY: Shader = shader!("sample/priority.wgsl");
 /// Lines per block of moments, as in the shader.
 const BLOCK: usize = 1024;
 
-/// The class of lines with a value that is not finite.
-pub(super) const NONFINITE: u32 = 0;
-
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Parameters {
     lines: u32,
-    pairs: u32,
+    quads: u32,
     blocks: u32,
     padding: u32,
 }
 
-/// The class of each line: 0 non-finite, 1 outlier, 2 ordinary.
-pub(super) fn buckets(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<u32>> {
-    let Envelopes { lines, pairs, .. } = *envelopes;
+/// Four values, for the four places of a quad.
+type Quad = [f32; 4];
+
+/// The class of a line, in the order in which classes are offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// It has a value that is not finite.
+    Nonfinite,
+    /// At some place of its row it lies farther than four standard deviations (and 0.002 of the chart's height) from
+    /// the mean of all lines that are finite there.
+    Outlier,
+    /// All others.
+    Ordinary,
+}
+
+/// The class of each line, from moments taken on the GPU in an order that does not change.
+///
+/// # Errors
+/// The adapter's limits, or a lost device.
+pub fn classes(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<Class>> {
+    let Envelopes { lines, quads, .. } = *envelopes;
     let blocks = lines.div_ceil(BLOCK);
-    let sums = gpu.buffer::<[f32; 4]>("column sums", blocks * pairs)?;
-    let counts = gpu.buffer::<[f32; 2]>("column counts", blocks * pairs)?;
-    let moments = gpu.buffer::<[f32; 4]>("column moments", pairs)?;
-    let buckets = gpu.buffer::<u32>("priority classes", lines)?;
+    let sums = gpu.buffer::<[Quad; 3]>("column sums", blocks * quads)?;
+    let moments = gpu.buffer::<[Quad; 2]>("column moments", quads)?;
+    let buckets = gpu.buffer::<u32>("classes", lines)?;
     let uniform = gpu.uniform(
         "priority",
         &Parameters {
             lines: lines as u32,
-            pairs: pairs as u32,
+            quads: quads as u32,
             blocks: blocks as u32,
             padding: 0,
         },
     );
     let parameters = || (0, uniform.as_entire_binding());
     let kernel = |entry| gpu.kernel(&PRIORITY, entry, &[]);
-    let column_groups = groups(pairs, 64);
+    let quad_groups = groups(quads, 32);
     let dispatches = [
-        kernel("block_moments").bind(
+        kernel("block_sums").bind(
             gpu,
             &[
                 parameters(),
                 (1, envelopes.buffer.binding()),
                 (2, sums.binding()),
-                (3, counts.binding()),
             ],
-            [column_groups, blocks as u32, 1],
+            [quad_groups, blocks as u32, 1],
         ),
         kernel("column_moments").bind(
             gpu,
-            &[
-                parameters(),
-                (2, sums.binding()),
-                (3, counts.binding()),
-                (4, moments.binding()),
-            ],
-            [column_groups, 1, 1],
+            &[parameters(), (2, sums.binding()), (3, moments.binding())],
+            [quad_groups, 1, 1],
         ),
         kernel("classify").bind(
             gpu,
             &[
                 parameters(),
                 (1, envelopes.buffer.binding()),
-                (4, moments.binding()),
-                (5, buckets.binding()),
+                (3, moments.binding()),
+                (4, buckets.binding()),
             ],
             grid(lines, 64),
         ),
     ];
     gpu.run("priority", &dispatches);
-    gpu.read(&buckets)
+    let class = |bucket| match bucket {
+        0 => Class::Nonfinite,
+        1 => Class::Outlier,
+        _ => Class::Ordinary,
+    };
+    Ok(gpu.read(&buckets)?.into_iter().map(class).collect())
 }
 
-/// Lines in the order in which they are offered. The key is unique: class, hash, line.
-pub(super) fn order(buckets: &[u32], seed: u64) -> Vec<u32> {
-    let mut keys: Vec<(u32, u32, u32)> = (0u32..)
-        .zip(buckets)
-        .map(|(line, &bucket)| {
+/// Lines in the order in which they are offered. The key is unique: class, hash of the line, line.
+pub fn order(classes: &[Class], seed: u64) -> Vec<u32> {
+    let mut keys: Vec<(Class, u32, u32)> = (0u32..)
+        .zip(classes)
+        .map(|(line, &class)| {
             let hash = random::words(seed, Stream::Priority, 0, line)[0];
-            (bucket, hash, line)
+            (class, hash, line)
         })
         .collect();
     keys.sort_unstable();
@@ -105,7 +118,7 @@ mod tests {
         "Parameters",
         Parameters {
             lines,
-            pairs,
+            quads,
             blocks,
             padding
         }

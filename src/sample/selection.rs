@@ -19,7 +19,11 @@ const FIRST_CHUNK: usize = 256;
 const LAST_CHUNK: usize = 8192;
 /// Rounds enqueued before the states are read back.
 const ROUNDS_AT_ONCE: usize = 6;
+/// Comparisons of two lines in one dispatch at most, so that no driver takes it for hung.
+pub(super) const MOST_COMPARISONS: usize = 1 << 26;
 
+/// The low bits of a state hold the decision, those above the rounds that it took.
+const DECISION: u32 = 3;
 const UNDECIDED: u32 = 0;
 const KEPT: u32 = 1;
 
@@ -27,196 +31,188 @@ const KEPT: u32 = 1;
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Parameters {
     count: u32,
-    kept: u32,
-    pairs: u32,
+    kept_from: u32,
+    kept_to: u32,
+    quads: u32,
     words: u32,
     radius: f32,
     padding0: u32,
     padding1: u32,
-    padding2: u32,
 }
 
 /// Lines chosen at a radius.
 pub(super) struct Selection {
+    /// The lines, in the order of their priority.
     pub kept: Vec<u32>,
     /// Their envelopes, one behind the other; the buffer may be longer.
     pub envelopes: Buffer<[f32; 4]>,
     pub radius: f32,
+    /// Parallel rounds, summed over the chunks.
     pub rounds: usize,
-    /// Whether all lines were looked at, or the choice was given up.
+    /// Whether all lines were looked at; else there are more than were wanted.
     pub complete: bool,
 }
 
 /// Chooses lines at any radius.
 pub(super) struct Selector<'a> {
-    gpu: &'a Gpu,
-    envelopes: &'a Envelopes,
-    order: &'a [u32],
+    pub gpu: &'a Gpu,
+    pub envelopes: &'a Envelopes,
+    /// Lines in the order of their priority.
+    pub order: &'a [u32],
 }
 
-/// The buffers of one chunk.
+impl Selector<'_> {
+    /// The sequential greedy's choice at `radius`, given up once it holds more than `enough` lines.
+    pub fn select(&self, radius: f32, enough: usize) -> Result<Selection> {
+        let quads = self.envelopes.quads;
+        let mut selection = Selection {
+            kept: Vec::new(),
+            envelopes: self.gpu.buffer("kept envelopes", FIRST_CHUNK * quads)?,
+            radius,
+            rounds: 0,
+            complete: false,
+        };
+        let mut rest = self.order;
+        let mut size = FIRST_CHUNK;
+        while !rest.is_empty() && selection.kept.len() <= enough {
+            let (lines, behind) = rest.split_at(size.min(rest.len()));
+            rest = behind;
+            size = (2 * size).min(LAST_CHUNK);
+            self.offer(lines, &mut selection)?;
+        }
+        selection.complete = rest.is_empty();
+        Ok(selection)
+    }
+
+    /// Adds those of the next `lines` that the sequential greedy takes.
+    fn offer(&self, lines: &[u32], selection: &mut Selection) -> Result<()> {
+        let survivors = if selection.kept.is_empty() {
+            lines.to_vec()
+        } else {
+            let states = self.chunk(lines, selection)?.against_kept(selection)?;
+            with_state(lines, &states, UNDECIDED)
+        };
+        if survivors.is_empty() {
+            return Ok(());
+        }
+        let states = self.chunk(&survivors, selection)?.decide()?;
+        let waited = states.iter().map(|state| state / (DECISION + 1)).max();
+        selection.rounds += waited.unwrap_or(0) as usize;
+        let chosen = with_state(&survivors, &states, KEPT);
+        self.make_room(selection, selection.kept.len() + chosen.len())?;
+        self.chunk(&chosen, selection)?.keep(selection);
+        selection.kept.extend(chosen);
+        Ok(())
+    }
+
+    /// Lets the buffer of kept envelopes grow to hold `needed` lines.
+    fn make_room(&self, selection: &mut Selection, needed: usize) -> Result<()> {
+        let quads = self.envelopes.quads;
+        if needed * quads <= selection.envelopes.len() {
+            return Ok(());
+        }
+        let room = needed.next_power_of_two().min(self.order.len());
+        let grown = self.gpu.buffer("kept envelopes", room * quads)?;
+        let mut encoder = self.gpu.encoder("grow kept envelopes");
+        let bytes = (selection.kept.len() * quads * size_of::<[f32; 4]>()) as u64;
+        encoder.copy_buffer_to_buffer(selection.envelopes.raw(), 0, grown.raw(), 0, bytes);
+        self.gpu.queue.submit([encoder.finish()]);
+        selection.envelopes = grown;
+        Ok(())
+    }
+
+    fn chunk(&self, lines: &[u32], selection: &Selection) -> Result<Chunk<'_>> {
+        let words = lines.len().div_ceil(32);
+        Ok(Chunk {
+            gpu: self.gpu,
+            envelopes: self.envelopes,
+            lines: self.gpu.upload("chunk", lines)?,
+            states: self.gpu.buffer("states", lines.len())?,
+            parameters: Parameters {
+                count: lines.len() as u32,
+                kept_from: 0,
+                kept_to: selection.kept.len() as u32,
+                quads: self.envelopes.quads as u32,
+                words: words as u32,
+                radius: selection.radius,
+                padding0: 0,
+                padding1: 0,
+            },
+            count: lines.len(),
+            words,
+        })
+    }
+}
+
+fn with_state(lines: &[u32], states: &[u32], wanted: u32) -> Vec<u32> {
+    let pairs = lines.iter().zip(states);
+    pairs
+        .filter(|(_, state)| **state & DECISION == wanted)
+        .map(|(line, _)| *line)
+        .collect()
+}
+
+/// Some lines of the order and what is known of them.
 struct Chunk<'a> {
     gpu: &'a Gpu,
     envelopes: &'a Envelopes,
     lines: Buffer<u32>,
     states: Buffer<u32>,
-    parameters: wgpu::Buffer,
+    parameters: Parameters,
     count: usize,
     words: usize,
 }
 
-impl<'a> Selector<'a> {
-    pub fn new(gpu: &'a Gpu, envelopes: &'a Envelopes, order: &'a [u32]) -> Self {
-        Self {
-            gpu,
-            envelopes,
-            order,
-        }
-    }
-
-    /// The sequential greedy's choice at `radius`, given up once it holds more than `enough` lines.
-    pub fn select(&self, radius: f32, enough: usize) -> Result<Selection> {
-        let pairs = self.envelopes.pairs;
-        let mut kept: Vec<u32> = Vec::new();
-        let mut kept_envelopes: Buffer<[f32; 4]> =
-            self.gpu.buffer("kept envelopes", FIRST_CHUNK * pairs)?;
-        let mut rounds = 0;
-        let mut start = 0;
-        let mut size = FIRST_CHUNK;
-        while start < self.order.len() && kept.len() <= enough {
-            let lines = &self.order[start..(start + size).min(self.order.len())];
-            start += lines.len();
-            size = (2 * size).min(LAST_CHUNK);
-            let survivors = self.survivors(lines, &kept_envelopes, kept.len(), radius)?;
-            if survivors.is_empty() {
-                continue;
-            }
-            let chunk = Chunk::new(self.gpu, self.envelopes, &survivors, kept.len(), radius)?;
-            let states = chunk.decide(&mut rounds)?;
-            let chosen: Vec<u32> = survivors
-                .iter()
-                .zip(&states)
-                .filter(|(_, state)| **state == KEPT)
-                .map(|(line, _)| *line)
-                .collect();
-            kept_envelopes = self.grown(kept_envelopes, kept.len(), kept.len() + chosen.len())?;
-            Chunk::new(self.gpu, self.envelopes, &chosen, kept.len(), radius)?
-                .keep(&kept_envelopes);
-            kept.extend(chosen);
-        }
-        Ok(Selection {
-            complete: start >= self.order.len(),
-            kept,
-            envelopes: kept_envelopes,
-            radius,
-            rounds,
-        })
-    }
-
-    /// The lines that conflict with none of those kept so far.
-    fn survivors(
-        &self,
-        lines: &[u32],
-        kept_envelopes: &Buffer<[f32; 4]>,
-        kept: usize,
-        radius: f32,
-    ) -> Result<Vec<u32>> {
-        if kept == 0 {
-            return Ok(lines.to_vec());
-        }
-        let chunk = Chunk::new(self.gpu, self.envelopes, lines, kept, radius)?;
-        let states = chunk.against(kept_envelopes)?;
-        let survives = |(line, state): (&u32, u32)| (state == UNDECIDED).then_some(*line);
-        Ok(lines.iter().zip(states).filter_map(survives).collect())
-    }
-
-    /// A buffer with room for `needed` envelopes that holds the first `kept` of `old`.
-    fn grown(&self, old: Buffer<[f32; 4]>, kept: usize, needed: usize) -> Result<Buffer<[f32; 4]>> {
-        let pairs = self.envelopes.pairs;
-        if needed * pairs <= old.len() {
-            return Ok(old);
-        }
-        let room = needed.next_power_of_two().min(self.order.len().max(needed));
-        let new = self.gpu.buffer("kept envelopes", room * pairs)?;
-        let mut encoder = self.gpu.encoder("grow kept envelopes");
-        let bytes = (kept * pairs * size_of::<[f32; 4]>()) as u64;
-        encoder.copy_buffer_to_buffer(old.raw(), 0, new.raw(), 0, bytes);
-        self.gpu.queue.submit([encoder.finish()]);
-        Ok(new)
-    }
-}
-
-impl<'a> Chunk<'a> {
-    fn new(
-        gpu: &'a Gpu,
-        envelopes: &'a Envelopes,
-        lines: &[u32],
-        kept: usize,
-        radius: f32,
-    ) -> Result<Self> {
-        let words = lines.len().div_ceil(32);
-        let parameters = gpu.uniform(
-            "selection",
-            &Parameters {
-                count: lines.len() as u32,
-                kept: kept as u32,
-                pairs: envelopes.pairs as u32,
-                words: words as u32,
-                radius,
-                padding0: 0,
-                padding1: 0,
-                padding2: 0,
-            },
-        );
-        Ok(Self {
-            gpu,
-            envelopes,
-            lines: gpu.upload("chunk", lines)?,
-            states: gpu.buffer("states", lines.len())?,
-            parameters,
-            count: lines.len(),
-            words,
-        })
-    }
-
+impl Chunk<'_> {
     fn dispatch(
         &self,
         entry: &'static str,
+        parameters: &Parameters,
         bindings: &[(u32, wgpu::BindingResource<'_>)],
         workgroups: [u32; 3],
     ) -> Dispatch {
-        let mut all = vec![(0, self.parameters.as_entire_binding())];
+        let uniform = self.gpu.uniform("selection", parameters);
+        let mut all = vec![(0, uniform.as_entire_binding())];
         all.extend(bindings.iter().cloned());
-        self.gpu
-            .kernel(&SELECTION, entry, &[])
-            .bind(self.gpu, &all, workgroups)
+        let kernel = self.gpu.kernel(&SELECTION, entry, &[]);
+        kernel.bind(self.gpu, &all, workgroups)
     }
 
-    /// States after the chunk was held against the kept lines.
-    fn against(&self, kept_envelopes: &Buffer<[f32; 4]>) -> Result<Vec<u32>> {
-        let dispatch = self.dispatch(
-            "against_kept",
-            &[
-                (1, self.envelopes.buffer.binding()),
-                (2, self.lines.binding()),
-                (3, kept_envelopes.binding()),
-                (4, self.states.binding()),
-            ],
-            [groups(self.count, 64), 1, 1],
-        );
-        self.gpu.run("against kept lines", [&dispatch]);
+    /// States after the lines were held against those kept before.
+    fn against_kept(&self, selection: &Selection) -> Result<Vec<u32>> {
+        let slice = MOST_COMPARISONS / self.count.max(1);
+        for from in (0..selection.kept.len()).step_by(slice) {
+            let parameters = Parameters {
+                kept_from: from as u32,
+                kept_to: selection.kept.len().min(from + slice) as u32,
+                ..self.parameters
+            };
+            let dispatch = self.dispatch(
+                "against_kept",
+                &parameters,
+                &[
+                    (1, self.envelopes.buffer.binding()),
+                    (2, self.lines.binding()),
+                    (3, selection.envelopes.binding()),
+                    (4, self.states.binding()),
+                ],
+                [groups(self.count, 64), 1, 1],
+            );
+            self.gpu.run("against kept lines", [&dispatch]);
+        }
         self.gpu.read(&self.states)
     }
 
     /// States after the lines were decided among each other.
-    fn decide(&self, rounds: &mut usize) -> Result<Vec<u32>> {
+    fn decide(&self) -> Result<Vec<u32>> {
         let conflicts = self
             .gpu
             .buffer::<u32>("conflicts", self.count * self.words)?;
-        let masks = self.gpu.buffer::<[u32; 2]>("states as bits", self.words)?;
+        let masks = self.gpu.buffer::<[u32; 2]>("masks", self.words)?;
         let line_groups = groups(self.count, 64);
         let find = self.dispatch(
             "find_conflicts",
+            &self.parameters,
             &[
                 (1, self.envelopes.buffer.binding()),
                 (2, self.lines.binding()),
@@ -226,11 +222,13 @@ impl<'a> Chunk<'a> {
         );
         let pack = self.dispatch(
             "pack",
+            &self.parameters,
             &[(4, self.states.binding()), (6, masks.binding())],
             [groups(self.words, 64), 1, 1],
         );
         let decide = self.dispatch(
             "decide",
+            &self.parameters,
             &[
                 (4, self.states.binding()),
                 (5, conflicts.binding()),
@@ -238,35 +236,32 @@ impl<'a> Chunk<'a> {
             ],
             [line_groups, 1, 1],
         );
-        let some_rounds = || std::iter::repeat_n([&pack, &decide], ROUNDS_AT_ONCE).flatten();
+        let rounds = || std::iter::repeat_n([&pack, &decide], ROUNDS_AT_ONCE).flatten();
         self.gpu.run(
             "conflicts and rounds",
-            [&find].into_iter().chain(some_rounds()),
+            std::iter::once(&find).chain(rounds()),
         );
         loop {
-            *rounds += ROUNDS_AT_ONCE;
-            // Every round decides at least the first undecided line, so this ends.
             let states = self.gpu.read(&self.states)?;
-            if !states.contains(&UNDECIDED) {
+            // Every round decides at least the first undecided line, so this ends.
+            if states.iter().all(|state| state & DECISION != UNDECIDED) {
                 return Ok(states);
             }
-            self.gpu.run("rounds", some_rounds());
+            self.gpu.run("rounds", rounds());
         }
     }
 
-    /// Appends the chunk's envelopes to those of the kept lines.
-    fn keep(&self, kept_envelopes: &Buffer<[f32; 4]>) {
-        if self.count == 0 {
-            return;
-        }
+    /// Appends the envelopes of the chunk's lines to those of the selection, which has room for them.
+    fn keep(&self, selection: &Selection) {
         let dispatch = self.dispatch(
             "keep",
+            &self.parameters,
             &[
                 (1, self.envelopes.buffer.binding()),
                 (2, self.lines.binding()),
-                (3, kept_envelopes.binding()),
+                (3, selection.envelopes.binding()),
             ],
-            [groups(self.envelopes.pairs, 64), self.count as u32, 1],
+            [groups(self.envelopes.quads, 64), self.count as u32, 1],
         );
         self.gpu.run("keep", [&dispatch]);
     }
@@ -283,13 +278,13 @@ mod tests {
         "Parameters",
         Parameters {
             count,
-            kept,
-            pairs,
+            kept_from,
+            kept_to,
+            quads,
             words,
             radius,
             padding0,
-            padding1,
-            padding2
+            padding1
         }
     );
 }

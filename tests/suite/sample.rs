@@ -1,331 +1,361 @@
-//! The sampler: exact against the sequential greedy, its guarantees, and the figures it has to reach.
+//! The sampler against its CPU twin: the same lines as the sequential greedy, what a sample guarantees, and the figures
+//! for planted outliers.
 
-use std::collections::BTreeSet;
+mod input;
+mod series;
 
-use trainscope::random::{self, Stream};
-use trainscope::sample::{Budget, Sample, SampleOptions, Scale, ValueScale, reference, sample};
+use proptest::prelude::*;
+use trainscope::gpu::Gpu;
+use trainscope::sample::{
+    Budget, Class, Envelopes, Sample, SampleOptions, Scale, ValueScale, classes, order, reference,
+    sample, sample_values,
+};
 
+use self::series::{families, noise, plant_spikes};
 use crate::support::gpu;
 
-/// A number in [0, 1) for each (seed, index).
-fn uniform(seed: u64, index: usize) -> f32 {
-    random::uniform(random::words(seed, Stream::Synthetic, 0, index as u32)[0]) as f32
+/// Lines as the sampler sees them: rows of heights and the order in which they are offered.
+struct Seen {
+    places: usize,
+    heights: Vec<f32>,
+    order: Vec<u32>,
 }
 
-fn run(values: &[f32], steps: usize, options: &SampleOptions) -> Sample {
-    let gpu = gpu();
-    let buffer = gpu.upload("series", values).expect("fits");
-    let scale = ValueScale::fit(Scale::Linear, values);
-    sample(gpu, &buffer, values.len() / steps, steps, scale, options).expect("valid")
-}
-
-/// Random walks of a few kinds, some with NaN or infinity.
-fn walks(seed: u64, lines: usize, steps: usize) -> Vec<f32> {
-    let mut values = Vec::with_capacity(lines * steps);
-    for line in 0..lines {
-        let kind = uniform(seed, 7 * line + 1);
-        let mut height = uniform(seed, 7 * line + 2);
-        for step in 0..steps {
-            height += 0.05 * (uniform(seed + 1, line * steps + step) - 0.5);
-            values.push(match () {
-                () if kind < 0.02 && step > steps / 2 => f32::NAN,
-                () if kind < 0.03 && step == steps / 3 => f32::INFINITY,
-                () if kind < 0.3 => 0.5,
-                () => height,
-            });
+impl Seen {
+    fn new(gpu: &Gpu, values: &[f32], steps: usize, scale: ValueScale, columns: usize) -> Self {
+        let buffer = gpu.upload("series", values).unwrap();
+        let lines = values.len() / steps;
+        let envelopes = Envelopes::new(gpu, &buffer, lines, steps, scale, columns).unwrap();
+        Self {
+            places: envelopes.places(),
+            heights: envelopes.read(gpu).unwrap(),
+            order: order(&classes(gpu, &envelopes).unwrap(), 0),
         }
     }
-    values
-}
 
-/// Envelopes as the kernels compute them from `values`: here the scale is the identity on dyadic heights, so that
-/// both sides round nothing and can be compared line for line.
-fn dyadic(values: &[f32]) -> Vec<f32> {
-    values
-        .iter()
-        .map(|value| {
-            if value.is_finite() {
-                (value * 1024.0).round() / 1024.0
-            } else {
-                *value
-            }
-        })
-        .collect()
-}
-
-fn envelopes(values: &[f32], steps: usize, columns: usize, scale: ValueScale) -> Vec<Vec<f32>> {
-    reference::envelopes(values, steps, columns, scale)
-        .into_iter()
-        .map(|line| {
-            line.into_iter()
-                .flat_map(|(low, high)| [low as f32, high as f32])
-                .collect()
-        })
-        .collect()
-}
-
-fn sample_identity(values: &[f32], steps: usize, options: &SampleOptions) -> Sample {
-    let gpu = gpu();
-    let buffer = gpu.upload("series", values).expect("fits");
-    let identity = ValueScale::over(0.0, 1.0, 0.0);
-    sample(gpu, &buffer, values.len() / steps, steps, identity, options).expect("valid")
-}
-
-#[test]
-fn equals_the_sequential_greedy_and_keeps_its_guarantees() {
-    for (case, (lines, steps, columns)) in [
-        (1, 1, 16),
-        (2, 1, 16),
-        (3, 7, 4),
-        (40, 5, 16),
-        (257, 31, 8),
-        (1000, 17, 17),
-        (3001, 12, 6),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        for radius in [0.3f32, 0.06, 0.01] {
-            let values = dyadic(&walks(case as u64, lines, steps));
-            let options = SampleOptions {
-                budget: Budget::Radius(radius),
-                columns,
-                seed: 3,
-            };
-            let sample = sample_identity(&values, steps, &options);
-            let envelopes = envelopes(&values, steps, columns, ValueScale::over(0.0, 1.0, 0.0));
-
-            // The order is the sampler's own: kept lines stand in it, and the greedy over it keeps exactly them.
-            let order = order_of(&values, steps, &envelopes, 3);
-            assert_eq!(
-                sample.kept,
-                reference::greedy(&envelopes, &order, radius),
-                "{lines} lines"
-            );
-
-            for (place, &a) in sample.kept.iter().enumerate() {
-                for &b in &sample.kept[..place] {
-                    let distance =
-                        reference::distance(&envelopes[a as usize], &envelopes[b as usize]);
-                    assert!(
-                        distance >= f64::from(radius),
-                        "{a} and {b} are {distance} apart"
-                    );
-                }
-            }
-            for (line, &place) in sample.assign.iter().enumerate() {
-                let kept = sample.kept[place as usize] as usize;
-                let distance = reference::distance(&envelopes[line], &envelopes[kept]);
-                assert_eq!(distance as f32, sample.distances[line]);
-                assert!(
-                    distance < f64::from(radius),
-                    "line {line} is {distance} from {kept}"
-                );
-                for &other in &sample.kept {
-                    assert!(
-                        reference::distance(&envelopes[line], &envelopes[other as usize])
-                            >= distance
-                    );
-                }
-            }
-            assert_eq!(sample.counts.iter().sum::<u32>() as usize, lines);
-        }
+    fn rows(&self) -> Vec<&[f32]> {
+        self.heights.chunks(self.places).collect()
     }
 }
 
-/// The order of priority in float64: non-finite, outliers, the rest; then by hash.
-fn order_of(values: &[f32], steps: usize, envelopes: &[Vec<f32>], seed: u64) -> Vec<u32> {
+/// Samples, and holds the sample against the CPU twin: same lines, same nearest lines, separation and coverage.
+fn check(values: &[f32], steps: usize, columns: usize, budget: Budget) -> Sample {
+    let gpu = gpu();
     let lines = values.len() / steps;
-    let columns = envelopes[0].len() / 2;
-    let finite = |line: usize, c: usize| envelopes[line][2 * c] < 2.0;
-    let middle = |line: usize, c: usize| {
-        f64::from(envelopes[line][2 * c] + envelopes[line][2 * c + 1]) / 2.0
+    let what = format!("{lines} lines of {steps} steps in {columns} columns, {budget:?}");
+    let options = SampleOptions {
+        budget,
+        columns,
+        seed: 0,
     };
-    let mut moments = Vec::new();
-    for c in 0..columns {
-        let heights: Vec<f64> = (0..lines)
-            .filter(|&l| finite(l, c))
-            .map(|l| middle(l, c))
-            .collect();
-        let count = heights.len().max(1) as f64;
-        let mean = heights.iter().sum::<f64>() / count;
-        let variance = heights.iter().map(|h| (h - mean).powi(2)).sum::<f64>() / count;
-        moments.push((mean, variance.sqrt()));
-    }
-    let bucket = |line: usize| {
-        if (0..columns).any(|c| !finite(line, c)) {
-            return 0;
-        }
-        let away = |c: usize| (middle(line, c) - moments[c].0).abs() > 4.0 * moments[c].1 + 0.002;
-        if (0..columns).any(away) { 1 } else { 2 }
-    };
-    let mut order: Vec<u32> = (0..lines as u32).collect();
-    order.sort_by_key(|&line| {
-        (
-            bucket(line as usize),
-            random::words(seed, Stream::Priority, 0, line)[0],
-            line,
-        )
-    });
-    order
-}
-
-#[test]
-fn the_seed_decides_and_nothing_else() {
-    let values = walks(5, 800, 20);
-    let options = |seed| SampleOptions {
-        budget: Budget::Keep(50),
-        columns: 20,
-        seed,
-    };
-    let first = run(&values, 20, &options(1));
-    assert_eq!(first, run(&values, 20, &options(1)));
-    assert_ne!(first.kept, run(&values, 20, &options(2)).kept);
-}
-
-#[test]
-fn a_count_is_met_or_nearly() {
-    let values = walks(9, 1500, 24);
-    for keep in [1, 2, 10, 75, 400, 1500, 9999] {
-        let sample = run(
-            &values,
-            24,
-            &SampleOptions {
-                budget: Budget::Keep(keep),
-                ..Default::default()
-            },
-        );
-        let wanted = keep.min(1500);
-        // Walks that are all equal fall together, and no radius splits or joins at every count.
-        let tolerance = if keep >= 1500 { 0 } else { 2 + wanted / 10 };
-        assert!(
-            sample.kept.len().abs_diff(wanted) <= tolerance.max(6),
-            "{} for {keep}",
-            sample.kept.len()
-        );
-    }
-}
-
-#[test]
-fn lines_that_are_not_finite_are_never_merged_with_finite_ones() {
-    let mut values = vec![0.5f32; 100 * 10];
-    for (line, bad) in [(3, f32::NAN), (50, f32::INFINITY), (99, f32::NEG_INFINITY)] {
-        values[line * 10 + 4] = bad;
-    }
-    let sample = run(
-        &values,
-        10,
-        &SampleOptions {
-            budget: Budget::Radius(0.1),
-            ..Default::default()
-        },
+    let found = sample_values(gpu, values, steps, Scale::Linear, &options).unwrap();
+    let scale = ValueScale::fit(Scale::Linear, values);
+    let seen = Seen::new(gpu, values, steps, scale, columns);
+    let rows = seen.rows();
+    assert_eq!(
+        found.kept,
+        reference::greedy(&rows, &seen.order, found.radius),
+        "{what}"
     );
-    assert_eq!(sample.nonfinite, 3);
-    // One stands for the three (their sentinels lie in one column), one for all others.
-    assert_eq!(sample.kept.len(), 2);
-    for line in [3, 50, 99] {
-        assert!([3, 50, 99].contains(&sample.kept[sample.assign[line] as usize]));
-        assert_ne!(sample.assign[line], sample.assign[0]);
+    for (place, &a) in found.kept.iter().enumerate() {
+        for &b in &found.kept[..place] {
+            let distance = reference::distance(rows[a as usize], rows[b as usize]);
+            assert!(
+                distance >= found.radius,
+                "{what}: {a} and {b} are {distance} apart"
+            );
+        }
     }
+    if found.radius > 0.0 {
+        let nearest = reference::nearest(&rows, &found.kept);
+        for (line, (place, distance)) in nearest.into_iter().enumerate() {
+            assert!(distance < found.radius, "{what}: {line} is not covered");
+            assert_eq!(
+                (found.assign[line], found.distances[line]),
+                (place, distance),
+                "{what}: {line}"
+            );
+        }
+    }
+    for (place, &line) in found.kept.iter().enumerate() {
+        assert_eq!(found.assign[line as usize] as usize, place, "{what}");
+    }
+    let mut counts = vec![0; found.kept.len()];
+    found
+        .assign
+        .iter()
+        .for_each(|&place| counts[place as usize] += 1);
+    assert_eq!(found.counts, counts, "{what}");
+    found
 }
 
-/// The data of the published figures: three families of 70, 25 and 5 percent, and planted spikes.
-fn families_with_spikes(seed: u64, width: usize) -> (Vec<f32>, BTreeSet<u32>) {
-    let (lines, steps) = (4000, 128);
-    let mut values = Vec::with_capacity(lines * steps);
-    let planted: BTreeSet<u32> = (0..40).map(|i| (i * 97 + 13) as u32).collect();
-    for line in 0..lines {
-        let family = line % 100;
-        let phase = 0.04 * (uniform(seed, 3 * line) - 0.5);
-        for step in 0..steps {
-            let t = step as f32 / 127.0;
-            let curve = match family {
-                0..70 => 0.35 + 0.25 * (1.0 - (-4.0 * t).exp()),
-                70..95 => 0.35 - 0.2 * t,
-                _ => 0.35 + 0.1 * (12.0 * t).sin(),
-            };
-            let noise = 0.004 * (uniform(seed + 1, line * steps + step) - 0.5);
-            values.push(curve + phase + noise);
-        }
-        if planted.contains(&(line as u32)) {
-            let at = (uniform(seed + 2, line) * (steps - width) as f32) as usize;
-            let sign = if uniform(seed + 3, line) < 0.5 {
-                -1.0
-            } else {
-                1.0
-            };
-            let height = 0.25 + 0.25 * uniform(seed + 4, line);
-            for value in &mut values[line * steps + at..line * steps + at + width] {
-                *value += sign * height;
+#[test]
+fn envelopes_equal_their_twin() {
+    let gpu = gpu();
+    for (lines, steps, columns, scale) in [
+        (1, 1, 1, Scale::Linear),
+        (3, 2, 1, Scale::Linear),
+        (7, 13, 256, Scale::Linear),
+        (5, 127, 31, Scale::Symlog),
+        (130, 64, 64, Scale::Symlog),
+        (33, 257, 128, Scale::Linear),
+        (40_009, 5, 2, Scale::Linear),
+    ] {
+        let mut values = noise(lines * steps, 1);
+        values[lines * steps / 2] = f32::NAN;
+        values[lines * steps / 3] = f32::NEG_INFINITY;
+        let fitted = ValueScale::fit(scale, &values);
+        // Some heights lie beyond the chart.
+        let narrow = ValueScale {
+            inverse_extent: fitted.inverse_extent * 4.0,
+            ..fitted
+        };
+        for scale in [fitted, narrow] {
+            let seen = Seen::new(gpu, &values, steps, scale, columns);
+            let twin = reference::envelopes(&values, steps, columns, scale).concat();
+            assert_eq!(seen.heights.len(), twin.len());
+            for (i, (&height, &wanted)) in seen.heights.iter().zip(&twin).enumerate() {
+                let error = (f64::from(height) - wanted).abs();
+                assert!(
+                    error < 4e-6,
+                    "{lines} x {steps} in {columns}, {i}: {height} {wanted}"
+                );
             }
         }
     }
-    (values, planted)
-}
-
-/// Planted lines that are kept themselves.
-fn recall(kept: &[u32], planted: &BTreeSet<u32>) -> f64 {
-    kept.iter().filter(|line| planted.contains(line)).count() as f64 / planted.len() as f64
 }
 
 #[test]
-fn planted_spikes_are_kept_and_random_choice_loses_them() {
-    for width in [6, 2] {
-        let (values, planted) = families_with_spikes(11, width);
-        let options = SampleOptions {
-            budget: Budget::Keep(100),
-            columns: 128,
-            seed: 1,
-        };
-        let sample = run(&values, 128, &options);
-        let worst = sample.distances.iter().copied().fold(0.0, f32::max);
-        let found = recall(&sample.kept, &planted);
-        println!(
-            "{width}-step spikes: recall {found}, kept {}, worst distance {worst}",
-            sample.kept.len()
-        );
-        assert!(sample.kept.len().abs_diff(100) <= 5);
-        assert!(found >= 0.95, "recall {found}");
-        assert!(worst <= 0.04, "worst distance {worst}");
-
-        let random: Vec<u32> = (0..100).map(|i| (uniform(99, i) * 4000.0) as u32).collect();
-        assert!(recall(&random, &planted) <= 0.15);
+fn classes_equal_their_twin() {
+    let gpu = gpu();
+    for (lines, steps, columns) in [(1, 1, 1), (5, 3, 3), (1025, 7, 7), (3000, 40, 16)] {
+        let mut values: Vec<f32> = noise(lines * steps, 2)
+            .iter()
+            .map(|v| v.clamp(-2.0, 2.0))
+            .collect();
+        if lines > 10 {
+            plant_spikes(&mut values, steps, lines / 50, 1, 30.0);
+            values[4 * steps] = f32::NAN;
+            values[5 * steps + 1] = f32::INFINITY;
+        }
+        let scale = ValueScale::fit(Scale::Linear, &values);
+        let buffer = gpu.upload("series", &values).unwrap();
+        let envelopes = Envelopes::new(gpu, &buffer, lines, steps, scale, columns).unwrap();
+        let found = classes(gpu, &envelopes).unwrap();
+        let twin = reference::classes(&reference::envelopes(&values, steps, columns, scale));
+        assert_eq!(found, twin, "{lines} x {steps}");
+        let count = |class| found.iter().filter(|&&found| found == class).count();
+        if lines > 10 {
+            assert_eq!(count(Class::Nonfinite), 2);
+            assert!(count(Class::Outlier) >= lines / 50 - 2);
+        }
     }
 }
 
 #[test]
-fn thousands_of_lines_need_little_memory() {
-    let (lines, steps) = (20_000, 16);
-    let values = walks(21, lines, steps);
-    let sample = run(
-        &values,
-        steps,
-        &SampleOptions {
-            budget: Budget::Radius(0.1),
-            columns: 16,
-            seed: 0,
-        },
-    );
-    assert_eq!(sample.assign.len(), lines);
-    assert!(sample.distances.iter().all(|&distance| distance < 0.1));
+fn equals_the_sequential_greedy() {
+    for (lines, steps, columns) in [
+        (1, 1, 1),
+        (1, 5, 5),
+        (2, 1, 8),
+        (3, 7, 3),
+        (31, 9, 9),
+        (257, 33, 17),
+        (1009, 24, 24),
+    ] {
+        let values = noise(lines * steps, lines as u32);
+        for radius in [1e-6, 0.02, 0.2, 0.35, 0.6, 3.0] {
+            check(&values, steps, columns, Budget::Radius(radius));
+        }
+        for keep in [1, 2, lines / 2 + 1, lines, lines + 7] {
+            let found = check(&values, steps, columns, Budget::Keep(keep));
+            if keep >= lines {
+                assert_eq!((found.kept.len(), found.radius), (lines, 0.0));
+            }
+        }
+    }
+}
+
+/// Long chains of conflicts take many rounds; the order is what counts.
+#[test]
+fn equals_the_sequential_greedy_on_a_line_of_neighbours() {
+    let values: Vec<f32> = (0..3000).map(|i| i as f32).collect();
+    for neighbours in [1.5, 3.5, 40.5] {
+        let found = check(&values, 1, 1, Budget::Radius(neighbours / 2999.0));
+        assert!(found.rounds > 3, "{} rounds", found.rounds);
+    }
+}
+
+/// Several chunks of the largest size, kept lines by the thousand, and survivors in each chunk.
+#[test]
+fn equals_the_sequential_greedy_beyond_several_chunks() {
+    let values = noise(2 * 40_000, 5);
+    let found = check(&values, 2, 2, Budget::Radius(0.01));
+    assert!(found.kept.len() > 1000, "{}", found.kept.len());
 }
 
 #[test]
-fn options_that_make_no_sense_are_named() {
+fn lines_that_are_alike_leave_one() {
+    let found = check(&vec![0.25; 700 * 6], 6, 6, Budget::Radius(0.1));
+    assert_eq!((found.kept.len(), found.counts[0]), (1, 700));
+    let found = check(&vec![0.25; 700 * 6], 6, 6, Budget::Keep(10));
+    assert_eq!(found.kept.len(), 1);
+}
+
+#[test]
+fn lines_that_are_not_finite_stay_apart_and_come_first() {
+    let steps = 12;
+    let mut values = noise(500 * steps, 6);
+    values[..steps].fill(f32::NAN);
+    values[steps..2 * steps].fill(f32::INFINITY);
+    values[2 * steps + 4] = f32::NEG_INFINITY;
+    values[3 * steps + 5..4 * steps].fill(f32::NAN);
+    for budget in [Budget::Radius(3.0), Budget::Radius(0.3), Budget::Keep(10)] {
+        let found = check(&values, steps, steps, budget);
+        assert_eq!(found.nonfinite, 4);
+        let mut first = found.kept[..3].to_vec();
+        first.sort_unstable();
+        // All NaN and all infinite look alike; the other two differ in where.
+        assert!(first == [0, 2, 3] || first == [1, 2, 3], "{first:?}");
+        for line in 4..500 {
+            assert!(
+                found.assign[line] >= 3,
+                "{line} merged with a line that is not finite"
+            );
+        }
+    }
+    // Nothing finite at all.
+    let found = check(&vec![f32::NAN; 40 * steps], steps, 4, Budget::Radius(0.1));
+    assert_eq!((found.kept.len(), found.nonfinite), (1, 40));
+    // Different everywhere: more lines than asked for, since they never merge.
+    let mut values = noise(40 * 40, 7);
+    (0..40).for_each(|line| values[line * 40 + line] = f32::NAN);
+    assert_eq!(check(&values, 40, 40, Budget::Keep(5)).kept.len(), 40);
+}
+
+#[test]
+fn a_seed_gives_one_set() {
+    let values = families(2000, 64, 3);
+    let with = |seed| {
+        let options = SampleOptions {
+            seed,
+            ..SampleOptions::default()
+        };
+        sample_values(gpu(), &values, 64, Scale::Linear, &options).unwrap()
+    };
+    assert_eq!(with(11), with(11));
+    assert_ne!(with(11).kept, with(12).kept);
+}
+
+#[test]
+fn keeps_about_as_many_as_asked() {
+    let values = families(2000, 64, 3);
+    for keep in [3, 20, 100, 700] {
+        let options = SampleOptions {
+            budget: Budget::Keep(keep),
+            ..SampleOptions::default()
+        };
+        let found = sample_values(gpu(), &values, 64, Scale::Linear, &options).unwrap();
+        let off = found.kept.len().abs_diff(keep);
+        assert!(
+            off <= keep / 50 + 1,
+            "{} instead of {keep}",
+            found.kept.len()
+        );
+    }
+}
+
+/// Share of the planted lines that are kept themselves, and the largest distance of a line to the nearest kept one.
+#[test]
+fn planted_outliers_are_kept() {
+    let (lines, steps, keep, planted) = (4000, 128, 100, 40);
+    for width in [6, 2] {
+        for seed in 0..3 {
+            let mut values = families(lines, steps, seed);
+            let spikes = plant_spikes(&mut values, steps, planted, width, 0.3);
+            let options = SampleOptions {
+                budget: Budget::Keep(keep),
+                seed: u64::from(seed),
+                ..SampleOptions::default()
+            };
+            let found = sample_values(gpu(), &values, steps, Scale::Linear, &options).unwrap();
+            let recall = |kept: &[u32]| {
+                spikes.iter().filter(|line| kept.contains(line)).count() as f64 / planted as f64
+            };
+            // As many lines by their hash alone: the order of a sample in which no class is known.
+            let random = &order(&vec![Class::Ordinary; lines], u64::from(seed))[..found.kept.len()];
+            let worst = found.distances.iter().copied().fold(0.0, f32::max);
+            println!(
+                "{width}-step spikes, seed {seed}: kept {}, radius {:.4}, recall {:.3}, worst distance {worst:.4}; random recall {:.3}",
+                found.kept.len(),
+                found.radius,
+                recall(&found.kept),
+                recall(random),
+            );
+            assert!(recall(&found.kept) >= 0.95);
+            assert!(worst <= 0.04, "{worst}");
+            assert!(recall(random) <= 0.15);
+        }
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
     let gpu = gpu();
-    let buffer = gpu.upload("series", &[0.0f32; 8]).expect("fits");
+    let values = gpu.upload("series", &[1.0; 6]).unwrap();
     let scale = ValueScale::over(0.0, 1.0, 0.0);
-    let error = |lines, steps, budget| {
+    let with = |lines, steps, columns, budget| {
         let options = SampleOptions {
             budget,
-            ..Default::default()
+            columns,
+            seed: 0,
         };
-        sample(gpu, &buffer, lines, steps, scale, &options)
-            .expect_err("refused")
-            .to_string()
+        sample(gpu, &values, lines, steps, scale, &options).map_err(|error| error.to_string())
     };
-    assert!(error(0, 4, Budget::Keep(1)).contains("0 lines"));
-    assert!(error(4, 4, Budget::Keep(1)).contains("do not fit"));
-    assert!(error(2, 4, Budget::Keep(0)).contains("keep = 0"));
-    assert!(error(2, 4, Budget::Radius(f32::NAN)).contains("radius"));
+    let keep = Budget::Keep(1);
+    let cases = [
+        with(0, 3, 8, keep),
+        with(3, 0, 8, keep),
+        with(3, 3, 8, keep),
+        with(usize::MAX, 3, 8, keep),
+        with(2, 3, 0, keep),
+        with(2, 3, 8, Budget::Keep(0)),
+        with(2, 3, 8, Budget::Radius(0.0)),
+        with(2, 3, 8, Budget::Radius(f32::NAN)),
+        with(2, 3, 8, Budget::Radius(4.0)),
+    ];
+    for case in cases {
+        let message = case.unwrap_err();
+        assert!(message.starts_with("sample: "), "{message}");
+    }
+    assert!(with(2, 3, 8, keep).is_ok());
+    assert!(sample_values(gpu, &[1.0; 7], 3, Scale::Linear, &SampleOptions::default()).is_err());
+    assert!(sample_values(gpu, &[1.0; 7], 0, Scale::Linear, &SampleOptions::default()).is_err());
+}
+
+proptest! {
+    /// The CPU twin itself: separated, covering, and no line can be added.
+    #[test]
+    fn the_greedy_twin_separates_and_covers(
+        values in prop::collection::vec(-1.0f32..1.0, 1..200),
+        steps in 1usize..5,
+        radius in 0.01f32..1.5,
+    ) {
+        let rows: Vec<&[f32]> = values.chunks_exact(steps).collect();
+        let lines: Vec<u32> = (0..rows.len() as u32).rev().collect();
+        let kept = reference::greedy(&rows, &lines, radius);
+        for (line, (place, distance)) in reference::nearest(&rows, &kept).into_iter().enumerate() {
+            if kept.contains(&(line as u32)) {
+                prop_assert_eq!(distance, 0.0);
+            } else {
+                prop_assert!(distance < radius);
+            }
+            prop_assert_eq!(reference::distance(rows[line], rows[kept[place as usize] as usize]), distance);
+        }
+        for (i, &a) in kept.iter().enumerate() {
+            for &b in &kept[..i] {
+                prop_assert!(reference::distance(rows[a as usize], rows[b as usize]) >= radius);
+            }
+        }
+    }
 }

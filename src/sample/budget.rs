@@ -1,0 +1,94 @@
+//! The radius that keeps a wanted number of lines.
+
+use super::selection::{Selection, Selector};
+use crate::Result;
+
+/// Radii that can be told from rounding.
+pub(super) const SMALLEST: f32 = 1e-6;
+/// At larger radii a line that is not finite could merge with one that is.
+pub(super) const LARGEST: f32 = 3.0;
+
+const TRIALS: usize = 24;
+/// The first radius, and the factor between the next ones until the wanted count lies between two.
+const FIRST: f32 = 0.1;
+const STRIDE: f32 = 4.0;
+
+/// A radius and how many lines it keeps.
+#[derive(Clone, Copy)]
+struct Trial {
+    radius: f32,
+    size: usize,
+}
+
+/// The selection among the radii tried whose size is nearest to `keep`, and the rounds of all trials.
+///
+/// The size falls with the radius, roughly as a power and not strictly, so the search interpolates between
+/// logarithms and keeps the best that it has seen. A trial that keeps far too many lines is given up early.
+pub(super) fn nearest_count(selector: &Selector<'_>, keep: usize) -> Result<(Selection, usize)> {
+    let enough = keep.saturating_add(keep / 2).saturating_add(16);
+    let mut rounds = 0;
+    let mut best: Option<Selection> = None;
+    // The nearest radii that kept too many and too few lines.
+    let (mut many, mut few): (Option<Trial>, Option<Trial>) = (None, None);
+    let mut radius = FIRST;
+    for _ in 0..TRIALS {
+        let selection = selector.select(radius, enough)?;
+        rounds += selection.rounds;
+        let size = selection.kept.len();
+        let is_better = |best: &Selection| size.abs_diff(keep) < best.kept.len().abs_diff(keep);
+        if selection.complete && best.as_ref().is_none_or(is_better) {
+            best = Some(selection);
+        }
+        let trial = Some(Trial { radius, size });
+        match size.cmp(&keep) {
+            std::cmp::Ordering::Equal => break,
+            std::cmp::Ordering::Greater => many = trial,
+            std::cmp::Ordering::Less => few = trial,
+        }
+        radius = match (many, few) {
+            (Some(many), Some(few)) if few.radius <= many.radius * (1.0 + 1e-4) => break,
+            (Some(many), Some(few)) => between(many, few, keep),
+            (Some(_), None) if radius < LARGEST => (radius * STRIDE).min(LARGEST),
+            (None, Some(_)) if radius > SMALLEST => (radius / STRIDE).max(SMALLEST),
+            _ => break,
+        };
+    }
+    match best {
+        Some(best) => Ok((best, rounds)),
+        // Every radius kept far too many: lines that are not finite at different columns.
+        None => {
+            let selection = selector.select(LARGEST, usize::MAX)?;
+            rounds += selection.rounds;
+            Ok((selection, rounds))
+        }
+    }
+}
+
+/// Where the wanted size lies on a power law through two trials, but not too near to either.
+fn between(many: Trial, few: Trial, keep: usize) -> f32 {
+    let log = |size: usize| (size.max(1) as f32).ln();
+    let share = (log(many.size) - log(keep)) / (log(many.size) - log(few.size));
+    let (low, high) = (many.radius.ln(), few.radius.ln());
+    (low + (high - low) * share.clamp(0.15, 0.85)).exp()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_radius_follows_the_power_law() {
+        let many = Trial {
+            radius: 0.01,
+            size: 10_000,
+        };
+        let few = Trial {
+            radius: 0.1,
+            size: 100,
+        };
+        let radius = between(many, few, 1000);
+        assert!((radius - 0.01 * 10f32.sqrt()).abs() < 1e-5, "{radius}");
+        // Close to an end it stays inside, so that the bracket shrinks.
+        assert!(between(many, few, 101) < 0.09);
+    }
+}

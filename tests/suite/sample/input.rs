@@ -1,0 +1,229 @@
+//! Series from files, whole ones and broken ones.
+
+use std::path::{Path, PathBuf};
+
+use npyz::WriterBuilder as _;
+use proptest::prelude::*;
+use tempfile::TempDir;
+use trainscope::sample::input::{Series, read};
+
+fn file(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn refused(path: &Path, part: &str) {
+    let message = read(path).unwrap_err().to_string();
+    assert!(message.starts_with(path.to_str().unwrap()), "{message}");
+    assert!(message.contains(part), "'{part}' is not in: {message}");
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+/// A NumPy file of version 1 with this dictionary.
+fn npy(dictionary: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((dictionary.len() as u16).to_le_bytes());
+    bytes.extend(dictionary.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+fn header(kind: &str, order: &str, shape: &str) -> String {
+    format!("{{'descr': '{kind}', 'fortran_order': {order}, 'shape': {shape}, }}\n")
+}
+
+#[test]
+fn arrays_of_every_type_and_order() {
+    let folder = TempDir::new().unwrap();
+    let numbers = [1i8, -2, 3, 4, 5, -6];
+    let wanted = Series {
+        lines: 2,
+        steps: 3,
+        values: numbers.map(f32::from).to_vec(),
+    };
+    let bytes = |convert: &dyn Fn(i8) -> Vec<u8>| -> Vec<u8> {
+        numbers.iter().flat_map(|&number| convert(number)).collect()
+    };
+    let cases: [(&str, Vec<u8>); 9] = [
+        ("<f4", bytes(&|v| f32::from(v).to_le_bytes().to_vec())),
+        (">f4", bytes(&|v| f32::from(v).to_be_bytes().to_vec())),
+        ("<f8", bytes(&|v| f64::from(v).to_le_bytes().to_vec())),
+        (">f8", bytes(&|v| f64::from(v).to_be_bytes().to_vec())),
+        ("|i1", bytes(&|v| v.to_le_bytes().to_vec())),
+        ("<i2", bytes(&|v| i16::from(v).to_le_bytes().to_vec())),
+        (">i4", bytes(&|v| i32::from(v).to_be_bytes().to_vec())),
+        ("<i4", bytes(&|v| i32::from(v).to_le_bytes().to_vec())),
+        ("<i8", bytes(&|v| i64::from(v).to_le_bytes().to_vec())),
+    ];
+    for (kind, data) in cases {
+        let path = file(
+            &folder,
+            "a.npy",
+            npy(&header(kind, "False", "(2, 3)"), &data),
+        );
+        assert_eq!(read(&path).unwrap(), wanted, "{kind}");
+        let path = file(
+            &folder,
+            "a.NPY",
+            npy(&header(kind, "True", "(3, 2)"), &data),
+        );
+        let turned = read(&path).unwrap();
+        assert_eq!((turned.lines, turned.steps), (3, 2));
+        assert_eq!(turned.values, [1.0, 4.0, -2.0, 5.0, 3.0, -6.0], "{kind}");
+    }
+    let large = [u64::MAX, 0].map(u64::to_le_bytes).concat();
+    let path = file(
+        &folder,
+        "u.npy",
+        npy(&header("<u8", "False", "(1, 2)"), &large),
+    );
+    assert_eq!(read(&path).unwrap().values, [u64::MAX as f32, 0.0]);
+    let huge = [1e300f64, f64::NAN].map(f64::to_le_bytes).concat();
+    let path = file(
+        &folder,
+        "h.npy",
+        npy(&header("<f8", "False", "(2, 1)"), &huge),
+    );
+    let values = read(&path).unwrap().values;
+    assert!(values[0] == f32::INFINITY && values[1].is_nan());
+}
+
+#[test]
+fn broken_arrays_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let data = [0u8; 24];
+    let cases: [(Vec<u8>, &str); 15] = [
+        (Vec::new(), "no NumPy array"),
+        (b"PK\x03\x04 something else".to_vec(), "no NumPy array"),
+        (
+            npy(&header("<f4", "False", "(2, 3)"), &data[..23]),
+            "cut short",
+        ),
+        (
+            npy(&header("<f4", "False", "(6,)"), &data),
+            "two dimensions",
+        ),
+        (npy(&header("<f4", "False", "()"), &data), "two dimensions"),
+        (
+            npy(&header("<f4", "False", "(1, 2, 3)"), &data),
+            "two dimensions",
+        ),
+        (npy(&header("<f4", "False", "(0, 3)"), &data), "no series"),
+        (npy(&header("<f2", "False", "(2, 3)"), &data), "'<f2'"),
+        (npy(&header("<c8", "False", "(1, 3)"), &data), "'<c8'"),
+        (npy(&header("|O", "False", "(1, 3)"), &data), "'|O'"),
+        (
+            npy(&header("<f4", "False", "(100000000, 100)"), &data),
+            "too many",
+        ),
+        (
+            npy(&header("<f4", "False", "(10000, 10000)"), &data),
+            "cut short",
+        ),
+        (
+            npy(
+                &header("<f4", "False", "(9999999999999, 9999999999999)"),
+                &data,
+            ),
+            "no NumPy array",
+        ),
+        (npy(&"(".repeat(2000), &data), "no NumPy array"),
+        (
+            npy(
+                "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 3)}",
+                &data,
+            ),
+            "records",
+        ),
+    ];
+    for (bytes, part) in cases {
+        refused(&file(&folder, "a.npy", bytes), part);
+    }
+    // A header that claims four gigabytes.
+    let mut bytes = b"\x93NUMPY\x02\x00".to_vec();
+    bytes.extend(u32::MAX.to_le_bytes());
+    refused(&file(&folder, "a.npy", bytes), "header");
+    refused(&folder.path().join("absent.npy"), "does not exist");
+    refused(&folder.path().join("absent.csv"), "does not exist");
+    refused(&file(&folder, "a.txt", "1,2"), "neither .npy nor .csv");
+    let inside = folder.path().join("folder.npy");
+    std::fs::create_dir(&inside).unwrap();
+    refused(&inside, "folder");
+}
+
+#[test]
+fn tables_with_and_without_header() {
+    let folder = TempDir::new().unwrap();
+    for text in [
+        "1,2.5,-3e-1\n4,nan,inf\n",
+        "t0,t1,t2\n1, 2.5 ,-3e-1\n4,NaN,inf",
+        "\u{feff}\"a\",\"b\",\"\"\r\n1,2.5,-0.3\r\n\r\n4,nan,+Inf\r\n",
+    ] {
+        let series = read(&file(&folder, "a.csv", text)).unwrap();
+        assert_eq!((series.lines, series.steps), (2, 3), "{text:?}");
+        assert_eq!(series.values[..4], [1.0, 2.5, -0.3, 4.0]);
+        assert!(series.values[4].is_nan());
+        assert_eq!(series.values[5], f32::INFINITY);
+    }
+}
+
+#[test]
+fn broken_tables_are_refused() {
+    let folder = TempDir::new().unwrap();
+    for (text, part) in [
+        ("", "no series"),
+        ("a,b\n", "no series"),
+        ("1,2\n3\n", "row 2 has 1 cells, the rows before it have 2"),
+        ("1,2\n3,4,5\n", "row 2 has 3 cells"),
+        ("a,b\n1,2\n3,\n", "row 3, column 2 is empty"),
+        ("1,2\n3,x\n", "row 2, column 2: 'x' is no number"),
+        (",0,1\n0,5,6\n", "row 1, column 1 is empty"),
+        ("a,b\nc,d\n", "row 2, column 1: 'c'"),
+    ] {
+        refused(&file(&folder, "a.csv", text), part);
+    }
+    refused(
+        &file(&folder, "a.csv", b"1,2\n3,\xff\n"),
+        "row 2 is not UTF-8",
+    );
+}
+
+proptest! {
+    #[test]
+    fn what_npyz_writes_is_read(lines in 1u64..8, steps in 1u64..8, seed in any::<u32>()) {
+        let folder = TempDir::new().unwrap();
+        let values: Vec<f32> = super::series::noise((lines * steps) as usize, seed);
+        let mut bytes = Vec::new();
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&[lines, steps])
+            .writer(&mut bytes)
+            .begin_nd()
+            .unwrap();
+        writer.extend(&values).unwrap();
+        writer.finish().unwrap();
+        let read = read(&file(&folder, "a.npy", bytes)).unwrap();
+        prop_assert_eq!(read, Series { lines: lines as usize, steps: steps as usize, values });
+    }
+
+    #[test]
+    fn tables_come_back_as_written(lines in 1usize..8, steps in 1usize..8, seed in any::<u32>()) {
+        let folder = TempDir::new().unwrap();
+        let values = super::series::noise(lines * steps, seed);
+        let rows = values.chunks(steps).map(|row| row.iter().map(f32::to_string).collect::<Vec<_>>().join(","));
+        let text = rows.collect::<Vec<_>>().join("\n");
+        let read = read(&file(&folder, "a.csv", text)).unwrap();
+        prop_assert_eq!(read, Series { lines, steps, values });
+    }
+
+    /// Whatever a file holds, reading it ends with a series or a sentence.
+    #[test]
+    fn no_file_brings_the_reader_down(mut bytes in prop::collection::vec(any::<u8>(), 0..200), shape in "[(0-9, )]{0,24}") {
+        let folder = TempDir::new().unwrap();
+        let _ = read(&file(&folder, "a.csv", &bytes));
+        let _ = read(&file(&folder, "a.npy", &bytes));
+        bytes.truncate(32);
+        let _ = read(&file(&folder, "b.npy", npy(&header("<f4", "False", &shape), &bytes)));
+    }
+}
