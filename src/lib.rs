@@ -7,6 +7,7 @@
 
 pub mod data;
 mod error;
+mod files;
 pub mod gpu;
 pub mod models;
 pub mod nn;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crate::gpu::Gpu;
 use crate::trace::RunReader;
 use crate::view::Painter;
-use crate::{Error, Result};
+use crate::{Result, files};
 
 pub use findings::findings;
 pub use images::{Images, write_images};
@@ -42,14 +42,13 @@ pub fn write_report(gpu: &Gpu, run_dir: &Path) -> Result<PathBuf> {
         scenario: &reader.scenario()?,
     };
     let path = folder(run_dir)?.join("index.html");
-    crate::view::write_whole(&path, page.html().as_bytes())?;
+    files::write_whole(&path, page.html().as_bytes())?;
     Ok(path)
 }
 
 /// The report's folder, made where it is missing.
 fn folder(run_dir: &Path) -> Result<PathBuf> {
     let folder = run_dir.join(FOLDER);
-    std::fs::create_dir_all(&folder)
-        .map_err(|error| Error::io(&folder, "make the folder", &error))?;
+    files::make_folder(&folder)?;
     Ok(folder)
 }

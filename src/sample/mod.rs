@@ -14,6 +14,7 @@
 
 mod budget;
 mod envelope;
+mod ids;
 pub mod input;
 mod nearest;
 mod priority;
@@ -22,6 +23,7 @@ mod scale;
 mod selection;
 
 pub use envelope::{Envelopes, HEIGHTS, SENTINEL};
+pub use ids::write_ids;
 pub use priority::{Class, classes, order};
 pub use scale::{Scale, ValueScale};
 

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest as _, Sha256};
 
-use super::files;
 use super::run_writer::CHECKPOINTS;
 use super::tensors::{NamedTensor, read_safetensors};
+use crate::files;
 use crate::{Error, Result};
 
 const PARAMETERS: &str = "parameters.safetensors";

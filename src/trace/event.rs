@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
+use crate::files;
 use crate::{Error, Result};
 
 /// Something worth telling: the first non-finite value, a dead unit, a spike.

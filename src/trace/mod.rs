@@ -10,7 +10,6 @@
 
 mod checkpoint;
 mod event;
-mod files;
 mod layout;
 mod probe;
 mod run_info;

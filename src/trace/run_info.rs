@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::files;
+use crate::files;
 use crate::{Error, Result};
 
 /// The version of the run directory's format that this crate writes, and the newest that it reads.

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::FIGURES;
 use super::checkpoint;
 use super::event::{Event, read_events};
 use super::layout::{Kind, Quantity, TraceEntry, TraceLayout};
 use super::run_info::{RunInfo, read_json};
 use super::run_writer::{CHECKPOINTS, EVENTS, GRAPH, RUN, SCALARS, SCENARIO, TRACE};
 use super::segment::{Scalars, SegmentFile, Statistics, StatisticsFile, read_scalars, step_of};
-use super::{FIGURES, files};
+use crate::files;
 use crate::{Error, Result};
 
 /// One figure of every unit of a tensor over the recorded steps.

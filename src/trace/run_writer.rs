@@ -9,7 +9,8 @@ use super::run_info::{RunInfo, Status};
 use super::segment::{
     Scalars, SegmentFile, Statistics, StatisticsFile, encode_scalars, read_scalars, step_of,
 };
-use super::{FIGURES, TraceLayout, files};
+use super::{FIGURES, TraceLayout};
+use crate::files;
 use crate::{Error, Result};
 
 /// Bytes in memory after which a segment is closed before its time.

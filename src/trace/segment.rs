@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type};
 use serde::{Deserialize, Serialize};
 
+use super::FIGURES;
 use super::layout::{Kind, Quantity, TraceEntry, TraceLayout};
 use super::table::{self, Column, Table};
-use super::{FIGURES, files};
 use crate::Result;
+use crate::files;
 
 const TRACE_SCHEMA: &str = "message trace {
     REQUIRED INT64 step; REQUIRED BYTE_ARRAY tensor (UTF8); REQUIRED BYTE_ARRAY kind (UTF8); REQUIRED INT32 unit;

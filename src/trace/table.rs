@@ -23,7 +23,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
-use super::files;
+use crate::files;
 use crate::{Error, Result};
 
 const SEAL: &str = "crc32:";

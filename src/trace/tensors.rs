@@ -5,7 +5,7 @@ use std::path::Path;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::files;
+use crate::files;
 use crate::{Error, Result};
 
 /// Name, shape and values (row-major).

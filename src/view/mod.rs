@@ -22,7 +22,6 @@ pub use density::Density;
 pub use image_grid::{ImageGrid, ImageRow};
 pub use line_chart::{LineChart, Series};
 pub use picture::{Canvas, FORMAT, Painter, Picture, Rect};
-pub(crate) use png::write_whole;
 pub use polylines::{LineStyle, Lines, Plot};
 pub use series_chart::{Kept, SeriesChart};
 pub use text::Align;

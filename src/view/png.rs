@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::Picture;
 use crate::gpu::Gpu;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 
 impl Picture {
     /// The pixels, row by row from the top, four sRGB bytes each. Waits for what is being drawn.
@@ -83,28 +83,6 @@ impl Picture {
     /// # Errors
     /// The device was lost, or the folder cannot be written.
     pub fn write_png(&self, gpu: &Gpu, path: &Path) -> Result<()> {
-        write_whole(path, &self.png_bytes(gpu)?)
+        files::write_whole(path, &self.png_bytes(gpu)?)
     }
-}
-
-/// Writes a file to a temporary name in its folder and renames it, so that it is never there in part.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |error: std::io::Error| Error::io(path, "write it", &error);
-    let Some(name) = path.file_name() else {
-        return Err(Error::input(
-            path.display().to_string(),
-            "it names no file",
-            "name a file to write",
-        ));
-    };
-    let mut temporary = name.to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(temporary);
-    std::fs::write(&temporary, bytes)
-        .and_then(|()| std::fs::rename(&temporary, path))
-        .map_err(|error| {
-            // Nothing half-written is left; the first error is the one to tell.
-            let _ = std::fs::remove_file(&temporary);
-            failed(error)
-        })
 }

@@ -13,7 +13,7 @@ const UNFINISHED: &str = "tmp";
 const MOST_TEXT: u64 = 256 << 20;
 
 /// The name under which `path` is written before it is renamed.
-pub(super) fn unfinished(path: &Path) -> PathBuf {
+pub(crate) fn unfinished(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
     name.push(UNFINISHED);
@@ -21,7 +21,7 @@ pub(super) fn unfinished(path: &Path) -> PathBuf {
 }
 
 /// Writes `bytes` under a temporary name in the same folder and renames it to `path`.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = unfinished(path);
     fs::write(&temporary, bytes)
         .and_then(|()| fs::rename(&temporary, path))
@@ -32,7 +32,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Reads a file of at most `most` bytes.
-pub(super) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>> {
+pub(crate) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>> {
     let failed = |error| Error::io(path, "read it", &error);
     let file = fs::File::open(path).map_err(failed)?;
     let mut bytes = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>> {
 }
 
 /// Reads a text file.
-pub(super) fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read_bounded(path, MOST_TEXT)?).map_err(|error| {
         Error::input(
             path.display().to_string(),
@@ -61,7 +61,7 @@ pub(super) fn read_text(path: &Path) -> Result<String> {
 }
 
 /// The names in a folder, sorted; none where there is no folder.
-pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -78,7 +78,7 @@ pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
 }
 
 /// Removes what a killed run left unfinished in `folder`.
-pub(super) fn remove_unfinished(folder: &Path) -> Result<()> {
+pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
     for name in names(folder)? {
         if Path::new(&name)
             .extension()
@@ -91,7 +91,7 @@ pub(super) fn remove_unfinished(folder: &Path) -> Result<()> {
 }
 
 /// Removes a file or a folder with all that is in it.
-pub(super) fn remove(path: &Path) -> Result<()> {
+pub(crate) fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() {
         fs::remove_dir_all(path)
     } else {
@@ -101,6 +101,6 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 }
 
 /// Makes a folder and those above it.
-pub(super) fn make_folder(path: &Path) -> Result<()> {
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
     fs::create_dir_all(path).map_err(|error| Error::io(path, "make this folder", &error))
 }
