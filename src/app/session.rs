@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::Source;
 use super::history::History;
 use crate::gpu::Gpu;
-use crate::trace::{Checkpoint, Event, RunReader};
+use crate::trace::{Event, RunReader};
 use crate::train::{Gallery, Run, Scenario, Trainer};
 use crate::{Error, Result, report};
 
@@ -69,18 +69,8 @@ impl Session {
 
     fn read(gpu: &Gpu, dir: &Path) -> Result<State> {
         let reader = RunReader::open(dir)?;
-        let source = dir.join("scenario.toml").display().to_string();
-        let scenario = Scenario::parse(&reader.scenario()?, &source, &[])?;
-        let mut trainer = Trainer::new(gpu, &scenario)?;
-        let Some(&last) = reader.checkpoints()?.last() else {
-            return Err(Error::input(
-                dir.display().to_string(),
-                "it holds no checkpoint",
-                "open a run that trainscope train has made",
-            ));
-        };
-        let place = format!("{}, checkpoint {last}", dir.display());
-        trainer.restore(&Checkpoint::read(dir, last)?, &place)?;
+        let scenario = Scenario::of_run(&reader)?;
+        let trainer = Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)?;
         Ok(State::Still {
             trainer: Box::new(trainer),
             dir: dir.to_owned(),

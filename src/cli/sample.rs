@@ -162,7 +162,7 @@ fn say(common: &Common, args: &SampleArgs, series: &Series, sample: &Sample, sec
         sample.kept.len(),
         series.lines,
         series.steps,
-        if sample.radius > 0.0 {
+        if sample.kept.len() < series.lines {
             format!(
                 "every other line stays within {:.4} of one of them everywhere (1 is the height of the chart)",
                 sample.radius

@@ -7,29 +7,30 @@ use crate::trace::{Kind, Quantity, RunReader, TraceEntry};
 use crate::view::{Kept, LineChart, Lines, Painter, Picture, Series, SeriesChart, Theme};
 
 /// Size of a chart in points.
-const SIZE: [f32; 2] = [900.0, 420.0];
-/// Pixels a point: sharp on dense screens, and still quick to draw on a software adapter.
-const SCALE_FACTOR: f32 = 1.5;
+const SIZE: [f32; 2] = [900.0, 380.0];
+/// Pixels a point: sharp on dense screens, and a file that still can be sent.
+const SCALE_FACTOR: f32 = 1.25;
 /// Lines kept in a chart of units.
-const KEEP: usize = 60;
-/// Tensors shown of each kind.
-const TENSORS: usize = 4;
-/// What is shown of each kind of tensor.
-const SHOWN: [(Kind, Quantity, &str, &str); 3] = [
+const KEEP: usize = 40;
+/// What is shown of each kind of tensor, and of how many tensors.
+const SHOWN: [(Kind, usize, Quantity, &str, &str); 3] = [
     (
         Kind::Activation,
+        4,
         Quantity::Mean,
         "Mean activation",
         "mean activation over the batch",
     ),
     (
         Kind::Gradient,
+        2,
         Quantity::Std,
         "Spread of the gradient",
         "standard deviation of the gradient",
     ),
     (
         Kind::Update,
+        2,
         Quantity::Std,
         "Size of the update",
         "standard deviation of what a step adds",
@@ -42,29 +43,37 @@ pub(super) struct Figure {
     pub alt: String,
     /// Width in points.
     pub width: f32,
-    /// PNG files for a light and a dark page; the dark one may be missing.
+    /// PNG files for a light and a dark page.
     pub light: Vec<u8>,
-    pub dark: Option<Vec<u8>>,
+    pub dark: Vec<u8>,
 }
 
-/// Draws a picture of [`SIZE`] in both themes.
-fn in_both_themes(
+/// Draws a picture in both themes.
+pub(super) fn in_both_themes(
     painter: &Painter,
     alt: &str,
-    draw: impl Fn(&Picture) -> Result<()>,
+    draw: impl Fn(&Theme) -> Result<Picture>,
 ) -> Result<Figure> {
-    let png = |theme: Theme| {
-        let theme = theme.scaled(SCALE_FACTOR);
-        let picture = Picture::new(painter.gpu(), SIZE[0], SIZE[1], &theme)?;
-        draw(&picture)?;
-        picture.png_bytes(painter.gpu())
-    };
+    let gpu = painter.gpu();
+    let picture = draw(&Theme::light().scaled(SCALE_FACTOR))?;
+    let dark = draw(&Theme::dark().scaled(SCALE_FACTOR))?;
     Ok(Figure {
         alt: alt.to_owned(),
-        width: SIZE[0],
-        light: png(Theme::light())?,
-        dark: Some(png(Theme::dark())?),
+        width: picture.size()[0] as f32 / SCALE_FACTOR,
+        light: picture.png_bytes(gpu)?,
+        dark: dark.png_bytes(gpu)?,
     })
+}
+
+/// A picture of [`SIZE`] that `draw` draws into.
+fn chart(
+    painter: &Painter,
+    theme: &Theme,
+    draw: impl Fn(&Picture) -> Result<()>,
+) -> Result<Picture> {
+    let picture = Picture::new(painter.gpu(), SIZE[0], SIZE[1], theme)?;
+    draw(&picture)?;
+    Ok(picture)
 }
 
 /// The chart of all scalars, the loss first; `None` where nothing is recorded.
@@ -122,25 +131,29 @@ pub(super) fn loss(painter: &Painter, reader: &RunReader) -> Result<Option<Figur
     in_both_themes(
         painter,
         "Loss and its terms over the training steps",
-        |picture| chart.draw(painter, picture),
+        |theme| self::chart(painter, theme, |picture| chart.draw(painter, picture)),
     )
     .map(Some)
 }
 
-/// Charts of the units of the first tensors of each kind.
+/// Charts of the units of the first tensors of each kind that have anything to show.
 pub(super) fn units(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
     let entries = reader.entries()?;
     let mut figures = Vec::new();
-    for (kind, quantity, title, y_title) in SHOWN {
-        let of_kind: Vec<&TraceEntry> = entries
+    for (kind, tensors, quantity, title, y_title) in SHOWN {
+        let mut shown = 0;
+        for entry in entries
             .iter()
             .filter(|entry| entry.kind == kind && entry.units > 1)
-            .collect();
-        for entry in of_kind.into_iter().take(TENSORS) {
+        {
+            if shown == tensors {
+                break;
+            }
             let title = format!("{title} of the units of {}", entry.tensor);
-            figures.extend(unit_chart(
-                painter, reader, entry, quantity, &title, y_title,
-            )?);
+            if let Some(figure) = unit_chart(painter, reader, entry, quantity, &title, y_title)? {
+                figures.push(figure);
+                shown += 1;
+            }
         }
     }
     Ok(figures)
@@ -164,7 +177,8 @@ fn unit_chart(
         .flat_map(|unit| grid.columns_of(&recorded.steps, unit))
         .collect();
     let units = values.len() / grid.columns;
-    if units == 0 {
+    // Nothing is to be seen where nothing differs, such as in the spread of a bias, which is one value a unit.
+    if values.iter().all(|value| *value == values[0]) {
         return Ok(None);
     }
     let gpu = painter.gpu();
@@ -212,7 +226,10 @@ fn unit_chart(
         nonfinite,
     };
     let alt = format!("{title} over the training steps. {note}");
-    in_both_themes(painter, &alt, |picture| chart.draw(painter, picture)).map(Some)
+    in_both_themes(painter, &alt, |theme| {
+        self::chart(painter, theme, |picture| chart.draw(painter, picture))
+    })
+    .map(Some)
 }
 
 /// Symlog where the largest magnitude is far beyond the median one, linear elsewhere.

@@ -17,13 +17,12 @@ use crate::view::Painter;
 use crate::{Result, files};
 
 pub use findings::findings;
-pub use images::{Images, write_images};
 
 /// The folder of the report in a run directory.
 const FOLDER: &str = "report";
 
-/// Writes `report/index.html` into a run directory and returns its path. Pictures that [`write_images`] left there
-/// are part of it.
+/// Writes `report/index.html` into a run directory and returns its path. What the model makes is drawn anew from the
+/// last checkpoint; where that or the data is gone, the report says so and shows the rest.
 ///
 /// # Errors
 /// The directory holds no run or a damaged one, the folder cannot be written, or the device was lost.
@@ -32,23 +31,25 @@ pub fn write_report(gpu: &Gpu, run_dir: &Path) -> Result<PathBuf> {
     let painter = Painter::new(gpu);
     let mut figures = Vec::new();
     figures.extend(figures::loss(&painter, &reader)?);
-    figures.extend(images::figures(run_dir)?);
+    let missing = match images::figures(&painter, &reader) {
+        Ok(images) => {
+            figures.extend(images);
+            None
+        }
+        Err(error) => Some(format!("No images: {error}.")),
+    };
     figures.extend(figures::units(&painter, &reader)?);
     let page = page::Page {
         info: reader.info(),
         findings: &findings(run_dir)?,
         figures: &figures,
+        missing: missing.as_deref(),
         events: &reader.events()?,
         scenario: &reader.scenario()?,
     };
-    let path = folder(run_dir)?.join("index.html");
-    files::write_whole(&path, page.html().as_bytes())?;
-    Ok(path)
-}
-
-/// The report's folder, made where it is missing.
-fn folder(run_dir: &Path) -> Result<PathBuf> {
     let folder = run_dir.join(FOLDER);
     files::make_folder(&folder)?;
-    Ok(folder)
+    let path = folder.join("index.html");
+    files::write_whole(&path, page.html().as_bytes())?;
+    Ok(path)
 }

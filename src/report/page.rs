@@ -1,5 +1,7 @@
 //! The page itself.
 
+use std::collections::HashMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -7,8 +9,10 @@ use super::figures::Figure;
 use crate::trace::{Event, RunInfo};
 use crate::view::ticks::short;
 
-/// Events listed in full.
-const MOST_EVENTS: usize = 200;
+/// Rows of events.
+const MOST_ROWS: usize = 200;
+/// Units that a row names.
+const MOST_UNITS: usize = 12;
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; --page: #ffffff; --text: #18202c; --muted: #4d5866; --line: #e4e8ed; }
@@ -28,6 +32,8 @@ pub(super) struct Page<'a> {
     pub info: &'a RunInfo,
     pub findings: &'a [String],
     pub figures: &'a [Figure],
+    /// Why the images are not among them.
+    pub missing: Option<&'a str>,
     pub events: &'a [Event],
     pub scenario: &'a str,
 }
@@ -59,6 +65,9 @@ impl Page<'_> {
         for figure in self.figures {
             push_figure(&mut html, figure);
         }
+        if let Some(missing) = self.missing {
+            html.push_str(&format!("<p>{}</p>\n", escape(missing)));
+        }
         self.push_events(&mut html);
         html.push_str(&format!(
             "<h2>Scenario</h2>\n<pre>{}</pre>\n</body>\n</html>\n",
@@ -74,47 +83,64 @@ impl Page<'_> {
             return;
         }
         html.push_str(
-            "<table>\n<tr><th>step</th><th>event</th><th>layer</th><th>unit</th><th>figures</th></tr>\n",
+            "<table>\n<tr><th>event</th><th>layer</th><th>times</th><th>steps</th><th>units</th><th>the first</th></tr>\n",
         );
-        for event in self.events.iter().take(MOST_EVENTS) {
-            let figures: Vec<String> = event
+        for ((kind, layer), events) in grouped(self.events).into_iter().take(MOST_ROWS) {
+            let (first, last) = (events[0], events[events.len() - 1]);
+            let steps = if first.step == last.step {
+                first.step.to_string()
+            } else {
+                format!("{} to {}", first.step, last.step)
+            };
+            let mut units: Vec<u64> = events.iter().filter_map(|event| event.unit).collect();
+            units.sort_unstable();
+            units.dedup();
+            let more = units.len().saturating_sub(MOST_UNITS);
+            let mut names: Vec<String> =
+                units.iter().take(MOST_UNITS).map(u64::to_string).collect();
+            if more > 0 {
+                names.push(format!("and {more} more"));
+            }
+            let figures: Vec<String> = first
                 .figures
                 .iter()
                 .map(|(name, value)| format!("{name} {}", short(*value)))
                 .collect();
             html.push_str(&format!(
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-                event.step,
-                escape(&event.kind),
-                escape(event.layer.as_deref().unwrap_or("")),
-                event.unit.map_or(String::new(), |unit| unit.to_string()),
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{steps}</td><td>{}</td><td>{}</td></tr>\n",
+                escape(kind),
+                escape(layer),
+                events.len(),
+                names.join(", "),
                 escape(&figures.join(", ")),
             ));
         }
-        html.push_str("</table>\n");
-        if let Some(more) = self
-            .events
-            .len()
-            .checked_sub(MOST_EVENTS)
-            .filter(|more| *more > 0)
-        {
-            html.push_str(&format!("<p>And {more} more in events.jsonl.</p>\n"));
-        }
+        html.push_str("</table>\n<p>One by one they stand in events.jsonl.</p>\n");
     }
+}
+
+/// Events of the same sort in the same layer, in the order of the first of each.
+fn grouped(events: &[Event]) -> Vec<((&str, &str), Vec<&Event>)> {
+    let mut groups: Vec<((&str, &str), Vec<&Event>)> = Vec::new();
+    let mut place_of = HashMap::new();
+    for event in events {
+        let key = (event.kind.as_str(), event.layer.as_deref().unwrap_or(""));
+        let place = *place_of.entry(key).or_insert_with(|| {
+            groups.push((key, Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(event);
+    }
+    groups
 }
 
 /// A picture that follows the reader's colour scheme.
 fn push_figure(html: &mut String, figure: &Figure) {
     let data = |png: &[u8]| format!("data:image/png;base64,{}", BASE64.encode(png));
-    html.push_str("<picture>");
-    if let Some(dark) = &figure.dark {
-        html.push_str(&format!(
-            "<source media=\"(prefers-color-scheme: dark)\" srcset=\"{}\">",
-            data(dark)
-        ));
-    }
     html.push_str(&format!(
-        "<img width=\"{}\" alt=\"{}\" src=\"{}\"></picture>\n",
+        "<picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"{}\">\
+         <img width=\"{}\" alt=\"{}\" src=\"{}\"></picture>\n",
+        data(&figure.dark),
         figure.width.round(),
         escape(&figure.alt),
         data(&figure.light)

@@ -207,6 +207,20 @@ impl RunReader {
         read_events(&self.folder.join(EVENTS))
     }
 
+    /// The step of the last checkpoint.
+    ///
+    /// # Errors
+    /// There is none, or the folder cannot be listed.
+    pub fn last_checkpoint(&self) -> Result<u64> {
+        self.checkpoints()?.last().copied().ok_or_else(|| {
+            Error::input(
+                self.folder.display().to_string(),
+                "it holds no checkpoint",
+                "start the run anew with trainscope train",
+            )
+        })
+    }
+
     /// Steps after which there is a checkpoint, ascending.
     ///
     /// # Errors

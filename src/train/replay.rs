@@ -53,9 +53,6 @@ pub fn replay(
             "restore the run's checkpoints folder",
         ));
     };
-    let source = dir.join("scenario.toml").display().to_string();
-    let scenario = Scenario::parse(&reader.scenario()?, &source, &[])?;
-    let mut trainer = Trainer::new(gpu, &scenario)?;
     if verify && reader.info().adapter != gpu.info.name {
         return Err(Error::input(
             place,
@@ -67,8 +64,8 @@ pub fn replay(
             "choose the same adapter with --adapter, or leave out --verify",
         ));
     }
-    let place = format!("{}, checkpoint {start}", dir.display());
-    trainer.restore(&Checkpoint::read(dir, start)?, &place)?;
+    let scenario = Scenario::of_run(&reader)?;
+    let mut trainer = Trainer::restored(gpu, &scenario, &reader, start)?;
 
     let mut verification = Verification::default();
     let kept_scalars = if verify {

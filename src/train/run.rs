@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::events::Watch;
 use super::{Scenario, StepRecord, Trainer};
+use crate::Result;
 use crate::gpu::Gpu;
-use crate::trace::{self, Checkpoint, Event, RunInfo, RunReader, RunWriter, Status};
-use crate::{Error, Result};
+use crate::trace::{self, Event, RunInfo, RunReader, RunWriter, Status};
 
 /// A run in progress.
 pub struct Run {
@@ -53,21 +53,12 @@ impl Run {
     /// A directory that holds no run, or a broken or newer one.
     pub fn resume(gpu: &Gpu, dir: &Path, steps: Option<u64>) -> Result<Self> {
         let reader = RunReader::open(dir)?;
-        let source = dir.join("scenario.toml").display().to_string();
-        let mut scenario = Scenario::parse(&reader.scenario()?, &source, &[])?;
+        let mut scenario = Scenario::of_run(&reader)?;
         if let Some(steps) = steps {
             scenario.train.steps = steps;
         }
-        let Some(&last) = reader.checkpoints()?.last() else {
-            return Err(Error::input(
-                dir.display().to_string(),
-                "it holds no checkpoint",
-                "start the run anew with trainscope train",
-            ));
-        };
-        let mut trainer = Trainer::new(gpu, &scenario)?;
-        let place = format!("{}, checkpoint {last}", dir.display());
-        trainer.restore(&Checkpoint::read(dir, last)?, &place)?;
+        let last = reader.last_checkpoint()?;
+        let trainer = Trainer::restored(gpu, &scenario, &reader, last)?;
         let mut writer = RunWriter::resume(dir, last, trainer.layout().clone())?;
         writer.update(|info| {
             info.steps = scenario.train.steps;

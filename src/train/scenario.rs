@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::{self, Images};
 use crate::models::{ClassifierConfig, Layer, ReconstructionLoss, VaeConfig, Variance};
 use crate::nn::Optimiser;
+use crate::trace::RunReader;
 use crate::{Error, Result};
 
 /// Built-in scenarios: name, one line about it, text.
@@ -212,6 +213,15 @@ impl Scenario {
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::io(path, "read the scenario", &error))?;
         Self::parse(&text, name_or_path, settings)
+    }
+
+    /// The scenario of a recorded run.
+    ///
+    /// # Errors
+    /// It is missing or was damaged.
+    pub fn of_run(reader: &RunReader) -> Result<Self> {
+        let source = reader.folder().join("scenario.toml");
+        Self::parse(&reader.scenario()?, &source.display().to_string(), &[])
     }
 
     /// Reads a scenario from text; `source` names it in messages.

@@ -14,7 +14,9 @@ use crate::nn::matmul::Variant;
 use crate::nn::{
     Graph, NodeId, OptimiserState, Parameter, Parameters, Plan, PlanOptions, Quantity, Watched,
 };
-use crate::trace::{Checkpoint, FIGURES, Kind, NamedTensor, TraceLayout, UnitLayout, statistics};
+use crate::trace::{
+    Checkpoint, FIGURES, Kind, NamedTensor, RunReader, TraceLayout, UnitLayout, statistics,
+};
 use crate::{Error, Result};
 
 /// Steps that may be on their way before the CPU waits for the oldest.
@@ -291,6 +293,17 @@ impl Trainer {
                 self.state.read(&self.gpu, &self.parameters)?
             },
         })
+    }
+
+    /// The trainer of `scenario` in the state that the run of `reader` had after `step` steps.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and a checkpoint that is missing, damaged or of another model.
+    pub fn restored(gpu: &Gpu, scenario: &Scenario, reader: &RunReader, step: u64) -> Result<Self> {
+        let mut trainer = Self::new(gpu, scenario)?;
+        let place = format!("{}, checkpoint {step}", reader.folder().display());
+        trainer.restore(&Checkpoint::read(reader.folder(), step)?, &place)?;
+        Ok(trainer)
     }
 
     /// Puts a checkpoint's state in place; `source` names its folder in messages.
