@@ -210,11 +210,11 @@ impl Axes<'_> {
             Swatch::Line(colour) => canvas.rect(band(x, px(18.0), px(2.5)), colour),
             Swatch::Sequential => {
                 let steps = 24;
-                let step = px(2.0).round().max(1.0);
-                let x = x.round();
+                // Edges on whole pixels, so that no seam shows.
+                let edge = |i: usize| (x + px(2.0 * i as f32)).round();
                 for i in 0..steps {
                     let colour = theme.sequential_at(i as f32 / (steps - 1) as f32);
-                    canvas.rect(band(x + i as f32 * step, step, px(9.0)), colour);
+                    canvas.rect(band(edge(i), edge(i + 1) - edge(i), px(9.0)), colour);
                 }
             }
             Swatch::Nonfinite => {
