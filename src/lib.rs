@@ -22,3 +22,8 @@ pub mod view;
 pub mod app;
 
 pub use error::{Error, Result};
+
+/// The code in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
