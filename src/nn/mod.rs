@@ -3,7 +3,7 @@
 //! A [`Graph`] says what is computed. [`Parameters`] holds what is learnt, in one buffer. A [`Plan`] fixes a batch
 //! size, places every tensor once by its lifetime and builds every dispatch once; running a step is then nothing
 //! but recording them. Forward and backward are WGSL only; the float64 twin of each operation stands beside it and
-//! serves the tests ([`reference`]).
+//! serves the tests ([`mod@reference`]).
 
 mod graph;
 pub mod initialisation;
