@@ -1,0 +1,204 @@
+//! `trainscope sample` as a user runs it.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use npyz::WriterBuilder as _;
+use serde_json::Value;
+use tempfile::TempDir;
+use trainscope::sample::{Budget, SampleOptions, Scale, sample_values};
+
+use super::series::{families, plant_spikes};
+use crate::support::gpu;
+
+fn trainscope(folder: &TempDir, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trainscope"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .unwrap()
+}
+
+fn save(path: &Path, values: &[f32], steps: usize) {
+    let mut bytes = Vec::new();
+    let shape = [(values.len() / steps) as u64, steps as u64];
+    let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
+    let mut writer = options.writer(&mut bytes).begin_nd().unwrap();
+    writer.extend(values).unwrap();
+    writer.finish().unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn ids(path: &Path) -> Vec<i64> {
+    let bytes = std::fs::read(path).unwrap();
+    let array = npyz::NpyFile::new(&bytes[..]).unwrap();
+    assert_eq!(array.shape().len(), 1);
+    array.into_vec::<i64>().unwrap()
+}
+
+fn names(folder: &TempDir) -> Vec<String> {
+    let entries = std::fs::read_dir(folder.path()).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn files_come_out_as_the_library_gives_them() {
+    let folder = TempDir::new().unwrap();
+    let mut values = families(300, 48, 3);
+    let planted = plant_spikes(&mut values, 48, 5, 4, 0.4);
+    values[48 * 7 + 20] = f32::NAN;
+    save(&folder.path().join("lines.npy"), &values, 48);
+    let output = trainscope(
+        &folder,
+        &[
+            "sample",
+            "lines.npy",
+            "--radius",
+            "0.05",
+            "--columns",
+            "32",
+            "--seed",
+            "4",
+            "--out",
+            "kept.npy",
+            "--assign",
+            "assign.npy",
+            "--plot",
+            "plot.png",
+            "--json",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let options = SampleOptions {
+        budget: Budget::Radius(0.05),
+        columns: 32,
+        seed: 4,
+    };
+    let sample = sample_values(gpu(), &values, 48, Scale::Linear, &options).unwrap();
+    for (key, number) in [
+        ("lines", 300),
+        ("steps", 48),
+        ("kept", sample.kept.len()),
+        ("rounds", sample.rounds),
+        ("nonfinite", 1),
+    ] {
+        assert_eq!(said[key], number, "{key}");
+    }
+    assert!((said["radius"].as_f64().unwrap() - 0.05).abs() < 1e-6);
+    assert!(said["seconds"].as_f64().unwrap() > 0.0);
+    assert!(!said["adapter"].as_str().unwrap().is_empty());
+    let kept = ids(&folder.path().join("kept.npy"));
+    assert!(
+        kept.iter().eq(sample
+            .kept
+            .iter()
+            .map(|&id| i64::from(id))
+            .collect::<Vec<_>>()
+            .iter())
+    );
+    assert_eq!(kept[0], 7, "the line that is not finite comes first");
+    assert!(planted.iter().all(|&line| kept.contains(&i64::from(line))));
+    let assign = ids(&folder.path().join("assign.npy"));
+    assert_eq!(assign.len(), 300);
+    assert!(assign.iter().all(|id| kept.contains(id)));
+    assert!(kept.iter().all(|&id| assign[id as usize] == id));
+    let plot = std::fs::read(folder.path().join("plot.png")).unwrap();
+    assert!(plot.starts_with(b"\x89PNG"));
+    assert_eq!(
+        names(&folder),
+        ["assign.npy", "kept.npy", "lines.npy", "plot.png"]
+    );
+}
+
+#[test]
+fn tables_and_symlog_and_ids_on_stdout() {
+    let folder = TempDir::new().unwrap();
+    let text = "a,b,c\n1,2,3\n1,2,3\n100,2000,30000\n";
+    std::fs::write(folder.path().join("t.csv"), text).unwrap();
+    let arguments = ["sample", "t.csv", "--keep", "2", "--scale", "symlog"];
+    let output = trainscope(&folder, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("kept 2 of 3 lines of 3 steps"), "{text}");
+    let last: Vec<usize> = text
+        .lines()
+        .last()
+        .unwrap()
+        .split(' ')
+        .map(|id| id.parse().unwrap())
+        .collect();
+    assert!(last.contains(&2) && last.len() == 2, "{text}");
+}
+
+#[test]
+fn what_cannot_be_done_is_one_sentence_and_leaves_nothing() {
+    let folder = TempDir::new().unwrap();
+    save(&folder.path().join("lines.npy"), &families(20, 8, 1), 8);
+    std::fs::write(
+        folder.path().join("cut.npy"),
+        &std::fs::read(folder.path().join("lines.npy")).unwrap()[..300],
+    )
+    .unwrap();
+    std::fs::write(folder.path().join("kept.npy"), "mine").unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let before = names(&folder);
+    for (arguments, code, part) in [
+        (&["lines.npy"][..], 2, "--keep"),
+        (&["lines.npy", "--keep", "0"], 2, "0"),
+        (&["lines.npy", "--radius", "nan"], 2, "radius"),
+        (
+            &["lines.npy", "--keep", "3", "--radius", "0.1"],
+            2,
+            "--radius",
+        ),
+        (&["lines.npy", "--keep", "3", "--scale", "log"], 2, "symlog"),
+        (
+            &["lines.npy", "--keep", "3", "--tensor", "mu"],
+            2,
+            "run directory",
+        ),
+        (&["none.npy", "--keep", "3"], 1, "none.npy"),
+        (
+            &["cut.npy", "--keep", "3", "--out", "kept.npy"],
+            1,
+            "cut short",
+        ),
+        (&["empty", "--keep", "3"], 1, "empty"),
+        (
+            &["lines.npy", "--keep", "3", "--out", "no/kept.npy"],
+            1,
+            "no/kept.npy",
+        ),
+        (
+            &["lines.npy", "--keep", "3", "--plot", "lines.npy/p.png"],
+            1,
+            "lines.npy/p.png",
+        ),
+        (&["lines.npy", "--keep", "3", "--out", "empty"], 1, "empty"),
+        (
+            &["lines.npy", "--keep", "3", "--adapter", "no such"],
+            1,
+            "no such",
+        ),
+    ] {
+        let all: Vec<&str> = ["sample"].iter().chain(arguments).copied().collect();
+        let output = trainscope(&folder, &all);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(part), "{arguments:?}: {said}");
+        if code == 1 {
+            let sentence = said.lines().last().unwrap();
+            assert!(sentence.starts_with("trainscope: "), "{said}");
+        }
+        assert_eq!(names(&folder), before, "{arguments:?}");
+    }
+    assert_eq!(
+        std::fs::read(folder.path().join("kept.npy")).unwrap(),
+        b"mine"
+    );
+}
