@@ -18,6 +18,8 @@ pub enum Stream {
     Priority = 5,
     /// Series, images and noise made up by tests and benches.
     Synthetic = 6,
+    /// Latent vectors of a generator in training; the step is the training step.
+    Generator = 7,
 }
 
 /// The ten rounds of Philox 4x32.

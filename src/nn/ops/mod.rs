@@ -4,8 +4,10 @@ mod activation;
 mod dense;
 mod reparameterise;
 mod reshape;
+mod standard_normal;
 
 pub use activation::Activation;
 pub use dense::Dense;
 pub use reparameterise::Reparameterise;
 pub use reshape::Reshape;
+pub use standard_normal::StandardNormal;

@@ -1,11 +1,11 @@
 //! Every operation's kernels, forward and backward, in small graphs of many shapes.
 
 use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
-use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
+use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape, StandardNormal};
 use trainscope::nn::{Graph, NodeId};
 
 use super::harness::{Input, Numbers, check};
-use super::twins::ACTIVATIONS;
+use super::twins::{ACTIVATIONS, adversarial};
 
 /// Batch and size: 1, primes, products that are no multiple of 4, more rows and more columns than a workgroup has.
 const SHAPES: [[usize; 2]; 9] = [
@@ -188,5 +188,23 @@ fn reshapes_in_the_middle() {
         squared(&mut graph, last);
         let inputs = numbers_for(&graph, batch, 16, -2.0, 2.0);
         check("reshapes", &graph, batch, &inputs, 6);
+    }
+}
+
+/// A generator without an input: what is learnt comes from noise alone.
+#[test]
+fn adversarial_losses_of_generated_vectors() {
+    for [batch, size] in SHAPES {
+        for loss in adversarial() {
+            let mut graph = Graph::new();
+            let shape = vec![size];
+            let z = graph
+                .add("z", StandardNormal { shape }, &[])
+                .expect("it fits");
+            let score = graph.add("score", Dense::new(1), &[z]).expect("it fits");
+            let cost = graph.add("cost", loss, &[score]).expect("it fits");
+            graph.loss("cost", cost, 1.3).expect("a scalar");
+            check(&format!("{loss:?} of {size}"), &graph, batch, &[], 5);
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The float64 twins: their backward passes against central differences of their forward passes.
 
-use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
+use trainscope::nn::losses::{
+    Adversarial, GaussianKl, Objective, Reconstruction, Side, SoftmaxCrossEntropy,
+};
 use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
 use trainscope::nn::{Operation, ReferenceBackward, ReferenceForward};
 
@@ -15,6 +17,19 @@ pub const ACTIVATIONS: [Activation; 7] = [
     Activation::BoundedLogVariance,
     Activation::SoftplusLogVariance,
 ];
+
+/// Every player of every game.
+pub fn adversarial() -> impl Iterator<Item = Adversarial> {
+    let objectives = [
+        Objective::CrossEntropy,
+        Objective::Wasserstein,
+        Objective::Hinge,
+    ];
+    objectives.into_iter().flat_map(|objective| {
+        let sides = [Side::Real, Side::Fake, Side::Generator];
+        sides.map(|side| Adversarial { objective, side })
+    })
+}
 
 struct Point<'a> {
     operation: &'a dyn Operation,
@@ -134,6 +149,9 @@ fn gradients_agree_with_central_differences() {
                 check(&loss, batch, &[shape, shape], None);
             }
             check(&GaussianKl, batch, &[shape, shape], None);
+            for loss in adversarial() {
+                check(&loss, batch, &[&[]], None);
+            }
             let classes = size + 1;
             check(
                 &SoftmaxCrossEntropy,

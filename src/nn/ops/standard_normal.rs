@@ -1,0 +1,115 @@
+//! Latent vectors of a generator: standard normal numbers, new ones in each step.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Dispatch, Shader, grid};
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, elements, expect_inputs,
+};
+use crate::random::{self, Stream};
+use crate::shader;
+
+static STANDARD_NORMAL: Shader = shader!("nn/standard_normal.wgsl");
+
+/// Draws from the standard normal distribution. No inputs; output: a tensor of the shape named here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StandardNormal {
+    /// Per-sample shape.
+    pub shape: Vec<usize>,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    key: [u32; 2],
+    stream: u32,
+    node: u32,
+    vectors: u32,
+    padding0: u32,
+    padding1: u32,
+    padding2: u32,
+}
+
+impl Operation for StandardNormal {
+    fn kind(&self) -> &'static str {
+        "standard_normal"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [] = expect_inputs(inputs, [])?;
+        Ok(self.shape.clone())
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::default()
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let vectors = (context.batch * elements(io.output_shape)).div_ceil(4);
+        let uniform = context.gpu.uniform(
+            "standard normal",
+            &Parameters {
+                key: random::key(context.seed),
+                stream: Stream::Generator as u32,
+                node: context.node as u32,
+                vectors: vectors as u32,
+                padding0: 0,
+                padding1: 0,
+                padding2: 0,
+            },
+        );
+        let kernel = context.gpu.kernel(&STANDARD_NORMAL, "forward", &[]);
+        Ok(vec![kernel.bind(
+            context.gpu,
+            &[
+                (0, uniform.as_entire_binding()),
+                (1, context.clock.binding()),
+                (2, io.output.binding()),
+            ],
+            grid(vectors, 64),
+        )])
+    }
+
+    fn backward(&self, _context: &Context<'_>, _io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        Ok(Vec::new())
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let (seed, step, node) = io.noise_key;
+        let count = io.batch * elements(io.output_shape);
+        (0..count.div_ceil(4) as u32)
+            .flat_map(|vector| {
+                let counter = [vector, step, Stream::Generator as u32, node as u32];
+                random::standard_normal(random::philox(counter, random::key(seed)))
+            })
+            .take(count)
+            .collect()
+    }
+
+    fn reference_backward(&self, _io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        ReferenceGradients::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        STANDARD_NORMAL,
+        "Parameters",
+        Parameters {
+            key,
+            stream,
+            node,
+            vectors,
+            padding0,
+            padding1,
+            padding2
+        }
+    );
+}
