@@ -1,0 +1,129 @@
+//! Generative adversarial networks (Goodfellow et al. 2014): a generator that turns noise into images, and a
+//! discriminator that scores them against real ones.
+
+use super::layer::{Layer, stack};
+use crate::nn::losses::{Adversarial, Objective, Side};
+use crate::nn::ops::StandardNormal;
+use crate::nn::{Graph, NodeId};
+use crate::{Error, Result};
+
+/// A GAN as a scenario describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GanConfig {
+    /// Latent units, drawn from the standard normal distribution.
+    pub latent: usize,
+    /// The game that both play.
+    pub objective: Objective,
+    /// Layers from the latent vector to an image in `[0, 1]`.
+    pub generator: Vec<Layer>,
+    /// Layers from an image to its score, one number.
+    pub discriminator: Vec<Layer>,
+    /// Bound of the discriminator's weights after each of its updates, which Wasserstein's objective needs.
+    pub weight_clip: Option<f32>,
+    /// Updates of the discriminator for each one of the generator.
+    pub critic_steps: u64,
+}
+
+/// The three graphs of a step. Layers of the same name have the same parameters.
+#[derive(Debug)]
+pub struct Gan {
+    /// Noise, generator, discriminator and the generator's loss.
+    pub play: Graph,
+    /// The generated images in it.
+    pub fake: NodeId,
+    /// Their score in it.
+    pub score: NodeId,
+    /// The discriminator and its loss on real images.
+    pub real: Judgement,
+    /// The discriminator and its loss on generated images.
+    pub generated: Judgement,
+}
+
+/// A discriminator and its loss on images of one sort.
+#[derive(Debug)]
+pub struct Judgement {
+    /// The graph.
+    pub graph: Graph,
+    /// Images.
+    pub x: NodeId,
+    /// Their score.
+    pub score: NodeId,
+}
+
+impl GanConfig {
+    /// The graphs to train on images of `shape` (channels, height, width).
+    ///
+    /// # Errors
+    /// Layers do not fit, the generator makes no image of that size, or the discriminator does not end in one number.
+    pub fn build(&self, shape: &[usize]) -> Result<Gan> {
+        let mut play = Graph::new();
+        let z = self.noise(&mut play)?;
+        let fake = self.image(&mut play, z, shape)?;
+        let score = self.score(&mut play, fake)?;
+        self.loss(&mut play, score, Side::Generator, "generator_loss")?;
+        Ok(Gan {
+            play,
+            fake,
+            score,
+            real: self.judgement(shape, Side::Real, "real_loss")?,
+            generated: self.judgement(shape, Side::Fake, "fake_loss")?,
+        })
+    }
+
+    /// The generator alone: images from latent vectors.
+    ///
+    /// # Errors
+    /// As [`GanConfig::build`].
+    pub fn generator(&self, shape: &[usize]) -> Result<super::Decoder> {
+        let mut graph = Graph::new();
+        let z = graph.input("z", &[self.latent]);
+        let image = self.image(&mut graph, z, shape)?;
+        Ok(super::Decoder { graph, z, image })
+    }
+
+    fn noise(&self, graph: &mut Graph) -> Result<NodeId> {
+        let shape = vec![self.latent];
+        graph.add("z", StandardNormal { shape }, &[])
+    }
+
+    fn image(&self, graph: &mut Graph, z: NodeId, shape: &[usize]) -> Result<NodeId> {
+        let image = stack(graph, "generator", &self.generator, z)?;
+        let node = graph.node(image);
+        let pixels: usize = shape.iter().product();
+        if node.size() == pixels {
+            return Ok(image);
+        }
+        Err(Error::input(
+            format!("layer {}", node.name),
+            format!("the generator ends in {} values", node.size()),
+            format!("end it in {pixels}, the pixels of an image {shape:?}"),
+        ))
+    }
+
+    fn score(&self, graph: &mut Graph, x: NodeId) -> Result<NodeId> {
+        let score = stack(graph, "discriminator", &self.discriminator, x)?;
+        let node = graph.node(score);
+        if node.size() == 1 {
+            return Ok(score);
+        }
+        Err(Error::input(
+            format!("layer {}", node.name),
+            format!("the discriminator ends in {} numbers", node.size()),
+            "end it in one, the score: { dense = { units = 1 } }",
+        ))
+    }
+
+    fn loss(&self, graph: &mut Graph, score: NodeId, side: Side, name: &str) -> Result<()> {
+        let objective = self.objective;
+        let loss = graph.add(name, Adversarial { objective, side }, &[score])?;
+        graph.loss(name, loss, 1.0)
+    }
+
+    fn judgement(&self, shape: &[usize], side: Side, name: &str) -> Result<Judgement> {
+        let mut graph = Graph::new();
+        let x = graph.input("x", shape);
+        let score = self.score(&mut graph, x)?;
+        self.loss(&mut graph, score, side, name)?;
+        Ok(Judgement { graph, x, score })
+    }
+}
