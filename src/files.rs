@@ -31,6 +31,21 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
         })
 }
 
+/// Opens a file to read and tells its size.
+pub(crate) fn open(path: &Path) -> Result<(fs::File, u64)> {
+    let failed = |error| Error::io(path, "read it", &error);
+    let file = fs::File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(Error::input(
+            path.display().to_string(),
+            "it is a folder",
+            "name a file in it",
+        ));
+    }
+    Ok((file, metadata.len()))
+}
+
 /// Reads a file of at most `most` bytes.
 pub(crate) fn read_bounded(path: &Path, most: u64) -> Result<Vec<u8>> {
     let failed = |error| Error::io(path, "read it", &error);

@@ -11,6 +11,7 @@ mod files;
 pub mod gpu;
 pub mod models;
 pub mod nn;
+mod npy;
 pub mod random;
 pub mod report;
 pub mod sample;

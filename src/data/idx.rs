@@ -117,6 +117,7 @@ fn assemble(
             .map_or(0, |&label| usize::from(label) + 1),
         labels,
         name: name.to_owned(),
+        skipped: Vec::new(),
     })
 }
 

@@ -1,21 +1,29 @@
 //! Data sets: read from files, kept on the GPU, shuffled and batched there.
 //!
-//! A source ([`mnist`], [`idx_directory`]) gives [`Images`] in main memory; [`Dataset::upload`] moves them to the
+//! A source ([`mnist`], [`idx_directory`], [`cifar10`], [`npy_images`], [`image_folder`], [`shapes()`]) gives [`Images`] in main memory; [`Dataset::upload`] moves them to the
 //! GPU for good. From then on a [`Cursor`], a small buffer on the GPU, says which training step it is, and the
 //! dispatches of [`Dataset::gather`] turn it into a batch. The CPU writes nothing between steps, so that many
 //! steps fit into one submission. The order of an epoch is a [`Permutation`] that is computed, not stored.
 
 mod batch;
+mod cifar10;
 mod cursor;
 mod dataset;
+mod folder;
 mod idx;
+mod npy;
 mod permutation;
+mod shapes;
 
 pub use batch::Gather;
+pub use cifar10::cifar10;
 pub use cursor::Cursor;
 pub use dataset::Dataset;
+pub use folder::image_folder;
 pub use idx::{idx_directory, mnist};
+pub use npy::npy_images;
 pub use permutation::Permutation;
+pub use shapes::{Factors, factors, shapes};
 
 /// Images in main memory, one byte for each value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,4 +40,6 @@ pub struct Images {
     pub classes: usize,
     /// What the source is called in messages and pictures.
     pub name: String,
+    /// Files that could not be used, each with the reason.
+    pub skipped: Vec<String>,
 }

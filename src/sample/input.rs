@@ -1,13 +1,13 @@
 //! Series from files: NumPy arrays and CSV tables, one line a row. Files are not trusted: nothing is set aside for
 //! what a header promises before the file is seen to hold it.
 
-use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::BufReader;
 use std::path::Path;
 
-use npyz::{DType, NpyFile, NpyHeader, Order, TypeChar};
+use npyz::TypeChar;
 
-use crate::{Error, Result};
+use crate::npy::Array;
+use crate::{Error, Result, files};
 
 /// Lines of equal length.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,9 +22,6 @@ pub struct Series {
 
 /// Values read at most: 4 GiB of float32, which is also what the sampler takes.
 const MOST_VALUES: u64 = 1 << 30;
-
-/// Bytes of a NumPy header at most; the header of two plain dimensions takes 128.
-const MOST_HEADER: usize = 4096;
 
 /// Reads a `.npy` array `[lines, steps]` of real numbers, of any byte order and in C or Fortran order, or a `.csv` table
 /// of one line a row. A first row of a table without any number is taken for a header; `nan` and `inf` are values.
@@ -60,89 +57,43 @@ fn wrong(path: &Path, problem: impl Into<String>, mend: &str) -> Error {
     Error::input(path.display().to_string(), problem, mend)
 }
 
-fn open(path: &Path) -> Result<(File, u64)> {
-    let failed = |error| Error::io(path, "read the series", &error);
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(wrong(
-            path,
-            "it is a folder",
-            "name a .npy or .csv file in it",
-        ));
-    }
-    Ok((file, metadata.len()))
-}
-
 fn read_npy(path: &Path) -> Result<Series> {
-    const AGAIN: &str = "save it again with numpy.save";
-    let (file, size) = open(path)?;
-    let mut reader = BufReader::new(file);
-    let (header, data_size) = npy_header(&mut reader, size)
-        .map_err(|error| wrong(path, format!("it is no NumPy array: {error}"), AGAIN))?;
-    let &[lines, steps] = header.shape() else {
-        let shape: Vec<_> = header.shape().iter().map(u64::to_string).collect();
+    let array = Array::open(path)?;
+    let &[lines, steps] = array.shape() else {
         return Err(wrong(
             path,
-            format!("its shape is ({})", shape.join(", ")),
+            format!("its shape is ({})", array.shape_text()),
             "save an array of two dimensions, [lines, steps]; array.reshape(lines, -1) makes one",
         ));
     };
-    let DType::Plain(kind) = header.dtype() else {
+    let count = lines.checked_mul(steps);
+    if count.is_none_or(|count| count > MOST_VALUES) {
         return Err(wrong(
             path,
-            "it holds records",
-            "save an array of plain numbers",
+            format!("{lines} x {steps} values are too many"),
+            "sample a part of them, at most 1,073,741,824 values",
         ));
-    };
-    let bytes = kind.size_field();
-    match lines
-        .checked_mul(steps)
-        .filter(|&count| count <= MOST_VALUES)
-    {
-        Some(count)
-            if count
-                .checked_mul(bytes)
-                .is_some_and(|needed| needed <= data_size) => {}
-        Some(_) => {
-            return Err(wrong(
-                path,
-                format!(
-                    "it is cut short: {data_size} bytes cannot hold {lines} x {steps} values of {bytes} bytes"
-                ),
-                AGAIN,
-            ));
-        }
-        None => {
-            return Err(wrong(
-                path,
-                format!("{lines} x {steps} values are too many"),
-                "sample a part of them, at most 1,073,741,824 values",
-            ));
-        }
     }
-    let is_fortran = header.order() == Order::Fortran;
-    let array = NpyFile::with_header(header, reader);
-    let values = match (kind.type_char(), bytes) {
-        (TypeChar::Float, 4) => collect::<f32>(array, |v| v),
-        (TypeChar::Float, 8) => collect::<f64>(array, |v| v as f32),
-        (TypeChar::Int, 1) => collect::<i8>(array, f32::from),
-        (TypeChar::Int, 2) => collect::<i16>(array, f32::from),
-        (TypeChar::Int, 4) => collect::<i32>(array, |v| v as f32),
-        (TypeChar::Int, 8) => collect::<i64>(array, |v| v as f32),
-        (TypeChar::Uint, 1) => collect::<u8>(array, f32::from),
-        (TypeChar::Uint, 2) => collect::<u16>(array, f32::from),
-        (TypeChar::Uint, 4) => collect::<u32>(array, |v| v as f32),
-        (TypeChar::Uint, 8) => collect::<u64>(array, |v| v as f32),
+    let is_fortran = array.is_fortran();
+    let values = match array.kind()? {
+        (TypeChar::Float, 4) => array.collect::<f32, _>(Ok),
+        (TypeChar::Float, 8) => array.collect(|v: f64| Ok(v as f32)),
+        (TypeChar::Int, 1) => array.collect(|v: i8| Ok(v.into())),
+        (TypeChar::Int, 2) => array.collect(|v: i16| Ok(v.into())),
+        (TypeChar::Int, 4) => array.collect(|v: i32| Ok(v as f32)),
+        (TypeChar::Int, 8) => array.collect(|v: i64| Ok(v as f32)),
+        (TypeChar::Uint, 1) => array.collect(|v: u8| Ok(v.into())),
+        (TypeChar::Uint, 2) => array.collect(|v: u16| Ok(v.into())),
+        (TypeChar::Uint, 4) => array.collect(|v: u32| Ok(v as f32)),
+        (TypeChar::Uint, 8) => array.collect(|v: u64| Ok(v as f32)),
         _ => {
             return Err(wrong(
                 path,
-                format!("its values are of type '{kind}'"),
+                format!("its values are of type '{}'", array.kind_text()),
                 "save it as float32: array.astype('float32')",
             ));
         }
-    };
-    let values = values.map_err(|error| Error::io(path, "read the series", &error))?;
+    }?;
     let (lines, steps) = (lines as usize, steps as usize);
     let values = if is_fortran {
         let from = |i: usize| values[(i % steps) * lines + i / steps];
@@ -157,66 +108,8 @@ fn read_npy(path: &Path) -> Result<Series> {
     })
 }
 
-/// The header, after which `reader` stands at the data, and the bytes of data that follow.
-fn npy_header(reader: &mut (impl Read + Seek), size: u64) -> io::Result<(NpyHeader, u64)> {
-    let invalid = |problem: &str| io::Error::new(io::ErrorKind::InvalidData, problem);
-    let mut start = Vec::new();
-    reader
-        .by_ref()
-        .take(MOST_HEADER as u64)
-        .read_to_end(&mut start)?;
-    let (length, text) = match start.as_slice() {
-        [b'\x93', b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
-            (u32::from(u16::from_le_bytes([*a, *b])), 10)
-        }
-        [
-            b'\x93',
-            b'N',
-            b'U',
-            b'M',
-            b'P',
-            b'Y',
-            2 | 3,
-            _,
-            a,
-            b,
-            c,
-            d,
-            ..,
-        ] => (u32::from_le_bytes([*a, *b, *c, *d]), 12),
-        _ => return Err(invalid("it does not begin as one")),
-    };
-    let end = text + length as usize;
-    let Some(text) = start.get(text..end) else {
-        return Err(invalid("its header is cut short or too long"));
-    };
-    // The parser behind recurses into brackets and multiplies the dimensions as they come: a header of two plain
-    // dimensions nests once, and a product of fewer than 20 digits in all stays within 64 bits.
-    let count = |wanted: fn(&u8) -> bool| text.iter().filter(|byte| wanted(byte)).count();
-    let brackets = count(|byte| b"([{".contains(byte));
-    let digits = count(u8::is_ascii_digit);
-    if brackets > 8 || digits > 19 {
-        return Err(invalid(
-            "its header is not that of an array of plain numbers",
-        ));
-    }
-    let header = NpyHeader::from_reader(&start[..end])?;
-    reader.seek(SeekFrom::Start(end as u64))?;
-    Ok((header, size.saturating_sub(end as u64)))
-}
-
-fn collect<T: npyz::Deserialize>(
-    array: NpyFile<impl Read>,
-    convert: impl Fn(T) -> f32,
-) -> io::Result<Vec<f32>> {
-    let data = array
-        .data::<T>()
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    data.map(|value| value.map(&convert)).collect()
-}
-
 fn read_csv(path: &Path) -> Result<Series> {
-    let (file, _) = open(path)?;
+    let (file, _) = files::open(path)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)

@@ -7,6 +7,8 @@ use flate2::{Compression, write::GzEncoder};
 use trainscope::data::{Cursor, Dataset, Images, Permutation, idx_directory, mnist};
 use trainscope::gpu::Buffer;
 
+mod sources;
+
 use crate::support::gpu;
 
 fn images(count: usize, shape: [usize; 3]) -> Images {
@@ -20,6 +22,7 @@ fn images(count: usize, shape: [usize; 3]) -> Images {
         labels: (0..count).map(|i| (i * 7 % 10) as u8).collect(),
         classes: 10,
         name: "made up".to_owned(),
+        skipped: Vec::new(),
     }
 }
 
@@ -107,6 +110,7 @@ fn every_byte_is_scaled_as_by_division() {
         labels: Vec::new(),
         classes: 0,
         name: "bytes".to_owned(),
+        skipped: Vec::new(),
     };
     let data = Dataset::upload(gpu, &all).expect("uploaded");
     let pixels: Buffer<f32> = gpu.buffer("pixels", 256).unwrap();

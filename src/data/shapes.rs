@@ -1,0 +1,123 @@
+//! Generated images of one shape each, whose factors are known: what a latent space should find.
+
+use std::f64::consts::TAU;
+
+use super::Images;
+use crate::random::{Stream, uniform, words};
+
+/// Kinds of shapes, which are the classes.
+const KINDS: [&str; 3] = ["square", "ellipse", "triangle"];
+
+/// What an image shows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Factors {
+    /// Place in square, ellipse, triangle: the label.
+    pub kind: usize,
+    /// Hue in `[0, 1)`: red, yellow, green, ...
+    pub hue: f64,
+    /// Centre across and down, in parts of the image's side.
+    pub centre: [f64; 2],
+    /// Half the extent, in parts of the image's side.
+    pub size: f64,
+    /// Turns counter-clockwise in `[0, 1)`.
+    pub orientation: f64,
+}
+
+/// The factors of image `index` of the set that `seed` names.
+pub fn factors(seed: u64, index: u32) -> Factors {
+    let first = words(seed, Stream::Synthetic, 0, index).map(uniform);
+    let second = words(seed, Stream::Synthetic, 1, index).map(uniform);
+    let size = 0.12 + 0.13 * first[2];
+    let within = |share: f64| size + (1.0 - 2.0 * size) * share;
+    Factors {
+        kind: (first[0] * KINDS.len() as f64) as usize,
+        hue: first[1],
+        centre: [within(second[0]), within(second[1])],
+        size,
+        orientation: first[3],
+    }
+}
+
+/// `count` images of `side` x `side` pixels, red, green and blue on black, with antialiased edges.
+pub fn shapes(seed: u64, count: usize, side: usize) -> Images {
+    let mut pixels = Vec::with_capacity(count * 3 * side * side);
+    let mut labels = Vec::with_capacity(count);
+    for index in 0..count {
+        let factors = factors(seed, index as u32);
+        labels.push(factors.kind as u8);
+        let cover: Vec<f64> = (0..side * side)
+            .map(|i| coverage(&factors, i % side, i / side, side))
+            .collect();
+        for part in colour(factors.hue) {
+            pixels.extend(
+                cover
+                    .iter()
+                    .map(|cover| (255.0 * part * cover).round() as u8),
+            );
+        }
+    }
+    Images {
+        count,
+        shape: [3, side, side],
+        pixels,
+        labels,
+        classes: KINDS.len(),
+        name: "shapes".to_owned(),
+        skipped: Vec::new(),
+    }
+}
+
+/// How much of a pixel the shape covers, from the distance of its centre to the edge.
+fn coverage(factors: &Factors, x: usize, y: usize, side: usize) -> f64 {
+    let place = |i: usize, centre: f64| (i as f64 + 0.5) / side as f64 - centre;
+    let (dx, dy) = (place(x, factors.centre[0]), place(y, factors.centre[1]));
+    let (sin, cos) = (TAU * factors.orientation).sin_cos();
+    // In units of the shape's size, turned back.
+    let u = (cos * dx - sin * dy) / factors.size;
+    let v = (sin * dx + cos * dy) / factors.size;
+    let outside = match factors.kind {
+        0 => u.abs().max(v.abs()) - 0.75,
+        1 => (u * u + (v / 0.6).powi(2)).sqrt() * 0.6 - 0.6,
+        _ => (0..3)
+            .map(|edge| {
+                let (sin, cos) = (TAU * (f64::from(edge) / 3.0 + 0.25)).sin_cos();
+                u * cos + v * sin - 0.5
+            })
+            .fold(f64::NEG_INFINITY, f64::max),
+    };
+    (0.5 - outside * factors.size * side as f64).clamp(0.0, 1.0)
+}
+
+/// Red, green and blue of a full hue.
+fn colour(hue: f64) -> [f64; 3] {
+    [0.0, 1.0, 2.0].map(|part| {
+        let distance = (hue * 3.0 - part + 1.5).rem_euclid(3.0) - 1.5;
+        (1.5 - 1.5 * distance.abs()).clamp(0.0, 1.0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_show_in_the_image() {
+        let images = shapes(3, 60, 32);
+        for index in 0..60 {
+            let factors = factors(3, index as u32);
+            assert_eq!(usize::from(images.labels[index]), factors.kind);
+            let image = &images.pixels[index * 3 * 1024..][..3 * 1024];
+            let strength: Vec<f64> = (0..1024)
+                .map(|i| (0..3).map(|c| f64::from(image[c * 1024 + i])).sum())
+                .collect();
+            let total: f64 = strength.iter().sum();
+            let mean = |of: &dyn Fn(usize) -> usize| {
+                let sum: f64 = (0..1024).map(|i| strength[i] * (of(i) as f64 + 0.5)).sum();
+                sum / total / 32.0
+            };
+            assert!(total > 0.0);
+            assert!((mean(&|i| i % 32) - factors.centre[0]).abs() < 0.02);
+            assert!((mean(&|i| i / 32) - factors.centre[1]).abs() < 0.02);
+        }
+    }
+}
