@@ -47,9 +47,15 @@ pub struct Scenario {
 pub struct DataSection {
     /// The source.
     pub source: Source,
-    /// The folder, for sources that read one.
+    /// The folder or file, for sources that read one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// Side of an image in pixels, for sources that are resized or generated; 32 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
+    /// Images of a generated source; 4,096 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<usize>,
     /// Which part of a source that has parts.
     #[serde(default)]
     pub split: Split,
@@ -66,6 +72,36 @@ pub enum Source {
     Mnist,
     /// A folder of IDX files, gzipped or not.
     Idx,
+    /// A folder with CIFAR-10's binary version.
+    Cifar10,
+    /// A NumPy array of images.
+    Npy,
+    /// A folder of PNG and JPEG files, resized.
+    Images,
+    /// Generated images of one shape each.
+    Shapes,
+}
+
+impl Source {
+    /// The word in a scenario.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Mnist => "mnist",
+            Self::Idx => "idx",
+            Self::Cifar10 => "cifar10",
+            Self::Npy => "npy",
+            Self::Images => "images",
+            Self::Shapes => "shapes",
+        }
+    }
+
+    fn needs_path(self) -> bool {
+        !matches!(self, Self::Mnist | Self::Shapes)
+    }
+
+    fn has_splits(self) -> bool {
+        matches!(self, Self::Idx | Self::Cifar10)
+    }
 }
 
 /// A part of a data set.
@@ -336,28 +372,13 @@ impl Scenario {
                 &format!("it must be {needs}"),
             );
         }
-        match (self.data.source, &self.data.path) {
-            (Source::Mnist, Some(_)) => range(
-                &["data", "path"],
-                "the embedded MNIST has no path".into(),
-                "leave it out, or use source = \"idx\"",
-            ),
-            (Source::Idx, None) => range(
-                &["data", "source"],
-                "source = \"idx\" needs a folder".into(),
-                "add path = \"FOLDER\"",
-            ),
-            (Source::Mnist, None) if self.data.split == Split::Test => range(
-                &["data", "split"],
-                "the embedded MNIST has one split".into(),
-                "use split = \"train\", or source = \"idx\" with the full files",
-            ),
-            _ => self
-                .model
-                .config()
-                .map(|_| ())
-                .map_err(|(key, problem, mend)| lines.error(&["model", key], &problem, &mend)),
-        }
+        self.data.misfit().map_or(Ok(()), |(key, problem, mend)| {
+            range(&["data", key], problem, &mend)
+        })?;
+        self.model
+            .config()
+            .map(|_| ())
+            .map_err(|(key, problem, mend)| lines.error(&["model", key], &problem, &mend))
     }
 
     /// The model, its section's keys sorted out.
@@ -370,21 +391,71 @@ impl Scenario {
     /// # Errors
     /// A missing or broken file.
     pub fn images(&self) -> Result<Images> {
-        match (self.data.source, &self.data.path) {
-            (Source::Idx, Some(path)) => {
-                let split = match self.data.split {
-                    Split::Train => "train",
-                    Split::Test => "test",
-                };
-                data::idx_directory(path, split)
-            }
-            _ => data::mnist(),
+        let data = &self.data;
+        let split = match data.split {
+            Split::Train => "train",
+            Split::Test => "test",
+        };
+        let path = data.path.as_deref().unwrap_or(Path::new(""));
+        let size = data.size.unwrap_or(32);
+        match data.source {
+            Source::Mnist => data::mnist(),
+            Source::Idx => data::idx_directory(path, split),
+            Source::Cifar10 => data::cifar10(path, split),
+            Source::Npy => data::npy_images(path),
+            Source::Images => data::image_folder(path, size),
+            Source::Shapes => Ok(data::shapes(self.seed, data.count.unwrap_or(4096), size)),
         }
     }
 
     /// The complete text: every key, defaults included, enough to run again.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a scenario is a table")
+    }
+}
+
+impl DataSection {
+    /// The key that does not fit the source, what is wrong and what mends it.
+    fn misfit(&self) -> Option<(&'static str, String, String)> {
+        let source = self.source.name();
+        let sized = matches!(self.source, Source::Images | Source::Shapes);
+        let leave_out = |key: &'static str| {
+            let problem = format!("source = \"{source}\" has no {key}");
+            Some((key, problem, "leave it out".to_owned()))
+        };
+        match (self.source.needs_path(), &self.path) {
+            (true, None) => {
+                let problem = format!("source = \"{source}\" needs files");
+                return Some(("source", problem, "add path = \"...\"".to_owned()));
+            }
+            (false, Some(_)) => return leave_out("path"),
+            _ => {}
+        }
+        if self.split == Split::Test && !self.source.has_splits() {
+            let problem = format!("source = \"{source}\" has one split");
+            let mend = "use split = \"train\", or a source with both: idx, cifar10";
+            return Some(("split", problem, mend.to_owned()));
+        }
+        match self.size {
+            Some(_) if !sized => return leave_out("size"),
+            Some(size) if !(4..=512).contains(&size) => {
+                return Some((
+                    "size",
+                    format!("size = {size}"),
+                    "use a number from 4 to 512".to_owned(),
+                ));
+            }
+            _ => {}
+        }
+        match self.count {
+            Some(_) if self.source != Source::Shapes => leave_out("count"),
+            Some(count) if !(1..=1 << 18).contains(&count) => Some((
+                "count",
+                format!("count = {count}"),
+                "use a number from 1 to 262,144".to_owned(),
+            )),
+            _ => None,
+        }
     }
 }
 
