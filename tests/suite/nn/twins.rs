@@ -21,6 +21,7 @@ struct Point<'a> {
     batch: usize,
     shapes: Vec<&'a [usize]>,
     output_shape: Vec<usize>,
+    training: bool,
     /// Inputs, then parameters.
     tensors: Vec<Vec<f64>>,
 }
@@ -35,6 +36,7 @@ impl Point<'_> {
             parameters: parameters.iter().map(Vec::as_slice).collect(),
             output_shape: &self.output_shape,
             noise_key: (5, 6, 7),
+            training: self.training,
         }
     }
 
@@ -48,6 +50,17 @@ impl Point<'_> {
 
 /// Random inputs keep away from 0, where some functions have a kink.
 fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: Option<usize>) {
+    check_as(true, operation, batch, shapes, labels);
+}
+
+/// As [`check`], in training or in inference.
+fn check_as(
+    training: bool,
+    operation: &dyn Operation,
+    batch: usize,
+    shapes: &[&[usize]],
+    labels: Option<usize>,
+) {
     let mut numbers = Numbers::new(3);
     let output_shape = operation.output_shape(shapes).expect("it fits");
     let mut away_from_zero = |count: usize| {
@@ -73,6 +86,7 @@ fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: O
         batch,
         shapes: shapes.to_vec(),
         output_shape,
+        training,
         tensors,
     };
     let output = operation.reference_forward(&point.io());
@@ -167,6 +181,7 @@ fn reparameterisation_agrees_with_pytorch() {
             parameters: vec![&weight, &bias],
             output_shape: &[units],
             noise_key: (0, 0, 0),
+            training: true,
         })
     };
     let hidden: Vec<f64> = dense(&z, "0", 32).iter().map(|h| h.max(0.0)).collect();
