@@ -1,7 +1,9 @@
 //! The float64 twins: their backward passes against central differences of their forward passes.
 
 use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
-use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
+use trainscope::nn::ops::{
+    Activation, BatchNorm, Dense, Dropout, Embedding, LayerNorm, Reparameterise, Reshape,
+};
 use trainscope::nn::{Operation, ReferenceBackward, ReferenceForward};
 
 use super::harness::{Numbers, wide};
@@ -72,13 +74,19 @@ fn check_as(
     };
     let sizes = shapes.iter().map(|s| batch * s.iter().product::<usize>());
     let specs = operation.parameters(shapes);
-    let parameter_sizes = specs.iter().map(|spec| spec.shape.iter().product());
+    let learnt = specs.len();
+    let specs = specs.into_iter().chain(operation.buffers(shapes));
+    let parameter_sizes = specs.map(|spec| spec.shape.iter().product());
     let mut tensors: Vec<Vec<f64>> = sizes
         .chain(parameter_sizes)
         .map(&mut away_from_zero)
         .collect();
+    // State may be a variance.
+    for state in &mut tensors[shapes.len() + learnt..] {
+        state.iter_mut().for_each(|value| *value = value.abs());
+    }
     if let Some(classes) = labels {
-        tensors[1] = (0..batch).map(|i| (i * 5 % classes) as f64).collect();
+        tensors[shapes.len() - 1] = (0..batch).map(|i| (i * 5 % classes) as f64).collect();
     }
     let upstream = away_from_zero(batch * output_shape.iter().product::<usize>());
     let mut point = Point {
@@ -96,7 +104,7 @@ fn check_as(
         output_gradient: &upstream,
     });
     let inputs = shapes.len();
-    for tensor in 0..point.tensors.len() {
+    for tensor in 0..inputs + learnt {
         if tensor < inputs && !operation.differentiable(tensor) {
             continue;
         }
@@ -147,6 +155,32 @@ fn gradients_agree_with_central_differences() {
             ] {
                 check(&loss, batch, &[shape, shape], None);
             }
+            for probability in [0.0, 0.4] {
+                check(&Dropout { probability }, batch, &[shape], None);
+            }
+            check_as(false, &Dropout { probability: 0.5 }, batch, &[shape], None);
+            if size > 1 {
+                check(&LayerNorm::default(), batch, &[shape], None);
+            }
+            for dimensions in [1, 2, 3] {
+                let norm = LayerNorm {
+                    dimensions: Some(dimensions),
+                    eps: 0.1,
+                };
+                check(&norm, batch, &[&[2, 3, size]], None);
+            }
+            for shape in [&[size] as &[usize], &[2, size], &[3, 2, size]] {
+                let norm = BatchNorm::default();
+                if batch * shape[1..].iter().product::<usize>() > 2 {
+                    check(&norm, batch, &[shape], None);
+                }
+                check_as(false, &norm, batch, &[shape], None);
+            }
+            let embedding = Embedding {
+                classes: 4,
+                width: size,
+            };
+            check(&embedding, batch, &[&[]], Some(5));
             check(&GaussianKl, batch, &[shape, shape], None);
             let classes = size + 1;
             check(
