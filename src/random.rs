@@ -18,8 +18,10 @@ pub enum Stream {
     Priority = 5,
     /// Series, images and noise made up by tests and benches.
     Synthetic = 6,
+    /// Masks of dropout; the step is the training step.
+    Dropout = 7,
     /// Latent vectors of a generator in training; the step is the training step.
-    Generator = 7,
+    Generator = 8,
 }
 
 /// The ten rounds of Philox 4x32.

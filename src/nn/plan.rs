@@ -12,12 +12,12 @@ use super::graph::{Graph, NodeId};
 use super::memory::{Lifetime, place};
 use super::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
 use super::parameters::Parameters;
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
+use super::vectors::fill;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::shader;
 use crate::{Error, Result};
 
 static BATCH_MEAN: Shader = shader!("nn/batch_mean.wgsl");
-static FILL: Shader = shader!("nn/fill.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -28,15 +28,6 @@ struct MeanParameters {
     first: u32,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct FillParameters {
-    count: u32,
-    value: f32,
-    padding0: u32,
-    padding1: u32,
-}
-
 /// What a plan is built for.
 pub struct PlanOptions<'a> {
     /// Samples in a batch.
@@ -45,8 +36,10 @@ pub struct PlanOptions<'a> {
     pub seed: u64,
     /// A buffer whose first word is the step.
     pub clock: &'a Buffer<u32>,
-    /// Whether to build the backward pass.
+    /// Whether to build the backward pass, and to compute as in training (batch statistics, dropout).
     pub training: bool,
+    /// Input nodes that read a buffer of the caller's, `[batch, ...shape]`; the plan makes one for each other input.
+    pub inputs: &'a [(NodeId, Buffer<f32>)],
     /// Nodes whose values can be read after the plan has run ([`Plan::value`]); inputs always can.
     pub keep: &'a [NodeId],
 }
@@ -116,7 +109,34 @@ impl Plan {
             ));
         }
         let layout = Layout::of(graph, options);
-        let tensors = layout.allocate(gpu, graph, options)?;
+        let mut tensors = layout.allocate(gpu, graph, options)?;
+        for (node, buffer) in options.inputs {
+            let needed = options.batch * graph.node(*node).size();
+            if buffer.len() != needed {
+                return Err(Error::input(
+                    format!("input {}", graph.node(*node).name),
+                    format!("its buffer holds {} values", buffer.len()),
+                    format!("it needs {needed}"),
+                ));
+            }
+            tensors.values[node.0] = buffer.clone();
+        }
+        for node in graph.nodes() {
+            let inputs: Vec<&[usize]> = node
+                .inputs
+                .iter()
+                .map(|&i| graph.node(i).shape.as_slice())
+                .collect();
+            let size = node
+                .operation
+                .as_ref()
+                .map_or(0, |operation| operation.workspace(options.batch, &inputs));
+            let workspace = (size > 0)
+                .then(|| gpu.buffer("workspace", size))
+                .transpose()?;
+            tensors.bytes += workspace.as_ref().map_or(0, |buffer| buffer.raw().size());
+            tensors.workspaces.push(workspace);
+        }
         let builder = Builder {
             gpu,
             graph,
@@ -145,7 +165,21 @@ impl Plan {
 
     /// All dispatches in order, with or without the probes'.
     pub fn dispatches(&self, watched: bool) -> impl Iterator<Item = &Dispatch> {
-        self.stages.iter().flat_map(move |stage| {
+        Self::of(&self.stages, watched)
+    }
+
+    /// Those of the forward pass up to the value of `node`.
+    pub fn until(&self, node: NodeId, watched: bool) -> impl Iterator<Item = &Dispatch> {
+        Self::of(&self.stages[..=node.0], watched)
+    }
+
+    /// Those behind [`Plan::until`].
+    pub fn after(&self, node: NodeId, watched: bool) -> impl Iterator<Item = &Dispatch> {
+        Self::of(&self.stages[node.0 + 1..], watched)
+    }
+
+    fn of(stages: &[Stage], watched: bool) -> impl Iterator<Item = &Dispatch> {
+        stages.iter().flat_map(move |stage| {
             let watch = if watched { &stage.watch[..] } else { &[] };
             let (first, second) = if stage.watch_first {
                 (watch, &stage.work[..])
@@ -200,7 +234,8 @@ impl Layout {
                 root[index] = root[node.inputs[0].0];
             }
             let mut inputs = node.inputs.iter().enumerate();
-            learns[index] = !node.parameters.is_empty()
+            let own = |&parameter: &usize| graph.parameters()[parameter].learnt;
+            learns[index] = node.parameters.iter().any(own)
                 || inputs.any(|(place, input)| operation.differentiable(place) && learns[input.0]);
         }
         // A gradient exists where a loss is reached and something before it learns.
@@ -312,6 +347,9 @@ impl Layout {
                 }
             }
         }
+        for (given, _) in options.inputs {
+            spans[given.0] = None;
+        }
         let present: Vec<usize> = (0..2 * count).filter(|&t| spans[t].is_some()).collect();
         let lifetimes: Vec<Lifetime> = present
             .iter()
@@ -342,6 +380,7 @@ impl Layout {
         Ok(Tensors {
             values: all,
             gradients,
+            workspaces: Vec::new(),
             bytes,
         })
     }
@@ -350,6 +389,8 @@ impl Layout {
 struct Tensors {
     values: Vec<Buffer<f32>>,
     gradients: Vec<Buffer<f32>>,
+    /// By node.
+    workspaces: Vec<Option<Buffer<f32>>>,
     bytes: u64,
 }
 
@@ -380,6 +421,7 @@ impl<'a> Builder<'a> {
             clock: self.options.clock,
             seed: self.options.seed,
             node,
+            training: self.options.training,
         }
     }
 
@@ -427,6 +469,7 @@ impl<'a> Builder<'a> {
                         inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
                         input_shapes: self.input_shapes(index),
                         parameters: self.slices(index)?,
+                        workspace: self.tensors.workspaces[index].as_ref(),
                         output: self.value(index),
                         output_shape: &node.shape,
                     },
@@ -501,6 +544,7 @@ impl<'a> Builder<'a> {
                     inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
                     input_shapes: self.input_shapes(index),
                     parameters: self.slices(index)?,
+                    workspace: self.tensors.workspaces[index].as_ref(),
                     output: self.value(index),
                     output_shape: &node.shape,
                     output_gradient: self.gradient(index),
@@ -519,29 +563,26 @@ impl<'a> Builder<'a> {
     /// What has to be set anew in each step: seeds that are added to, and the gradients of parameters that no loss
     /// reaches, in whose place the optimiser leaves its updates.
     fn fills(&self) -> Result<Vec<Dispatch>> {
-        let fill = |binding: wgpu::BindingResource<'_>, count: usize, value: f32| {
-            let uniform = self.gpu.uniform(
-                "fill",
-                &FillParameters {
-                    count: count as u32,
-                    value,
-                    padding0: 0,
-                    padding1: 0,
-                },
-            );
-            let bindings = [(0, uniform.as_entire_binding()), (1, binding)];
-            let kernel = self.gpu.kernel(&FILL, "main", &[]);
-            kernel.bind(self.gpu, &bindings, grid(count, 64))
-        };
+        let gpu = self.gpu;
         let mut work = Vec::new();
         for index in 0..self.graph.nodes().len() {
             if let (Some(seed), true) = (self.layout.seeds[index], self.layout.added_to[index]) {
                 let gradient = self.gradient(index).binding();
-                work.push(fill(gradient, self.options.batch, seed));
+                work.push(fill(gpu, gradient, 0..self.options.batch, seed));
             }
             if !self.layout.differentiated[index] {
+                let learnt = |&&index: &&usize| self.graph.parameters()[index].learnt;
+                let count = self.graph.nodes()[index]
+                    .parameters
+                    .iter()
+                    .filter(learnt)
+                    .count();
                 let slices = self.slices(index)?;
-                work.extend(slices.iter().map(|s| fill(s.gradient(), s.len, 0.0)));
+                work.extend(
+                    slices[..count]
+                        .iter()
+                        .map(|s| fill(gpu, s.gradient(), 0..s.len, 0.0)),
+                );
             }
         }
         Ok(work)
@@ -582,17 +623,6 @@ mod tests {
             slot,
             weight,
             first
-        }
-    );
-    layout_test!(
-        fill_parameters,
-        FILL,
-        "Parameters",
-        FillParameters {
-            count,
-            value,
-            padding0,
-            padding1
         }
     );
 }

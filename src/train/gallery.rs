@@ -64,6 +64,7 @@ impl Gallery {
             clock: &clock,
             training: false,
             keep,
+            inputs: &[],
         };
         let mut no_probe = |_: &Watched<'_>| Ok(Vec::new());
         let keep = [reconstructor.image];

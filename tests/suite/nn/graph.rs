@@ -114,6 +114,7 @@ fn plans_that_cannot_be_built_say_why() {
             clock: &clock,
             training: true,
             keep: &[],
+            inputs: &[],
         };
         let plan = Plan::new(gpu, graph, parameters, &options, &mut |_| Ok(Vec::new()));
         plan.err().expect("it cannot be built").to_string()

@@ -152,6 +152,7 @@ fn train(gpu: &Gpu, graph: &Graph, initial: &Fixture, optimiser: &Optimiser) -> 
         clock: &clock,
         training: true,
         keep: &[],
+        inputs: &[],
     };
     let plan =
         Plan::new(gpu, graph, &parameters, &options, &mut |_| Ok(Vec::new())).expect("a plan");

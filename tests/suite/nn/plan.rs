@@ -220,6 +220,7 @@ fn kept_nodes_hold_their_values_after_the_step() {
             clock: &clock,
             training,
             keep,
+            inputs: &[],
         };
         Plan::new(gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new())).expect("a plan")
     };

@@ -1,0 +1,59 @@
+// Passes over whole buffers, element by element.
+// uses common/grid.wgsl
+
+struct Parameters {
+    // Elements from `first` on.
+    first: u32,
+    count: u32,
+    // What is filled in, or the bound that is kept to.
+    value: f32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read_write> elements: array<f32>;
+@group(0) @binding(2) var<storage, read> others: array<f32>;
+
+@compute @workgroup_size(64)
+fn fill(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i < parameters.count) {
+        elements[parameters.first + i] = parameters.value;
+    }
+}
+
+@compute @workgroup_size(64)
+fn add(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i < parameters.count) {
+        elements[parameters.first + i] += others[parameters.first + i];
+    }
+}
+
+// Into [-value, value]; NaN stays NaN, because a comparison with it is false.
+@compute @workgroup_size(64)
+fn bound(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i >= parameters.count) {
+        return;
+    }
+    let element = elements[parameters.first + i];
+    if (element > parameters.value) {
+        elements[parameters.first + i] = parameters.value;
+    }
+    if (element < -parameters.value) {
+        elements[parameters.first + i] = -parameters.value;
+    }
+}

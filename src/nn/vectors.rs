@@ -1,0 +1,88 @@
+//! Passes over whole buffers, element by element.
+
+use std::ops::Range;
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::gpu::{Dispatch, Gpu, Shader, grid};
+use crate::shader;
+
+static VECTORS: Shader = shader!("nn/vectors.wgsl");
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    first: u32,
+    count: u32,
+    value: f32,
+    padding: u32,
+}
+
+/// Sets the elements `range` of a binding to one value.
+pub fn fill(
+    gpu: &Gpu,
+    elements: wgpu::BindingResource<'_>,
+    range: Range<usize>,
+    value: f32,
+) -> Dispatch {
+    pass(gpu, "fill", elements, None, range, value)
+}
+
+/// Adds `others` to the elements `range`.
+pub fn add(
+    gpu: &Gpu,
+    elements: wgpu::BindingResource<'_>,
+    others: wgpu::BindingResource<'_>,
+    range: Range<usize>,
+) -> Dispatch {
+    pass(gpu, "add", elements, Some(others), range, 0.0)
+}
+
+/// Brings the elements `range` into `[-most, most]`; NaN stays NaN.
+pub fn bound(
+    gpu: &Gpu,
+    elements: wgpu::BindingResource<'_>,
+    range: Range<usize>,
+    most: f32,
+) -> Dispatch {
+    pass(gpu, "bound", elements, None, range, most)
+}
+
+fn pass(
+    gpu: &Gpu,
+    entry: &'static str,
+    elements: wgpu::BindingResource<'_>,
+    others: Option<wgpu::BindingResource<'_>>,
+    range: Range<usize>,
+    value: f32,
+) -> Dispatch {
+    let parameters = Parameters {
+        first: range.start as u32,
+        count: range.len() as u32,
+        value,
+        padding: 0,
+    };
+    let uniform = gpu.uniform(entry, &parameters);
+    let mut bindings = vec![(0, uniform.as_entire_binding()), (1, elements)];
+    bindings.extend(others.map(|others| (2, others)));
+    gpu.kernel(&VECTORS, entry, &[])
+        .bind(gpu, &bindings, grid(range.len(), 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        VECTORS,
+        "Parameters",
+        Parameters {
+            first,
+            count,
+            value,
+            padding
+        }
+    );
+}
