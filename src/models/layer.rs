@@ -17,6 +17,9 @@ pub enum Layer {
         /// How weight and bias start.
         #[serde(default, rename = "init")]
         initialisation: Initialisation,
+        /// Whether the weight is divided by its largest singular value.
+        #[serde(default, skip_serializing_if = "is_false")]
+        spectral_norm: bool,
     },
     /// [`Activation::Relu`].
     Relu,
@@ -41,6 +44,10 @@ pub enum Layer {
     Dropout(f32),
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 /// Adds `layers` behind `input`, named `section.0`, `section.1`, ... as PyTorch's `Sequential` counts them, and
 /// returns the last.
 ///
@@ -55,10 +62,12 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
             &Layer::Dense {
                 units,
                 initialisation,
+                spectral_norm,
             } => {
                 let dense = Dense {
                     units,
                     initialisation,
+                    spectral_norm,
                 };
                 graph.add(&name, dense, &inputs)?
             }

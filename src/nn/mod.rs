@@ -18,6 +18,7 @@ mod parameters;
 mod plan;
 pub mod reference;
 mod schedule;
+pub mod spectral_norm;
 mod update;
 pub mod vectors;
 

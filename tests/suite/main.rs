@@ -10,5 +10,6 @@ mod report;
 mod run_directory;
 mod sample;
 mod shaders;
+mod stateful;
 mod trace;
 mod view;

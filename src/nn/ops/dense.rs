@@ -1,5 +1,7 @@
 //! The dense layer: `y = x W^T + b`, with PyTorch's weight layout `[out, in]`.
 
+use std::borrow::Cow;
+
 use bytemuck::{Pod, Zeroable};
 
 use crate::Result;
@@ -7,21 +9,24 @@ use crate::gpu::{Dispatch, Shader, groups};
 use crate::nn::Initialisation;
 use crate::nn::matmul::{self, Matmul, Orientation};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Misfit, Operation, ParameterSlice, ParameterSpec,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
 };
+use crate::nn::spectral_norm::{self, Reference, SpectralNorm, Vectors};
 use crate::shader;
 
 static COLUMN_SUM: Shader = shader!("nn/column_sum.wgsl");
 
-/// A dense layer. Parameters: `weight` `[units, inputs]` and `bias` `[units]`; inputs of more than one dimension
-/// are taken flat.
+/// A dense layer. Parameters: `weight` `[units, inputs]` (`weight_orig` under a spectral norm) and `bias` `[units]`;
+/// inputs of more than one dimension are taken flat.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dense {
     /// Outputs.
     pub units: usize,
     /// How weight and bias start.
     pub initialisation: Initialisation,
+    /// Whether the weight is divided by its largest singular value ([`SpectralNorm`]).
+    pub spectral_norm: bool,
 }
 
 impl Dense {
@@ -30,7 +35,37 @@ impl Dense {
         Self {
             units,
             initialisation: Initialisation::PyTorch,
+            spectral_norm: false,
         }
+    }
+
+    fn norm(&self, inputs: &[usize]) -> Option<SpectralNorm> {
+        self.spectral_norm.then(|| SpectralNorm {
+            rows: self.units,
+            columns: elements(inputs),
+        })
+    }
+
+    /// The weight that the layer multiplies with: the parameter, or what the norm makes of it.
+    fn reference_weight<'a>(
+        &self,
+        io: &ReferenceForward<'a>,
+    ) -> (Cow<'a, [f64]>, Option<Reference>) {
+        let weight = io.parameters[0];
+        let Some(norm) = self.norm(io.input_shapes[0]) else {
+            return (Cow::Borrowed(weight), None);
+        };
+        let normed = norm.reference(weight, io.parameters[2], io.parameters[3], io.training);
+        (Cow::Owned(normed.scaled.clone()), Some(normed))
+    }
+}
+
+/// Weight and singular vectors, where the weight is normalised.
+fn vectors<'a>(parameters: &[ParameterSlice<'a>]) -> Vectors<'a> {
+    Vectors {
+        weight: parameters[0],
+        u: parameters[2],
+        v: parameters[3],
     }
 }
 
@@ -69,10 +104,24 @@ impl Operation for Dense {
             shape,
             initialisation: self.initialisation,
         };
+        let weight = if self.spectral_norm {
+            spectral_norm::WEIGHT
+        } else {
+            "weight"
+        };
         vec![
-            spec("weight", vec![self.units, elements(inputs[0])]),
+            spec(weight, vec![self.units, elements(inputs[0])]),
             spec("bias", vec![self.units]),
         ]
+    }
+
+    fn buffers(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
+        let norm = self.norm(inputs[0]);
+        norm.map_or_else(Vec::new, SpectralNorm::buffers)
+    }
+
+    fn workspace(&self, _batch: usize, inputs: &[&[usize]]) -> usize {
+        self.norm(inputs[0]).map_or(0, SpectralNorm::workspace)
     }
 
     fn saved(&self) -> Saved {
@@ -83,17 +132,24 @@ impl Operation for Dense {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let mut dispatches = Vec::new();
+        let mut weight = io.parameters[0].value();
+        if let (Some(norm), Some(workspace)) = (self.norm(io.input_shapes[0]), io.workspace) {
+            dispatches = norm.forward(context, &vectors(&io.parameters), workspace);
+            weight = norm.scaled(workspace);
+        }
         let product = Matmul {
             m: context.batch,
             n: self.units,
             k: elements(io.input_shapes[0]),
             a: (io.inputs[0].binding(), Orientation::Plain),
-            b: (io.parameters[0].value(), Orientation::Transposed),
+            b: (weight, Orientation::Transposed),
             bias: Some(io.parameters[1].value()),
             c: io.output.binding(),
             accumulate: false,
         };
-        Ok(vec![product.dispatch(context.gpu)?])
+        dispatches.push(product.dispatch(context.gpu)?);
+        Ok(dispatches)
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
@@ -128,13 +184,18 @@ impl Operation for Dense {
             [groups(self.units, 64), 1, 1],
         );
         let mut dispatches = vec![weight_gradient.dispatch(gpu)?, bias_gradient];
+        let mut weight = io.parameters[0].value();
+        if let (Some(norm), Some(workspace)) = (self.norm(io.input_shapes[0]), io.workspace) {
+            dispatches.extend(norm.backward(context, &vectors(&io.parameters), workspace));
+            weight = norm.scaled(workspace);
+        }
         if let Some(target) = io.input_gradients[0] {
             let input_gradient = Matmul {
                 m: context.batch,
                 n: inputs,
                 k: self.units,
                 a: (io.output_gradient.binding(), Orientation::Plain),
-                b: (io.parameters[0].value(), Orientation::Plain),
+                b: (weight, Orientation::Plain),
                 bias: None,
                 c: target.buffer.binding(),
                 accumulate: target.accumulate,
@@ -148,15 +209,21 @@ impl Operation for Dense {
         matmul::reference(
             [io.batch, self.units, elements(io.input_shapes[0])],
             (io.inputs[0], Orientation::Plain),
-            (io.parameters[0], Orientation::Transposed),
+            (&self.reference_weight(io).0, Orientation::Transposed),
             Some(io.parameters[1]),
         )
+    }
+
+    fn reference_buffers(&self, io: &ReferenceForward<'_>) -> Vec<Vec<f64>> {
+        let (_, norm) = self.reference_weight(io);
+        norm.map_or_else(Vec::new, |norm| vec![norm.u, norm.v])
     }
 
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
         let (batch, inputs) = (io.forward.batch, elements(io.forward.input_shapes[0]));
         let upstream = io.output_gradient;
-        let weight = matmul::reference(
+        let (multiplier, norm) = self.reference_weight(&io.forward);
+        let mut weight = matmul::reference(
             [self.units, inputs, batch],
             (upstream, Orientation::Transposed),
             (io.forward.inputs[0], Orientation::Plain),
@@ -172,9 +239,12 @@ impl Operation for Dense {
         let input = matmul::reference(
             [batch, inputs, self.units],
             (upstream, Orientation::Plain),
-            (io.forward.parameters[0], Orientation::Plain),
+            (&multiplier, Orientation::Plain),
             None,
         );
+        if let Some(norm) = norm {
+            weight = norm.backward(&weight);
+        }
         ReferenceGradients {
             inputs: vec![input],
             parameters: vec![weight, bias],

@@ -86,6 +86,25 @@ fn dense_layers() {
     }
 }
 
+#[test]
+fn spectral_norms() {
+    for [batch, size] in SHAPES {
+        for units in [1, 13, 72, 300] {
+            let mut graph = Graph::new();
+            let front = front(&mut graph, size);
+            let dense = Dense {
+                spectral_norm: true,
+                ..Dense::new(units)
+            };
+            let y = graph.add("y", dense, &[front]).expect("it fits");
+            squared(&mut graph, y);
+            let inputs = numbers_for(&graph, batch, 17, -1.0, 1.0);
+            let what = format!("spectral norm of {size} to {units}");
+            check(&what, &graph, batch, &inputs, 7);
+        }
+    }
+}
+
 /// Two heads on one layer, whose gradient is the sum of what comes back from both.
 fn heads(graph: &mut Graph, size: usize) -> [NodeId; 2] {
     let front = front(graph, size);

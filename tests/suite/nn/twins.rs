@@ -157,6 +157,12 @@ fn gradients_agree_with_central_differences() {
             for units in [1, 4] {
                 check(&Dense::new(units), batch, &[&[size, 2]], None);
             }
+            // In training the singular vectors follow the weight, and the gradient takes them for constants.
+            let spectral = Dense {
+                spectral_norm: true,
+                ..Dense::new(4)
+            };
+            check_as(false, &spectral, batch, &[&[size, 2]], None);
             for noise in [0.0, 1.0, 0.5] {
                 check(&Reparameterise { noise }, batch, &[shape, shape], None);
             }
