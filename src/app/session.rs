@@ -50,7 +50,7 @@ impl Session {
             Source::Run(dir) => Self::read(gpu, dir)?,
         };
         let trainer = state.trainer().expect("just made");
-        let names = trainer.model().graph().scalar_names();
+        let names = trainer.scalar_names();
         let mut history = History::new(trainer.layout().clone(), names, 0);
         if let Source::Run(dir) = source {
             history.load(&RunReader::open(dir)?)?;

@@ -61,13 +61,7 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
                 )?);
             }
             if let Some(writer) = &mut writer {
-                for (name, value) in trainer
-                    .model()
-                    .graph()
-                    .scalar_names()
-                    .iter()
-                    .zip(&record.scalars)
-                {
+                for (name, value) in trainer.scalar_names().iter().zip(&record.scalars) {
                     writer.scalar(record.step, name, f64::from(*value))?;
                 }
                 if let Some(statistics) = &record.statistics {

@@ -24,9 +24,11 @@ pub struct GanConfig {
     pub critic_steps: u64,
 }
 
-/// The three graphs of a step. Layers of the same name have the same parameters.
+/// The graphs of a step. Layers of the same name have the same parameters.
 #[derive(Debug)]
 pub struct Gan {
+    /// The generator alone, from given latent vectors.
+    pub generator: Graph,
     /// Noise, generator, discriminator and the generator's loss.
     pub play: Graph,
     /// The generated images in it.
@@ -62,6 +64,7 @@ impl GanConfig {
         let score = self.score(&mut play, fake)?;
         self.loss(&mut play, score, Side::Generator, "generator_loss")?;
         Ok(Gan {
+            generator: self.generator(shape)?.graph,
             play,
             fake,
             score,
@@ -124,6 +127,8 @@ impl GanConfig {
         let x = graph.input("x", shape);
         let score = self.score(&mut graph, x)?;
         self.loss(&mut graph, score, side, name)?;
+        // The mean score is recorded beside the loss; a weight of 0 keeps it out of that.
+        graph.loss("score", score, 0.0)?;
         Ok(Judgement { graph, x, score })
     }
 }

@@ -129,6 +129,11 @@ impl Parameters {
         self
     }
 
+    /// Whether there is one of that name, [`Parameters::beside`] not counted.
+    pub fn has(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// The place of a parameter, if there is one of that name.
     pub fn slice(&self, name: &str) -> Option<ParameterSlice<'_>> {
         let Some(&index) = self.by_name.get(name) else {

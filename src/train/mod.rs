@@ -1,10 +1,14 @@
 //! Scenario, training loop, checkpoints, resume and replay.
 
+mod adversarial;
 mod events;
 mod gallery;
+mod learner;
+mod probes;
 mod replay;
 mod run;
 mod scenario;
+mod supervised;
 mod trainer;
 
 pub use gallery::Gallery;

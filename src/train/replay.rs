@@ -78,7 +78,7 @@ pub fn replay(
     } else {
         BTreeMap::new()
     };
-    let names = trainer.model().graph().scalar_names();
+    let names = trainer.scalar_names();
     let mut compare = |record: &StepRecord| {
         for (name, value) in names.iter().zip(&record.scalars) {
             let series = kept_scalars

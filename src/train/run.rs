@@ -79,7 +79,7 @@ impl Run {
             .map(|node| node.name.clone())
             .collect();
         Self {
-            scalar_names: graph.scalar_names(),
+            scalar_names: trainer.scalar_names(),
             relus,
             watch: Watch::new(trainer.layout()),
             trainer,

@@ -1,22 +1,21 @@
 //! The training step: everything that runs on the GPU, built once, and the results that come back from it.
 //!
-//! One step is one submission: gather a batch, forward, loss, backward, optimiser, advance the step counter. On
-//! recorded steps the probes' dispatches are recorded in between. Results return through a ring some steps later, so
-//! the CPU never waits inside the loop unless it runs ahead of the whole ring.
+//! One step is one submission: gather a batch, what the model learns from it ([`super::supervised`],
+//! [`super::adversarial`]), advance the step counter. On recorded steps the probes' dispatches are recorded in between.
+//! Results return through a ring some steps later, so the CPU never waits inside the loop unless it runs ahead of the
+//! whole ring.
 
 use std::collections::BTreeMap;
 
+use super::learner::Learner;
 use super::scenario::{ModelConfig, Scenario};
+use super::{adversarial, supervised};
 use crate::data::{Cursor, Dataset, Gather};
 use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
-use crate::models::{Classifier, Vae};
+use crate::models::{Classifier, Gan, Vae};
 use crate::nn::matmul::Variant;
-use crate::nn::{
-    Graph, NodeId, OptimiserState, Parameter, Parameters, Plan, PlanOptions, Quantity, Watched,
-};
-use crate::trace::{
-    Checkpoint, FIGURES, Kind, NamedTensor, RunReader, TraceLayout, UnitLayout, statistics,
-};
+use crate::nn::{Graph, Parameters};
+use crate::trace::{Checkpoint, FIGURES, NamedTensor, RunReader, TraceLayout};
 use crate::{Error, Result};
 
 /// Steps that may be on their way before the CPU waits for the oldest.
@@ -27,7 +26,7 @@ const RING: usize = 4;
 pub struct StepRecord {
     /// The step, counted from 0.
     pub step: u64,
-    /// The loss and its terms, as [`Graph::scalar_names`].
+    /// The loss and its terms, as [`Trainer::scalar_names`].
     pub scalars: Vec<f32>,
     /// On recorded steps: six figures for every row of [`Trainer::layout`].
     pub statistics: Option<Vec<f32>>,
@@ -39,15 +38,11 @@ pub struct Trainer {
     scenario: Scenario,
     model: Model,
     dataset: Dataset,
-    parameters: Parameters,
-    state: OptimiserState,
+    learner: Learner,
     cursor: Cursor,
-    plan: Plan,
+    /// Counts the updates of a GAN's generator, of which there may be fewer than steps.
+    generator_clock: Cursor,
     gather: Gather,
-    /// Probes of weights, before the optimiser; the optimiser; probes of its updates, after it.
-    weight_probes: Vec<Dispatch>,
-    optimise: Vec<Dispatch>,
-    update_probes: Vec<Dispatch>,
     advance: Dispatch,
     layout: TraceLayout,
     statistics: Buffer<f32>,
@@ -55,16 +50,18 @@ pub struct Trainer {
     step: u64,
 }
 
-/// The trained graph, by kind.
+/// The trained graphs, by kind.
 pub enum Model {
     /// A variational autoencoder.
     Vae(Vae),
     /// A classifier.
     Classifier(Classifier),
+    /// A generative adversarial network.
+    Gan(Box<Gan>),
 }
 
 impl Model {
-    /// Builds the graph of a scenario for images of `shape` (channels, height, width) of `classes`.
+    /// Builds the graphs of a scenario for images of `shape` (channels, height, width) of `classes`.
     ///
     /// # Errors
     /// Layers do not fit each other or the data.
@@ -74,155 +71,74 @@ impl Model {
             ModelConfig::Classifier(classifier) => {
                 classifier.build(shape, classes).map(Self::Classifier)
             }
+            ModelConfig::Gan(gan) => gan.build(shape).map(Box::new).map(Self::Gan),
         }
     }
 
-    /// Its graph.
+    /// Its graph; of a GAN the one from noise through both networks.
     pub fn graph(&self) -> &Graph {
         match self {
             Self::Vae(vae) => &vae.graph,
             Self::Classifier(classifier) => &classifier.graph,
-        }
-    }
-
-    fn inputs(&self) -> (NodeId, Option<NodeId>) {
-        match self {
-            Self::Vae(vae) => (vae.x, None),
-            Self::Classifier(classifier) => (classifier.x, Some(classifier.label)),
+            Self::Gan(gan) => &gan.play,
         }
     }
 }
 
 impl Trainer {
-    /// Reads the data, builds the model and its plan, and draws the first parameters.
+    /// Reads the data, builds the model and its plans, and draws the first parameters.
     ///
     /// # Errors
     /// Broken data, layers that do not fit, or a model that is too large for the adapter.
     pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
         let images = scenario.images()?;
-        let model = Model::new(&scenario.model(), &images.shape, images.classes)?;
-        let (x, label) = model.inputs();
-        if label.is_some() && images.labels.is_empty() {
+        let config = scenario.model();
+        let model = Model::new(&config, &images.shape, images.classes)?;
+        if matches!(model, Model::Classifier(_)) && images.labels.is_empty() {
             return Err(Error::input(
                 images.name,
                 "it has no labels, and a classifier needs them",
                 "add the labels file, or train a vae",
             ));
         }
-        let graph = model.graph();
-        let parameters = Parameters::new(gpu, graph, scenario.seed)?;
-        let update = scenario.train.update();
-        let state = update.state(gpu, &parameters)?;
         let cursor = Cursor::new(gpu, images.count, scenario.train.batch)?;
-        let mut layout = TraceLayout::default();
-        let statistics_buffer = gpu.buffer("statistics", rows(graph) * FIGURES)?;
-        let mut probe = |watched: &Watched<'_>| -> Result<Vec<Dispatch>> {
-            let operation = &graph.node(watched.node).operation;
-            // Inputs are data, losses are scalars, and a view repeats what it views.
-            if operation.is_none() || watched.shape.is_empty() {
-                return Ok(Vec::new());
+        let generator_clock = Cursor::new(gpu, 1, 1)?;
+        let (learner, probes) = match (&model, &config) {
+            (Model::Gan(gan), ModelConfig::Gan(config)) => {
+                adversarial::learner(gpu, scenario, config, gan, &cursor, &generator_clock)?
             }
-            if operation
-                .as_ref()
-                .is_some_and(|operation| operation.is_view())
-            {
-                return Ok(Vec::new());
+            (Model::Classifier(classifier), _) => {
+                let inputs = (classifier.x, Some(classifier.label));
+                supervised::learner(gpu, scenario, model.graph(), inputs, &cursor)?
             }
-            let units = watched.shape.iter().product();
-            let kind = match watched.quantity {
-                Quantity::Activation => Kind::Activation,
-                Quantity::Gradient => Kind::Gradient,
-            };
-            let first_row = layout.push(watched.name, kind, units);
-            let unit_layout = UnitLayout::Columns {
-                rows: watched.batch,
-                units,
-            };
-            Ok(vec![statistics(
-                gpu,
-                watched.buffer,
-                0,
-                unit_layout,
-                &statistics_buffer,
-                first_row,
-            )])
+            (Model::Vae(vae), _) => {
+                supervised::learner(gpu, scenario, model.graph(), (vae.x, None), &cursor)?
+            }
+            (Model::Gan(_), _) => unreachable!("a GAN is built from a GAN's configuration"),
         };
-        let plan = Plan::new(
-            gpu,
-            graph,
-            &parameters,
-            &PlanOptions {
-                batch: scenario.train.batch,
-                seed: scenario.seed,
-                clock: cursor.buffer(),
-                training: true,
-                keep: &[],
-                inputs: &[],
-            },
-            &mut probe,
-        )?;
-        let mut parameter_probes = |kind: Kind, buffer: &Buffer<f32>| -> Vec<Dispatch> {
-            // State has no updates; a counter is no unit.
-            let has_units = |parameter: &&Parameter| {
-                !parameter.shape.is_empty() && (parameter.learnt || kind == Kind::Weight)
-            };
-            let probe = |parameter: &Parameter| {
-                let slice = parameters
-                    .slice(&parameter.name)
-                    .expect("made from this graph");
-                let units = parameter.shape[0];
-                let length = slice.len / units;
-                let first_row = layout.push(&parameter.name, kind, units);
-                let unit_layout = UnitLayout::Rows { units, length };
-                statistics(
-                    gpu,
-                    buffer,
-                    slice.start,
-                    unit_layout,
-                    &statistics_buffer,
-                    first_row,
-                )
-            };
-            graph
-                .parameters()
-                .iter()
-                .filter(has_units)
-                .map(probe)
-                .collect()
-        };
-        let weight_probes = parameter_probes(Kind::Weight, &parameters.values);
-        let update_probes = parameter_probes(Kind::Update, &parameters.gradients);
-
         let dataset = Dataset::upload(gpu, &images)?;
-        let value = |node: NodeId| plan.value(node).expect("inputs are kept");
-        let labels = label.map(|label| value(label).cast::<u32>());
         let gather = dataset.gather(
             gpu,
             &cursor,
             scenario.data.shuffle,
             scenario.seed,
-            value(x),
-            labels.as_ref(),
+            &learner.x,
+            learner.label.as_ref(),
         )?;
-        let optimise = update.dispatches(gpu, &parameters, &state, cursor.buffer())?;
-        let bytes = plan.scalars().raw().size() + statistics_buffer.raw().size();
+        let bytes = 4 * learner.result_len() as u64 + probes.statistics.raw().size();
         Ok(Self {
             gpu: gpu.clone(),
             scenario: scenario.clone(),
             advance: cursor.advance(),
             ring: ReadbackRing::new(gpu, "step results", RING, bytes),
-            statistics: statistics_buffer,
+            statistics: probes.statistics,
+            layout: probes.layout,
             model,
             dataset,
-            parameters,
-            state,
+            learner,
             cursor,
-            plan,
+            generator_clock,
             gather,
-            weight_probes,
-            optimise,
-            update_probes,
-            layout,
             step: 0,
         })
     }
@@ -235,11 +151,14 @@ impl Trainer {
         let mut encoder = self.gpu.encoder("training step");
         let dispatches = self.dispatches(watched);
         self.gpu.record(&mut encoder, "training step", dispatches);
-        let scalars = self.plan.scalars().raw();
-        let mut results = vec![(scalars, 0, scalars.size())];
-        if watched {
-            results.push((self.statistics.raw(), 0, self.statistics.raw().size()));
-        }
+        let statistics = watched.then_some(&self.statistics);
+        let results: Vec<_> = self
+            .learner
+            .results
+            .iter()
+            .chain(statistics)
+            .map(|buffer| (buffer.raw(), 0, buffer.raw().size()))
+            .collect();
         self.ring.copy(&mut encoder, (self.step, watched), &results);
         self.gpu.queue.submit([encoder.finish()]);
         self.ring.submitted();
@@ -247,18 +166,19 @@ impl Trainer {
         self.gpu.check()
     }
 
-    /// The dispatches of a step in order: gather a batch, forward, loss, backward, optimiser, advance; `watched` puts the
-    /// probes in between.
+    /// The dispatches of the next step in order: gather a batch, learn, advance; `watched` puts the probes in between.
     pub fn dispatches(&self, watched: bool) -> impl Iterator<Item = &Dispatch> {
-        let probes = move |probes| if watched { probes } else { &[] as &[Dispatch] };
         self.gather
             .dispatches
             .iter()
-            .chain(self.plan.dispatches(watched))
-            .chain(probes(&self.weight_probes))
-            .chain(&self.optimise)
-            .chain(probes(&self.update_probes))
+            .chain(self.learner.procedure(self.step).dispatches(watched))
             .chain([&self.advance])
+    }
+
+    /// Names of the scalars of a [`StepRecord`]: `loss`, then its terms and what else is measured.
+    pub fn scalar_names(&self) -> Vec<String> {
+        let names = self.learner.scalars.iter().map(|(name, _)| name.clone());
+        names.collect()
     }
 
     /// Whether [`Trainer::take`] must wait before the next [`Trainer::step`].
@@ -276,10 +196,12 @@ impl Trainer {
             return Ok(None);
         };
         let all: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
-        let (scalars, statistics) = all.split_at(self.plan.scalars().raw().size() as usize / 4);
+        let (results, statistics) = all.split_at(self.learner.result_len());
+        let sum = |places: &[usize]| places.iter().map(|&place| results[place]).sum();
+        let scalars = self.learner.scalars.iter();
         Ok(Some(StepRecord {
             step,
-            scalars: scalars[..self.plan.scalars().len()].to_vec(),
+            scalars: scalars.map(|(_, places)| sum(places)).collect(),
             statistics: watched.then(|| statistics[..self.layout.rows() * FIGURES].to_vec()),
         }))
     }
@@ -291,14 +213,12 @@ impl Trainer {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         Ok(Checkpoint {
             step: self.step,
-            parameters: self
-                .parameters
-                .split(&self.gpu.read(&self.parameters.values)?),
+            parameters: self.learner.parameters(&self.gpu)?,
             // Before the first step there is nothing to remember.
             optimizer: if self.step == 0 {
                 Vec::new()
             } else {
-                self.state.read(&self.gpu, &self.parameters)?
+                self.learner.memories(&self.gpu)?
             },
         })
     }
@@ -320,9 +240,14 @@ impl Trainer {
     /// Its tensors do not fit the model.
     pub fn restore(&mut self, checkpoint: &Checkpoint, source: &str) -> Result<()> {
         self.load_parameters(&checkpoint.parameters, source)?;
-        self.state
-            .write(&self.gpu, &self.parameters, &checkpoint.optimizer, source)?;
+        self.learner
+            .write_memories(&self.gpu, &checkpoint.optimizer, source)?;
         self.cursor.set_step(&self.gpu, checkpoint.step)?;
+        // The generator learns in the first of each round of steps.
+        let rounds = checkpoint
+            .step
+            .div_ceil(self.learner.procedures.len() as u64);
+        self.generator_clock.set_step(&self.gpu, rounds)?;
         self.step = checkpoint.step;
         Ok(())
     }
@@ -332,9 +257,7 @@ impl Trainer {
     /// # Errors
     /// A tensor is missing, unknown or of another shape.
     pub fn load_parameters(&mut self, tensors: &[NamedTensor], source: &str) -> Result<()> {
-        let values = self.parameters.join(tensors, source)?;
-        self.gpu.write(&self.parameters.values, 0, &values);
-        Ok(())
+        self.learner.write_parameters(&self.gpu, tensors, source)
     }
 
     /// Steps done.
@@ -362,9 +285,9 @@ impl Trainer {
         &self.dataset
     }
 
-    /// The parameters.
+    /// The parameters; of a GAN those of the generator.
     pub fn parameters(&self) -> &Parameters {
-        &self.parameters
+        &self.learner.networks[0].parameters
     }
 
     /// The device.
@@ -386,12 +309,4 @@ impl Trainer {
         .map(|(kernel, choice)| (kernel.to_owned(), choice.to_owned()))
         .into()
     }
-}
-
-/// An upper bound of the rows that the probes of a graph write.
-fn rows(graph: &Graph) -> usize {
-    let tensors: usize = graph.nodes().iter().map(|node| 2 * node.size()).sum();
-    let units = |parameter: &Parameter| parameter.shape.first().copied().unwrap_or(0);
-    let parameters: usize = graph.parameters().iter().map(|p| 2 * units(p)).sum();
-    tensors + parameters
 }

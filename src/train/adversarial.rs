@@ -1,0 +1,206 @@
+//! Training of a generator and a discriminator in turn.
+//!
+//! A step updates the discriminator on a batch of real and one of generated images, each in a pass of its own as in
+//! PyTorch's DCGAN example (which matters to batch norm), and then, in every `critic_steps`-th step, the generator
+//! against the discriminator as it is now. The generated images of both halves are the same.
+
+use std::ops::Range;
+
+use super::learner::{Learner, Network, Procedure};
+use super::probes::Probes;
+use super::scenario::Scenario;
+use crate::Result;
+use crate::data::Cursor;
+use crate::gpu::{Buffer, Gpu};
+use crate::models::{Gan, GanConfig, Judgement};
+use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, Watched, vectors};
+use crate::trace::{FIGURES, Kind};
+
+/// Behind the names of a discriminator's tensors on generated images.
+const GENERATED: &str = "@generated";
+
+/// Turns a scenario's seed, which is below 2^63, into another one.
+const OTHER: u64 = 1 << 63;
+
+struct Builder<'a, 'g> {
+    gpu: &'g Gpu,
+    scenario: &'a Scenario,
+    clock: &'a Buffer<u32>,
+    probes: Probes<'g>,
+}
+
+impl Builder<'_, '_> {
+    /// A plan whose tensors are recorded under their names and a `suffix`, as far as `is_probed`.
+    fn plan(
+        &mut self,
+        graph: &Graph,
+        parameters: &Parameters,
+        (keep, inputs): (&[NodeId], &[(NodeId, Buffer<f32>)]),
+        suffix: &str,
+        is_probed: impl Fn(NodeId) -> bool,
+    ) -> Result<Plan> {
+        let options = PlanOptions {
+            batch: self.scenario.train.batch,
+            // Both passes of the discriminator draw masks of their own.
+            seed: self.scenario.seed ^ if suffix.is_empty() { 0 } else { OTHER },
+            clock: self.clock,
+            training: true,
+            keep,
+            inputs,
+        };
+        let probes = &mut self.probes;
+        let mut probe = |watched: &Watched<'_>| {
+            if !is_probed(watched.node) {
+                return Ok(Vec::new());
+            }
+            probes.tensor(graph, watched, &format!("{}{suffix}", watched.name))
+        };
+        Plan::new(self.gpu, graph, parameters, &options, &mut probe)
+    }
+
+    fn judge(
+        &mut self,
+        judgement: &Judgement,
+        parameters: &Parameters,
+        inputs: &[(NodeId, Buffer<f32>)],
+        suffix: &str,
+    ) -> Result<Plan> {
+        self.plan(&judgement.graph, parameters, (&[], inputs), suffix, |_| {
+            true
+        })
+    }
+
+    fn rows(&self) -> usize {
+        self.probes.layout.rows()
+    }
+}
+
+/// Both networks and their steps. `generator_clock` counts the generator's updates.
+pub(super) fn learner<'g>(
+    gpu: &'g Gpu,
+    scenario: &Scenario,
+    config: &GanConfig,
+    gan: &Gan,
+    cursor: &Cursor,
+    generator_clock: &Cursor,
+) -> Result<(Learner, Probes<'g>)> {
+    let generator_update = scenario.train.update();
+    let discriminator_update = scenario.train.discriminator_update();
+    let alone = &gan.generator;
+    let generator = Network::new(gpu, alone, scenario.seed, &generator_update)?;
+    let real = &gan.real.graph;
+    // First values are drawn by place in the graph: two graphs need two seeds.
+    let seed = scenario.seed ^ OTHER;
+    let discriminator = Network::new(gpu, real, seed, &discriminator_update)?;
+    let mut builder = Builder {
+        gpu,
+        scenario,
+        clock: cursor.buffer(),
+        probes: Probes::new(gpu, &[&gan.play, real, real])?,
+    };
+
+    // The discriminator has three passes in a step, and each its own gradients.
+    let on_generated = discriminator.parameters.with_own_gradients(gpu)?;
+    let in_play = discriminator.parameters.with_own_gradients(gpu)?;
+    let both = generator.parameters.clone().beside(in_play);
+    let play_rows = builder.rows();
+    let play = builder.plan(&gan.play, &both, (&[gan.fake], &[]), "", |node| {
+        node <= gan.fake
+    })?;
+    let gradient_rows = gradient_rows(&builder.probes, play_rows);
+    let real_plan = builder.judge(&gan.real, &discriminator.parameters, &[], "")?;
+    let fake = play.value(gan.fake).expect("it is kept").clone();
+    let inputs = [(gan.generated.x, fake)];
+    let generated_plan = builder.judge(&gan.generated, &on_generated, &inputs, GENERATED)?;
+
+    let mut discriminate = Procedure::default();
+    discriminate.plan(|watched| play.until(gan.fake, watched));
+    discriminate.plan(|watched| real_plan.dispatches(watched));
+    discriminate.plan(|watched| generated_plan.dispatches(watched));
+    discriminate.work([vectors::add(
+        gpu,
+        discriminator.parameters.gradients.binding(),
+        on_generated.gradients.binding(),
+        0..discriminator.parameters.learnt_len(),
+    )]);
+    discriminator.update(
+        real,
+        &discriminator_update,
+        cursor.buffer(),
+        &mut builder.probes,
+        &mut discriminate,
+    )?;
+    if let Some(most) = config.weight_clip {
+        let values = discriminator.parameters.values.binding();
+        let range = 0..discriminator.parameters.learnt_len();
+        discriminate.work([vectors::bound(gpu, values, range, most)]);
+    }
+
+    let mut generate = Procedure::default();
+    generate.plan(|watched| play.after(gan.fake, watched));
+    let update_rows = builder.rows();
+    generator.update(
+        alone,
+        &generator_update,
+        generator_clock.buffer(),
+        &mut builder.probes,
+        &mut generate,
+    )?;
+    generate.work([generator_clock.advance()]);
+    let update_rows = update_rows..builder.rows();
+
+    let first = discriminate.clone().then(generate);
+    // Without an update of the generator nothing was learnt: its gradients and updates count as zeros.
+    let mut rest = discriminate;
+    for rows in [gradient_rows, update_rows] {
+        let statistics = builder.probes.statistics.binding();
+        let range = rows.start * FIGURES..rows.end * FIGURES;
+        rest.probe([vectors::fill(gpu, statistics, range, 0.0)]);
+    }
+    let mut procedures = vec![first];
+    procedures.extend((1..config.critic_steps).map(|_| rest.clone()));
+
+    let x = real_plan
+        .value(gan.real.x)
+        .expect("inputs are kept")
+        .clone();
+    let plans = [&real_plan, &generated_plan, &play];
+    let results: Vec<Buffer<f32>> = plans.map(|plan| plan.scalars().clone()).into();
+    let mut first = 0;
+    let starts = [0, 1, 2].map(|place: usize| {
+        let start = first;
+        first += results[place].raw().size() as usize / 4;
+        start
+    });
+    let at = |plan: usize, term: usize| starts[plan] + term;
+    let scalars = [
+        ("loss", vec![at(0, 0), at(1, 0)]),
+        ("real_loss", vec![at(0, 1)]),
+        ("fake_loss", vec![at(1, 1)]),
+        ("generator_loss", vec![at(2, 1)]),
+        ("real_score", vec![at(0, 2)]),
+        ("fake_score", vec![at(1, 2)]),
+    ];
+    let learner = Learner {
+        networks: vec![generator, discriminator],
+        procedures,
+        x,
+        label: None,
+        results,
+        scalars: scalars
+            .map(|(name, places)| (name.to_owned(), places))
+            .into(),
+    };
+    Ok((learner, builder.probes))
+}
+
+/// The rows of gradients among those from `first` on; a plan's gradients follow its values.
+fn gradient_rows(probes: &Probes<'_>, first: usize) -> Range<usize> {
+    let gradients = probes
+        .layout
+        .entries()
+        .iter()
+        .filter(|entry| entry.first_row >= first && entry.kind == Kind::Gradient);
+    let begin = gradients.map(|entry| entry.first_row).min();
+    begin.unwrap_or(probes.layout.rows())..probes.layout.rows()
+}

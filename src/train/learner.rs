@@ -1,0 +1,172 @@
+//! What learns in a step: networks, the dispatches that train them, and where their results lie.
+
+use super::probes::Probes;
+use crate::gpu::{Buffer, Dispatch, Gpu};
+use crate::nn::{Graph, OptimiserState, Parameters, Update};
+use crate::trace::{Kind, NamedTensor};
+use crate::{Error, Result};
+
+/// A network: its parameters and what its optimiser remembers.
+pub(super) struct Network {
+    pub parameters: Parameters,
+    pub state: OptimiserState,
+}
+
+/// The dispatches of a step in order, with and without the probes'.
+#[derive(Clone, Default)]
+pub(super) struct Procedure {
+    plain: Vec<Dispatch>,
+    watched: Vec<Dispatch>,
+}
+
+/// Networks in training.
+pub(super) struct Learner {
+    pub networks: Vec<Network>,
+    /// Taken in turn: step `n` takes procedure `n` modulo their number.
+    pub procedures: Vec<Procedure>,
+    /// Where a batch goes: images, and labels where there are some.
+    pub x: Buffer<f32>,
+    pub label: Option<Buffer<u32>>,
+    /// Buffers that hold the scalars, one behind the other in what returns.
+    pub results: Vec<Buffer<f32>>,
+    /// The scalars by name, each the sum of some places in those buffers.
+    pub scalars: Vec<(String, Vec<usize>)>,
+}
+
+impl Network {
+    pub fn new(gpu: &Gpu, graph: &Graph, seed: u64, update: &Update) -> Result<Self> {
+        let parameters = Parameters::new(gpu, graph, seed)?;
+        let state = update.state(gpu, &parameters)?;
+        Ok(Self { parameters, state })
+    }
+
+    /// Probes of the weights, the update, and probes of what it added.
+    pub fn update(
+        &self,
+        graph: &Graph,
+        update: &Update,
+        clock: &Buffer<u32>,
+        probes: &mut Probes<'_>,
+        procedure: &mut Procedure,
+    ) -> Result<()> {
+        procedure.probe(probes.parameters(graph, &self.parameters, Kind::Weight));
+        procedure.work(update.dispatches(probes.gpu, &self.parameters, &self.state, clock)?);
+        procedure.probe(probes.parameters(graph, &self.parameters, Kind::Update));
+        Ok(())
+    }
+}
+
+impl Procedure {
+    /// Adds what is always done.
+    pub fn work(&mut self, dispatches: impl IntoIterator<Item = Dispatch>) {
+        for dispatch in dispatches {
+            self.plain.push(dispatch.clone());
+            self.watched.push(dispatch);
+        }
+    }
+
+    /// Adds what is done where the step is recorded.
+    pub fn probe(&mut self, dispatches: impl IntoIterator<Item = Dispatch>) {
+        self.watched.extend(dispatches);
+    }
+
+    /// Adds a part of a plan, with its probes where the step is recorded.
+    pub fn plan<'p, P: Iterator<Item = &'p Dispatch>>(&mut self, part: impl Fn(bool) -> P) {
+        self.plain.extend(part(false).cloned());
+        self.watched.extend(part(true).cloned());
+    }
+
+    /// Both, one after the other.
+    pub fn then(mut self, next: Self) -> Self {
+        self.plain.extend(next.plain);
+        self.watched.extend(next.watched);
+        self
+    }
+
+    pub fn dispatches(&self, watched: bool) -> &[Dispatch] {
+        if watched { &self.watched } else { &self.plain }
+    }
+}
+
+impl Learner {
+    /// The procedure of `step`.
+    pub fn procedure(&self, step: u64) -> &Procedure {
+        &self.procedures[(step % self.procedures.len() as u64) as usize]
+    }
+
+    /// Values that a step leaves in [`Learner::results`], padding included.
+    pub fn result_len(&self) -> usize {
+        let len = |buffer: &Buffer<f32>| buffer.raw().size() as usize / 4;
+        self.results.iter().map(len).sum()
+    }
+
+    /// All parameters, read back.
+    pub fn parameters(&self, gpu: &Gpu) -> Result<Vec<NamedTensor>> {
+        let mut tensors = Vec::new();
+        for Network { parameters, .. } in &self.networks {
+            tensors.extend(parameters.split(&gpu.read(&parameters.values)?));
+        }
+        Ok(tensors)
+    }
+
+    /// All that the optimisers remember, read back.
+    pub fn memories(&self, gpu: &Gpu) -> Result<Vec<NamedTensor>> {
+        let mut tensors = Vec::new();
+        for network in &self.networks {
+            tensors.extend(network.state.read(gpu, &network.parameters)?);
+        }
+        Ok(tensors)
+    }
+
+    /// Replaces all parameters; what does not fit changes nothing.
+    pub fn write_parameters(&self, gpu: &Gpu, tensors: &[NamedTensor], source: &str) -> Result<()> {
+        let parts = self.by_network(tensors, source, |name| name)?;
+        let mut joined = Vec::new();
+        for (network, part) in self.networks.iter().zip(&parts) {
+            joined.push(network.parameters.join(part, source)?);
+        }
+        for (network, values) in self.networks.iter().zip(joined) {
+            gpu.write(&network.parameters.values, 0, &values);
+        }
+        Ok(())
+    }
+
+    /// Replaces what the optimisers remember; no tensors at all stand for zeros.
+    pub fn write_memories(&self, gpu: &Gpu, tensors: &[NamedTensor], source: &str) -> Result<()> {
+        let parameter = |name| str::rsplit_once(name, '.').map_or(name, |(parameter, _)| parameter);
+        let parts = self.by_network(tensors, source, parameter)?;
+        for (network, part) in self.networks.iter().zip(&parts) {
+            network
+                .state
+                .write(gpu, &network.parameters, part, source)?;
+        }
+        Ok(())
+    }
+
+    /// Sorts tensors by the network that has the parameter which they are named after.
+    fn by_network<'t>(
+        &self,
+        tensors: &'t [NamedTensor],
+        source: &str,
+        parameter: impl Fn(&'t str) -> &'t str,
+    ) -> Result<Vec<Vec<NamedTensor>>> {
+        let mut parts = vec![Vec::new(); self.networks.len()];
+        for tensor in tensors {
+            let owns = |network: &Network| network.parameters.has(parameter(&tensor.0));
+            // With a single network its own message is the better one.
+            let place = match self.networks.iter().position(owns) {
+                Some(place) => place,
+                None if self.networks.len() == 1 => 0,
+                None => {
+                    return Err(Error::input(
+                        source,
+                        format!("the model has no parameter '{}'", tensor.0),
+                        "use a checkpoint of this model",
+                    ));
+                }
+            };
+            parts[place].push(tensor.clone());
+        }
+        Ok(parts)
+    }
+}

@@ -1,0 +1,105 @@
+//! Probes: the dispatches that put six figures of every unit into a step's statistics.
+
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Gpu};
+use crate::nn::{Graph, Parameter, Parameters, Quantity, Watched};
+use crate::trace::{FIGURES, Kind, TraceLayout, UnitLayout, statistics};
+
+/// Collects the layout of the statistics while plans are built.
+pub(super) struct Probes<'g> {
+    pub gpu: &'g Gpu,
+    /// What the rows are.
+    pub layout: TraceLayout,
+    /// `[rows, 6]`.
+    pub statistics: Buffer<f32>,
+}
+
+impl<'g> Probes<'g> {
+    /// Room for all tensors and parameters of some graphs.
+    pub fn new(gpu: &'g Gpu, graphs: &[&Graph]) -> Result<Self> {
+        let rows: usize = graphs.iter().map(|graph| rows(graph)).sum();
+        Ok(Self {
+            gpu,
+            layout: TraceLayout::default(),
+            statistics: gpu.buffer("statistics", rows * FIGURES)?,
+        })
+    }
+
+    /// The probe of a plan's tensor; `name` is what the trace calls it.
+    pub fn tensor(
+        &mut self,
+        graph: &Graph,
+        watched: &Watched<'_>,
+        name: &str,
+    ) -> Result<Vec<Dispatch>> {
+        let operation = graph.node(watched.node).operation.as_ref();
+        // Inputs are data, losses are scalars, and a view repeats what it views.
+        if watched.shape.is_empty() || operation.is_none_or(|operation| operation.is_view()) {
+            return Ok(Vec::new());
+        }
+        let units = watched.shape.iter().product();
+        let kind = match watched.quantity {
+            Quantity::Activation => Kind::Activation,
+            Quantity::Gradient => Kind::Gradient,
+        };
+        let first_row = self.layout.push(name, kind, units);
+        let unit_layout = UnitLayout::Columns {
+            rows: watched.batch,
+            units,
+        };
+        Ok(vec![statistics(
+            self.gpu,
+            watched.buffer,
+            0,
+            unit_layout,
+            &self.statistics,
+            first_row,
+        )])
+    }
+
+    /// Probes of a network's parameters ([`Kind::Weight`]), or of what an update has left in their gradients' place
+    /// ([`Kind::Update`]).
+    pub fn parameters(
+        &mut self,
+        graph: &Graph,
+        parameters: &Parameters,
+        kind: Kind,
+    ) -> Vec<Dispatch> {
+        let buffer = match kind {
+            Kind::Update => &parameters.gradients,
+            _ => &parameters.values,
+        };
+        // State has no updates; a counter is no unit; and the graph may run through another network's too.
+        let is_probed = |parameter: &&Parameter| {
+            !parameter.shape.is_empty()
+                && (parameter.learnt || kind == Kind::Weight)
+                && parameters.has(&parameter.name)
+        };
+        let mut dispatches = Vec::new();
+        for parameter in graph.parameters().iter().filter(is_probed) {
+            let Some(slice) = parameters.slice(&parameter.name) else {
+                continue;
+            };
+            let units = parameter.shape[0];
+            let length = slice.len / units;
+            let first_row = self.layout.push(&parameter.name, kind, units);
+            dispatches.push(statistics(
+                self.gpu,
+                buffer,
+                slice.start,
+                UnitLayout::Rows { units, length },
+                &self.statistics,
+                first_row,
+            ));
+        }
+        dispatches
+    }
+}
+
+/// An upper bound of the rows that the probes of a graph write.
+fn rows(graph: &Graph) -> usize {
+    let tensors: usize = graph.nodes().iter().map(|node| 2 * node.size()).sum();
+    let units = |parameter: &Parameter| parameter.shape.first().copied().unwrap_or(0);
+    let parameters: usize = graph.parameters().iter().map(|p| 2 * units(p)).sum();
+    tensors + parameters
+}

@@ -1,0 +1,229 @@
+//! A scenario: all that a run depends on, as TOML.
+//!
+//! The text is read twice: by serde into [`Scenario`], and by the TOML parser's own tree of spans, so that a complaint
+//! about a value names the line it stands on.
+
+mod data;
+mod lines;
+mod model;
+mod train;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use self::lines::{Lines, sentence};
+use crate::data::Images;
+use crate::trace::RunReader;
+use crate::{Error, Result};
+
+pub use data::{DataSection, Source, Split};
+pub use model::{ModelConfig, ModelKind, ModelSection};
+pub use train::{RecordSection, TrainSection};
+
+/// Built-in scenarios: name, one line about it, text.
+pub const BUILT_IN: [(&str, &str, &str); 1] = [(
+    "vae-mnist",
+    "a healthy variational autoencoder on MNIST (784-400-20-400-784, Adam)",
+    include_str!("../../../scenarios/vae-mnist.toml"),
+)];
+
+/// Everything that a run depends on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name; run directories are called after it.
+    pub name: String,
+    /// Seed of all random numbers. TOML integers end at 2^63 - 1.
+    #[serde(default)]
+    pub seed: u64,
+    /// Where samples come from.
+    pub data: DataSection,
+    /// What is trained.
+    pub model: ModelSection,
+    /// How.
+    #[serde(default)]
+    pub train: TrainSection,
+    /// What is recorded.
+    #[serde(default)]
+    pub record: RecordSection,
+}
+
+impl Scenario {
+    /// A built-in scenario by name, or one from a TOML file, with `settings` (`KEY=VALUE`, keys with dots) on top.
+    ///
+    /// # Errors
+    /// No such name or file, an unknown key, a wrong type or a value out of range: names the line, the key and what
+    /// would be right.
+    pub fn load(name_or_path: &str, settings: &[String]) -> Result<Self> {
+        if let Some((name, _, text)) = BUILT_IN.iter().find(|(name, ..)| *name == name_or_path) {
+            return Self::parse(text, &format!("scenario {name}"), settings);
+        }
+        let path = Path::new(name_or_path);
+        let looks_like_a_name = path.extension().is_none() && path.components().count() == 1;
+        if looks_like_a_name && !path.exists() {
+            let names: Vec<_> = BUILT_IN.iter().map(|(name, ..)| *name).collect();
+            return Err(Error::input(
+                format!("scenario '{name_or_path}'"),
+                "no built-in scenario and no file has that name",
+                format!("name a TOML file or one of: {}", names.join(", ")),
+            ));
+        }
+        let size = std::fs::metadata(path)
+            .map_err(|error| Error::io(path, "read the scenario", &error))?;
+        if size.len() > 1 << 20 {
+            return Err(Error::input(
+                name_or_path,
+                "it is larger than 1 MiB, which no scenario is",
+                "name a scenario file",
+            ));
+        }
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::io(path, "read the scenario", &error))?;
+        Self::parse(&text, name_or_path, settings)
+    }
+
+    /// The scenario of a recorded run.
+    ///
+    /// # Errors
+    /// It is missing or was damaged.
+    pub fn of_run(reader: &RunReader) -> Result<Self> {
+        let source = reader.folder().join("scenario.toml");
+        Self::parse(&reader.scenario()?, &source.display().to_string(), &[])
+    }
+
+    /// Reads a scenario from text; `source` names it in messages.
+    ///
+    /// # Errors
+    /// As [`Scenario::load`].
+    pub fn parse(text: &str, source: &str, settings: &[String]) -> Result<Self> {
+        let scenario: Self =
+            toml::from_str(text).map_err(|error| sentence(&error, text, source))?;
+        let scenario = if settings.is_empty() {
+            scenario
+        } else {
+            scenario.with(settings)?
+        };
+        let lines = Lines { text, source };
+        scenario.check(&lines)?;
+        Ok(scenario)
+    }
+
+    /// The scenario with `KEY=VALUE` settings, each a TOML value (a bare word is taken as a string).
+    fn with(&self, settings: &[String]) -> Result<Self> {
+        let mut table = toml::Table::try_from(self).expect("a scenario is a table");
+        for setting in settings {
+            let place = format!("--set {setting}");
+            let Some((key, value)) = setting.split_once('=') else {
+                return Err(Error::usage(
+                    place,
+                    "it has no '='",
+                    "write --set KEY=VALUE",
+                ));
+            };
+            let (key, value) = (key.trim(), value.trim());
+            let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
+                .ok()
+                .and_then(|mut parsed| parsed.remove("value"))
+                .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+            let mut parts: Vec<&str> = key.split('.').collect();
+            let last = parts.pop().unwrap_or_default();
+            let mut inner = &mut table;
+            for part in parts {
+                inner = inner
+                    .entry(part)
+                    .or_insert_with(|| toml::Value::Table(toml::Table::new()))
+                    .as_table_mut()
+                    .ok_or_else(|| {
+                        Error::usage(
+                            place.clone(),
+                            format!("'{part}' is a value, not a section"),
+                            "name a key of the scenario, such as train.batch",
+                        )
+                    })?;
+            }
+            inner.insert(last.to_owned(), value);
+            Self::deserialize(table.clone()).map_err(|error| {
+                Error::usage(
+                    place.clone(),
+                    error.message().replace('\n', " "),
+                    "use a key and a value of the scenario format",
+                )
+            })?;
+        }
+        Ok(Self::deserialize(table).expect("checked above"))
+    }
+
+    /// Ranges that types do not express.
+    fn check(&self, lines: &Lines<'_>) -> Result<()> {
+        let range =
+            |key: &[&str], problem: String, mend: &str| Err(lines.error(key, &problem, mend));
+        if self.name.is_empty()
+            || self.name.starts_with('.')
+            || self.name.contains(['/', '\\', '\0'])
+        {
+            return range(
+                &["name"],
+                format!("name = {:?}", self.name),
+                "use a name that can be a folder's",
+            );
+        }
+        if i64::try_from(self.seed).is_err() {
+            return range(
+                &["seed"],
+                format!("seed = {}", self.seed),
+                "use a number below 2^63",
+            );
+        }
+        let at_least_one = [
+            (["train", "batch"], self.train.batch as u64, 65_536),
+            (["train", "steps"], self.train.steps, 1 << 31),
+            (["record", "every"], self.record.every, 1 << 31),
+            (
+                ["record", "checkpoint_every"],
+                self.record.checkpoint_every,
+                1 << 31,
+            ),
+            (
+                ["record", "probe_batch"],
+                self.record.probe_batch as u64,
+                65_536,
+            ),
+        ];
+        for (key, value, most) in at_least_one {
+            if value == 0 || value > most {
+                let mend = format!("use a number from 1 to {most}");
+                return range(&key, format!("{} = {value}", key.join(".")), &mend);
+            }
+        }
+        if let Some((section, key, needs)) = self.train.misfit() {
+            let problem = format!("train.{section}: {key} is out of range");
+            return range(&["train", section], problem, &format!("it must be {needs}"));
+        }
+        self.data.misfit().map_or(Ok(()), |(key, problem, mend)| {
+            range(&["data", key], problem, &mend)
+        })?;
+        self.model
+            .config()
+            .map(|_| ())
+            .map_err(|(key, problem, mend)| lines.error(&["model", key], &problem, &mend))
+    }
+
+    /// The model, its section's keys sorted out.
+    pub fn model(&self) -> ModelConfig {
+        self.model.config().expect("checked when it was read")
+    }
+
+    /// Reads the samples.
+    ///
+    /// # Errors
+    /// A missing or broken file.
+    pub fn images(&self) -> Result<Images> {
+        self.data.images(self.seed)
+    }
+
+    /// The complete text: every key, defaults included, enough to run again.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a scenario is a table")
+    }
+}

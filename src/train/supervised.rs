@@ -1,0 +1,46 @@
+//! Training of one graph with one optimiser: VAE, classifier.
+
+use super::learner::{Learner, Network, Procedure};
+use super::probes::Probes;
+use super::scenario::Scenario;
+use crate::Result;
+use crate::data::Cursor;
+use crate::gpu::Gpu;
+use crate::nn::{Graph, NodeId, Plan, PlanOptions, Watched};
+
+/// Forward, loss, backward, update. `x` and `label` are the graph's inputs.
+pub(super) fn learner<'g>(
+    gpu: &'g Gpu,
+    scenario: &Scenario,
+    graph: &Graph,
+    (x, label): (NodeId, Option<NodeId>),
+    cursor: &Cursor,
+) -> Result<(Learner, Probes<'g>)> {
+    let update = scenario.train.update();
+    let network = Network::new(gpu, graph, scenario.seed, &update)?;
+    let mut probes = Probes::new(gpu, &[graph])?;
+    let options = PlanOptions {
+        batch: scenario.train.batch,
+        seed: scenario.seed,
+        clock: cursor.buffer(),
+        training: true,
+        keep: &[],
+        inputs: &[],
+    };
+    let mut probe = |watched: &Watched<'_>| probes.tensor(graph, watched, watched.name);
+    let plan = Plan::new(gpu, graph, &network.parameters, &options, &mut probe)?;
+    let mut procedure = Procedure::default();
+    procedure.plan(|watched| plan.dispatches(watched));
+    network.update(graph, &update, cursor.buffer(), &mut probes, &mut procedure)?;
+    let value = |node| plan.value(node).expect("inputs are kept");
+    let names = graph.scalar_names().into_iter().enumerate();
+    let learner = Learner {
+        x: value(x).clone(),
+        label: label.map(|label| value(label).cast()),
+        results: vec![plan.scalars().clone()],
+        scalars: names.map(|(place, name)| (name, vec![place])).collect(),
+        networks: vec![network],
+        procedures: vec![procedure],
+    };
+    Ok((learner, probes))
+}
