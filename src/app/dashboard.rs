@@ -209,14 +209,19 @@ impl Dashboard {
             images,
             logits: false,
         };
+        let mut rows = Vec::new();
+        if let Some([inputs, outputs]) = &gallery.reconstructions {
+            rows.extend([row("input", inputs), row("output", outputs)]);
+        }
+        rows.push(row("sample", &gallery.samples));
         let grid = ImageGrid {
-            title: "Inputs, reconstructions, samples",
+            title: if rows.len() > 1 {
+                "Inputs, reconstructions, samples"
+            } else {
+                "Samples"
+            },
             note: "",
-            rows: &[
-                row("input", &gallery.inputs),
-                row("output", &gallery.reconstructions),
-                row("sample", &gallery.samples),
-            ],
+            rows: &rows,
             count: gallery.count,
             channels,
             height,

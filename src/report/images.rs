@@ -27,24 +27,22 @@ pub(super) fn figures(painter: &Painter, reader: &RunReader) -> Result<Vec<Figur
         images,
         logits: false,
     };
-    let reconstructions = [
-        row("input", &gallery.inputs),
-        row("reconstruction", &gallery.reconstructions),
-    ];
-    let samples = [row("", &gallery.samples)];
     let [channels, height, width] = gallery.shape;
     let note = format!("After {step} steps.");
-    let grids: [(&str, &[ImageRow<'_>]); 2] = [
-        ("Inputs above their reconstructions", &reconstructions),
-        ("Images decoded from random latent vectors", &samples),
-    ];
+    let mut grids = Vec::new();
+    if let Some([inputs, outputs]) = &gallery.reconstructions {
+        let rows = vec![row("input", inputs), row("reconstruction", outputs)];
+        grids.push(("Inputs above their reconstructions", rows));
+    }
+    let samples = vec![row("", &gallery.samples)];
+    grids.push(("Images decoded from random latent vectors", samples));
     grids
         .into_iter()
         .map(|(title, rows)| {
             let grid = ImageGrid {
                 title,
                 note: &note,
-                rows,
+                rows: &rows,
                 count: gallery.count,
                 channels,
                 height,

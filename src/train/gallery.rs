@@ -1,10 +1,10 @@
-//! What a VAE shows for itself: reconstructions of the first samples, and decoded draws from the prior.
+//! What a generative model shows for itself: decoded draws from the prior, and what a VAE makes of the first samples.
 
 use super::{ModelConfig, Trainer};
 use crate::data::Dataset;
 use crate::gpu::{Buffer, Dispatch, Gpu};
-use crate::models::VaeConfig;
-use crate::nn::{Parameters, Plan, PlanOptions, Watched};
+use crate::models::{Decoder, Reconstructor};
+use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, Watched};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
@@ -14,11 +14,10 @@ pub struct Gallery {
     pub count: usize,
     /// Channels, height, width of an image.
     pub shape: [usize; 3],
-    /// The first samples in file order, `[count, channels, height, width]` in `[0, 1]`.
-    pub inputs: Buffer<f32>,
-    /// Their reconstructions through the latent mean.
-    pub reconstructions: Buffer<f32>,
-    /// Decoded draws from the prior, the same draws each time.
+    /// Of a VAE: the first samples in file order, and their reconstructions through the latent mean, both
+    /// `[count, channels, height, width]` in `[0, 1]`.
+    pub reconstructions: Option<[Buffer<f32>; 2]>,
+    /// Decoded draws from the prior, the same draws each time, in that shape.
     pub samples: Buffer<f32>,
     dispatches: Vec<Dispatch>,
 }
@@ -29,96 +28,97 @@ impl Gallery {
     /// # Errors
     /// The adapter's limits.
     pub fn new(trainer: &Trainer, count: usize) -> Result<Option<Self>> {
-        let scenario = trainer.scenario();
-        let ModelConfig::Vae(config) = scenario.model() else {
-            return Ok(None);
+        let dataset = trainer.dataset();
+        let (decoder, reconstructor) = match trainer.scenario().model() {
+            ModelConfig::Vae(vae) => (vae.decoder()?, Some(vae.reconstructor(&dataset.shape())?)),
+            ModelConfig::Gan(gan) => (gan.generator(&dataset.shape())?, None),
+            ModelConfig::Classifier(_) => return Ok(None),
         };
-        let (gpu, dataset) = (trainer.gpu(), trainer.dataset());
-        Self::build(
-            gpu,
-            &config,
-            dataset,
-            trainer.parameters(),
-            scenario.seed,
-            count,
-        )
-        .map(Some)
-    }
-
-    fn build(
-        gpu: &Gpu,
-        config: &VaeConfig,
-        dataset: &Dataset,
-        parameters: &Parameters,
-        seed: u64,
-        count: usize,
-    ) -> Result<Self> {
-        let count = count.min(dataset.count());
-        // No noise is drawn here; the plans only need something that looks like a clock.
-        let clock = gpu.buffer("gallery clock", 4)?;
-        let reconstructor = config.reconstructor(&dataset.shape())?;
-        let decoder = config.decoder()?;
-        let options = |keep| PlanOptions {
-            batch: count,
-            seed,
-            clock: &clock,
-            training: false,
-            keep,
-            inputs: &[],
+        let builder = Builder {
+            gpu: trainer.gpu(),
+            parameters: trainer.parameters(),
+            seed: trainer.scenario().seed,
+            count: count.min(dataset.count()),
+            // No noise is drawn here; the plans only need something that looks like a clock.
+            clock: trainer.gpu().buffer("gallery clock", 4)?,
         };
-        let mut no_probe = |_: &Watched<'_>| Ok(Vec::new());
-        let keep = [reconstructor.image];
-        let reconstruct = Plan::new(
-            gpu,
-            &reconstructor.graph,
-            parameters,
-            &options(&keep),
-            &mut no_probe,
-        )?;
-        let keep = [decoder.image];
-        let decode = Plan::new(
-            gpu,
-            &decoder.graph,
-            parameters,
-            &options(&keep),
-            &mut no_probe,
-        )?;
-        let kept = |plan: &Plan, node| {
-            plan.value(node).cloned().ok_or_else(|| {
-                Error::input(
-                    "gallery",
-                    "an image node was not kept",
-                    "report this as a bug",
-                )
-            })
-        };
-        let inputs = kept(&reconstruct, reconstructor.x)?;
-        let indices: Vec<u32> = (0..count as u32).collect();
-        gpu.run(
-            "gallery inputs",
-            [&dataset.gather_indices(gpu, &indices, &inputs)?],
-        );
-        let normals: Vec<f32> = (0..(count * config.latent).div_ceil(4))
-            .flat_map(|i| random::standard_normal(random::words(seed, Stream::Latent, 0, i as u32)))
-            .map(|value| value as f32)
-            .take(count * config.latent)
-            .collect();
-        gpu.write(&kept(&decode, decoder.z)?, 0, &normals);
-        let dispatches = reconstruct
-            .dispatches(false)
-            .chain(decode.dispatches(false));
-        Ok(Self {
-            count,
-            shape: dataset.shape(),
-            dispatches: dispatches.cloned().collect(),
-            reconstructions: kept(&reconstruct, reconstructor.image)?,
-            samples: kept(&decode, decoder.image)?,
-            inputs,
-        })
+        builder
+            .build(dataset, &decoder, reconstructor.as_ref())
+            .map(Some)
     }
 
     /// Computes the images from the parameters as they are now, without waiting.
     pub fn refresh(&self, gpu: &Gpu) {
         gpu.run("gallery", &self.dispatches);
     }
+}
+
+struct Builder<'a> {
+    gpu: &'a Gpu,
+    parameters: &'a Parameters,
+    seed: u64,
+    count: usize,
+    clock: Buffer<u32>,
+}
+
+impl Builder<'_> {
+    fn build(
+        &self,
+        dataset: &Dataset,
+        decoder: &Decoder,
+        reconstructor: Option<&Reconstructor>,
+    ) -> Result<Gallery> {
+        let mut dispatches = Vec::new();
+        let reconstructions = match reconstructor {
+            None => None,
+            Some(Reconstructor { graph, x, image }) => {
+                let plan = self.plan(graph, *image)?;
+                dispatches.extend(plan.dispatches(false).cloned());
+                let inputs = kept(&plan, *x)?;
+                let indices: Vec<u32> = (0..self.count as u32).collect();
+                let gather = dataset.gather_indices(self.gpu, &indices, &inputs)?;
+                self.gpu.run("gallery inputs", [&gather]);
+                Some([inputs, kept(&plan, *image)?])
+            }
+        };
+        let plan = self.plan(&decoder.graph, decoder.image)?;
+        dispatches.extend(plan.dispatches(false).cloned());
+        let z = kept(&plan, decoder.z)?;
+        let normals: Vec<f32> = (0..z.len().div_ceil(4) as u32)
+            .flat_map(|i| random::standard_normal(random::words(self.seed, Stream::Latent, 0, i)))
+            .map(|value| value as f32)
+            .take(z.len())
+            .collect();
+        self.gpu.write(&z, 0, &normals);
+        Ok(Gallery {
+            count: self.count,
+            shape: dataset.shape(),
+            reconstructions,
+            samples: kept(&plan, decoder.image)?,
+            dispatches,
+        })
+    }
+
+    fn plan(&self, graph: &Graph, image: NodeId) -> Result<Plan> {
+        let options = PlanOptions {
+            batch: self.count,
+            seed: self.seed,
+            clock: &self.clock,
+            training: false,
+            keep: &[image],
+            inputs: &[],
+        };
+        let mut no_probe = |_: &Watched<'_>| Ok(Vec::new());
+        Plan::new(self.gpu, graph, self.parameters, &options, &mut no_probe)
+    }
+}
+
+fn kept(plan: &Plan, node: NodeId) -> Result<Buffer<f32>> {
+    plan.value(node).cloned().ok_or_else(|| {
+        Error::input(
+            "gallery",
+            "an image node was not kept",
+            "report this as a bug",
+        )
+    })
 }
