@@ -143,6 +143,11 @@ fn tensors_of_other_widths_become_f32() {
         .collect();
     for (dtype, data, expected) in [
         ("F64", wide, vec![0.1f32, -2.0]),
+        (
+            "I64",
+            [3i64, -2].iter().flat_map(|v| v.to_le_bytes()).collect(),
+            vec![3.0, -2.0],
+        ),
         ("F16", vec![0x00, 0x3c, 0x00, 0xc0], vec![1.0, -2.0]),
         ("BF16", vec![0x80, 0x3f, 0x00, 0xc0], vec![1.0, -2.0]),
     ] {
