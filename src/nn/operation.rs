@@ -74,10 +74,17 @@ impl Context<'_> {
         }
     }
 
-    /// Workgroups for [`Context::row_constants`] over any number of rows, for kernels that find their row with
-    /// `linear_index` of `common/grid.wgsl`.
-    pub fn row_grid(&self, rows: usize) -> [u32; 3] {
-        grid(rows, if self.gpu.is_software() { 64 } else { 1 })
+    /// Constants of `shaders/common/rows.wgsl` for long rows, one row a workgroup, with [`Context::long_row_grid`]: a CPU
+    /// adapter's eight lanes then read side by side.
+    pub fn long_row_constants(&self) -> [(&'static str, f64); 2] {
+        let lanes = if self.gpu.is_software() { 8.0 } else { 64.0 };
+        [("LANES", lanes), ("ROWS", 1.0)]
+    }
+
+    /// Workgroups for [`Context::long_row_constants`], for kernels that find their row with `linear_index` of
+    /// `common/grid.wgsl`.
+    pub fn long_row_grid(&self, rows: usize) -> [u32; 3] {
+        grid(rows, 1)
     }
 
     /// Workgroups for [`Context::row_constants`] over one row for each sample.

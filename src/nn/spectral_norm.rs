@@ -105,7 +105,7 @@ impl SpectralNorm {
                 padding: 0,
             },
         );
-        let by_rows = context.row_constants();
+        let by_rows = context.long_row_constants();
         let elements = grid(self.rows * self.columns, 64);
         let weight = (1, vectors.weight.value());
         let product = (2, workspace.binding_of(ALIGNMENT..self.weight_start()));
@@ -118,7 +118,7 @@ impl SpectralNorm {
             "multiply_right" => (
                 vec![weight, product, (4, v)],
                 &by_rows,
-                context.row_grid(self.rows),
+                context.long_row_grid(self.rows),
             ),
             "normalise_v" => (vec![product, (4, v)], &[], [1, 1, 1]),
             "normalise_u" => (vec![product, (4, u), scalars], &[], [1, 1, 1]),

@@ -123,7 +123,7 @@ impl Operation for LayerNorm {
         let uniform = self.uniform(context, shape, false);
         let kernel = context
             .gpu
-            .kernel(&LAYER_NORM, "forward", &context.row_constants());
+            .kernel(&LAYER_NORM, "forward", &context.long_row_constants());
         Ok(vec![kernel.bind(
             context.gpu,
             &[
@@ -134,7 +134,7 @@ impl Operation for LayerNorm {
                 (4, io.parameters[1].value()),
                 (5, io.output.binding()),
             ],
-            context.row_grid(self.rows(context.batch, shape)),
+            context.long_row_grid(self.rows(context.batch, shape)),
         )])
     }
 
@@ -157,7 +157,7 @@ impl Operation for LayerNorm {
         )];
         if let Some(target) = io.input_gradients[0] {
             let uniform = self.uniform(context, shape, target.accumulate);
-            let kernel = gpu.kernel(&LAYER_NORM, "backward", &context.row_constants());
+            let kernel = gpu.kernel(&LAYER_NORM, "backward", &context.long_row_constants());
             dispatches.push(kernel.bind(
                 gpu,
                 &[
@@ -168,7 +168,7 @@ impl Operation for LayerNorm {
                     (5, io.output_gradient.binding()),
                     (6, target.buffer.binding()),
                 ],
-                context.row_grid(self.rows(context.batch, shape)),
+                context.long_row_grid(self.rows(context.batch, shape)),
             ));
         }
         Ok(dispatches)
