@@ -18,6 +18,8 @@ pub enum Stream {
     Priority = 5,
     /// Series, images and noise made up by tests and benches.
     Synthetic = 6,
+    /// Masks of dropout; the step is the training step.
+    Dropout = 7,
 }
 
 /// The ten rounds of Philox 4x32.

@@ -1,6 +1,11 @@
-// Adam (Kingma and Ba 2015) with L2 weight decay, in PyTorch's form, over all parameters at once. The gradient is
-// replaced by the update that was applied, so that a probe can record it.
+// Adam (Kingma and Ba 2015) with L2 weight decay, and AdamW (Loshchilov and Hutter 2019), whose decay is apart from the
+// gradient; in PyTorch's form, over all parameters at once. The gradient is replaced by the update that was applied, so
+// that a probe can record it.
 // uses common/grid.wgsl
+// uses nn/pace.wgsl
+
+// Weight decay acts on the weights, not through the moments.
+override DECOUPLED: bool = false;
 
 struct Parameters {
     // Vectors of four parameters.
@@ -23,6 +28,7 @@ struct Parameters {
 @group(0) @binding(3) var<storage, read_write> gradients: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> first_moments: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> second_moments: array<vec4f>;
+@group(0) @binding(6) var<storage, read> pace: Pace;
 
 // 1 - exp(x) for x <= 0, without the cancellation near zero that would spoil the first steps.
 fn one_minus_exp(x: f32) -> f32 {
@@ -46,11 +52,18 @@ fn main(
     let correction1 = one_minus_exp(t * parameters.log_beta1);
     let correction2 = one_minus_exp(t * parameters.log_beta2);
     let weight = weights[i];
-    let gradient = gradients[i] + parameters.weight_decay * weight;
+    let learning_rate = parameters.learning_rate * pace.rate;
+    var gradient = clipped(gradients[i], pace.scale);
+    if (!DECOUPLED) {
+        gradient += parameters.weight_decay * weight;
+    }
     let first = (1.0 - parameters.complement1) * first_moments[i] + parameters.complement1 * gradient;
     let second = (1.0 - parameters.complement2) * second_moments[i] + parameters.complement2 * gradient * gradient;
     let denominator = sqrt(second) / sqrt(correction2) + parameters.epsilon;
-    let update = -(parameters.learning_rate / correction1) * first / denominator;
+    var update = -(learning_rate / correction1) * first / denominator;
+    if (DECOUPLED) {
+        update -= learning_rate * parameters.weight_decay * weight;
+    }
     first_moments[i] = first;
     second_moments[i] = second;
     gradients[i] = update;

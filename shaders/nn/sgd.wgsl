@@ -1,6 +1,7 @@
 // Stochastic gradient descent with momentum and L2 weight decay, in PyTorch's form, over all parameters at once.
 // The gradient is replaced by the update that was applied, so that a probe can record it.
 // uses common/grid.wgsl
+// uses nn/pace.wgsl
 
 struct Parameters {
     // Vectors of four parameters.
@@ -14,6 +15,7 @@ struct Parameters {
 @group(0) @binding(1) var<storage, read_write> weights: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> gradients: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> velocities: array<vec4f>;
+@group(0) @binding(4) var<storage, read> pace: Pace;
 
 @compute @workgroup_size(64)
 fn main(
@@ -26,9 +28,9 @@ fn main(
         return;
     }
     let weight = weights[i];
-    let gradient = gradients[i] + parameters.weight_decay * weight;
+    let gradient = clipped(gradients[i], pace.scale) + parameters.weight_decay * weight;
     let velocity = parameters.momentum * velocities[i] + gradient;
-    let update = -parameters.learning_rate * velocity;
+    let update = -(parameters.learning_rate * pace.rate) * velocity;
     velocities[i] = velocity;
     gradients[i] = update;
     weights[i] = weight + update;

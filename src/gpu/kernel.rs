@@ -34,6 +34,7 @@ static SHARED: &[Shader] = &[
     crate::shader!("common/rows.wgsl"),
     crate::shader!("common/scale.wgsl"),
     crate::shader!("data/permutation.wgsl"),
+    crate::shader!("nn/pace.wgsl"),
 ];
 
 /// The text that is compiled: the shared functions that the header lines `// uses PATH` name, then the file.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::nn::ops::{Activation, Dense, Reshape};
+use crate::nn::ops::{Activation, BatchNorm, Dense, Dropout, LayerNorm, Reshape};
 use crate::nn::{Graph, Initialisation, NodeId};
 
 /// One layer of a sequence: `"relu"`, `{ dense = { units = 400 } }`, `{ reshape = [1, 28, 28] }`.
@@ -33,6 +33,12 @@ pub enum Layer {
     Softplus,
     /// [`Reshape`] to a per-sample shape.
     Reshape(Vec<usize>),
+    /// [`BatchNorm`] with PyTorch's defaults.
+    BatchNorm,
+    /// [`LayerNorm`] over the whole sample.
+    LayerNorm,
+    /// [`Dropout`] with this probability: `{ dropout = 0.5 }`.
+    Dropout(f32),
 }
 
 /// Adds `layers` behind `input`, named `section.0`, `section.1`, ... as PyTorch's `Sequential` counts them, and
@@ -69,6 +75,9 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 };
                 graph.add(&name, reshape, &inputs)?
             }
+            Layer::BatchNorm => graph.add(&name, BatchNorm::default(), &inputs)?,
+            Layer::LayerNorm => graph.add(&name, LayerNorm::default(), &inputs)?,
+            &Layer::Dropout(probability) => graph.add(&name, Dropout { probability }, &inputs)?,
         };
     }
     Ok(node)

@@ -21,7 +21,7 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// Per-sample shape.
     pub shape: Vec<usize>,
-    /// Its parameters, as places in [`Graph::parameters`].
+    /// Its parameters and its state, as places in [`Graph::parameters`].
     pub parameters: Vec<usize>,
 }
 
@@ -32,7 +32,7 @@ impl Node {
     }
 }
 
-/// A learnt tensor.
+/// A tensor that is kept from step to step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     /// `node.weight`, as PyTorch names it.
@@ -41,6 +41,9 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// How it starts.
     pub initialisation: Initialisation,
+    /// Whether an optimiser updates it; else it is state that its operation's forward pass keeps, such as running
+    /// statistics.
+    pub learnt: bool,
 }
 
 impl Parameter {
@@ -125,13 +128,22 @@ impl Graph {
                 "between 1 and 268,435,456 elements",
             )));
         }
-        let specs = operation.parameters(&shapes);
+        let learnt = operation
+            .parameters(&shapes)
+            .into_iter()
+            .map(|spec| (spec, true));
+        let state = operation
+            .buffers(&shapes)
+            .into_iter()
+            .map(|spec| (spec, false));
+        let specs: Vec<_> = learnt.chain(state).collect();
         let first = self.parameters.len();
-        for spec in &specs {
+        for (spec, learnt) in specs {
             self.parameters.push(Parameter {
                 name: format!("{name}.{}", spec.name),
-                shape: spec.shape.clone(),
+                shape: spec.shape,
                 initialisation: spec.initialisation,
+                learnt,
             });
         }
         self.nodes.push(Node {
@@ -176,7 +188,7 @@ impl Graph {
         &self.nodes[id.0]
     }
 
-    /// All parameters, in the order of their nodes.
+    /// All parameters, in the order of their nodes; of each node first what is learnt, then its state.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
@@ -193,21 +205,25 @@ impl Graph {
             .collect()
     }
 
-    /// `graph.json` of the run directory: layers, edges, shapes, parameter names.
+    /// `graph.json` of the run directory: layers, edges, shapes, names of parameters and of state.
     pub fn to_json(&self) -> serde_json::Value {
         let layers: Vec<_> = self
             .nodes
             .iter()
             .map(|node| {
+                let of = |learnt: bool| {
+                    let own = node.parameters.iter().map(|&p| &self.parameters[p]);
+                    let own = own.filter(|parameter| parameter.learnt == learnt);
+                    own.map(|parameter| json!({ "name": parameter.name, "shape": parameter.shape }))
+                        .collect::<Vec<_>>()
+                };
                 json!({
                     "name": node.name,
                     "kind": node.operation.as_ref().map_or("input", |operation| operation.kind()),
                     "shape": node.shape,
                     "inputs": node.inputs.iter().map(|i| &self.nodes[i.0].name).collect::<Vec<_>>(),
-                    "parameters": node.parameters.iter().map(|&p| json!({
-                        "name": self.parameters[p].name,
-                        "shape": self.parameters[p].shape,
-                    })).collect::<Vec<_>>(),
+                    "parameters": of(true),
+                    "state": of(false),
                 })
             })
             .collect();

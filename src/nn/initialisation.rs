@@ -15,6 +15,15 @@ pub enum Initialisation {
     Xavier,
     /// All zero.
     Zeros,
+    /// All one: scales of normalisations.
+    #[serde(skip)]
+    Ones,
+    /// Standard normal, whatever the fans: embeddings.
+    #[serde(skip)]
+    Normal,
+    /// A vector of length 1 in a random direction: spectral normalisation.
+    #[serde(skip)]
+    Direction,
 }
 
 impl Initialisation {
@@ -42,12 +51,22 @@ impl Initialisation {
         let uniform = |bound: f64| {
             draw(&|words| words.map(|word| (2.0 * random::uniform(word) - 1.0) * bound))
         };
+        let normal =
+            |scale: f64| draw(&|words| random::standard_normal(words).map(|normal| normal * scale));
         match self {
-            Self::PyTorch => uniform(1.0 / (fan_in as f64).sqrt()),
-            Self::He if !is_bias => {
-                let deviation = (2.0 / fan_in as f64).sqrt();
-                draw(&|words| random::standard_normal(words).map(|normal| normal * deviation))
+            Self::Ones => vec![1.0; count],
+            Self::Normal => normal(1.0),
+            Self::Direction => {
+                let values = normal(1.0);
+                let squares = values.iter().map(|&value| f64::from(value).powi(2));
+                let length = squares.sum::<f64>().sqrt().max(1e-12);
+                values
+                    .iter()
+                    .map(|&value| (f64::from(value) / length) as f32)
+                    .collect()
             }
+            Self::PyTorch => uniform(1.0 / (fan_in as f64).sqrt()),
+            Self::He if !is_bias => normal((2.0 / fan_in as f64).sqrt()),
             Self::Xavier if !is_bias => uniform((6.0 / (fan_in + fan_out) as f64).sqrt()),
             Self::He | Self::Xavier | Self::Zeros => vec![0.0; count],
         }

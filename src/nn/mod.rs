@@ -5,6 +5,7 @@
 //! but recording them. Forward and backward are WGSL only; the float64 twin of each operation stands beside it and
 //! serves the tests ([`mod@reference`]).
 
+mod clip;
 mod graph;
 pub mod initialisation;
 pub mod losses;
@@ -16,7 +17,10 @@ mod optimiser;
 mod parameters;
 mod plan;
 pub mod reference;
+mod schedule;
+mod update;
 
+pub use clip::Clip;
 pub use graph::{Graph, Node, NodeId, Parameter};
 pub use initialisation::Initialisation;
 pub use operation::{
@@ -26,3 +30,5 @@ pub use operation::{
 pub use optimiser::{Optimiser, OptimiserState};
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanOptions, Quantity, Watched};
+pub use schedule::Schedule;
+pub use update::Update;

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Initialisation;
-use crate::gpu::{Buffer, Dispatch, Gpu};
+use crate::gpu::{Buffer, Dispatch, Gpu, grid};
 use crate::{Error, Result};
 
 /// Why inputs do not fit an operation: what came in, and what it needs.
@@ -28,7 +28,7 @@ impl Misfit {
     }
 }
 
-/// A parameter that an operation learns.
+/// A tensor that an operation learns or keeps as its state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterSpec {
     /// Name within the operation, in PyTorch's words: `weight`, `bias`.
@@ -60,6 +60,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Place of the node in its graph.
     pub node: usize,
+    /// Whether this is a step of training; else running statistics are used, not kept, and nothing is dropped.
+    pub training: bool,
 }
 
 impl Context<'_> {
@@ -70,6 +72,12 @@ impl Context<'_> {
         } else {
             [("LANES", 64.0), ("ROWS", 1.0)]
         }
+    }
+
+    /// Workgroups for [`Context::row_constants`] over any number of rows, for kernels that find their row with
+    /// `linear_index` of `common/grid.wgsl`.
+    pub fn row_grid(&self, rows: usize) -> [u32; 3] {
+        grid(rows, if self.gpu.is_software() { 64 } else { 1 })
     }
 
     /// Workgroups for [`Context::row_constants`] over one row for each sample.
@@ -129,8 +137,10 @@ pub struct Forward<'a> {
     pub inputs: Vec<&'a Buffer<f32>>,
     /// Per-sample shapes of the inputs.
     pub input_shapes: Vec<&'a [usize]>,
-    /// Parameters, in the order of [`Operation::parameters`].
+    /// Parameters, in the order of [`Operation::parameters`], then state, in that of [`Operation::buffers`].
     pub parameters: Vec<ParameterSlice<'a>>,
+    /// Memory that lives until the backward pass, where [`Operation::workspace`] asks for some.
+    pub workspace: Option<&'a Buffer<f32>>,
     /// The output, to be written.
     pub output: &'a Buffer<f32>,
     /// Its per-sample shape.
@@ -152,8 +162,10 @@ pub struct Backward<'a> {
     pub inputs: Vec<&'a Buffer<f32>>,
     /// Per-sample shapes of the inputs.
     pub input_shapes: Vec<&'a [usize]>,
-    /// Parameters, in the order of [`Operation::parameters`].
+    /// Parameters and state, as in [`Forward::parameters`].
     pub parameters: Vec<ParameterSlice<'a>>,
+    /// As the forward pass left it.
+    pub workspace: Option<&'a Buffer<f32>>,
     /// The output's value; only valid where [`Operation::saved`] asks for it.
     pub output: &'a Buffer<f32>,
     /// Its per-sample shape.
@@ -172,12 +184,14 @@ pub struct ReferenceForward<'a> {
     pub inputs: Vec<&'a [f64]>,
     /// Per-sample shapes of the inputs.
     pub input_shapes: Vec<&'a [usize]>,
-    /// Parameter values.
+    /// Parameter values, then state.
     pub parameters: Vec<&'a [f64]>,
     /// Per-sample shape of the output.
     pub output_shape: &'a [usize],
     /// Seed, step and place in the graph, for operations that draw noise.
     pub noise_key: (u64, u32, usize),
+    /// As [`Context::training`].
+    pub training: bool,
 }
 
 /// Inputs of a float64 twin's backward pass.
@@ -215,6 +229,17 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
         Vec::new()
     }
 
+    /// State that it keeps from step to step without learning it (PyTorch's buffers). Its forward pass in training
+    /// updates it; checkpoints hold it. It follows the parameters in [`Forward::parameters`] and its kin.
+    fn buffers(&self, _inputs: &[&[usize]]) -> Vec<ParameterSpec> {
+        Vec::new()
+    }
+
+    /// Elements of memory of its own that live from its forward to its backward pass ([`Forward::workspace`]).
+    fn workspace(&self, _batch: usize, _inputs: &[&[usize]]) -> usize {
+        0
+    }
+
     /// Which inputs get a gradient; labels and targets do not.
     fn differentiable(&self, _input: usize) -> bool {
         true
@@ -242,6 +267,11 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
 
     /// The forward pass in float64.
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64>;
+
+    /// The state after a forward pass in training, in float64.
+    fn reference_buffers(&self, _io: &ReferenceForward<'_>) -> Vec<Vec<f64>> {
+        Vec::new()
+    }
 
     /// The backward pass in float64.
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients;

@@ -1,8 +1,9 @@
-//! Optimisers: one dispatch over all parameters.
+//! Optimisers: one dispatch over all learnt parameters.
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
+use super::clip::Clip;
 use super::parameters::{NamedTensor, Parameters};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::shader;
@@ -10,6 +11,7 @@ use crate::{Error, Result};
 
 static SGD: Shader = shader!("nn/sgd.wgsl");
 static ADAM: Shader = shader!("nn/adam.wgsl");
+static RMSPROP: Shader = shader!("nn/rmsprop.wgsl");
 
 /// How gradients become updates; the formulas are PyTorch's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,55 @@ pub enum Optimiser {
         #[serde(default)]
         weight_decay: f64,
     },
+    /// Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019): `w -= lr weight_decay w` in each
+    /// step.
+    #[serde(rename = "adamw")]
+    AdamW {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the first moment.
+        #[serde(default = "default_beta1")]
+        beta1: f64,
+        /// Decay of the second moment.
+        #[serde(default = "default_beta2")]
+        beta2: f64,
+        /// Added to the denominator.
+        #[serde(default = "default_eps")]
+        eps: f64,
+        /// Share of a weight that a step of rate 1 takes away.
+        #[serde(default = "default_decay")]
+        weight_decay: f64,
+    },
+    /// RMSprop (Hinton 2012): the gradient over the root of its mean square. Where rounding puts the centred variance
+    /// below 0 it counts as 0; PyTorch's float32 gives NaN there.
+    #[serde(rename = "rmsprop")]
+    RmsProp {
+        /// Learning rate.
+        lr: f64,
+        /// Decay of the mean square.
+        #[serde(default = "default_alpha")]
+        alpha: f64,
+        /// Added to the denominator.
+        #[serde(default = "default_eps")]
+        eps: f64,
+        /// Share of the last velocity that is kept; 0 keeps none.
+        #[serde(default)]
+        momentum: f64,
+        /// Divide by the root of the variance instead of the mean square.
+        #[serde(default)]
+        centered: bool,
+        /// L2 penalty, added to the gradient.
+        #[serde(default)]
+        weight_decay: f64,
+    },
+}
+
+fn default_alpha() -> f64 {
+    0.99
+}
+
+fn default_decay() -> f64 {
+    0.01
 }
 
 fn default_beta1() -> f64 {
@@ -91,11 +142,27 @@ struct AdamParameters {
     weight_decay: f32,
 }
 
-/// What an optimiser remembers between steps, laid out like the parameters.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct RmsPropParameters {
+    vectors: u32,
+    learning_rate: f32,
+    complement: f32,
+    epsilon: f32,
+    momentum: f32,
+    weight_decay: f32,
+    padding0: u32,
+    padding1: u32,
+}
+
+/// What an optimiser remembers between steps, laid out like the learnt parameters.
 #[derive(Debug, Clone)]
 pub struct OptimiserState {
     /// PyTorch's name of each memory, and its buffer.
     pub moments: Vec<(&'static str, Buffer<f32>)>,
+    /// Share of the learning rate, scale of the gradients and their norm in the present step: computed anew in each
+    /// step, or 1.
+    pub(super) pace: Buffer<f32>,
 }
 
 impl Optimiser {
@@ -106,13 +173,22 @@ impl Optimiser {
     pub fn state(&self, gpu: &Gpu, parameters: &Parameters) -> Result<OptimiserState> {
         let names: &[&'static str] = match self {
             Self::Sgd { .. } => &["momentum_buffer"],
-            Self::Adam { .. } => &["exp_avg", "exp_avg_sq"],
+            Self::Adam { .. } | Self::AdamW { .. } => &["exp_avg", "exp_avg_sq"],
+            Self::RmsProp {
+                centered, momentum, ..
+            } => match (centered, *momentum > 0.0) {
+                (false, false) => &["square_avg"],
+                (false, true) => &["square_avg", "momentum_buffer"],
+                (true, false) => &["square_avg", "grad_avg"],
+                (true, true) => &["square_avg", "grad_avg", "momentum_buffer"],
+            },
         };
         let moments = names
             .iter()
-            .map(|name| Ok((*name, gpu.buffer(name, parameters.values.len())?)))
+            .map(|name| Ok((*name, gpu.buffer(name, parameters.learnt_len())?)))
             .collect::<Result<_>>()?;
-        Ok(OptimiserState { moments })
+        let pace = gpu.upload("pace", &[1.0, 1.0, 0.0, 0.0])?;
+        Ok(OptimiserState { moments, pace })
     }
 
     /// The dispatch that updates `parameters` from their gradients and leaves the updates in place of those.
@@ -124,7 +200,21 @@ impl Optimiser {
         state: &OptimiserState,
         clock: &Buffer<u32>,
     ) -> Dispatch {
-        let vectors = parameters.values.len().div_ceil(4);
+        self.clipped_dispatch(gpu, parameters, state, clock, None)
+    }
+
+    /// The same, of gradients as `clip` leaves them.
+    pub(super) fn clipped_dispatch(
+        &self,
+        gpu: &Gpu,
+        parameters: &Parameters,
+        state: &OptimiserState,
+        clock: &Buffer<u32>,
+        clip: Option<Clip>,
+    ) -> Dispatch {
+        let vectors = parameters.learnt_len().div_ceil(4);
+        let mut constants = Clip::constants(clip);
+        let pace = state.pace.binding();
         let moment = |index: usize| state.moments[index].1.binding();
         let (values, gradients) = (parameters.values.binding(), parameters.gradients.binding());
         match *self {
@@ -147,8 +237,9 @@ impl Optimiser {
                     (1, values),
                     (2, gradients),
                     (3, moment(0)),
+                    (4, pace),
                 ];
-                gpu.kernel(&SGD, "main", &[])
+                gpu.kernel(&SGD, "main", &constants)
                     .bind(gpu, &bindings, grid(vectors, 64))
             }
             Self::Adam {
@@ -157,7 +248,17 @@ impl Optimiser {
                 beta2,
                 eps,
                 weight_decay,
+            }
+            | Self::AdamW {
+                lr,
+                beta1,
+                beta2,
+                eps,
+                weight_decay,
             } => {
+                if matches!(self, Self::AdamW { .. }) {
+                    constants.push(("DECOUPLED", 1.0));
+                }
                 let uniform = gpu.uniform(
                     "adam",
                     &AdamParameters {
@@ -178,8 +279,47 @@ impl Optimiser {
                     (3, gradients),
                     (4, moment(0)),
                     (5, moment(1)),
+                    (6, pace),
                 ];
-                gpu.kernel(&ADAM, "main", &[])
+                gpu.kernel(&ADAM, "main", &constants)
+                    .bind(gpu, &bindings, grid(vectors, 64))
+            }
+            Self::RmsProp {
+                lr,
+                alpha,
+                eps,
+                momentum,
+                centered,
+                weight_decay,
+            } => {
+                let uniform = gpu.uniform(
+                    "rmsprop",
+                    &RmsPropParameters {
+                        vectors: vectors as u32,
+                        learning_rate: lr as f32,
+                        complement: (1.0 - alpha) as f32,
+                        epsilon: eps as f32,
+                        momentum: momentum as f32,
+                        weight_decay: weight_decay as f32,
+                        padding0: 0,
+                        padding1: 0,
+                    },
+                );
+                // Bindings of the memories, in their order.
+                let (entry, memories): (_, &[u32]) = match (centered, momentum > 0.0) {
+                    (false, false) => ("plain", &[4]),
+                    (false, true) => ("with_momentum", &[4, 6]),
+                    (true, false) => ("centered", &[4, 5]),
+                    (true, true) => ("centered_with_momentum", &[4, 5, 6]),
+                };
+                let mut bindings = vec![
+                    (0, uniform.as_entire_binding()),
+                    (1, pace),
+                    (2, values),
+                    (3, gradients),
+                ];
+                bindings.extend(memories.iter().enumerate().map(|(i, &at)| (at, moment(i))));
+                gpu.kernel(&RMSPROP, entry, &constants)
                     .bind(gpu, &bindings, grid(vectors, 64))
             }
         }
@@ -204,6 +344,13 @@ impl Optimiser {
                 beta2,
                 eps,
                 weight_decay,
+            }
+            | Self::AdamW {
+                lr,
+                beta1,
+                beta2,
+                eps,
+                weight_decay,
             } => {
                 if !(beta1 > 0.0 && beta1 < 1.0) {
                     return Some(("beta1", "above 0 and below 1"));
@@ -216,6 +363,25 @@ impl Optimiser {
                 }
                 (lr, weight_decay)
             }
+            Self::RmsProp {
+                lr,
+                alpha,
+                eps,
+                momentum,
+                weight_decay,
+                ..
+            } => {
+                if !(alpha > 0.0 && alpha < 1.0) {
+                    return Some(("alpha", "above 0 and below 1"));
+                }
+                if !(eps > 0.0 && eps.is_finite()) {
+                    return Some(("eps", "a positive number"));
+                }
+                if !(0.0..1.0).contains(&momentum) {
+                    return Some(("momentum", "at least 0 and below 1"));
+                }
+                (lr, weight_decay)
+            }
         };
         if !(lr > 0.0 && lr.is_finite()) {
             return Some(("lr", "a positive number"));
@@ -224,6 +390,17 @@ impl Optimiser {
             return Some(("weight_decay", "a number of at least 0"));
         }
         None
+    }
+
+    /// The same with `share` of its learning rate.
+    pub(super) fn scaled(mut self, share: f64) -> Self {
+        match &mut self {
+            Self::Sgd { lr, .. }
+            | Self::Adam { lr, .. }
+            | Self::AdamW { lr, .. }
+            | Self::RmsProp { lr, .. } => *lr *= share,
+        }
+        self
     }
 
     /// The float64 twin of one step on one parameter: `moments` as in [`OptimiserState::moments`], `step` counted
@@ -252,8 +429,20 @@ impl Optimiser {
                     beta2,
                     eps,
                     weight_decay,
+                }
+                | Self::AdamW {
+                    lr,
+                    beta1,
+                    beta2,
+                    eps,
+                    weight_decay,
                 } => {
-                    let gradient = gradients[i] + weight_decay * *weight;
+                    let mut gradient = gradients[i];
+                    if matches!(self, Self::AdamW { .. }) {
+                        *weight -= lr * weight_decay * *weight;
+                    } else {
+                        gradient += weight_decay * *weight;
+                    }
                     let t = f64::from(step) + 1.0;
                     moments[0][i] = beta1 * moments[0][i] + (1.0 - beta1) * gradient;
                     moments[1][i] = beta2 * moments[1][i] + (1.0 - beta2) * gradient * gradient;
@@ -261,12 +450,42 @@ impl Optimiser {
                     let second = moments[1][i] / (1.0 - beta2.powf(t));
                     *weight -= lr * first / (second.sqrt() + eps);
                 }
+                Self::RmsProp {
+                    lr,
+                    alpha,
+                    eps,
+                    momentum,
+                    centered,
+                    weight_decay,
+                } => {
+                    let gradient = gradients[i] + weight_decay * *weight;
+                    let square = alpha * moments[0][i] + (1.0 - alpha) * gradient * gradient;
+                    moments[0][i] = square;
+                    let mut variance = square;
+                    if centered {
+                        moments[1][i] = alpha * moments[1][i] + (1.0 - alpha) * gradient;
+                        variance = (square - moments[1][i].powi(2)).max(0.0);
+                    }
+                    let mut direction = gradient / (variance.sqrt() + eps);
+                    if momentum > 0.0 {
+                        let velocity = &mut moments[1 + usize::from(centered)];
+                        direction += momentum * velocity[i];
+                        velocity[i] = direction;
+                    }
+                    *weight -= lr * direction;
+                }
             }
         }
     }
 }
 
 impl OptimiserState {
+    /// The buffer of a memory, laid out like the learnt parameters.
+    pub fn memory(&self, name: &str) -> Option<&Buffer<f32>> {
+        let found = self.moments.iter().find(|(memory, _)| *memory == name);
+        found.map(|(_, buffer)| buffer)
+    }
+
     /// Reads all memories back as tensors named `parameter.memory`.
     ///
     /// # Errors
@@ -274,7 +493,7 @@ impl OptimiserState {
     pub fn read(&self, gpu: &Gpu, parameters: &Parameters) -> Result<Vec<NamedTensor>> {
         let mut tensors = Vec::new();
         for (memory, buffer) in &self.moments {
-            for (name, shape, values) in parameters.split(&gpu.read(buffer)?) {
+            for (name, shape, values) in parameters.split_learnt(&gpu.read(buffer)?) {
                 tensors.push((format!("{name}.{memory}"), shape, values));
             }
         }
@@ -324,7 +543,7 @@ impl OptimiserState {
                         Some((name.to_owned(), shape.clone(), values.clone()))
                     })
                     .collect();
-                parameters.join(&own, source)?
+                parameters.join_learnt(&own, source)?
             });
         }
         for ((_, buffer), all) in self.moments.iter().zip(joined) {
@@ -363,6 +582,22 @@ mod tests {
             log_beta2,
             epsilon,
             weight_decay
+        }
+    );
+
+    layout_test!(
+        rmsprop_parameters,
+        RMSPROP,
+        "Parameters",
+        RmsPropParameters {
+            vectors,
+            learning_rate,
+            complement,
+            epsilon,
+            momentum,
+            weight_decay,
+            padding0,
+            padding1
         }
     );
 }

@@ -1,4 +1,5 @@
-//! What is learnt: all parameters of a graph in one buffer, so that an optimiser is one dispatch.
+//! What is learnt: all parameters of a graph in one buffer, so that an optimiser is one dispatch. State that is kept but
+//! not learnt (running statistics) stands behind them in the same buffer, where the optimiser's dispatch has ended.
 
 use std::collections::HashMap;
 
@@ -22,6 +23,8 @@ pub struct Parameters {
     /// Gradients in the same places; after the optimiser's pass, the updates that it applied.
     pub gradients: Buffer<f32>,
     places: Vec<Place>,
+    /// Elements that the learnt ones take; state follows.
+    learnt: usize,
     by_name: HashMap<String, usize>,
 }
 
@@ -29,6 +32,7 @@ pub struct Parameters {
 struct Place {
     name: String,
     shape: Vec<usize>,
+    learnt: bool,
     start: usize,
     len: usize,
 }
@@ -39,17 +43,27 @@ impl Parameters {
     /// # Errors
     /// They need more memory than the adapter gives one binding.
     pub fn new(gpu: &Gpu, graph: &Graph, seed: u64) -> Result<Self> {
-        let mut places = Vec::new();
-        let mut start = 0;
-        for parameter in graph.parameters() {
-            let len = parameter.size();
-            places.push(Place {
+        let mut places: Vec<Place> = graph
+            .parameters()
+            .iter()
+            .map(|parameter| Place {
                 name: parameter.name.clone(),
                 shape: parameter.shape.clone(),
-                start,
-                len,
-            });
-            start += len.next_multiple_of(ALIGNMENT);
+                learnt: parameter.learnt,
+                start: 0,
+                len: parameter.size(),
+            })
+            .collect();
+        let mut start = 0;
+        let mut learnt = 0;
+        for kind in [true, false] {
+            for place in places.iter_mut().filter(|place| place.learnt == kind) {
+                place.start = start;
+                start += place.len.next_multiple_of(ALIGNMENT);
+            }
+            if kind {
+                learnt = start;
+            }
         }
         let by_name = places
             .iter()
@@ -60,6 +74,7 @@ impl Parameters {
             values: gpu.buffer("parameters", start)?,
             gradients: gpu.buffer("parameter gradients", start)?,
             places,
+            learnt,
             by_name,
         };
         let mut values = vec![0.0; start];
@@ -107,14 +122,28 @@ impl Parameters {
 
     /// Number of learnt values.
     pub fn count(&self) -> usize {
-        self.places.iter().map(|place| place.len).sum()
+        let learnt = self.places.iter().filter(|place| place.learnt);
+        learnt.map(|place| place.len).sum()
     }
 
-    /// Splits a buffer laid out like the parameters (their values, gradients or an optimiser's moments, read back
-    /// with [`Gpu::read`]) into named tensors.
+    /// Elements at the front of [`Parameters::values`] that are learnt, gaps included: where an optimiser ends.
+    pub fn learnt_len(&self) -> usize {
+        self.learnt
+    }
+
+    /// Splits a buffer laid out like the parameters (their values or gradients, read back with [`Gpu::read`]) into named
+    /// tensors.
     pub fn split(&self, all: &[f32]) -> Vec<NamedTensor> {
-        self.places
-            .iter()
+        Self::tensors(self.places.iter(), all)
+    }
+
+    /// Splits a buffer laid out like the learnt parameters (an optimiser's moments) into named tensors.
+    pub fn split_learnt(&self, all: &[f32]) -> Vec<NamedTensor> {
+        Self::tensors(self.places.iter().filter(|place| place.learnt), all)
+    }
+
+    fn tensors<'a>(places: impl Iterator<Item = &'a Place>, all: &[f32]) -> Vec<NamedTensor> {
+        places
             .map(|place| {
                 let values = all[place.start..place.start + place.len].to_vec();
                 (place.name.clone(), place.shape.clone(), values)
@@ -127,17 +156,50 @@ impl Parameters {
     /// # Errors
     /// A tensor is missing, unknown, or of another shape; `source` names the file in the message.
     pub fn join(&self, tensors: &[NamedTensor], source: &str) -> Result<Vec<f32>> {
-        let mut all = vec![0.0; self.values.len()];
-        let mut missing: Vec<&str> = self.places.iter().map(|p| p.name.as_str()).collect();
+        self.joined(tensors, source, self.values.len(), &|_| true)
+    }
+
+    /// The inverse of [`Parameters::split_learnt`].
+    ///
+    /// # Errors
+    /// As [`Parameters::join`].
+    pub fn join_learnt(&self, tensors: &[NamedTensor], source: &str) -> Result<Vec<f32>> {
+        self.joined(tensors, source, self.learnt, &|place| place.learnt)
+    }
+
+    fn joined(
+        &self,
+        tensors: &[NamedTensor],
+        source: &str,
+        len: usize,
+        wanted: &dyn Fn(&Place) -> bool,
+    ) -> Result<Vec<f32>> {
+        let mut all = vec![0.0; len];
+        let names = || {
+            let names = self.places.iter().filter(|place| wanted(place));
+            let names: Vec<_> = names.map(|place| place.name.as_str()).collect();
+            names.join(", ")
+        };
+        let mut missing: HashMap<&str, &Place> = self
+            .places
+            .iter()
+            .filter(|place| wanted(place))
+            .map(|place| (place.name.as_str(), place))
+            .collect();
         for (name, shape, values) in tensors {
-            let Some(&index) = self.by_name.get(name) else {
-                return Err(Error::input(
-                    source,
-                    format!("the model has no parameter '{name}'"),
-                    format!("it needs exactly these: {}", self.names()),
-                ));
+            let Some(place) = missing.remove(name.as_str()) else {
+                let twice = self
+                    .by_name
+                    .get(name)
+                    .is_some_and(|&i| wanted(&self.places[i]));
+                let problem = if twice {
+                    format!("the parameter '{name}' comes twice")
+                } else {
+                    format!("the model has no parameter '{name}'")
+                };
+                let mend = format!("it needs exactly these: {}", names());
+                return Err(Error::input(source, problem, mend));
             };
-            let place = &self.places[index];
             if *shape != place.shape {
                 return Err(Error::input(
                     source,
@@ -156,20 +218,18 @@ impl Parameters {
                 ));
             }
             all[place.start..place.start + place.len].copy_from_slice(values);
-            missing.retain(|left| left != name);
         }
-        if let Some(name) = missing.first() {
+        let left = self
+            .places
+            .iter()
+            .find(|place| missing.contains_key(place.name.as_str()));
+        if let Some(place) = left {
             return Err(Error::input(
                 source,
-                format!("the parameter '{name}' is missing"),
-                format!("the model needs exactly these: {}", self.names()),
+                format!("the parameter '{}' is missing", place.name),
+                format!("the model needs exactly these: {}", names()),
             ));
         }
         Ok(all)
-    }
-
-    fn names(&self) -> String {
-        let names: Vec<_> = self.places.iter().map(|p| p.name.as_str()).collect();
-        names.join(", ")
     }
 }

@@ -45,7 +45,7 @@ pub struct PlanOptions<'a> {
     pub seed: u64,
     /// A buffer whose first word is the step.
     pub clock: &'a Buffer<u32>,
-    /// Whether to build the backward pass.
+    /// Whether to build the backward pass, and to compute as in training (batch statistics, dropout).
     pub training: bool,
     /// Nodes whose values can be read after the plan has run ([`Plan::value`]); inputs always can.
     pub keep: &'a [NodeId],
@@ -116,7 +116,23 @@ impl Plan {
             ));
         }
         let layout = Layout::of(graph, options);
-        let tensors = layout.allocate(gpu, graph, options)?;
+        let mut tensors = layout.allocate(gpu, graph, options)?;
+        for node in graph.nodes() {
+            let inputs: Vec<&[usize]> = node
+                .inputs
+                .iter()
+                .map(|&i| graph.node(i).shape.as_slice())
+                .collect();
+            let size = node
+                .operation
+                .as_ref()
+                .map_or(0, |operation| operation.workspace(options.batch, &inputs));
+            let workspace = (size > 0)
+                .then(|| gpu.buffer("workspace", size))
+                .transpose()?;
+            tensors.bytes += workspace.as_ref().map_or(0, |buffer| buffer.raw().size());
+            tensors.workspaces.push(workspace);
+        }
         let builder = Builder {
             gpu,
             graph,
@@ -200,7 +216,8 @@ impl Layout {
                 root[index] = root[node.inputs[0].0];
             }
             let mut inputs = node.inputs.iter().enumerate();
-            learns[index] = !node.parameters.is_empty()
+            let own = |&parameter: &usize| graph.parameters()[parameter].learnt;
+            learns[index] = node.parameters.iter().any(own)
                 || inputs.any(|(place, input)| operation.differentiable(place) && learns[input.0]);
         }
         // A gradient exists where a loss is reached and something before it learns.
@@ -342,6 +359,7 @@ impl Layout {
         Ok(Tensors {
             values: all,
             gradients,
+            workspaces: Vec::new(),
             bytes,
         })
     }
@@ -350,6 +368,8 @@ impl Layout {
 struct Tensors {
     values: Vec<Buffer<f32>>,
     gradients: Vec<Buffer<f32>>,
+    /// By node.
+    workspaces: Vec<Option<Buffer<f32>>>,
     bytes: u64,
 }
 
@@ -380,6 +400,7 @@ impl<'a> Builder<'a> {
             clock: self.options.clock,
             seed: self.options.seed,
             node,
+            training: self.options.training,
         }
     }
 
@@ -427,6 +448,7 @@ impl<'a> Builder<'a> {
                         inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
                         input_shapes: self.input_shapes(index),
                         parameters: self.slices(index)?,
+                        workspace: self.tensors.workspaces[index].as_ref(),
                         output: self.value(index),
                         output_shape: &node.shape,
                     },
@@ -501,6 +523,7 @@ impl<'a> Builder<'a> {
                     inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
                     input_shapes: self.input_shapes(index),
                     parameters: self.slices(index)?,
+                    workspace: self.tensors.workspaces[index].as_ref(),
                     output: self.value(index),
                     output_shape: &node.shape,
                     output_gradient: self.gradient(index),
@@ -540,8 +563,18 @@ impl<'a> Builder<'a> {
                 work.push(fill(gradient, self.options.batch, seed));
             }
             if !self.layout.differentiated[index] {
+                let learnt = |&&index: &&usize| self.graph.parameters()[index].learnt;
+                let count = self.graph.nodes()[index]
+                    .parameters
+                    .iter()
+                    .filter(learnt)
+                    .count();
                 let slices = self.slices(index)?;
-                work.extend(slices.iter().map(|s| fill(s.gradient(), s.len, 0.0)));
+                work.extend(
+                    slices[..count]
+                        .iter()
+                        .map(|s| fill(s.gradient(), s.len, 0.0)),
+                );
             }
         }
         Ok(work)

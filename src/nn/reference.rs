@@ -12,6 +12,8 @@ pub struct ReferenceStep {
     pub gradients: Vec<Option<Vec<f64>>>,
     /// For each parameter.
     pub parameter_gradients: Vec<Vec<f64>>,
+    /// For each parameter its value after the forward pass: state is updated, what is learnt is not.
+    pub parameters: Vec<Vec<f64>>,
     /// As [`Graph::scalar_names`].
     pub scalars: Vec<f64>,
 }
@@ -27,19 +29,14 @@ pub fn step(
     step: u32,
 ) -> ReferenceStep {
     let nodes = graph.nodes();
-    let mut values: Vec<Vec<f64>> = Vec::with_capacity(nodes.len());
-    let mut inputs = inputs.iter();
-    for (index, node) in nodes.iter().enumerate() {
-        let value = match &node.operation {
-            None => inputs.next().expect("a value for each input node").clone(),
-            Some(operation) => {
-                let forward = forward_of(graph, index, &values, parameters, batch, (seed, step));
-                operation.reference_forward(&forward)
-            }
-        };
-        assert_eq!(value.len(), batch * node.size(), "size of {}", node.name);
-        values.push(value);
-    }
+    let pass = Pass {
+        graph,
+        parameters,
+        batch,
+        noise: (seed, step),
+        training: true,
+    };
+    let (values, after) = pass.forward(inputs);
     let means: Vec<f64> = graph
         .losses
         .iter()
@@ -67,7 +64,7 @@ pub fn step(
             continue;
         };
         let result = operation.reference_backward(&ReferenceBackward {
-            forward: forward_of(graph, index, &values, parameters, batch, (seed, step)),
+            forward: pass.io(index, &values),
             output: &values[index],
             output_gradient: &upstream,
         });
@@ -85,38 +82,95 @@ pub fn step(
         values,
         gradients,
         parameter_gradients,
+        parameters: after,
         scalars: std::iter::once(total).chain(means).collect(),
     }
 }
 
-fn forward_of<'a>(
+/// The values of all nodes as in inference: running statistics instead of the batch's, nothing dropped.
+pub fn infer(
+    graph: &Graph,
+    batch: usize,
+    inputs: &[Vec<f64>],
+    parameters: &[Vec<f64>],
+) -> Vec<Vec<f64>> {
+    let pass = Pass {
+        graph,
+        parameters,
+        batch,
+        noise: (0, 0),
+        training: false,
+    };
+    pass.forward(inputs).0
+}
+
+struct Pass<'a> {
     graph: &'a Graph,
-    index: usize,
-    values: &'a [Vec<f64>],
     parameters: &'a [Vec<f64>],
     batch: usize,
-    (seed, step): (u64, u32),
-) -> ReferenceForward<'a> {
-    let node = &graph.nodes()[index];
-    ReferenceForward {
-        batch,
-        inputs: node
-            .inputs
-            .iter()
-            .map(|input| values[input.0].as_slice())
-            .collect(),
-        input_shapes: node
-            .inputs
-            .iter()
-            .map(|&input| graph.node(input).shape.as_slice())
-            .collect(),
-        parameters: node
-            .parameters
-            .iter()
-            .map(|&p| parameters[p].as_slice())
-            .collect(),
-        output_shape: &node.shape,
-        noise_key: (seed, step, index),
+    noise: (u64, u32),
+    training: bool,
+}
+
+impl<'a> Pass<'a> {
+    /// Values of all nodes, and of all parameters afterwards.
+    fn forward(&self, inputs: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+        let mut values: Vec<Vec<f64>> = Vec::new();
+        let mut after = self.parameters.to_vec();
+        let mut inputs = inputs.iter();
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            let value = match &node.operation {
+                None => inputs.next().expect("a value for each input node").clone(),
+                Some(operation) => {
+                    let io = self.io(index, &values);
+                    if self.training {
+                        let state = operation.reference_buffers(&io);
+                        let first = node.parameters.len() - state.len();
+                        for (&place, values) in node.parameters[first..].iter().zip(state) {
+                            after[place] = values;
+                        }
+                    }
+                    operation.reference_forward(&io)
+                }
+            };
+            assert_eq!(
+                value.len(),
+                self.batch * node.size(),
+                "size of {}",
+                node.name
+            );
+            values.push(value);
+        }
+        (values, after)
+    }
+
+    fn io<'b>(&self, index: usize, values: &'b [Vec<f64>]) -> ReferenceForward<'b>
+    where
+        'a: 'b,
+    {
+        let node = &self.graph.nodes()[index];
+        let (seed, step) = self.noise;
+        ReferenceForward {
+            batch: self.batch,
+            inputs: node
+                .inputs
+                .iter()
+                .map(|input| values[input.0].as_slice())
+                .collect(),
+            input_shapes: node
+                .inputs
+                .iter()
+                .map(|&input| self.graph.node(input).shape.as_slice())
+                .collect(),
+            parameters: node
+                .parameters
+                .iter()
+                .map(|&p| self.parameters[p].as_slice())
+                .collect(),
+            output_shape: &node.shape,
+            noise_key: (seed, step, index),
+            training: self.training,
+        }
     }
 }
 

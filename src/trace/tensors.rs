@@ -14,10 +14,11 @@ pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 /// The most bytes of a file.
 const MOST: u64 = 4 << 30;
 
-/// Reads all tensors of a safetensors file, sorted by name. Values of 64 and 16 bits become f32.
+/// Reads all tensors of a safetensors file, sorted by name. Values of 64 and 16 bits become f32, integers of
+/// 64 bits too (PyTorch's counters).
 ///
 /// # Errors
-/// The file is missing, larger than 4 GiB, no safetensors, or holds a tensor that is not floating-point.
+/// The file is missing, larger than 4 GiB, no safetensors, or holds a tensor of another type.
 pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
     let bytes = files::read_bounded(path, MOST)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| {
@@ -53,6 +54,7 @@ fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
     Some(match view.dtype() {
         Dtype::F32 => each(bytes, f32::from_le_bytes),
         Dtype::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
+        Dtype::I64 => each(bytes, |b| i64::from_le_bytes(b) as f32),
         Dtype::F16 => each(bytes, |b| from_half(u16::from_le_bytes(b))),
         Dtype::BF16 => each(bytes, |b| {
             f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)

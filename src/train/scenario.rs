@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::{self, Images};
 use crate::models::{ClassifierConfig, Layer, ReconstructionLoss, VaeConfig, Variance};
-use crate::nn::Optimiser;
+use crate::nn::{Clip, Optimiser, Schedule, Update};
 use crate::trace::RunReader;
 use crate::{Error, Result};
 
@@ -131,6 +131,14 @@ pub struct TrainSection {
     pub steps: u64,
     /// How gradients become updates.
     pub optimizer: Optimiser,
+    /// Share of the learning rate in each step.
+    pub schedule: Schedule,
+    /// Bound on the gradients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Clip>,
+    /// Decay of an average of the weights that is kept with the optimiser's state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
     /// Steps to go on after the first non-finite value, so that an analysis has both sides of it; 0 never stops.
     pub stop_after_nonfinite: u64,
 }
@@ -141,8 +149,35 @@ impl Default for TrainSection {
             batch: 128,
             steps: 2000,
             optimizer: Optimiser::default(),
+            schedule: Schedule::default(),
+            clip: None,
+            ema: None,
             stop_after_nonfinite: 50,
         }
+    }
+}
+
+impl TrainSection {
+    /// From gradients to new parameters.
+    pub fn update(&self) -> Update {
+        Update {
+            optimiser: self.optimizer,
+            schedule: self.schedule,
+            clip: self.clip,
+            ema: self.ema,
+        }
+    }
+
+    /// What is wrong with the update's settings, if anything: the section's key, its own key and what that needs.
+    fn misfit(&self) -> Option<(&'static str, &'static str, &'static str)> {
+        let within = |section, misfit: Option<(&'static str, &'static str)>| {
+            misfit.map(|(key, needs)| (section, key, needs))
+        };
+        let average = self.ema.filter(|decay| !(0.0..1.0).contains(decay));
+        within("optimizer", self.optimizer.misfit())
+            .or_else(|| within("schedule", self.schedule.misfit()))
+            .or_else(|| within("clip", self.clip.and_then(|clip| clip.misfit())))
+            .or_else(|| average.map(|_| ("ema", "the decay", "at least 0 and below 1")))
     }
 }
 
@@ -328,13 +363,9 @@ impl Scenario {
                 return range(&key, format!("{} = {value}", key.join(".")), &mend);
             }
         }
-        if let Some((key, needs)) = self.train.optimizer.misfit() {
-            let problem = format!("train.optimizer: {key} is out of range");
-            return range(
-                &["train", "optimizer"],
-                problem,
-                &format!("it must be {needs}"),
-            );
+        if let Some((section, key, needs)) = self.train.misfit() {
+            let problem = format!("train.{section}: {key} is out of range");
+            return range(&["train", section], problem, &format!("it must be {needs}"));
         }
         match (self.data.source, &self.data.path) {
             (Source::Mnist, Some(_)) => range(

@@ -46,7 +46,7 @@ pub struct Trainer {
     gather: Gather,
     /// Probes of weights, before the optimiser; the optimiser; probes of its updates, after it.
     weight_probes: Vec<Dispatch>,
-    optimise: Dispatch,
+    optimise: Vec<Dispatch>,
     update_probes: Vec<Dispatch>,
     advance: Dispatch,
     layout: TraceLayout,
@@ -111,7 +111,8 @@ impl Trainer {
         }
         let graph = model.graph();
         let parameters = Parameters::new(gpu, graph, scenario.seed)?;
-        let state = scenario.train.optimizer.state(gpu, &parameters)?;
+        let update = scenario.train.update();
+        let state = update.state(gpu, &parameters)?;
         let cursor = Cursor::new(gpu, images.count, scenario.train.batch)?;
         let mut layout = TraceLayout::default();
         let statistics_buffer = gpu.buffer("statistics", rows(graph) * FIGURES)?;
@@ -160,6 +161,10 @@ impl Trainer {
             &mut probe,
         )?;
         let mut parameter_probes = |kind: Kind, buffer: &Buffer<f32>| -> Vec<Dispatch> {
+            // State has no updates; a counter is no unit.
+            let has_units = |parameter: &&Parameter| {
+                !parameter.shape.is_empty() && (parameter.learnt || kind == Kind::Weight)
+            };
             let probe = |parameter: &Parameter| {
                 let slice = parameters
                     .slice(&parameter.name)
@@ -177,7 +182,12 @@ impl Trainer {
                     first_row,
                 )
             };
-            graph.parameters().iter().map(probe).collect()
+            graph
+                .parameters()
+                .iter()
+                .filter(has_units)
+                .map(probe)
+                .collect()
         };
         let weight_probes = parameter_probes(Kind::Weight, &parameters.values);
         let update_probes = parameter_probes(Kind::Update, &parameters.gradients);
@@ -193,10 +203,7 @@ impl Trainer {
             value(x),
             labels.as_ref(),
         )?;
-        let optimise = scenario
-            .train
-            .optimizer
-            .dispatch(gpu, &parameters, &state, cursor.buffer());
+        let optimise = update.dispatches(gpu, &parameters, &state, cursor.buffer())?;
         let bytes = plan.scalars().raw().size() + statistics_buffer.raw().size();
         Ok(Self {
             gpu: gpu.clone(),
@@ -248,7 +255,7 @@ impl Trainer {
             .iter()
             .chain(self.plan.dispatches(watched))
             .chain(probes(&self.weight_probes))
-            .chain([&self.optimise])
+            .chain(&self.optimise)
             .chain(probes(&self.update_probes))
             .chain([&self.advance])
     }
@@ -383,6 +390,7 @@ impl Trainer {
 /// An upper bound of the rows that the probes of a graph write.
 fn rows(graph: &Graph) -> usize {
     let tensors: usize = graph.nodes().iter().map(|node| 2 * node.size()).sum();
-    let parameters: usize = graph.parameters().iter().map(|p| 2 * p.shape[0]).sum();
+    let units = |parameter: &Parameter| parameter.shape.first().copied().unwrap_or(0);
+    let parameters: usize = graph.parameters().iter().map(|p| 2 * units(p)).sum();
     tensors + parameters
 }

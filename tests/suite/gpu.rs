@@ -83,6 +83,7 @@ fn a_kernel_beyond_one_row_of_workgroups_covers_every_element() {
     let y = gpu.buffer::<f32>("y", count).expect("34 MB");
     let clock = gpu.upload("clock", &[0u32]).expect("small");
     let context = Context {
+        training: true,
         gpu,
         batch: 1,
         clock: &clock,
@@ -91,6 +92,7 @@ fn a_kernel_beyond_one_row_of_workgroups_covers_every_element() {
     };
     let shape = [count];
     let io = Forward {
+        workspace: None,
         inputs: vec![&x],
         input_shapes: vec![&shape],
         parameters: Vec::new(),

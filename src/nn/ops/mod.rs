@@ -1,11 +1,19 @@
 //! One file per operation, each paired with its shader in `shaders/nn`.
 
 mod activation;
+mod batch_norm;
 mod dense;
+mod dropout;
+mod embedding;
+mod layer_norm;
 mod reparameterise;
 mod reshape;
 
 pub use activation::Activation;
+pub use batch_norm::BatchNorm;
 pub use dense::Dense;
+pub use dropout::Dropout;
+pub use embedding::Embedding;
+pub use layer_norm::LayerNorm;
 pub use reparameterise::Reparameterise;
 pub use reshape::Reshape;

@@ -31,6 +31,7 @@ fn run(gpu: &Gpu, operation: &dyn Operation, batch: usize, inputs: &[&[f32]]) ->
         .collect();
     let clock = gpu.upload("clock", &[0u32]).expect("small");
     let context = Context {
+        training: true,
         gpu,
         batch,
         clock: &clock,
@@ -38,6 +39,7 @@ fn run(gpu: &Gpu, operation: &dyn Operation, batch: usize, inputs: &[&[f32]]) ->
         node: 0,
     };
     let forward = Forward {
+        workspace: None,
         inputs: buffers.iter().collect(),
         input_shapes: input_shapes.clone(),
         parameters: Vec::new(),
@@ -51,6 +53,7 @@ fn run(gpu: &Gpu, operation: &dyn Operation, batch: usize, inputs: &[&[f32]]) ->
         })
     });
     let backward = Backward {
+        workspace: None,
         inputs: buffers.iter().collect(),
         input_shapes,
         parameters: Vec::new(),

@@ -25,6 +25,10 @@ impl Fixture {
                 let values = match view.dtype() {
                     Dtype::F32 => four(data, |b| f64::from(f32::from_le_bytes(b))),
                     Dtype::I32 => four(data, |b| f64::from(i32::from_le_bytes(b))),
+                    Dtype::I64 => data
+                        .chunks_exact(8)
+                        .map(|b| i64::from_le_bytes(b.try_into().expect("eight bytes")) as f64)
+                        .collect(),
                     Dtype::F64 => data
                         .chunks_exact(8)
                         .map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes")))

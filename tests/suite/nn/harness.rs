@@ -244,8 +244,9 @@ pub fn check(what: &str, graph: &Graph, batch: usize, inputs: &[Input], seed: u6
     let step = 3;
     for (variant, gpu) in &variants() {
         let probed = Probed::new(gpu, graph, batch, seed);
-        let got = probed.run(inputs, step);
+        // First the twin: a step changes the state of what keeps some.
         let want = probed.reference(inputs, seed, step);
+        let got = probed.run(inputs, step);
         let place = format!("{what}, batch {batch}, {variant}");
         for (index, node) in graph.nodes().iter().enumerate() {
             let Some(operation) = &node.operation else {
@@ -273,6 +274,13 @@ pub fn check(what: &str, graph: &Graph, batch: usize, inputs: &[Input], seed: u6
             let got = &got.parameter_gradients[index];
             let off = distance(got, &want.parameter_gradients[index]);
             assert!(off < TOLERANCE, "{place}: gradient of {name} off by {off}");
+        }
+        let after = gpu.read(&probed.parameters.values).expect("values");
+        let after = split(&probed.parameters, &after);
+        for (index, parameter) in graph.parameters().iter().enumerate() {
+            let off = distance(&after[index], &want.parameters[index]);
+            let name = &parameter.name;
+            assert!(off < TOLERANCE, "{place}: {name} afterwards off by {off}");
         }
         let off = distance(&got.scalars, &want.scalars);
         assert!(off < TOLERANCE, "{place}: scalars off by {off}");

@@ -6,6 +6,7 @@ mod harness;
 mod extremes;
 mod graph;
 mod matmul;
+mod normalisation;
 mod operations;
 mod optimiser;
 mod parity;

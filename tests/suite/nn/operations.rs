@@ -8,7 +8,7 @@ use super::harness::{Input, Numbers, check};
 use super::twins::ACTIVATIONS;
 
 /// Batch and size: 1, primes, products that are no multiple of 4, more rows and more columns than a workgroup has.
-const SHAPES: [[usize; 2]; 9] = [
+pub const SHAPES: [[usize; 2]; 9] = [
     [1, 1],
     [1, 67],
     [3, 5],
@@ -21,13 +21,13 @@ const SHAPES: [[usize; 2]; 9] = [
 ];
 
 /// An input, and a dense layer on it that makes what follows learnable.
-fn front(graph: &mut Graph, size: usize) -> NodeId {
+pub fn front(graph: &mut Graph, size: usize) -> NodeId {
     let x = graph.input("x", &[size]);
     graph.add("front", Dense::new(size), &[x]).expect("it fits")
 }
 
 /// A loss on `node`.
-fn squared(graph: &mut Graph, node: NodeId) {
+pub fn squared(graph: &mut Graph, node: NodeId) {
     let shape = graph.node(node).shape.clone();
     let target = graph.input("target", &shape);
     let error = graph
@@ -36,7 +36,7 @@ fn squared(graph: &mut Graph, node: NodeId) {
     graph.loss("error", error, 0.7).expect("a scalar");
 }
 
-fn numbers_for(graph: &Graph, batch: usize, seed: u64, low: f64, high: f64) -> Vec<Input> {
+pub fn numbers_for(graph: &Graph, batch: usize, seed: u64, low: f64, high: f64) -> Vec<Input> {
     let mut numbers = Numbers::new(seed);
     let inputs = graph.nodes().iter().filter(|node| node.operation.is_none());
     inputs

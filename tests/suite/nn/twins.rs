@@ -1,7 +1,9 @@
 //! The float64 twins: their backward passes against central differences of their forward passes.
 
 use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
-use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
+use trainscope::nn::ops::{
+    Activation, BatchNorm, Dense, Dropout, Embedding, LayerNorm, Reparameterise, Reshape,
+};
 use trainscope::nn::{Operation, ReferenceBackward, ReferenceForward};
 
 use super::harness::{Numbers, wide};
@@ -21,6 +23,7 @@ struct Point<'a> {
     batch: usize,
     shapes: Vec<&'a [usize]>,
     output_shape: Vec<usize>,
+    training: bool,
     /// Inputs, then parameters.
     tensors: Vec<Vec<f64>>,
 }
@@ -35,6 +38,7 @@ impl Point<'_> {
             parameters: parameters.iter().map(Vec::as_slice).collect(),
             output_shape: &self.output_shape,
             noise_key: (5, 6, 7),
+            training: self.training,
         }
     }
 
@@ -48,6 +52,17 @@ impl Point<'_> {
 
 /// Random inputs keep away from 0, where some functions have a kink.
 fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: Option<usize>) {
+    check_as(true, operation, batch, shapes, labels);
+}
+
+/// As [`check`], in training or in inference.
+fn check_as(
+    training: bool,
+    operation: &dyn Operation,
+    batch: usize,
+    shapes: &[&[usize]],
+    labels: Option<usize>,
+) {
     let mut numbers = Numbers::new(3);
     let output_shape = operation.output_shape(shapes).expect("it fits");
     let mut away_from_zero = |count: usize| {
@@ -59,13 +74,19 @@ fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: O
     };
     let sizes = shapes.iter().map(|s| batch * s.iter().product::<usize>());
     let specs = operation.parameters(shapes);
-    let parameter_sizes = specs.iter().map(|spec| spec.shape.iter().product());
+    let learnt = specs.len();
+    let specs = specs.into_iter().chain(operation.buffers(shapes));
+    let parameter_sizes = specs.map(|spec| spec.shape.iter().product());
     let mut tensors: Vec<Vec<f64>> = sizes
         .chain(parameter_sizes)
         .map(&mut away_from_zero)
         .collect();
+    // State may be a variance.
+    for state in &mut tensors[shapes.len() + learnt..] {
+        state.iter_mut().for_each(|value| *value = value.abs());
+    }
     if let Some(classes) = labels {
-        tensors[1] = (0..batch).map(|i| (i * 5 % classes) as f64).collect();
+        tensors[shapes.len() - 1] = (0..batch).map(|i| (i * 5 % classes) as f64).collect();
     }
     let upstream = away_from_zero(batch * output_shape.iter().product::<usize>());
     let mut point = Point {
@@ -73,6 +94,7 @@ fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: O
         batch,
         shapes: shapes.to_vec(),
         output_shape,
+        training,
         tensors,
     };
     let output = operation.reference_forward(&point.io());
@@ -82,7 +104,7 @@ fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: O
         output_gradient: &upstream,
     });
     let inputs = shapes.len();
-    for tensor in 0..point.tensors.len() {
+    for tensor in 0..inputs + learnt {
         if tensor < inputs && !operation.differentiable(tensor) {
             continue;
         }
@@ -133,6 +155,32 @@ fn gradients_agree_with_central_differences() {
             ] {
                 check(&loss, batch, &[shape, shape], None);
             }
+            for probability in [0.0, 0.4] {
+                check(&Dropout { probability }, batch, &[shape], None);
+            }
+            check_as(false, &Dropout { probability: 0.5 }, batch, &[shape], None);
+            if size > 1 {
+                check(&LayerNorm::default(), batch, &[shape], None);
+            }
+            for dimensions in [1, 2, 3] {
+                let norm = LayerNorm {
+                    dimensions: Some(dimensions),
+                    eps: 0.1,
+                };
+                check(&norm, batch, &[&[2, 3, size]], None);
+            }
+            for shape in [&[size] as &[usize], &[2, size], &[3, 2, size]] {
+                let norm = BatchNorm::default();
+                if batch * shape[1..].iter().product::<usize>() > 2 {
+                    check(&norm, batch, &[shape], None);
+                }
+                check_as(false, &norm, batch, &[shape], None);
+            }
+            let embedding = Embedding {
+                classes: 4,
+                width: size,
+            };
+            check(&embedding, batch, &[&[]], Some(5));
             check(&GaussianKl, batch, &[shape, shape], None);
             let classes = size + 1;
             check(
@@ -167,6 +215,7 @@ fn reparameterisation_agrees_with_pytorch() {
             parameters: vec![&weight, &bias],
             output_shape: &[units],
             noise_key: (0, 0, 0),
+            training: true,
         })
     };
     let hidden: Vec<f64> = dense(&z, "0", 32).iter().map(|h| h.max(0.0)).collect();

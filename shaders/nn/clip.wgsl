@@ -1,0 +1,65 @@
+// The norm of all gradients together, and what they are scaled with so that it stays below a bound. Two passes, each
+// with a fixed order of its sums.
+// uses common/scale.wgsl
+// uses nn/pace.wgsl
+
+// Lanes of the first pass.
+const LANES = 4096u;
+
+struct Parameters {
+    // Vectors of four gradients.
+    vectors: u32,
+    bound: f32,
+    not_a_number: u32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> sums: array<f32>;
+@group(0) @binding(3) var<storage, read_write> pace: Pace;
+
+@compute @workgroup_size(64)
+fn partial_sums(@builtin(global_invocation_id) invocation: vec3u) {
+    let lane = invocation.x;
+    if (lane >= LANES) {
+        return;
+    }
+    var sum = 0.0;
+    for (var i = lane; i < parameters.vectors; i += LANES) {
+        let gradient = gradients[i];
+        sum += dot(gradient, gradient);
+    }
+    sums[lane] = sum;
+}
+
+var<workgroup> shared_sums: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn scale(@builtin(local_invocation_index) lane: u32) {
+    var sum = 0.0;
+    for (var i = lane; i < LANES; i += 64u) {
+        sum += sums[i];
+    }
+    shared_sums[lane] = sum;
+    workgroupBarrier();
+    if (lane > 0u) {
+        return;
+    }
+    var all = 0.0;
+    for (var i = 0u; i < 64u; i += 1u) {
+        all += shared_sums[i];
+    }
+    let norm = sqrt(all);
+    var scale = parameters.bound / (norm + 1e-6);
+    if (scale > 1.0) {
+        scale = 1.0;
+    }
+    // By bits, because a compiler may assume that floats are finite.
+    if (!is_finite(all)) {
+        let is_infinite = (bitcast<u32>(all) & 0x007fffffu) == 0u;
+        scale = select(bitcast<f32>(parameters.not_a_number), 0.0, is_infinite);
+    }
+    pace.norm = norm;
+    pace.scale = scale;
+}

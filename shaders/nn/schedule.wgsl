@@ -1,0 +1,58 @@
+// The share of the learning rate that a step uses: a pure function of the step, so that a replayed step uses the same.
+// uses nn/pace.wgsl
+
+const CONSTANT = 0u;
+const STEP = 1u;
+const COSINE = 2u;
+
+struct Parameters {
+    kind: u32,
+    // Step: steps between two changes. Cosine: steps after the warm-up.
+    period: u32,
+    warmup: u32,
+    // Step: of each change. Cosine: the least share.
+    factor: f32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+// The step counter is its first word.
+@group(0) @binding(1) var<storage, read> clock: array<u32>;
+@group(0) @binding(2) var<storage, read_write> pace: Pace;
+
+fn power(base: f32, exponent: u32) -> f32 {
+    var result = 1.0;
+    var square = base;
+    for (var left = exponent; left > 0u; left >>= 1u) {
+        if ((left & 1u) == 1u) {
+            result *= square;
+        }
+        square *= square;
+    }
+    return result;
+}
+
+// sin(x) for x in [0, pi / 2]: the built-in one may be off by 2^-11.
+fn sine(x: f32) -> f32 {
+    let s = x * x;
+    return x * (1.0 - s / 6.0 * (1.0 - s / 20.0 * (1.0 - s / 42.0 * (1.0 - s / 72.0 * (1.0 - s / 110.0 * (1.0 - s / 156.0))))));
+}
+
+@compute @workgroup_size(1)
+fn main() {
+    let step = clock[0];
+    if (step < parameters.warmup) {
+        pace.rate = f32(step + 1u) / f32(parameters.warmup);
+        return;
+    }
+    let at = step - parameters.warmup;
+    var rate = 1.0;
+    if (parameters.kind == STEP) {
+        rate = power(parameters.factor, at / max(parameters.period, 1u));
+    } else if (parameters.kind == COSINE) {
+        // (1 + cos(pi p)) / 2 = sin(pi (1 - p) / 2)^2, without cancellation at the end.
+        let left = f32(parameters.period - min(at, parameters.period)) / f32(max(parameters.period, 1u));
+        let s = sine(1.5707963267948966 * left);
+        rate = parameters.factor + (1.0 - parameters.factor) * s * s;
+    }
+    pace.rate = rate;
+}

@@ -1,0 +1,130 @@
+//! Bounds on gradients before an optimiser sees them.
+
+use bytemuck::{Pod, Zeroable};
+use serde::{Deserialize, Serialize};
+
+use super::parameters::Parameters;
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::shader;
+
+static CLIP: Shader = shader!("nn/clip.wgsl");
+/// Lanes of the first pass over the gradients, as in the shader.
+const LANES: usize = 4096;
+
+/// How gradients are bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Clip {
+    /// Each element to this magnitude (PyTorch's `clip_grad_value_`); a NaN stays one.
+    Value(f64),
+    /// All gradients together to this Euclidean norm (PyTorch's `clip_grad_norm_` with its defaults): they are scaled
+    /// by `min(1, bound / (norm + 1e-6))`. Where the norm is infinite that is 0, so that finite gradients become 0 and
+    /// infinite ones NaN; where it is NaN, all become NaN. The squares are summed in float32: above about 1e19 the norm
+    /// is infinite.
+    Norm(f64),
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Uniform {
+    vectors: u32,
+    bound: f32,
+    not_a_number: u32,
+    padding: u32,
+}
+
+impl Clip {
+    /// Constants of the optimiser's kernel.
+    pub(super) fn constants(clip: Option<Self>) -> Vec<(&'static str, f64)> {
+        match clip {
+            Some(Self::Value(largest)) => vec![("LARGEST", largest)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The dispatches that write the norm and the gradients' scale to `pace`; none for a clip by value.
+    pub(super) fn dispatches(
+        self,
+        gpu: &Gpu,
+        parameters: &Parameters,
+        pace: &Buffer<f32>,
+    ) -> Result<Vec<Dispatch>> {
+        let Self::Norm(bound) = self else {
+            return Ok(Vec::new());
+        };
+        let sums = gpu.buffer::<f32>("sums of squared gradients", LANES)?;
+        let uniform = gpu.uniform(
+            "clip",
+            &Uniform {
+                vectors: parameters.learnt_len().div_ceil(4) as u32,
+                bound: bound as f32,
+                not_a_number: f32::NAN.to_bits(),
+                padding: 0,
+            },
+        );
+        let (uniform, sums) = (uniform.as_entire_binding(), sums.binding());
+        let squares = [
+            (0, uniform.clone()),
+            (1, parameters.gradients.binding()),
+            (2, sums.clone()),
+        ];
+        let scale = [(0, uniform), (2, sums), (3, pace.binding())];
+        Ok(vec![
+            gpu.kernel(&CLIP, "partial_sums", &[])
+                .bind(gpu, &squares, [LANES as u32 / 64, 1, 1]),
+            gpu.kernel(&CLIP, "scale", &[]).bind(gpu, &scale, [1, 1, 1]),
+        ])
+    }
+
+    /// The float64 twin: clips all gradients of a model.
+    pub fn reference(self, gradients: &mut [Vec<f64>]) {
+        match self {
+            Self::Value(largest) => {
+                for gradient in gradients.iter_mut().flatten() {
+                    // NaN stays NaN.
+                    *gradient = gradient.clamp(-largest, largest);
+                }
+            }
+            Self::Norm(bound) => {
+                let squares = gradients
+                    .iter()
+                    .flatten()
+                    .map(|gradient| gradient * gradient);
+                let scale = bound / (squares.sum::<f64>().sqrt() + 1e-6);
+                let scale = if scale > 1.0 { 1.0 } else { scale };
+                for gradient in gradients.iter_mut().flatten() {
+                    *gradient *= scale;
+                }
+            }
+        }
+    }
+
+    /// What is wrong with the settings, if anything: the key and what it needs.
+    pub fn misfit(&self) -> Option<(&'static str, &'static str)> {
+        let (key, bound) = match *self {
+            Self::Value(bound) => ("value", bound),
+            Self::Norm(bound) => ("norm", bound),
+        };
+        // As float32 it must neither vanish nor overflow.
+        (!(1e-30..=1e30).contains(&bound)).then_some((key, "a positive number"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        CLIP,
+        "Parameters",
+        Uniform {
+            vectors,
+            bound,
+            not_a_number,
+            padding
+        }
+    );
+}

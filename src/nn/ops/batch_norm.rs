@@ -1,0 +1,387 @@
+//! Batch normalisation (Ioffe and Szegedy 2015).
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::gpu::{Dispatch, Shader, groups};
+use crate::nn::Initialisation;
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+};
+use crate::shader;
+use crate::{Error, Result};
+
+static BATCH_NORM: Shader = shader!("nn/batch_norm.wgsl");
+
+/// Normalises each channel over the batch and all of its places, with PyTorch's formulas for 1, 2 and more dimensions:
+/// `(x - mean) / sqrt(variance + eps) * weight + bias`. The first dimension of a sample is the channels `[channels]`,
+/// `[channels, height, width]`.
+///
+/// In training mean and variance are the batch's (without Bessel's correction) and the running statistics take
+/// `momentum` of them (with it); in inference they are the running ones. Parameters: `weight`, `bias` `[channels]`.
+/// State: `running_mean`, `running_var` `[channels]` and `num_batches_tracked` `[]`, as float32.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    pub eps: f32,
+    /// Share of the batch in the running statistics.
+    pub momentum: f32,
+}
+
+impl Default for BatchNorm {
+    fn default() -> Self {
+        Self {
+            eps: 1e-5,
+            momentum: 0.1,
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    batch: u32,
+    channels: u32,
+    places: u32,
+    chunk: u32,
+    epsilon: f32,
+    momentum: f32,
+    keep: f32,
+    accumulate: u32,
+}
+
+/// Floats of a channel's statistics in the shader.
+const STATISTICS: usize = 4;
+/// One dimension of a dispatch.
+const MOST_CHANNELS: usize = 65_535;
+
+fn channels(shape: &[usize]) -> usize {
+    shape[0]
+}
+
+fn places(shape: &[usize]) -> usize {
+    elements(&shape[1..])
+}
+
+/// How a workgroup's lanes are spread; see the shader.
+struct Spread {
+    lanes: usize,
+    channels: usize,
+    places: usize,
+}
+
+impl Spread {
+    fn of(context: &Context<'_>, shape: &[usize]) -> Self {
+        let software = context.gpu.is_software();
+        let lanes = if software { 64 } else { 256 };
+        match places(shape) {
+            // A CPU adapter sums strided values without barriers; a GPU's lanes share a channel's samples.
+            1 => Self {
+                lanes,
+                channels: if software { lanes } else { 16 },
+                places: 1,
+            },
+            places => Self {
+                lanes,
+                channels: 1,
+                places: places.next_power_of_two().min(lanes),
+            },
+        }
+    }
+
+    fn constants(&self) -> [(&'static str, f64); 3] {
+        [
+            ("LANES", self.lanes as f64),
+            ("CHANNELS", self.channels as f64),
+            ("PLACES", self.places as f64),
+        ]
+    }
+
+    fn channel_groups(&self, shape: &[usize]) -> u32 {
+        groups(channels(shape), self.channels)
+    }
+
+    /// Samples of a workgroup that goes element by element: some thousand elements, and never more workgroups than one
+    /// dimension holds.
+    fn chunk(&self, batch: usize, shape: &[usize]) -> usize {
+        let wanted = 4096 / (places(shape) * self.channels);
+        wanted.clamp(batch.div_ceil(65_535), batch)
+    }
+}
+
+impl BatchNorm {
+    fn uniform(&self, context: &Context<'_>, shape: &[usize], accumulate: bool) -> wgpu::Buffer {
+        let chunk = Spread::of(context, shape).chunk(context.batch, shape);
+        context.gpu.uniform(
+            "batch norm",
+            &Parameters {
+                batch: context.batch as u32,
+                channels: channels(shape) as u32,
+                places: places(shape) as u32,
+                chunk: chunk as u32,
+                epsilon: self.eps,
+                momentum: self.momentum,
+                keep: (1.0 - f64::from(self.momentum)) as f32,
+                accumulate: accumulate.into(),
+            },
+        )
+    }
+
+    /// Mean and variance of each channel of the batch.
+    fn measure(io: &ReferenceForward<'_>) -> (Vec<f64>, Vec<f64>) {
+        let (channels, places) = (channels(io.output_shape), places(io.output_shape));
+        let count = (io.batch * places) as f64;
+        let of = |value: &dyn Fn(usize, f64) -> f64| {
+            let mut sums = vec![0.0; channels];
+            for (i, &x) in io.inputs[0].iter().enumerate() {
+                let channel = i / places % channels;
+                sums[channel] += value(channel, x) / count;
+            }
+            sums
+        };
+        let means = of(&|_, x| x);
+        let variances = of(&|channel, x| (x - means[channel]).powi(2));
+        (means, variances)
+    }
+
+    /// Mean and `1 / sqrt(variance + eps)` of each channel, as the forward pass uses them.
+    fn statistics(&self, io: &ReferenceForward<'_>) -> (Vec<f64>, Vec<f64>) {
+        let (means, variances) = if io.training {
+            Self::measure(io)
+        } else {
+            (io.parameters[2].to_vec(), io.parameters[3].to_vec())
+        };
+        let scale = |variance: &f64| 1.0 / (variance + f64::from(self.eps)).sqrt();
+        let scales = variances.iter().map(scale).collect();
+        (means, scales)
+    }
+}
+
+impl Operation for BatchNorm {
+    fn kind(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [x] = expect_inputs(inputs, ["x"])?;
+        if x.is_empty() || x[0] > MOST_CHANNELS {
+            return Err(Misfit::new(
+                format!("shape {x:?}"),
+                format!("[channels, ...] with at most {MOST_CHANNELS} channels"),
+            ));
+        }
+        if !(self.eps > 0.0 && self.eps.is_finite()) {
+            return Err(Misfit::new(format!("eps = {}", self.eps), "a positive eps"));
+        }
+        if !(0.0..=1.0).contains(&self.momentum) {
+            return Err(Misfit::new(
+                format!("a momentum of {}", self.momentum),
+                "a momentum from 0 to 1",
+            ));
+        }
+        Ok(x.to_vec())
+    }
+
+    fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
+        let spec = |name, initialisation| ParameterSpec {
+            name,
+            shape: vec![channels(inputs[0])],
+            initialisation,
+        };
+        vec![
+            spec("weight", Initialisation::Ones),
+            spec("bias", Initialisation::Zeros),
+        ]
+    }
+
+    fn buffers(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
+        let spec = |name, shape, initialisation| ParameterSpec {
+            name,
+            shape,
+            initialisation,
+        };
+        let each = vec![channels(inputs[0])];
+        vec![
+            spec("running_mean", each.clone(), Initialisation::Zeros),
+            spec("running_var", each, Initialisation::Ones),
+            spec("num_batches_tracked", Vec::new(), Initialisation::Zeros),
+        ]
+    }
+
+    fn workspace(&self, _batch: usize, inputs: &[&[usize]]) -> usize {
+        STATISTICS * channels(inputs[0])
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            inputs: true,
+            output: false,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let (gpu, shape) = (context.gpu, io.output_shape);
+        let spread = Spread::of(context, shape);
+        let constants = spread.constants();
+        let uniform = self.uniform(context, shape, false);
+        let uniform = uniform.as_entire_binding();
+        let statistics = io.workspace.expect("asked for").binding();
+        let x = io.inputs[0].binding();
+        let [weight, bias, mean, variance, batches] =
+            [0, 1, 2, 3, 4].map(|i| io.parameters[i].value());
+        let by_channel = spread.channel_groups(shape);
+        let chunk = spread.chunk(context.batch, shape);
+        let by_element = [by_channel, groups(context.batch, chunk), 1];
+        let common = [(0, uniform.clone()), (1, x.clone())];
+        let ends = [(3, weight), (4, bias), (5, io.output.binding())];
+        if !context.training {
+            let kernel = gpu.kernel(&BATCH_NORM, "infer", &constants);
+            let bindings = [&common[..], &ends, &[(6, mean), (7, variance)]].concat();
+            return Ok(vec![kernel.bind(gpu, &bindings, by_element)]);
+        }
+        if context.batch * places(shape) < 2 {
+            return Err(Error::input(
+                format!("batch norm of shape {shape:?}"),
+                "a batch of 1 has one value per channel, which has no variance",
+                "train with a larger batch",
+            ));
+        }
+        let measured = [&common[..], &[(2, statistics.clone())]].concat();
+        let tracked = [
+            (0, uniform),
+            (2, statistics),
+            (6, mean),
+            (7, variance),
+            (8, batches),
+        ];
+        Ok(vec![
+            gpu.kernel(&BATCH_NORM, "measure", &constants)
+                .bind(gpu, &measured, [by_channel, 1, 1]),
+            gpu.kernel(&BATCH_NORM, "keep_track", &constants).bind(
+                gpu,
+                &tracked,
+                [groups(channels(shape), 64), 1, 1],
+            ),
+            gpu.kernel(&BATCH_NORM, "forward", &constants).bind(
+                gpu,
+                &[&measured[..], &ends].concat(),
+                by_element,
+            ),
+        ])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let (gpu, shape) = (context.gpu, io.output_shape);
+        let spread = Spread::of(context, shape);
+        let constants = spread.constants();
+        let by_channel = spread.channel_groups(shape);
+        let uniform = self.uniform(context, shape, false);
+        let common = [
+            (1, io.inputs[0].binding()),
+            (2, io.workspace.expect("asked for").binding()),
+            (5, io.output_gradient.binding()),
+            (6, io.parameters[0].gradient()),
+            (7, io.parameters[1].gradient()),
+        ];
+        let sums = [&[(0, uniform.as_entire_binding())], &common[..]].concat();
+        let kernel = gpu.kernel(&BATCH_NORM, "backward_parameters", &constants);
+        let mut dispatches = vec![kernel.bind(gpu, &sums, [by_channel, 1, 1])];
+        if let Some(target) = io.input_gradients[0] {
+            let uniform = self.uniform(context, shape, target.accumulate);
+            let own = [
+                (0, uniform.as_entire_binding()),
+                (3, io.parameters[0].value()),
+                (4, target.buffer.binding()),
+            ];
+            let chunk = spread.chunk(context.batch, shape);
+            dispatches.push(gpu.kernel(&BATCH_NORM, "backward", &constants).bind(
+                gpu,
+                &[&own[..], &common].concat(),
+                [by_channel, groups(context.batch, chunk), 1],
+            ));
+        }
+        Ok(dispatches)
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let (means, scales) = self.statistics(io);
+        let (channels, places) = (channels(io.output_shape), places(io.output_shape));
+        let values = io.inputs[0].iter().enumerate();
+        values
+            .map(|(i, x)| {
+                let c = i / places % channels;
+                (x - means[c]) * scales[c] * io.parameters[0][c] + io.parameters[1][c]
+            })
+            .collect()
+    }
+
+    fn reference_buffers(&self, io: &ReferenceForward<'_>) -> Vec<Vec<f64>> {
+        let (means, variances) = Self::measure(io);
+        let count = (io.batch * places(io.output_shape)) as f64;
+        let momentum = f64::from(self.momentum);
+        let mix = |running: &[f64], now: &[f64], factor: f64| {
+            let pairs = running.iter().zip(now);
+            pairs
+                .map(|(running, now)| (1.0 - momentum) * running + momentum * factor * now)
+                .collect()
+        };
+        vec![
+            mix(io.parameters[2], &means, 1.0),
+            mix(io.parameters[3], &variances, count / (count - 1.0)),
+            vec![io.parameters[4][0] + 1.0],
+        ]
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let forward = &io.forward;
+        let (means, scales) = self.statistics(forward);
+        let (channels, places) = (channels(forward.output_shape), places(forward.output_shape));
+        let count = (forward.batch * places) as f64;
+        let mut to_weight = vec![0.0; channels];
+        let mut to_bias = vec![0.0; channels];
+        let normalised = |i: usize| {
+            let c = i / places % channels;
+            (c, (forward.inputs[0][i] - means[c]) * scales[c])
+        };
+        for (i, upstream) in io.output_gradient.iter().enumerate() {
+            let (c, x) = normalised(i);
+            to_weight[c] += upstream * x;
+            to_bias[c] += upstream;
+        }
+        let input = io.output_gradient.iter().enumerate().map(|(i, upstream)| {
+            let (c, x) = normalised(i);
+            let through_statistics = if forward.training {
+                (to_bias[c] + x * to_weight[c]) / count
+            } else {
+                0.0
+            };
+            forward.parameters[0][c] * scales[c] * (upstream - through_statistics)
+        });
+        ReferenceGradients {
+            inputs: vec![input.collect()],
+            parameters: vec![to_weight, to_bias],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        BATCH_NORM,
+        "Parameters",
+        Parameters {
+            batch,
+            channels,
+            places,
+            chunk,
+            epsilon,
+            momentum,
+            keep,
+            accumulate
+        }
+    );
+}

@@ -1,0 +1,160 @@
+//! The class embedding: a learnt vector for each class.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Dispatch, Shader, grid};
+use crate::nn::Initialisation;
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+};
+use crate::shader;
+
+static EMBEDDING: Shader = shader!("nn/embedding.wgsl");
+
+/// The row of a table that a label names. Input: labels, one `u32` per sample; output `[width]`. Parameter: `weight`
+/// `[classes, width]`, standard normal at first, as PyTorch's. A label beyond the table counts as the last class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Embedding {
+    /// Rows of the table.
+    pub classes: usize,
+    /// Elements of a row.
+    pub width: usize,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    batch: u32,
+    classes: u32,
+    width: u32,
+    padding: u32,
+}
+
+impl Embedding {
+    fn uniform(&self, context: &Context<'_>) -> wgpu::Buffer {
+        context.gpu.uniform(
+            "embedding",
+            &Parameters {
+                batch: context.batch as u32,
+                classes: self.classes as u32,
+                width: self.width as u32,
+                padding: 0,
+            },
+        )
+    }
+
+    fn class(&self, label: f64) -> usize {
+        (label as usize).min(self.classes - 1)
+    }
+}
+
+impl Operation for Embedding {
+    fn kind(&self) -> &'static str {
+        "embedding"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [label] = expect_inputs(inputs, ["label"])?;
+        if elements(label) != 1 {
+            return Err(Misfit::new(
+                format!("labels of shape {label:?}"),
+                "one label per sample",
+            ));
+        }
+        let size = self.classes.checked_mul(self.width);
+        if size.is_none_or(|size| size == 0 || size > 1 << 28) {
+            return Err(Misfit::new(
+                format!("{} classes of width {}", self.classes, self.width),
+                "a table of between 1 and 268,435,456 elements",
+            ));
+        }
+        Ok(vec![self.width])
+    }
+
+    fn parameters(&self, _inputs: &[&[usize]]) -> Vec<ParameterSpec> {
+        vec![ParameterSpec {
+            name: "weight",
+            shape: vec![self.classes, self.width],
+            initialisation: Initialisation::Normal,
+        }]
+    }
+
+    fn differentiable(&self, _input: usize) -> bool {
+        false
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            inputs: true,
+            output: false,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        Ok(vec![context.gpu.kernel(&EMBEDDING, "forward", &[]).bind(
+            context.gpu,
+            &[
+                (0, self.uniform(context).as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.parameters[0].value()),
+                (3, io.output.binding()),
+            ],
+            grid(context.batch * self.width, 64),
+        )])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        Ok(vec![context.gpu.kernel(&EMBEDDING, "backward", &[]).bind(
+            context.gpu,
+            &[
+                (0, self.uniform(context).as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.output_gradient.binding()),
+                (3, io.parameters[0].gradient()),
+            ],
+            grid(self.classes * self.width, 64),
+        )])
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let rows = io.inputs[0].iter().flat_map(|&label| {
+            let first = self.class(label) * self.width;
+            &io.parameters[0][first..first + self.width]
+        });
+        rows.copied().collect()
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let labels = io.forward.inputs[0];
+        let mut table = vec![0.0; self.classes * self.width];
+        for (&label, upstream) in labels.iter().zip(io.output_gradient.chunks(self.width)) {
+            let first = self.class(label) * self.width;
+            let row = &mut table[first..first + self.width];
+            row.iter_mut().zip(upstream).for_each(|(sum, g)| *sum += g);
+        }
+        ReferenceGradients {
+            inputs: vec![vec![0.0; labels.len()]],
+            parameters: vec![table],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        EMBEDDING,
+        "Parameters",
+        Parameters {
+            batch,
+            classes,
+            width,
+            padding
+        }
+    );
+}

@@ -1,0 +1,232 @@
+//! Layer normalisation (Ba, Kiros and Hinton 2016).
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Dispatch, Shader, grid};
+use crate::nn::Initialisation;
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+};
+use crate::shader;
+
+static LAYER_NORM: Shader = shader!("nn/layer_norm.wgsl");
+
+/// Normalises each sample over its last dimensions, with PyTorch's formula:
+/// `(x - mean) / sqrt(variance + eps) * weight + bias`, the variance without Bessel's correction. Parameters: `weight`
+/// and `bias`, of the shape that is normalised over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LayerNorm {
+    /// How many of the last dimensions are normalised over; `None`: all.
+    pub dimensions: Option<usize>,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+impl Default for LayerNorm {
+    fn default() -> Self {
+        Self {
+            dimensions: None,
+            eps: 1e-5,
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    rows: u32,
+    size: u32,
+    epsilon: f32,
+    accumulate: u32,
+}
+
+impl LayerNorm {
+    fn normalised<'s>(&self, shape: &'s [usize]) -> &'s [usize] {
+        &shape[shape
+            .len()
+            .saturating_sub(self.dimensions.unwrap_or(shape.len()))..]
+    }
+
+    fn rows(&self, batch: usize, shape: &[usize]) -> usize {
+        batch * elements(shape) / elements(self.normalised(shape))
+    }
+
+    fn uniform(&self, context: &Context<'_>, shape: &[usize], accumulate: bool) -> wgpu::Buffer {
+        context.gpu.uniform(
+            "layer norm",
+            &Parameters {
+                rows: self.rows(context.batch, shape) as u32,
+                size: elements(self.normalised(shape)) as u32,
+                epsilon: self.eps,
+                accumulate: accumulate.into(),
+            },
+        )
+    }
+
+    /// Of each row: mean and `1 / sqrt(variance + eps)`.
+    fn statistics(&self, row: &[f64]) -> (f64, f64) {
+        let count = row.len() as f64;
+        let mean = row.iter().sum::<f64>() / count;
+        let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+        (mean, 1.0 / (variance + f64::from(self.eps)).sqrt())
+    }
+}
+
+impl Operation for LayerNorm {
+    fn kind(&self) -> &'static str {
+        "layer_norm"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [x] = expect_inputs(inputs, ["x"])?;
+        if let Some(dimensions) = self.dimensions
+            && (dimensions == 0 || dimensions > x.len())
+        {
+            return Err(Misfit::new(
+                format!("{x:?} to normalise over the last {dimensions} dimensions"),
+                format!("from 1 to {} dimensions", x.len()),
+            ));
+        }
+        if !(self.eps > 0.0 && self.eps.is_finite()) {
+            return Err(Misfit::new(format!("eps = {}", self.eps), "a positive eps"));
+        }
+        Ok(x.to_vec())
+    }
+
+    fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
+        let spec = |name, initialisation| ParameterSpec {
+            name,
+            shape: self.normalised(inputs[0]).to_vec(),
+            initialisation,
+        };
+        vec![
+            spec("weight", Initialisation::Ones),
+            spec("bias", Initialisation::Zeros),
+        ]
+    }
+
+    fn workspace(&self, batch: usize, inputs: &[&[usize]]) -> usize {
+        2 * self.rows(batch, inputs[0])
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            inputs: true,
+            output: false,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let shape = io.output_shape;
+        let uniform = self.uniform(context, shape, false);
+        let kernel = context
+            .gpu
+            .kernel(&LAYER_NORM, "forward", &context.row_constants());
+        Ok(vec![kernel.bind(
+            context.gpu,
+            &[
+                (0, uniform.as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.workspace.expect("asked for").binding()),
+                (3, io.parameters[0].value()),
+                (4, io.parameters[1].value()),
+                (5, io.output.binding()),
+            ],
+            context.row_grid(self.rows(context.batch, shape)),
+        )])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let (gpu, shape) = (context.gpu, io.output_shape);
+        let statistics = io.workspace.expect("asked for");
+        let uniform = self.uniform(context, shape, false);
+        let size = elements(self.normalised(shape));
+        let mut dispatches = vec![gpu.kernel(&LAYER_NORM, "backward_parameters", &[]).bind(
+            gpu,
+            &[
+                (0, uniform.as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, statistics.binding()),
+                (5, io.output_gradient.binding()),
+                (6, io.parameters[0].gradient()),
+                (7, io.parameters[1].gradient()),
+            ],
+            grid(size, 64),
+        )];
+        if let Some(target) = io.input_gradients[0] {
+            let uniform = self.uniform(context, shape, target.accumulate);
+            let kernel = gpu.kernel(&LAYER_NORM, "backward", &context.row_constants());
+            dispatches.push(kernel.bind(
+                gpu,
+                &[
+                    (0, uniform.as_entire_binding()),
+                    (1, io.inputs[0].binding()),
+                    (2, statistics.binding()),
+                    (3, io.parameters[0].value()),
+                    (5, io.output_gradient.binding()),
+                    (6, target.buffer.binding()),
+                ],
+                context.row_grid(self.rows(context.batch, shape)),
+            ));
+        }
+        Ok(dispatches)
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let (weight, bias) = (io.parameters[0], io.parameters[1]);
+        let rows = io.inputs[0].chunks(weight.len());
+        rows.flat_map(|row| {
+            let (mean, scale) = self.statistics(row);
+            let scaled = row.iter().zip(weight).zip(bias);
+            scaled.map(move |((x, w), b)| (x - mean) * scale * w + b)
+        })
+        .collect()
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let weight = io.forward.parameters[0];
+        let size = weight.len();
+        let mut input = Vec::new();
+        let mut to_weight = vec![0.0; size];
+        let mut to_bias = vec![0.0; size];
+        let rows = io.forward.inputs[0].chunks(size);
+        for (row, upstream) in rows.zip(io.output_gradient.chunks(size)) {
+            let (mean, scale) = self.statistics(row);
+            let normalised: Vec<f64> = row.iter().map(|x| (x - mean) * scale).collect();
+            let scaled: Vec<f64> = upstream.iter().zip(weight).map(|(g, w)| g * w).collect();
+            let count = size as f64;
+            let shift = scaled.iter().sum::<f64>() / count;
+            let products = scaled.iter().zip(&normalised).map(|(g, n)| g * n);
+            let slope = products.sum::<f64>() / count;
+            for i in 0..size {
+                to_weight[i] += upstream[i] * normalised[i];
+                to_bias[i] += upstream[i];
+                input.push(scale * (scaled[i] - shift - normalised[i] * slope));
+            }
+        }
+        ReferenceGradients {
+            inputs: vec![input],
+            parameters: vec![to_weight, to_bias],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        LAYER_NORM,
+        "Parameters",
+        Parameters {
+            rows,
+            size,
+            epsilon,
+            accumulate
+        }
+    );
+}

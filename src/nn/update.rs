@@ -1,0 +1,158 @@
+//! A whole update of the parameters: schedule, clipping, optimiser and the average of weights.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::clip::Clip;
+use super::optimiser::{Optimiser, OptimiserState};
+use super::parameters::Parameters;
+use super::schedule::Schedule;
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
+use crate::shader;
+
+static EMA: Shader = shader!("nn/ema.wgsl");
+
+/// The memory in which [`Update::ema`] is kept.
+const AVERAGE: &str = "ema";
+
+/// From gradients to new parameters. An [`Optimiser`] alone is one, with `Update::from`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Update {
+    /// How gradients become updates.
+    pub optimiser: Optimiser,
+    /// Share of the learning rate in each step.
+    pub schedule: Schedule,
+    /// Bound on the gradients.
+    pub clip: Option<Clip>,
+    /// Decay of an exponential moving average of the parameters, kept with the optimiser's memories as `ema`. It begins
+    /// with the parameters after the first step (PyTorch's `AveragedModel`) and holds what is learnt, no state.
+    pub ema: Option<f64>,
+}
+
+impl From<Optimiser> for Update {
+    fn from(optimiser: Optimiser) -> Self {
+        Self {
+            optimiser,
+            ..Self::default()
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct EmaParameters {
+    vectors: u32,
+    complement: f32,
+    padding0: u32,
+    padding1: u32,
+}
+
+impl Update {
+    /// A zeroed memory for `parameters`.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn state(&self, gpu: &Gpu, parameters: &Parameters) -> Result<OptimiserState> {
+        let mut state = self.optimiser.state(gpu, parameters)?;
+        if self.ema.is_some() {
+            let average = gpu.buffer(AVERAGE, parameters.learnt_len())?;
+            state.moments.push((AVERAGE, average));
+        }
+        Ok(state)
+    }
+
+    /// The dispatches that update `parameters` from their gradients and leave the updates in place of those. `clock`'s
+    /// first word is the step, counted from 0: all that changes from step to step follows from it.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn dispatches(
+        &self,
+        gpu: &Gpu,
+        parameters: &Parameters,
+        state: &OptimiserState,
+        clock: &Buffer<u32>,
+    ) -> Result<Vec<Dispatch>> {
+        let pace = &state.pace;
+        let mut dispatches: Vec<Dispatch> = self
+            .schedule
+            .dispatch(gpu, clock, pace)
+            .into_iter()
+            .collect();
+        if let Some(clip) = self.clip {
+            dispatches.extend(clip.dispatches(gpu, parameters, pace)?);
+        }
+        dispatches.push(
+            self.optimiser
+                .clipped_dispatch(gpu, parameters, state, clock, self.clip),
+        );
+        if let (Some(decay), Some(average)) = (self.ema, state.memory(AVERAGE)) {
+            let vectors = parameters.learnt_len().div_ceil(4);
+            let uniform = gpu.uniform(
+                "ema",
+                &EmaParameters {
+                    vectors: vectors as u32,
+                    complement: (1.0 - decay) as f32,
+                    padding0: 0,
+                    padding1: 0,
+                },
+            );
+            let bindings = [
+                (0, uniform.as_entire_binding()),
+                (1, clock.binding()),
+                (2, parameters.values.binding()),
+                (3, average.binding()),
+            ];
+            let kernel = gpu.kernel(&EMA, "main", &[]);
+            dispatches.push(kernel.bind(gpu, &bindings, grid(vectors, 64)));
+        }
+        Ok(dispatches)
+    }
+
+    /// The float64 twin of one step on all parameters: `moments` of each as in [`OptimiserState::moments`], `step`
+    /// counted from 0. The gradients are left clipped.
+    pub fn reference_step(
+        &self,
+        weights: &mut [Vec<f64>],
+        gradients: &mut [Vec<f64>],
+        moments: &mut [Vec<Vec<f64>>],
+        step: u32,
+    ) {
+        if let Some(clip) = self.clip {
+            clip.reference(gradients);
+        }
+        let optimiser = self.optimiser.scaled(self.schedule.share(step));
+        for ((weights, gradients), moments) in weights.iter_mut().zip(gradients).zip(moments) {
+            optimiser.reference_step(weights, gradients, moments, step);
+            let Some(decay) = self.ema else {
+                continue;
+            };
+            let averages = moments.last_mut().expect("the average is a memory");
+            for (average, &weight) in averages.iter_mut().zip(weights.iter()) {
+                *average = if step == 0 {
+                    weight
+                } else {
+                    decay * *average + (1.0 - decay) * weight
+                };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        ema_parameters,
+        EMA,
+        "Parameters",
+        EmaParameters {
+            vectors,
+            complement,
+            padding0,
+            padding1
+        }
+    );
+}
