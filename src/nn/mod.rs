@@ -6,6 +6,7 @@
 //! serves the tests ([`mod@reference`]).
 
 mod clip;
+mod convolution;
 mod graph;
 pub mod initialisation;
 pub mod losses;
@@ -21,6 +22,7 @@ mod schedule;
 mod update;
 
 pub use clip::Clip;
+pub use convolution::{Pair, Window};
 pub use graph::{Graph, Node, NodeId, Parameter};
 pub use initialisation::Initialisation;
 pub use operation::{

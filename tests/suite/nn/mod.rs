@@ -11,4 +11,5 @@ mod operations;
 mod optimiser;
 mod parity;
 mod plan;
+mod spatial;
 mod twins;
