@@ -24,6 +24,7 @@ pub struct Gpu {
     /// The limits that the device was made with.
     pub limits: wgpu::Limits,
     kernels: Arc<Mutex<HashMap<KernelKey, Kernel>>>,
+    scratch: Arc<Mutex<HashMap<&'static str, Buffer<f32>>>>,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -89,6 +90,7 @@ impl Gpu {
             info,
             limits,
             kernels: Arc::default(),
+            scratch: Arc::default(),
             failure: Arc::default(),
         }
     }
@@ -145,6 +147,21 @@ impl Gpu {
     /// More bytes than the adapter allows in one buffer or one binding: says how much and what it has.
     pub fn buffer<T: Pod>(&self, label: &str, len: usize) -> Result<Buffer<T>> {
         Buffer::new(self, label, len)
+    }
+
+    /// Memory of `len` elements that everybody who asks under this label shares, for what one group of dispatches
+    /// writes and reads within one submission: dispatches run in order, so nobody sees what another has left there.
+    ///
+    /// # Errors
+    /// As [`Gpu::buffer`].
+    pub fn scratch(&self, label: &'static str, len: usize) -> Result<Buffer<f32>> {
+        let mut all = self.scratch.lock().expect("never poisoned");
+        let buffer = match all.get(label) {
+            Some(buffer) if buffer.len() >= len => buffer.clone(),
+            _ => self.buffer(label, len)?,
+        };
+        all.insert(label, buffer.clone());
+        Ok(buffer.shortened(len))
     }
 
     /// A storage buffer that holds `data`.

@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::nn::ops::{Activation, BatchNorm, Dense, Dropout, LayerNorm, Reshape};
-use crate::nn::{Graph, Initialisation, NodeId};
+use crate::nn::ops::{
+    Activation, BatchNorm, Conv2d, ConvTranspose2d, Dense, Dropout, LayerNorm, Reshape,
+};
+use crate::nn::{Graph, Initialisation, NodeId, Pair, Window};
 
 /// One layer of a sequence: `"relu"`, `{ dense = { units = 400 } }`, `{ reshape = [1, 28, 28] }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,6 +22,47 @@ pub enum Layer {
         /// Whether the weight is divided by its largest singular value.
         #[serde(default, skip_serializing_if = "is_false")]
         spectral_norm: bool,
+    },
+    /// [`Conv2d`].
+    Conv2d {
+        /// Channels that come out.
+        channels: usize,
+        /// A number, or height and width; so are the others.
+        kernel: Pair,
+        /// From place to place.
+        #[serde(default = "one")]
+        stride: Pair,
+        /// Zeros around the image.
+        #[serde(default = "zero")]
+        padding: Pair,
+        /// Between neighbouring elements of the kernel.
+        #[serde(default = "one")]
+        dilation: Pair,
+        /// How weight and bias start.
+        #[serde(default, rename = "init")]
+        initialisation: Initialisation,
+    },
+    /// [`ConvTranspose2d`].
+    ConvTranspose2d {
+        /// Channels that come out.
+        channels: usize,
+        /// A number, or height and width; so are the others.
+        kernel: Pair,
+        /// From place to place of the output.
+        #[serde(default = "one")]
+        stride: Pair,
+        /// What is cut off the output on each side.
+        #[serde(default = "zero")]
+        padding: Pair,
+        /// Rows and columns more at the output's end.
+        #[serde(default = "zero")]
+        output_padding: Pair,
+        /// Between neighbouring elements of the kernel.
+        #[serde(default = "one")]
+        dilation: Pair,
+        /// How weight and bias start.
+        #[serde(default, rename = "init")]
+        initialisation: Initialisation,
     },
     /// [`Activation::Relu`].
     Relu,
@@ -48,6 +91,14 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+fn one() -> Pair {
+    1.into()
+}
+
+fn zero() -> Pair {
+    0.into()
+}
+
 /// Adds `layers` behind `input`, named `section.0`, `section.1`, ... as PyTorch's `Sequential` counts them, and
 /// returns the last.
 ///
@@ -70,6 +121,50 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                     spectral_norm,
                 };
                 graph.add(&name, dense, &inputs)?
+            }
+            &Layer::Conv2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                dilation,
+                initialisation,
+            } => {
+                let window = Window {
+                    kernel,
+                    stride,
+                    padding,
+                    dilation,
+                };
+                let conv = Conv2d {
+                    channels,
+                    window,
+                    initialisation,
+                };
+                graph.add(&name, conv, &inputs)?
+            }
+            &Layer::ConvTranspose2d {
+                channels,
+                kernel,
+                stride,
+                padding,
+                output_padding,
+                dilation,
+                initialisation,
+            } => {
+                let window = Window {
+                    kernel,
+                    stride,
+                    padding,
+                    dilation,
+                };
+                let conv = ConvTranspose2d {
+                    channels,
+                    window,
+                    output_padding,
+                    initialisation,
+                };
+                graph.add(&name, conv, &inputs)?
             }
             Layer::Relu => graph.add(&name, Activation::Relu, &inputs)?,
             &Layer::LeakyRelu { slope } => {

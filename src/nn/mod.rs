@@ -6,6 +6,7 @@
 //! serves the tests ([`mod@reference`]).
 
 mod clip;
+mod convolution;
 mod graph;
 pub mod initialisation;
 pub mod losses;
@@ -23,6 +24,7 @@ mod update;
 pub mod vectors;
 
 pub use clip::Clip;
+pub use convolution::{Pair, Window};
 pub use graph::{Graph, Node, NodeId, Parameter};
 pub use initialisation::Initialisation;
 pub use operation::{

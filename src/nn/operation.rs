@@ -74,6 +74,12 @@ impl Context<'_> {
         }
     }
 
+    /// Workgroups for [`Context::row_constants`] over any number of rows, for kernels that find their row with
+    /// `linear_index` of `common/grid.wgsl`.
+    pub fn row_grid(&self, rows: usize) -> [u32; 3] {
+        grid(rows, if self.gpu.is_software() { 64 } else { 1 })
+    }
+
     /// Constants of `shaders/common/rows.wgsl` for long rows, one row a workgroup, with [`Context::long_row_grid`]: a CPU
     /// adapter's eight lanes then read side by side.
     pub fn long_row_constants(&self) -> [(&'static str, f64); 2] {

@@ -2,6 +2,8 @@
 
 mod activation;
 mod batch_norm;
+mod conv2d;
+mod conv_transpose2d;
 mod dense;
 mod dropout;
 mod embedding;
@@ -12,6 +14,8 @@ mod standard_normal;
 
 pub use activation::Activation;
 pub use batch_norm::BatchNorm;
+pub use conv_transpose2d::ConvTranspose2d;
+pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::Embedding;

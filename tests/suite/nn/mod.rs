@@ -11,5 +11,6 @@ mod operations;
 mod optimiser;
 mod parity;
 mod plan;
+mod spatial;
 mod twins;
 mod vectors;

@@ -66,7 +66,7 @@ impl Point<'_> {
 }
 
 /// Random inputs keep away from 0, where some functions have a kink.
-fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: Option<usize>) {
+pub fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: Option<usize>) {
     check_as(true, operation, batch, shapes, labels);
 }
 

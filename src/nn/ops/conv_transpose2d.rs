@@ -1,0 +1,203 @@
+//! The transposed convolution of images, as PyTorch's `conv_transpose2d` without groups.
+
+use crate::Result;
+use crate::gpu::Dispatch;
+use crate::nn::Initialisation;
+use crate::nn::convolution::{
+    Convolution, Pair, Target, Window, bias_gradient, expect_indices, expect_size, expect_weights,
+    images, reference,
+};
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, Saved, expect_inputs,
+};
+
+/// A transposed convolution of `[channels, height, width]`: what a [`super::Conv2d`] of the same window does to the
+/// gradient of its output. Parameters: `weight` `[channels in, channels out, kernel height, kernel width]` and `bias`
+/// `[channels out]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ConvTranspose2d {
+    /// Channels that come out.
+    pub channels: usize,
+    /// Kernel, stride, padding (what is cut off the output on each side) and dilation.
+    pub window: Window,
+    /// Rows and columns more at the output's end: several sizes of a convolution's input give the same output.
+    pub output_padding: Pair,
+    /// How weight and bias start.
+    pub initialisation: Initialisation,
+}
+
+impl ConvTranspose2d {
+    /// With no output padding and PyTorch's default initialisation.
+    pub fn new(channels: usize, window: Window) -> Self {
+        Self {
+            channels,
+            window,
+            output_padding: 0.into(),
+            initialisation: Initialisation::PyTorch,
+        }
+    }
+
+    fn convolution(&self, input: &[usize]) -> std::result::Result<Convolution, Misfit> {
+        let small = images(input)?;
+        let window = self.window;
+        window.validate()?;
+        if self.channels == 0 {
+            return Err(Misfit::new("channels = 0", "at least one channel"));
+        }
+        let extra = self.output_padding;
+        let most = |stride: usize, dilation: usize| stride.max(dilation);
+        if extra.y >= most(window.stride.y, window.dilation.y)
+            || extra.x >= most(window.stride.x, window.dilation.x)
+        {
+            return Err(Misfit::new(
+                format!("an output_padding of {extra}"),
+                "an output_padding smaller than the stride or the dilation",
+            ));
+        }
+        expect_weights([small[0], self.channels, window.area()])?;
+        let extent = window.extent();
+        let size = |places: usize, stride: usize, extent: usize, extra: usize, padding: usize| {
+            let whole = places.checked_sub(1)?.checked_mul(stride)? + extent + extra;
+            whole.checked_sub(2 * padding).filter(|&size| size > 0)
+        };
+        let height = size(
+            small[1],
+            window.stride.y,
+            extent.y,
+            extra.y,
+            window.padding.y,
+        );
+        let width = size(
+            small[2],
+            window.stride.x,
+            extent.x,
+            extra.x,
+            window.padding.x,
+        );
+        let (Some(height), Some(width)) = (height, width) else {
+            return Err(Misfit::new(
+                format!(
+                    "images of {} x {} and a padding of {}",
+                    small[1], small[2], window.padding
+                ),
+                "a smaller padding: nothing is left of the output",
+            ));
+        };
+        expect_size([self.channels, height, width])?;
+        Ok(Convolution {
+            window,
+            large: [self.channels, height, width],
+            small,
+        })
+    }
+
+    fn fitting(&self, input: &[usize]) -> Convolution {
+        self.convolution(input).expect("checked by the shape rule")
+    }
+}
+
+impl Operation for ConvTranspose2d {
+    fn kind(&self) -> &'static str {
+        "conv_transpose2d"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [x] = expect_inputs(inputs, ["x"])?;
+        Ok(self.convolution(x)?.large.to_vec())
+    }
+
+    fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
+        let spec = |name, shape| ParameterSpec {
+            name,
+            shape,
+            initialisation: self.initialisation,
+        };
+        let Pair { y, x } = self.window.kernel;
+        vec![
+            spec("weight", vec![inputs[0][0], self.channels, y, x]),
+            spec("bias", vec![self.channels]),
+        ]
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            inputs: true,
+            output: false,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        expect_indices(context, io.input_shapes[0])?;
+        expect_indices(context, io.output_shape)?;
+        let convolution = self.fitting(io.input_shapes[0]);
+        let [weight, bias] = [io.parameters[0], io.parameters[1]];
+        let (mut dispatches, padded) = convolution.weight(context.gpu, &weight)?;
+        let target = Target {
+            images: io.output,
+            bias: Some(bias),
+            accumulate: false,
+        };
+        for part in convolution.parts(context)? {
+            let weight = padded.as_ref().map_or(weight.value(), |p| p.binding());
+            dispatches.push(part.take_small(io.inputs[0]));
+            dispatches.push(part.to_patches(weight)?);
+            dispatches.push(part.fold(&target));
+        }
+        Ok(dispatches)
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let gpu = context.gpu;
+        let convolution = self.fitting(io.input_shapes[0]);
+        let weight = io.parameters[0];
+        let (mut dispatches, padded) = convolution.weight(gpu, &weight)?;
+        let (finish, gradient) = convolution.weight_gradient(gpu, &weight)?;
+        for part in convolution.parts(context)? {
+            let to = gradient.as_ref().map_or(weight.gradient(), |g| g.binding());
+            dispatches.push(part.take_small(io.inputs[0]));
+            dispatches.push(part.unfold(io.output_gradient));
+            dispatches.push(part.to_weight(to)?);
+            if let Some(target) = io.input_gradients[0] {
+                let weight = padded.as_ref().map_or(weight.value(), |p| p.binding());
+                dispatches.push(part.to_small(weight)?);
+                dispatches.push(part.put_small(&Target {
+                    images: target.buffer,
+                    bias: None,
+                    accumulate: target.accumulate,
+                }));
+            }
+        }
+        dispatches.extend(finish);
+        let bias = bias_gradient(
+            context,
+            io.output_gradient,
+            convolution.large,
+            &io.parameters[1],
+        )?;
+        dispatches.extend(bias);
+        Ok(dispatches)
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let convolution = self.fitting(io.input_shapes[0]);
+        let mut y = convolution.reference_large(io.batch, io.inputs[0], io.parameters[0]);
+        let places = convolution.large[1] * convolution.large[2];
+        reference::add_bias(&mut y, places, io.parameters[1]);
+        y
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let forward = &io.forward;
+        let convolution = self.fitting(forward.input_shapes[0]);
+        let (batch, upstream) = (forward.batch, io.output_gradient);
+        let places = convolution.large[1] * convolution.large[2];
+        ReferenceGradients {
+            inputs: vec![convolution.reference_small(batch, upstream, forward.parameters[0])],
+            parameters: vec![
+                convolution.reference_weight(batch, forward.inputs[0], upstream),
+                reference::bias_gradient(upstream, places, self.channels),
+            ],
+        }
+    }
+}
