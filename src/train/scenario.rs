@@ -22,7 +22,7 @@ pub const BUILT_IN: [(&str, &str, &str); 1] = [(
 
 /// Everything that a run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a scenario")]
 pub struct Scenario {
     /// Its name; run directories are called after it.
     pub name: String,
@@ -43,7 +43,7 @@ pub struct Scenario {
 
 /// `[data]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section [data]")]
 pub struct DataSection {
     /// The source.
     pub source: Source,
@@ -81,7 +81,7 @@ pub enum Split {
 
 /// `[model]`: the union of the keys of all kinds; [`Scenario::model`] sorts out which belong together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section [model]")]
 pub struct ModelSection {
     /// Which model.
     pub kind: ModelKind,
@@ -123,7 +123,7 @@ pub enum ModelKind {
 
 /// `[train]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section [train]")]
 pub struct TrainSection {
     /// Samples in a batch.
     pub batch: usize,
@@ -148,7 +148,7 @@ impl Default for TrainSection {
 
 /// `[record]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section [record]")]
 pub struct RecordSection {
     /// Statistics of every unit at every n-th step.
     pub every: u64,
@@ -236,7 +236,11 @@ impl Scenario {
         } else {
             scenario.with(settings)?
         };
-        let lines = Lines { text, source };
+        let lines = Lines {
+            text,
+            source,
+            settings,
+        };
         scenario.check(&lines)?;
         Ok(scenario)
     }
@@ -471,9 +475,11 @@ impl ModelSection {
 }
 
 /// Where keys stand in a scenario's text.
-pub(super) struct Lines<'a> {
+struct Lines<'a> {
     pub text: &'a str,
     pub source: &'a str,
+    /// What was set on top, `KEY=VALUE`.
+    pub settings: &'a [String],
 }
 
 impl Lines<'_> {
@@ -493,7 +499,19 @@ impl Lines<'_> {
         offset.map(|offset| self.text[..offset].matches('\n').count() + 1)
     }
 
+    /// The last setting on top of the text that has changed a key, or something in it or around it.
+    fn setting(&self, path: &[&str]) -> Option<&str> {
+        let changes = |setting: &&String| {
+            let key = setting.split('=').next().unwrap_or_default();
+            key.trim().split('.').zip(path).all(|(a, b)| a == *b)
+        };
+        self.settings.iter().rev().find(changes).map(String::as_str)
+    }
+
     fn error(&self, key: &[&str], problem: &str, mend: &str) -> Error {
+        if let Some(setting) = self.setting(key) {
+            return Error::usage(format!("--set {setting}"), problem, mend);
+        }
         let found = (1..=key.len())
             .rev()
             .find_map(|depth| self.line(&key[..depth]));
