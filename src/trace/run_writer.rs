@@ -66,7 +66,9 @@ impl RunWriter {
         let refused = |problem: String| Error::input(folder.display().to_string(), problem, mend);
         let is_file = |path: &&Path| path.exists() && !path.is_dir();
         match folder.ancestors().find(is_file) {
-            Some(path) if path == folder => return Err(refused("it is not a directory".to_owned())),
+            Some(path) if path == folder => {
+                return Err(refused("it is not a directory".to_owned()));
+            }
             Some(path) => {
                 return Err(refused(format!("{} is not a directory", path.display())));
             }
@@ -95,8 +97,7 @@ impl RunWriter {
             }
         }
         let lock = locked?;
-        let made =
-            hold(folder, &lock).and_then(|()| Self::make(folder, scenario, &info, graph));
+        let made = hold(folder, &lock).and_then(|()| Self::make(folder, scenario, &info, graph));
         if made.is_err() {
             match missing.last() {
                 Some(path) if path.exists() => files::remove(path)?,

@@ -89,7 +89,12 @@ impl Run {
         let kept = kept_records(&reader, last, &trainer)?;
         let events = reader.events()?;
         let mut writer = RunWriter::resume(dir, last, trainer.layout().clone())?;
-        let fresh = RunInfo::new(&scenario.name, &gpu.info, scenario.train.steps, scenario.seed);
+        let fresh = RunInfo::new(
+            &scenario.name,
+            &gpu.info,
+            scenario.train.steps,
+            scenario.seed,
+        );
         writer.update(|info| {
             info.steps = fresh.steps;
             info.adapter = fresh.adapter;
