@@ -8,6 +8,7 @@ mod history;
 mod session;
 mod surface;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use winit::application::ApplicationHandler;
@@ -86,7 +87,8 @@ impl App {
             Source::Run(dir) => format!("trainscope: {}", dir.display()),
         };
         let surface = Surface::new(event_loop, &self.choice, &title)?;
-        println!("adapter: {}", surface.gpu.describe());
+        // Nobody has to be there to read it.
+        let _ = writeln!(std::io::stdout(), "adapter: {}", surface.gpu.describe());
         let session = Session::new(&surface.gpu, &self.source)?;
         let dashboard = Dashboard::new(&surface.gpu, &session)?;
         surface.window.request_redraw();

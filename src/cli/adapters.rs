@@ -19,7 +19,7 @@ pub fn run(common: &Common) -> Result<()> {
         let is_chosen = info == chosen;
         if !common.json {
             let mark = if is_chosen { "*" } else { " " };
-            println!("{mark} {}", adapter::describe(&info));
+            common.note(&format!("{mark} {}", adapter::describe(&info)));
         }
         rows.push(json!({
             "name": info.name,

@@ -9,6 +9,7 @@ mod train;
 #[cfg(feature = "window")]
 mod watch;
 
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -72,7 +73,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("trainscope: {error}");
+            let _ = writeln!(std::io::stderr(), "trainscope: {error}");
             ExitCode::from(error.exit_code())
         }
     }
@@ -94,17 +95,18 @@ impl Common {
 
     /// A line for a person: on stdout, or on stderr where stdout is for JSON.
     fn note(&self, line: &str) {
-        if self.json {
-            eprintln!("{line}");
+        // Whoever reads may have gone (`| head -1`); the work goes on, and nobody is left to tell.
+        let _ = if self.json {
+            writeln!(std::io::stderr(), "{line}")
         } else {
-            println!("{line}");
-        }
+            writeln!(std::io::stdout(), "{line}")
+        };
     }
 
     /// The command's result as JSON, where asked for.
     fn print_json(&self, value: &serde_json::Value) {
         if self.json {
-            println!("{value}");
+            let _ = writeln!(std::io::stdout(), "{value}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `trainscope replay`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use trainscope::trace::{RunInfo, RunReader, RunWriter, Status};
@@ -27,14 +27,15 @@ pub struct ReplayArgs {
 pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
     let gpu = common.gpu()?;
     let reader = RunReader::open(&args.dir)?;
-    // A run directory of its own, so that every command that reads one reads this too.
-    let out = args
-        .dir
-        .join("replay")
-        .join(format!("{:06}-{:06}", args.from, args.to));
+    // A run directory of its own, so that every command that reads one reads this too; under another name until it
+    // is whole.
+    let name = format!("{:06}-{:06}", args.from, args.to);
+    let replays = args.dir.join("replay");
+    let out = replays.join(&name);
+    let unfinished = replays.join(format!("{name}.tmp"));
     let bar = progress::bar(args.to.saturating_sub(args.from));
     let mut writer: Option<RunWriter> = None;
-    let found = train::replay(
+    let replayed = train::replay(
         &gpu,
         &args.dir,
         args.from,
@@ -42,10 +43,7 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
         args.verify,
         &mut |record, trainer| {
             if writer.is_none() {
-                if out.exists() {
-                    std::fs::remove_dir_all(&out)
-                        .map_err(|error| Error::io(&out, "replace it", &error))?;
-                }
+                remove(&unfinished)?;
                 let info = RunInfo {
                     steps_done: args.from,
                     ..reader.info().clone()
@@ -53,7 +51,7 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
                 let layout = trainer.layout().clone();
                 let graph = reader.graph()?;
                 writer = Some(RunWriter::create(
-                    &out,
+                    &unfinished,
                     &reader.scenario()?,
                     info,
                     &graph,
@@ -70,15 +68,31 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
             }
             bar.inc(1);
             if record.step + 1 == args.to {
-                trainer.checkpoint()?.write(&out)?;
+                trainer.checkpoint()?.write(&unfinished)?;
             }
             Ok(())
         },
-    )?;
+    );
     bar.finish_and_clear();
-    if let Some(mut writer) = writer {
-        writer.finish(Status::Done, args.to)?;
-    }
+    let found = replayed.and_then(|found| {
+        if let Some(mut writer) = writer.take() {
+            writer.finish(Status::Done, args.to)?;
+            remove(&out)?;
+            std::fs::rename(&unfinished, &out)
+                .map_err(|error| Error::io(&out, "write it", &error))?;
+        }
+        Ok(found)
+    });
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            // Only what this command has made: the folder of replays goes where it is empty.
+            drop(writer);
+            let _ = remove(&unfinished);
+            let _ = std::fs::remove_dir(&replays);
+            return Err(error);
+        }
+    };
     common.note(&format!(
         "steps {} to {}, every unit at every step: {}",
         args.from,
@@ -113,5 +127,14 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
             "replay on the same adapter, driver and version as run.json names",
         )),
         None => Ok(()),
+    }
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(folder, "replace it", &error))
+        }
+        _ => Ok(()),
     }
 }

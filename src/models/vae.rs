@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, stack};
-use crate::Result;
 use crate::nn::losses::{GaussianKl, Reconstruction};
 use crate::nn::ops::{Activation, Dense, Reparameterise};
 use crate::nn::{Graph, NodeId};
+use crate::{Error, Result};
 
 /// How the standard deviation comes out of the variance head `h`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +91,14 @@ impl VaeConfig {
         let noise = Reparameterise { noise: self.noise };
         let z = graph.add("z", noise, &[mu, log_variance])?;
         let output = stack(&mut graph, "decoder", &self.decoder, z)?;
+        let (values, pixels) = (graph.node(output).size(), graph.node(x).size());
+        if values != pixels {
+            return Err(Error::input(
+                "model.decoder",
+                format!("it ends in {values} values a sample, an image {shape:?} has {pixels}"),
+                format!("end it in {{ dense = {{ units = {pixels} }} }}"),
+            ));
+        }
         let loss = match self.reconstruction {
             ReconstructionLoss::BinaryCrossEntropy => Reconstruction::BinaryCrossEntropy,
             ReconstructionLoss::SquaredError => Reconstruction::SquaredError,

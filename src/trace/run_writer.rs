@@ -1,8 +1,9 @@
 //! Writing a run directory.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::event::{Event, read_events};
 use super::run_info::{RunInfo, Status};
@@ -23,6 +24,8 @@ pub(super) const EVENTS: &str = "events.jsonl";
 pub(super) const TRACE: &str = "trace";
 pub(super) const SCALARS: &str = "scalars";
 pub(super) const CHECKPOINTS: &str = "checkpoints";
+/// Held by the process that writes the run; empty.
+const LOCK: &str = "lock";
 
 /// A run directory that is being written. Steps are counted from 0: what is recorded of step `t` lies in the
 /// segment `from..to` that holds `t`, and a run that resumes from the checkpoint after `s` steps goes on with
@@ -36,6 +39,8 @@ pub struct RunWriter {
     info: RunInfo,
     layout: TraceLayout,
     events: File,
+    /// Never read: the lock lasts as long as the file is open, and goes with a killed process.
+    _lock: File,
     /// First step of the open segment.
     from: u64,
     statistics: Statistics,
@@ -48,7 +53,8 @@ impl RunWriter {
     /// Makes a run directory: the scenario as text, `run.json`, `graph.json` and empty folders.
     ///
     /// # Errors
-    /// The directory is there and not empty, or it cannot be written; nothing is left behind then.
+    /// The directory is there and not empty, another run begins there, or it cannot be written; nothing is left behind
+    /// then.
     pub fn create(
         folder: &Path,
         scenario: &str,
@@ -57,28 +63,43 @@ impl RunWriter {
         layout: TraceLayout,
     ) -> Result<Self> {
         let mend = "choose another with --out, or go on with the run that is there with --resume";
-        if folder.exists() && !folder.is_dir() {
-            return Err(Error::input(
-                folder.display().to_string(),
-                "it is not a directory",
-                mend,
-            ));
+        let refused = |problem: String| Error::input(folder.display().to_string(), problem, mend);
+        let is_file = |path: &&Path| path.exists() && !path.is_dir();
+        match folder.ancestors().find(is_file) {
+            Some(path) if path == folder => {
+                return Err(refused("it is not a directory".to_owned()));
+            }
+            Some(path) => {
+                return Err(refused(format!("{} is not a directory", path.display())));
+            }
+            None => {}
         }
+        let not_empty = || refused("the directory is not empty".to_owned());
         if !files::names(folder)?.is_empty() {
-            return Err(Error::input(
-                folder.display().to_string(),
-                "the directory is not empty",
-                mend,
-            ));
+            return Err(not_empty());
         }
-        // The topmost folder that is not there yet: all below it is ours to remove.
-        let missing = folder
+        // Folders that are not there yet, the deepest first: these and all below them are ours to remove.
+        let missing: Vec<&Path> = folder
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
-            .last();
-        let made = Self::make(folder, scenario, &info, graph);
+            .collect();
+        let lock_path = folder.join(LOCK);
+        let locked = files::make_folder(folder).and_then(|()| match File::create_new(&lock_path) {
+            Ok(lock) => Ok(lock),
+            // Another process was faster.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(not_empty()),
+            Err(error) => Err(Error::io(&lock_path, "write it", &error)),
+        });
+        if locked.is_err() {
+            for path in &missing {
+                // Those that hold something are another's by now.
+                let _ = fs::remove_dir(path);
+            }
+        }
+        let lock = locked?;
+        let made = hold(folder, &lock).and_then(|()| Self::make(folder, scenario, &info, graph));
         if made.is_err() {
-            match missing {
+            match missing.last() {
                 Some(path) if path.exists() => files::remove(path)?,
                 Some(_) => {}
                 None => {
@@ -88,7 +109,7 @@ impl RunWriter {
                 }
             }
         }
-        Ok(Self::over(folder, info, layout, made?, 0))
+        Ok(Self::over(folder, info, layout, (made?, lock), 0))
     }
 
     fn make(
@@ -110,12 +131,19 @@ impl RunWriter {
         Ok(events)
     }
 
-    fn over(folder: &Path, info: RunInfo, layout: TraceLayout, events: File, from: u64) -> Self {
+    fn over(
+        folder: &Path,
+        info: RunInfo,
+        layout: TraceLayout,
+        (events, lock): (File, File),
+        from: u64,
+    ) -> Self {
         Self {
             folder: folder.to_owned(),
             info,
             layout,
             events,
+            _lock: lock,
             from,
             statistics: Statistics::default(),
             scalars: Scalars::new(),
@@ -128,11 +156,18 @@ impl RunWriter {
     /// `step` and later is taken away, as are later checkpoints and unfinished files.
     ///
     /// # Errors
-    /// No run directory, one of a newer format, damaged segments that need trimming, a run that recorded something
-    /// else than `layout`, or a disk that cannot be written.
+    /// No run directory, one of a newer format, one that another process is writing, damaged segments that need
+    /// trimming, a run that recorded something else than `layout`, or a disk that cannot be written.
     pub fn resume(folder: &Path, step: u64, layout: TraceLayout) -> Result<Self> {
         let mut info = RunInfo::read(&folder.join(RUN))?;
         let place = |name: &str| folder.join(name);
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(place(LOCK))
+            .map_err(|error| Error::io(&place(LOCK), "write it", &error))?;
+        hold(folder, &lock)?;
         // All that may be refused comes before all that is changed.
         for segment in SegmentFile::list(&place(TRACE))? {
             if segment.from < step && StatisticsFile::open(&segment.path)?.layout != layout {
@@ -179,7 +214,8 @@ impl RunWriter {
         info.status = Status::Running;
         info.steps_done = step;
         info.write(&place(RUN))?;
-        Ok(Self::over(folder, info, layout, open_events(folder)?, step))
+        let files = (open_events(folder)?, lock);
+        Ok(Self::over(folder, info, layout, files, step))
     }
 
     /// The directory.
@@ -307,6 +343,23 @@ impl RunWriter {
             info.steps_done = steps_done;
         })
     }
+}
+
+/// Locks the run in `folder` for this process, where the file system knows locks.
+fn hold(folder: &Path, lock: &File) -> Result<()> {
+    for wait in [0, 20, 80] {
+        // A process that is just being started by the one that has let go holds its files for a moment.
+        std::thread::sleep(Duration::from_millis(wait));
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => {}
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
+        }
+    }
+    Err(Error::input(
+        folder.display().to_string(),
+        "another process is writing this run",
+        "wait until it has ended, or stop it",
+    ))
 }
 
 fn open_events(folder: &Path) -> Result<File> {

@@ -7,7 +7,7 @@ use super::StepRecord;
 use crate::trace::{Event, FIGURES, Kind, TraceLayout};
 
 /// Records in a row that a unit's output must be all zero before it counts as dead.
-const DEAD_AFTER: u32 = 5;
+pub(super) const DEAD_AFTER: u32 = 5;
 
 /// Steps before a spike can be told from the start of training.
 const SETTLED_AFTER: u64 = 50;
@@ -56,6 +56,11 @@ impl Watch {
             zero_streak: vec![0; layout.rows()],
             loss: RunningLoss::default(),
         }
+    }
+
+    /// The first non-finite value was seen before.
+    pub fn knows_of_nonfinite(&mut self) {
+        self.nonfinite_seen = true;
     }
 
     /// What is remarkable about the next record.

@@ -79,6 +79,7 @@ pub fn replay(
         BTreeMap::new()
     };
     let names = trainer.scalar_names();
+    let every = scenario.record.every;
     let mut compare = |record: &StepRecord| {
         for (name, value) in names.iter().zip(&record.scalars) {
             let series = kept_scalars
@@ -86,6 +87,8 @@ pub fn replay(
                 .map(Vec::as_slice)
                 .unwrap_or_default();
             let Ok(at) = series.binary_search_by_key(&record.step, |(step, _)| *step) else {
+                let text = format!("step {}: the run has lost its {name}", record.step);
+                verification.differences.push(text);
                 continue;
             };
             verification.scalars += 1;
@@ -99,7 +102,12 @@ pub fn replay(
                 verification.differences.push(text);
             }
         }
-        if let (Some(now), Some(then)) = (&record.statistics, kept_statistics.get(&record.step)) {
+        let then = kept_statistics.get(&record.step);
+        if then.is_none() && record.step.is_multiple_of(every) {
+            let text = format!("step {}: the run has lost its statistics", record.step);
+            verification.differences.push(text);
+        }
+        if let (Some(now), Some(then)) = (&record.statistics, then) {
             verification.records += 1;
             let same = now.len() == then.len()
                 && now
@@ -113,7 +121,6 @@ pub fn replay(
             }
         }
     };
-    let every = scenario.record.every;
     let mut digests = Vec::new();
     while trainer.steps_done() < to {
         let step = trainer.steps_done();

@@ -1,12 +1,14 @@
 //! A run: a trainer whose records are watched and kept in a run directory.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use super::events::Watch;
+use super::events::{DEAD_AFTER, Watch};
 use super::{Scenario, StepRecord, Trainer};
-use crate::Result;
 use crate::gpu::Gpu;
 use crate::trace::{self, Event, RunInfo, RunReader, RunWriter, Status};
+use crate::{Error, Result};
 
 /// A run in progress.
 pub struct Run {
@@ -20,6 +22,23 @@ pub struct Run {
     /// The first step with a non-finite value.
     nonfinite_at: Option<u64>,
     recent_events: Vec<Event>,
+    clock: TrainingClock,
+}
+
+/// The time spent in training: not the set-up, and no pauses.
+struct TrainingClock {
+    seconds: f64,
+    since: Instant,
+}
+
+impl TrainingClock {
+    /// Training time so far, up to now.
+    fn now(&mut self) -> f64 {
+        let now = Instant::now();
+        self.seconds += now.duration_since(self.since).as_secs_f64();
+        self.since = now;
+        self.seconds
+    }
 }
 
 impl Run {
@@ -42,31 +61,61 @@ impl Run {
         info.kernels = trainer.kernel_choices();
         let graph = trainer.model().graph().to_json();
         let layout = trainer.layout().clone();
+        let start = trainer.checkpoint()?;
         let writer = RunWriter::create(dir, &scenario.to_toml(), info, &graph, layout)?;
-        trainer.checkpoint()?.write(dir)?;
+        start.write(dir)?;
         Ok(Self::around(trainer, writer))
     }
 
     /// Goes on with the run in `dir` from its last checkpoint, to `steps` in all where given.
     ///
     /// # Errors
-    /// A directory that holds no run, or a broken or newer one.
+    /// A directory that holds no run, a broken or newer one or one that goes on elsewhere, or fewer `steps` than are
+    /// done.
     pub fn resume(gpu: &Gpu, dir: &Path, steps: Option<u64>) -> Result<Self> {
         let reader = RunReader::open(dir)?;
         let mut scenario = Scenario::of_run(&reader)?;
-        if let Some(steps) = steps {
-            scenario.train.steps = steps;
-        }
         let last = reader.last_checkpoint()?;
+        if let Some(steps) = steps.filter(|&steps| steps < last) {
+            return Err(Error::usage(
+                format!("--steps {steps}"),
+                format!("{} has {last} steps already", dir.display()),
+                "ask for more of them in all, or leave it out",
+            ));
+        }
+        // What was asked for last: an earlier resume may have asked for more than the scenario.
+        scenario.train.steps = steps.unwrap_or(reader.info().steps);
         let trainer = Trainer::restored(gpu, &scenario, &reader, last)?;
+        let kept = kept_records(&reader, last, &trainer)?;
+        let events = reader.events()?;
         let mut writer = RunWriter::resume(dir, last, trainer.layout().clone())?;
+        let fresh = RunInfo::new(
+            &scenario.name,
+            &gpu.info,
+            scenario.train.steps,
+            scenario.seed,
+        );
         writer.update(|info| {
-            info.steps = scenario.train.steps;
-            info.adapter.clone_from(&gpu.info.name);
+            info.steps = fresh.steps;
+            info.adapter = fresh.adapter;
+            info.driver = fresh.driver;
+            info.backend = fresh.backend;
+            info.version = fresh.version;
             info.kernels = trainer.kernel_choices();
         })?;
         let mut run = Self::around(trainer, writer);
         run.taken = last;
+        run.nonfinite_at = events
+            .iter()
+            .find(|event| event.kind == "nonfinite" && event.step < last)
+            .map(|event| event.step);
+        if run.nonfinite_at.is_some() {
+            run.watch.knows_of_nonfinite();
+        }
+        // The watch remembers the loss's average and streaks of zeros: let it see them again.
+        for record in &kept {
+            run.look(record);
+        }
         Ok(run)
     }
 
@@ -83,6 +132,10 @@ impl Run {
             relus,
             watch: Watch::new(trainer.layout()),
             trainer,
+            clock: TrainingClock {
+                seconds: writer.info().seconds,
+                since: Instant::now(),
+            },
             writer,
             taken: 0,
             nonfinite_at: None,
@@ -99,6 +152,7 @@ impl Run {
         if self.is_over() {
             return Ok(false);
         }
+        self.clock.since = Instant::now();
         if self.trainer.is_full() {
             self.keep_next(true, each)?;
         }
@@ -108,8 +162,9 @@ impl Run {
         self.trainer.step(step.is_multiple_of(every))?;
         while self.keep_next(false, each)? {}
         if (step + 1).is_multiple_of(checkpoint_every) {
-            self.save(each)?;
+            self.save_now(each)?;
         }
+        self.clock.now();
         Ok(!self.is_over())
     }
 
@@ -136,9 +191,7 @@ impl Run {
         if let Some(statistics) = &record.statistics {
             self.writer.record(record.step, statistics)?;
         }
-        let relu = |tensor: &str| self.relus.iter().any(|name| name == tensor);
-        let layout = self.trainer.layout();
-        for event in self.watch.look(&record, layout, &self.scalar_names, &relu) {
+        for event in self.look(&record) {
             if event.kind == "nonfinite" {
                 self.nonfinite_at = Some(event.step);
             }
@@ -149,12 +202,25 @@ impl Run {
         Ok(true)
     }
 
-    /// Waits for all steps so far, closes the open segment and writes a checkpoint, unless one is there.
+    fn look(&mut self, record: &StepRecord) -> Vec<Event> {
+        let relu = |tensor: &str| self.relus.iter().any(|name| name == tensor);
+        self.watch
+            .look(record, self.trainer.layout(), &self.scalar_names, &relu)
+    }
+
+    /// Waits for all steps so far, closes the open segment and writes a checkpoint.
     ///
     /// # Errors
     /// A lost device or a full disk.
     pub fn save(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
+        self.clock.since = Instant::now();
+        self.save_now(each)
+    }
+
+    fn save_now(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
         while self.keep_next(true, each)? {}
+        let seconds = self.clock.now();
+        self.writer.update(|info| info.seconds = seconds)?;
         self.writer.close_segment(self.taken)?;
         self.trainer.checkpoint()?.write(self.writer.folder())?;
         Ok(())
@@ -172,7 +238,7 @@ impl Run {
         self.save(each)?;
         let done = self.trainer.steps_done();
         let status = match self.nonfinite_at {
-            _ if interrupted => Status::Stopped,
+            _ if interrupted && !self.is_over() => Status::Stopped,
             Some(step) => Status::Failed(format!("non-finite values since step {step}")),
             None if done >= self.trainer.scenario().train.steps => Status::Done,
             None => Status::Stopped,
@@ -200,6 +266,31 @@ impl Run {
     pub fn dir(&self) -> &Path {
         self.writer.folder()
     }
+}
+
+/// What a run has kept of the steps before `end`, in order; statistics of as many of the last as the watch needs.
+fn kept_records(reader: &RunReader, end: u64, trainer: &Trainer) -> Result<Vec<StepRecord>> {
+    let names = trainer.model().graph().scalar_names();
+    let scalars = reader.scalars()?;
+    let reach = trainer.scenario().record.every * u64::from(DEAD_AFTER);
+    let mut statistics: BTreeMap<u64, Vec<f32>> = reader
+        .statistics(end.saturating_sub(reach), end)?
+        .into_iter()
+        .collect();
+    let mut records: BTreeMap<u64, StepRecord> = BTreeMap::new();
+    for (index, name) in names.iter().enumerate() {
+        for &(step, value) in scalars.get(name).into_iter().flatten() {
+            if step < end {
+                let record = records.entry(step).or_insert_with(|| StepRecord {
+                    step,
+                    scalars: vec![0.0; names.len()],
+                    statistics: statistics.remove(&step),
+                });
+                record.scalars[index] = value as f32;
+            }
+        }
+    }
+    Ok(records.into_values().collect())
 }
 
 /// A run that was closed.

@@ -3,13 +3,16 @@
 mod support;
 
 mod checkpoint;
+mod commands;
 mod data;
 mod gpu;
 mod nn;
 mod report;
 mod run_directory;
 mod sample;
+mod scenario;
 mod shaders;
 mod stateful;
 mod trace;
+mod train;
 mod view;

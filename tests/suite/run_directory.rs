@@ -217,6 +217,35 @@ fn nothing_that_is_there_is_overwritten() {
     create(&empty);
 }
 
+/// Threads stand for processes here: a lock belongs to an open file.
+#[test]
+fn of_many_who_begin_at_once_one_gets_the_directory() {
+    let scratch = tempfile::tempdir().unwrap();
+    for round in 0..12 {
+        let folder = scratch.path().join(format!("{round}/run"));
+        let barrier = std::sync::Barrier::new(4);
+        let begin = || {
+            barrier.wait();
+            RunWriter::create(&folder, "", info(), &json!(null), layout())
+        };
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(begin)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        let refused: Vec<String> = made
+            .iter()
+            .filter_map(|made| made.as_ref().err().map(ToString::to_string))
+            .collect();
+        assert_eq!(refused.len(), 3, "{refused:?}");
+        assert!(refused.iter().all(|error| error.contains("not empty")));
+        // Who holds it keeps others from going on with it.
+        let error = RunWriter::resume(&folder, 0, layout()).unwrap_err();
+        assert!(error.to_string().contains("another process"), "{error}");
+        drop(made);
+        RunWriter::resume(&folder, 0, layout()).expect("free again");
+    }
+}
+
 #[test]
 fn records_go_forward_and_fit() {
     let scratch = tempfile::tempdir().unwrap();

@@ -13,3 +13,27 @@ pub fn gpu() -> &'static Gpu {
         gpu
     })
 }
+
+/// A scenario of small layers and few steps: a run of it takes about a second on a software adapter.
+pub const SMALL: &str = r#"name = "small"
+seed = 3
+
+[data]
+source = "mnist"
+
+[model]
+kind = "vae"
+latent = 4
+encoder = [ { dense = { units = 16 } }, "relu" ]
+decoder = [ { dense = { units = 16 } }, "relu", { dense = { units = 784 } } ]
+
+[train]
+batch = 32
+steps = 40
+optimizer = { adam = { lr = 1e-2 } }
+
+[record]
+every = 4
+checkpoint_every = 10
+probe_batch = 8
+"#;

@@ -9,7 +9,7 @@ use crate::data::{self, Images};
 
 /// `[data]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section [data]")]
 pub struct DataSection {
     /// The source.
     pub source: Source,

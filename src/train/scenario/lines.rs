@@ -6,6 +6,8 @@ use crate::Error;
 pub(super) struct Lines<'a> {
     pub text: &'a str,
     pub source: &'a str,
+    /// What was set on top, `KEY=VALUE`.
+    pub settings: &'a [String],
 }
 
 impl Lines<'_> {
@@ -25,7 +27,19 @@ impl Lines<'_> {
         offset.map(|offset| self.text[..offset].matches('\n').count() + 1)
     }
 
+    /// The last setting on top of the text that has changed a key, or something in it or around it.
+    fn setting(&self, path: &[&str]) -> Option<&str> {
+        let changes = |setting: &&String| {
+            let key = setting.split('=').next().unwrap_or_default();
+            key.trim().split('.').zip(path).all(|(a, b)| a == *b)
+        };
+        self.settings.iter().rev().find(changes).map(String::as_str)
+    }
+
     pub fn error(&self, key: &[&str], problem: &str, mend: &str) -> Error {
+        if let Some(setting) = self.setting(key) {
+            return Error::usage(format!("--set {setting}"), problem, mend);
+        }
         let found = (1..=key.len())
             .rev()
             .find_map(|depth| self.line(&key[..depth]));

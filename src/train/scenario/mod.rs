@@ -28,9 +28,12 @@ pub const BUILT_IN: [(&str, &str, &str); 1] = [(
     include_str!("../../../scenarios/vae-mnist.toml"),
 )];
 
+/// Parts of a key of `--set`: more than the format has, and few enough for those who walk through its sections.
+const DEEPEST_KEY: usize = 16;
+
 /// Everything that a run depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a scenario")]
 pub struct Scenario {
     /// Its name; run directories are called after it.
     pub name: String,
@@ -99,21 +102,34 @@ impl Scenario {
     pub fn parse(text: &str, source: &str, settings: &[String]) -> Result<Self> {
         let scenario: Self =
             toml::from_str(text).map_err(|error| sentence(&error, text, source))?;
+        let mut lines = Lines {
+            text,
+            source,
+            settings: &[],
+        };
+        let Ok(table) = toml::Table::try_from(&scenario) else {
+            // A number beyond TOML's own; the check knows them all.
+            scenario.check(&lines)?;
+            return Err(lines.error(
+                &[],
+                "it holds a number of 2^63 or more",
+                "use a smaller one",
+            ));
+        };
         let scenario = if settings.is_empty() {
             scenario
         } else {
-            scenario.with(settings)?
+            Self::with(table, settings)?
         };
-        let lines = Lines { text, source };
+        lines.settings = settings;
         scenario.check(&lines)?;
         Ok(scenario)
     }
 
-    /// The scenario with `KEY=VALUE` settings, each a TOML value (a bare word is taken as a string).
-    fn with(&self, settings: &[String]) -> Result<Self> {
-        let mut table = toml::Table::try_from(self).expect("a scenario is a table");
+    /// The scenario of `table` with `KEY=VALUE` settings, each a TOML value (a bare word is taken as a string).
+    fn with(mut table: toml::Table, settings: &[String]) -> Result<Self> {
         for setting in settings {
-            let place = format!("--set {setting}");
+            let place = format!("--set {}", setting.replace('\n', " "));
             let Some((key, value)) = setting.split_once('=') else {
                 return Err(Error::usage(
                     place,
@@ -124,9 +140,17 @@ impl Scenario {
             let (key, value) = (key.trim(), value.trim());
             let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
                 .ok()
+                .filter(|parsed| parsed.len() == 1)
                 .and_then(|mut parsed| parsed.remove("value"))
                 .unwrap_or_else(|| toml::Value::String(value.to_owned()));
             let mut parts: Vec<&str> = key.split('.').collect();
+            if parts.len() > DEEPEST_KEY {
+                return Err(Error::usage(
+                    place,
+                    format!("the key has {} parts", parts.len()),
+                    "name a key of the scenario, such as train.batch",
+                ));
+            }
             let last = parts.pop().unwrap_or_default();
             let mut inner = &mut table;
             for part in parts {
@@ -194,6 +218,14 @@ impl Scenario {
             if value == 0 || value > most {
                 let mend = format!("use a number from 1 to {most}");
                 return range(&key, format!("{} = {value}", key.join(".")), &mend);
+            }
+            let after = self.train.stop_after_nonfinite;
+            if after > 1 << 31 {
+                return range(
+                    &["train", "stop_after_nonfinite"],
+                    format!("train.stop_after_nonfinite = {after}"),
+                    "use a number of steps up to 2^31, or 0 to go on for good",
+                );
             }
         }
         if let Some((section, key, needs)) = self.train.misfit() {

@@ -7,7 +7,7 @@ use crate::nn::losses::Objective;
 
 /// `[model]`: the union of the keys of all kinds; [`Scenario::model`] sorts out which belong together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section [model]")]
 pub struct ModelSection {
     /// Which model.
     pub kind: ModelKind,

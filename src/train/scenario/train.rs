@@ -6,7 +6,7 @@ use crate::nn::{Clip, Optimiser, Schedule, Update};
 
 /// `[train]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section [train]")]
 pub struct TrainSection {
     /// Samples in a batch.
     pub batch: usize,
@@ -82,7 +82,7 @@ impl TrainSection {
 
 /// `[record]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a section [record]")]
 pub struct RecordSection {
     /// Statistics of every unit at every n-th step.
     pub every: u64,

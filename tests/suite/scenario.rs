@@ -1,0 +1,325 @@
+//! Scenarios: complaints that name the line and what would be right, settings on top, texts that come back whole.
+
+use proptest::prelude::*;
+use trainscope::train::{BUILT_IN, Scenario};
+
+use crate::support::{SMALL, gpu};
+
+fn parse(text: &str) -> trainscope::Result<Scenario> {
+    Scenario::parse(text, "my.toml", &[])
+}
+
+fn set(settings: &[&str]) -> trainscope::Result<Scenario> {
+    let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
+    Scenario::parse(SMALL, "my.toml", &settings)
+}
+
+/// The number of the line that starts with `start`.
+fn line(text: &str, start: &str) -> usize {
+    let at = text.lines().position(|line| line.starts_with(start));
+    at.expect("the text has such a line") + 1
+}
+
+#[test]
+fn built_in_scenarios_are_sound() {
+    for (name, about, text) in BUILT_IN {
+        let scenario = Scenario::load(name, &[]).unwrap();
+        assert_eq!(scenario.name, name);
+        assert_eq!(parse(text).unwrap(), scenario);
+        assert!(!about.is_empty());
+    }
+}
+
+#[test]
+fn complaints_name_the_line_the_key_and_what_is_right() {
+    let lr = "optimizer = { adam = { lr = ";
+    for (from, to, parts) in [
+        // Unknown, mistyped, missing.
+        ("batch = 32", "bach = 32", &["bach", "batch"][..]),
+        ("[record]", "[recrod]", &["recrod", "record"]),
+        ("batch = 32", "batch = \"many\"", &["many"]),
+        ("kind = \"vae\"", "kind = \"vea\"", &["vea", "vae"]),
+        ("source = \"mnist\"", "source = 5", &["5"]),
+        ("latent = 4", "", &["latent", "needs"]),
+        // Out of range.
+        ("batch = 32", "batch = 0", &["train.batch = 0", "from 1"]),
+        ("batch = 32", "batch = -1", &["-1"]),
+        ("batch = 32", "batch = 65537", &["65537", "65536"]),
+        ("batch = 32", "batch = 1e3", &["1000.0"]),
+        ("steps = 40", "steps = 0", &["train.steps = 0", "from 1"]),
+        ("every = 4", "every = 0", &["record.every = 0"]),
+        (
+            "steps = 40",
+            "steps = 40\nstop_after_nonfinite = 18446744073709551615",
+            &["stop_after_nonfinite"],
+        ),
+        ("latent = 4", "latent = 0", &["latent = 0", "at least one"]),
+        (
+            "latent = 4",
+            "latent = 4\nbeta = nan",
+            &["beta", "at least 0"],
+        ),
+        ("latent = 4", "latent = 4\nnoise = -1.0", &["noise", "-1"]),
+        ("latent = 4", "latent = 4\nlayers = []", &["layers", "vae"]),
+        ("seed = 3", "seed = -3", &["-3"]),
+        ("seed = 3", "seed = 18446744073709551615", &["seed"]),
+        ("source = \"mnist\"", "source = \"idx\"", &["path"]),
+        (
+            "source = \"mnist\"",
+            "source = \"mnist\"\npath = \"x\"",
+            &["path"],
+        ),
+        ("name = \"small\"", "name = \"../small\"", &["../small"]),
+        ("1e-2", "-1.0", &["lr", "positive"]),
+        ("1e-2", "nan", &["lr", "positive"]),
+        ("1e-2", "inf", &["lr", "positive"]),
+        ("1e-2", "\"fast\"", &["fast"]),
+        // No TOML at all.
+        ("batch = 32", "batch = ", &[]),
+        ("batch = 32", "batch = 32\nbatch = 33", &["duplicate"]),
+        ("[train]", "[train", &[]),
+    ] {
+        assert!(SMALL.contains(from) && SMALL.contains(lr));
+        let text = SMALL.replacen(from, to, 1);
+        let error = parse(&text).expect_err(to).to_string();
+        assert!(error.starts_with("my.toml, line "), "{to}: {error}");
+        assert!(!error.contains('\n'), "{error}");
+        for part in parts {
+            assert!(error.contains(part), "{to}: {error}");
+        }
+    }
+    // Exactly that line.
+    let text = SMALL.replace("batch = 32", "batch = 0");
+    let expected = format!("my.toml, line {}: train.batch", line(&text, "batch"));
+    let error = parse(&text).unwrap_err().to_string();
+    assert!(error.starts_with(&expected), "{error}");
+    let text = SMALL.replace("every = 4", "evry = 4");
+    let expected = format!("my.toml, line {} at `evry`", line(&text, "evry"));
+    let error = parse(&text).unwrap_err().to_string();
+    assert!(error.starts_with(&expected), "{error}");
+    // A whole section is missing: there is no line to name.
+    for section in ["[data]\nsource = \"mnist\"", "name = \"small\""] {
+        let error = parse(&SMALL.replace(section, "")).unwrap_err().to_string();
+        assert!(
+            error.contains("my.toml") && error.contains("missing"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn layers_that_do_not_fit_are_told_with_what_came_and_what_is_needed() {
+    for (decoder, parts) in [
+        ("[{dense={units=100}}]", &["decoder", "100", "784"][..]),
+        ("[]", &["decoder", "4", "784"]),
+        ("[{reshape=[3,3]}]", &["decoder.0", "4", "[3, 3]"]),
+        ("[{dense={units=0}}]", &["decoder.0", "at least one"]),
+        (
+            "[{dense={units=9223372036854775807}}]",
+            &["decoder.0", "9223372036854775807"],
+        ),
+        ("[{leaky_relu={slope=nan}}]", &["decoder.0", "slope"]),
+    ] {
+        let scenario = set(&[&format!("model.decoder={decoder}")]).unwrap();
+        let error = trainscope::train::Trainer::new(gpu(), &scenario)
+            .map(|_| ())
+            .expect_err(decoder)
+            .to_string();
+        for part in parts {
+            assert!(error.contains(part), "{decoder}: {error}");
+        }
+    }
+}
+
+#[test]
+fn settings_change_what_they_name() {
+    let plain = parse(SMALL).unwrap();
+    let changed = set(&[
+        "train.optimizer.adam.lr=1e-4",
+        "data.shuffle = false",
+        "name=other",
+        "seed=9",
+        "model.encoder=[{dense={units=8}}, \"tanh\"]",
+        "seed=10",
+    ])
+    .unwrap();
+    let written = changed.to_toml();
+    assert!(!changed.data.shuffle && plain.data.shuffle);
+    assert_eq!((changed.name.as_str(), changed.seed), ("other", 10));
+    assert!(written.contains("tanh"), "{written}");
+    let expected = SMALL
+        .replace("1e-2", "1e-4")
+        .replace("\"small\"", "\"other\"")
+        .replace("seed = 3", "seed = 10")
+        .replace("source = \"mnist\"", "source = \"mnist\"\nshuffle = false")
+        .replace(
+            "encoder = [ { dense = { units = 16 } }, \"relu\" ]",
+            "encoder = [ { dense = { units = 8 } }, \"tanh\" ]",
+        );
+    assert_eq!(parse(&expected).unwrap(), changed);
+    let sgd = set(&["train.optimizer={sgd={lr=0.5}}"]).unwrap();
+    assert!(sgd.to_toml().contains("sgd"));
+}
+
+#[test]
+fn settings_that_make_no_sense_are_wrong_usage() {
+    for setting in [
+        "",
+        "x",
+        "=5",
+        "=",
+        "train",
+        "train=5",
+        "train.batch",
+        "train.batch=",
+        "train.batch=0",
+        "train.batch=-3",
+        "train.batch=many",
+        "train..batch=3",
+        ".=1",
+        "train.batch.size=3",
+        "train.bach=3",
+        "a.b.c=1",
+        "name.x=1",
+        "seed=18446744073709551615",
+        "train.optimizer.adam.lr=nan",
+        "train.optimizer.adam.lr=-1",
+        "train.optimizer=fast",
+        "data.shuffle=maybe",
+        "model.encoder=[",
+        "model.decoder=relu",
+        "train.steps=1\nname=\"x\"",
+    ] {
+        let error = set(&["seed=4", setting]).expect_err(setting);
+        assert_eq!(error.exit_code(), 2, "{error}");
+        let text = error.to_string();
+        assert!(text.starts_with("--set "), "{setting}: {text}");
+        assert!(
+            text.contains(&setting.replace('\n', " ")),
+            "{setting}: {text}"
+        );
+        assert!(!text.contains('\n'), "{text}");
+    }
+    // What the file says wrong stays the file's, whatever is set beside it.
+    for wrong in ["seed = 18446744073709551615", "seed = 9223372036854775808"] {
+        let text = SMALL.replace("seed = 3", wrong);
+        let settings = ["train.batch=8".to_owned()];
+        let error = Scenario::parse(&text, "my.toml", &settings).unwrap_err();
+        assert!(error.to_string().starts_with("my.toml"), "{error}");
+    }
+}
+
+#[test]
+fn scenarios_that_are_not_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none.toml");
+    let error = |name: &str| Scenario::load(name, &[]).unwrap_err().to_string();
+    assert!(error("vae-mnits").contains("vae-mnist"));
+    let text = error(missing.to_str().unwrap());
+    assert!(text.contains("none.toml") && text.contains("does not exist"));
+    let folder_name = folder.path().to_str().unwrap();
+    assert!(error(folder_name).contains(folder_name));
+    for (name, bytes) in [
+        ("bytes.toml", vec![0xff; 64]),
+        ("large.toml", vec![b'#'; 2 << 20]),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let text = error(path.to_str().unwrap());
+        assert!(text.contains(name) && !text.contains('\n'), "{text}");
+    }
+}
+
+/// Written out, a scenario has every key, and reads as itself.
+#[test]
+fn texts_are_complete() {
+    let scenario = parse(SMALL).unwrap();
+    let text = scenario.to_toml();
+    assert_eq!(Scenario::parse(&text, "written", &[]).unwrap(), scenario);
+    for key in [
+        "seed",
+        "shuffle",
+        "split",
+        "batch",
+        "steps",
+        "stop_after_nonfinite",
+        "beta1",
+        "eps",
+        "every",
+        "checkpoint_every",
+        "probe_batch",
+    ] {
+        assert!(text.contains(key), "{key} is not in\n{text}");
+    }
+}
+
+#[test]
+fn deep_nests_are_survived() {
+    for (open, close) in [("[", "]"), ("{a=", "}")] {
+        let text = format!("x = {}1{}", open.repeat(50_000), close.repeat(50_000));
+        assert!(parse(&text).is_err());
+        assert!(set(&[&text]).is_err());
+    }
+    let dotted = vec!["a"; 20_000].join(".");
+    assert!(parse(&format!("{dotted} = 1")).is_err());
+    assert!(parse(&format!("[{dotted}]")).is_err());
+    assert!(set(&[&format!("{dotted}=1")]).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn no_text_brings_the_parser_down(text in "\\PC*", key in "\\PC*", value in "\\PC*") {
+        let _ = parse(&text);
+        let _ = set(&[&text]);
+        let _ = set(&[&format!("{key}={value}")]);
+    }
+
+    /// A sound text with a piece cut out and something else put in.
+    #[test]
+    fn no_bent_scenario_brings_the_parser_down(
+        at in 0..SMALL.len(),
+        length in 0..40usize,
+        piece in "[\\[\\]{}=.\"'#0-9a-z\n -]{0,12}|é|\u{0}|18446744073709551615|9223372036854775807|-1|nan|1e400",
+    ) {
+        let end = (at + length).min(SMALL.len());
+        let text = format!("{}{piece}{}", &SMALL[..at], &SMALL[end..]);
+        for settings in [&[][..], &["train.batch=8".to_owned()]] {
+            if let Err(error) = Scenario::parse(&text, "my.toml", settings) {
+                prop_assert!(error.to_string().contains("my.toml"), "{error}");
+                prop_assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn scenarios_read_as_they_were_written(
+        seed in 0..=i64::MAX as u64,
+        batch in 1..=65_536usize,
+        lr in 1e-30f32..1e30,
+        beta in 0.0f32..10.0,
+        name in "[a-zA-Z0-9 \"#=é_-]{1,20}",
+        shuffle: bool,
+    ) {
+        let text = SMALL
+            .replace("seed = 3", &format!("seed = {seed}"))
+            .replace("batch = 32", &format!("batch = {batch}"))
+            .replace("1e-2", &format!("{lr:e}"))
+            .replace("latent = 4", &format!("latent = 4\nbeta = {beta:?}"))
+            .replace("source = \"mnist\"", &format!("source = \"mnist\"\nshuffle = {shuffle}"))
+            .replace("\"small\"", &toml_string(&name));
+        let scenario = parse(&text).unwrap();
+        prop_assert_eq!((&scenario.name, scenario.seed), (&name, seed));
+        let again = Scenario::parse(&scenario.to_toml(), "written", &[]).unwrap();
+        prop_assert_eq!(&again, &scenario);
+        // A setting that says what is there already leaves every bit of the rest.
+        let set = [format!("seed={seed}")];
+        prop_assert_eq!(&Scenario::parse(&text, "my.toml", &set).unwrap(), &scenario);
+    }
+}
+
+/// A basic string of TOML.
+fn toml_string(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
