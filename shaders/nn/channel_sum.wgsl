@@ -1,11 +1,11 @@
-// The gradient of a channel's bias: sums of every row of [rows, places], where a row is a channel of a sample. What
+// The gradient of a channel's bias: sums of every row of [rows, columns], where a row is a channel of a sample. What
 // is left, a [samples, channels] matrix, is `column_sum.wgsl`'s.
 // uses common/rows.wgsl
 // uses common/grid.wgsl
 
 struct Parameters {
     rows: u32,
-    places: u32,
+    columns: u32,
     padding0: u32,
     padding1: u32,
 }
@@ -41,8 +41,8 @@ fn by_scalars(
     let place = place_of(workgroup, workgroups, local);
     var sum = 0.0;
     if (place.row < parameters.rows) {
-        for (var i = place.lane; i < parameters.places; i += LANES) {
-            sum += values[place.row * parameters.places + i];
+        for (var i = place.lane; i < parameters.columns; i += LANES) {
+            sum += values[place.row * parameters.columns + i];
         }
     }
     finish(place, sum);
@@ -56,7 +56,7 @@ fn by_vectors(
     @builtin(local_invocation_index) local: u32,
 ) {
     let place = place_of(workgroup, workgroups, local);
-    let count = parameters.places / 4u;
+    let count = parameters.columns / 4u;
     var sum = vec4f(0.0);
     if (place.row < parameters.rows) {
         for (var i = place.lane; i < count; i += LANES) {

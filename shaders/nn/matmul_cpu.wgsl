@@ -20,7 +20,8 @@ struct Parameters {
     accumulate: u32,
     // 1: add bias[column].
     has_bias: u32,
-    padding0: u32,
+    // Columns of A that one slice sums over (a multiple of 16); slice z writes the z-th matrix of C.
+    slice: u32,
     padding1: u32,
     padding2: u32,
 }
@@ -101,7 +102,11 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
     }
     let row = workgroup.y * ROWS;
     let column4 = vec2u(column4_of(workgroup, lane, 0u), column4_of(workgroup, lane, 1u));
-    let blocks = (parameters.k + 3u) / 4u;
+    // Columns of A, and vectors of them, that this slice sums over.
+    let k_begin = workgroup.z * parameters.slice;
+    let k_end = min(k_begin + parameters.slice, parameters.k);
+    let k4_begin = k_begin / 4u;
+    let k4_end = (k_end + 3u) / 4u;
     // Where each row of A begins, in vectors; rows past the last repeat it and are never stored.
     var a_row: array<u32, 16>;
     for (var r = 0u; r < ROWS; r += 1u) {
@@ -109,7 +114,7 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
     }
     if (TRANSPOSE_A) {
         // Weight gradients: one outer product for each k. B is never transposed here.
-        for (var k = 0u; k < parameters.k; k += 1u) {
+        for (var k = k_begin; k < k_end; k += 1u) {
             var b_row: array<vec4f, 2>;
             b_row[0] = b_along_n(k, column4.x);
             if (VECTORS > 1u) {
@@ -126,7 +131,7 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
             }
         }
     } else if (TRANSPOSE_B) {
-        for (var k4 = 0u; k4 < blocks; k4 += 1u) {
+        for (var k4 = k4_begin; k4 < k4_end; k4 += 1u) {
             for (var v = 0u; v < VECTORS; v += 1u) {
                 let column = 4u * column4[v];
                 let b0 = b_along_k(k4, column);
@@ -144,7 +149,7 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
             }
         }
     } else {
-        for (var k4 = 0u; k4 < blocks; k4 += 1u) {
+        for (var k4 = k4_begin; k4 < k4_end; k4 += 1u) {
             for (var v = 0u; v < VECTORS; v += 1u) {
                 // With ALIGNED k is a multiple of 4; without it, rows of B behind the last are zero.
                 let x = b_along_n(4u * k4, column4[v]);
@@ -165,6 +170,7 @@ fn product(workgroup: vec3u, lane: u32) -> Tile {
 fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
     var tile = product(workgroup, lane);
     let n4 = parameters.n / 4u;
+    let first = workgroup.z * parameters.m * n4;
     for (var v = 0u; v < VECTORS; v += 1u) {
         let column4 = column4_of(workgroup, lane, v);
         if (column4 < n4) {
@@ -177,9 +183,9 @@ fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
                 if (row < parameters.m) {
                     var value = tile[r][v] + offset;
                     if (parameters.accumulate != 0u) {
-                        value += c[row * n4 + column4];
+                        value += c[first + row * n4 + column4];
                     }
-                    c[row * n4 + column4] = value;
+                    c[first + row * n4 + column4] = value;
                 }
             }
         }
@@ -189,6 +195,7 @@ fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
 @compute @workgroup_size(8)
 fn unaligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
     var tile = product(workgroup, lane);
+    let first = workgroup.z * parameters.m * parameters.n;
     for (var v = 0u; v < VECTORS; v += 1u) {
         for (var r = 0u; r < ROWS; r += 1u) {
             let row = workgroup.y * ROWS + r;
@@ -200,9 +207,9 @@ fn unaligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_
                         value += bias[column / 4u][column % 4u];
                     }
                     if (parameters.accumulate != 0u) {
-                        value += c_scalar[row * parameters.n + column];
+                        value += c_scalar[first + row * parameters.n + column];
                     }
-                    c_scalar[row * parameters.n + column] = value;
+                    c_scalar[first + row * parameters.n + column] = value;
                 }
             }
         }

@@ -14,7 +14,8 @@ struct Parameters {
     accumulate: u32,
     // 1: add bias[column].
     has_bias: u32,
-    padding0: u32,
+    // Columns of A that one slice sums over (a multiple of 16); slice z writes the z-th matrix of C.
+    slice: u32,
     padding1: u32,
     padding2: u32,
 }
@@ -58,7 +59,10 @@ fn main(
     for (var r = 0u; r < 4u; r += 1u) {
         tile[r] = vec4f(0.0);
     }
-    for (var k0 = 0u; k0 < parameters.k; k0 += DEPTH) {
+    // The columns of A that this slice sums over.
+    let k_begin = workgroup.z * parameters.slice;
+    let k_end = min(k_begin + parameters.slice, parameters.k);
+    for (var k0 = k_begin; k0 < k_end; k0 += DEPTH) {
         // Neighbouring invocations fetch neighbouring addresses, whichever way the operand lies.
         for (var i = 0u; i < 4u; i += 1u) {
             let flat = index + 256u * i;
@@ -84,6 +88,7 @@ fn main(
         }
         workgroupBarrier();
     }
+    let first = workgroup.z * parameters.m * parameters.n;
     for (var r = 0u; r < 4u; r += 1u) {
         let row = first_row + 4u * local.y + r;
         for (var i = 0u; i < 4u; i += 1u) {
@@ -94,9 +99,9 @@ fn main(
                     value += bias[column];
                 }
                 if (parameters.accumulate != 0u) {
-                    value += c[row * parameters.n + column];
+                    value += c[first + row * parameters.n + column];
                 }
-                c[row * parameters.n + column] = value;
+                c[first + row * parameters.n + column] = value;
             }
         }
     }

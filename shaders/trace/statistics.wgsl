@@ -3,6 +3,7 @@
 //
 // Values are taken four at a time. A "target" is what an invocation works for, an "item" is what it loops over:
 //   units are rows    (weights):     a target is one unit, an item four consecutive values of it;
+//   units are channels (images):     a target is one unit, an item four consecutive places of an image;
 //   units are columns (activations): a target is four neighbouring units, an item one row.
 // On a CPU adapter one invocation does a target alone (LANES 1, TARGETS 64); on a GPU several lanes share its
 // items and are merged in a fixed order.
@@ -14,6 +15,7 @@
 override LANES: u32 = 1u;
 override TARGETS: u32 = 64u;
 override COLUMNS: bool = false;
+override CHANNELS: bool = false;
 
 const BLOCK = 32u;
 const LARGEST = 3.4028234e38;
@@ -24,11 +26,16 @@ struct Parameters {
     // Elements between neighbouring targets and items.
     target_stride: u32,
     item_stride: u32,
-    // Four times the place (of the target for columns, of the item for rows) plus the component stays below.
+    // Four times the place (of the target for columns, of the item within its unit or image else) plus the component stays below.
     limit: u32,
     units: u32,
     first_row: u32,
     not_a_number: u32,
+    // With CHANNELS: items of an image's channel, and elements from one image to the next.
+    run: u32,
+    run_stride: u32,
+    padding0: u32,
+    padding1: u32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -112,8 +119,22 @@ fn close_block(all: ptr<function, Moments>, block: ptr<function, Block>) {
 }
 
 fn is_present(target_index: u32, item: u32) -> vec4<bool> {
-    let place = select(item, target_index, COLUMNS) * 4u;
+    var place = item;
+    if (COLUMNS) {
+        place = target_index;
+    } else if (CHANNELS) {
+        place = item % parameters.run;
+    }
+    place *= 4u;
     return vec4u(place) + vec4u(0u, 1u, 2u, 3u) < vec4u(parameters.limit);
+}
+
+// Elements from a target's first item to this one.
+fn offset_of(item: u32) -> u32 {
+    if (!CHANNELS) {
+        return item * parameters.item_stride;
+    }
+    return (item / parameters.run) * parameters.run_stride + (item % parameters.run) * parameters.item_stride;
 }
 
 var<workgroup> shared_moments: array<Moments, 64>;
@@ -191,11 +212,10 @@ fn by_vectors(
     var block: Block;
     if (target_index < parameters.targets) {
         let start = target_index * parameters.target_stride / 4u;
-        let stride = parameters.item_stride / 4u;
         for (var first = local / TARGETS; first < parameters.items; first += BLOCK * LANES) {
             let end = min(first + BLOCK * LANES, parameters.items);
             for (var item = first; item < end; item += LANES) {
-                absorb(&all, &block, value_vectors[start + item * stride], vec4<bool>(true));
+                absorb(&all, &block, value_vectors[start + offset_of(item) / 4u], vec4<bool>(true));
             }
             close_block(&all, &block);
         }
@@ -220,7 +240,7 @@ fn by_scalars(
             let end = min(first + BLOCK * LANES, parameters.items);
             for (var item = first; item < end; item += LANES) {
                 let present = is_present(target_index, item);
-                let at = start + item * parameters.item_stride;
+                let at = start + offset_of(item);
                 var value = vec4f(0.0);
                 for (var c = 0u; c < 4u; c += 1u) {
                     if (present[c]) {

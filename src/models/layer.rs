@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::nn::ops::{
-    Activation, BatchNorm, Conv2d, ConvTranspose2d, Dense, Dropout, LayerNorm, Reshape,
+    Activation, Add, BatchNorm, Conv2d, ConvTranspose2d, Dense, Dropout, LayerNorm, Pool, Reshape,
+    Upsample,
 };
 use crate::nn::{Graph, Initialisation, NodeId, Pair, Window};
 
@@ -77,6 +78,48 @@ pub enum Layer {
     Sigmoid,
     /// [`Activation::Softplus`].
     Softplus,
+    /// [`Activation::Gelu`].
+    Gelu,
+    /// [`Activation::Silu`].
+    Silu,
+    /// [`Activation::Elu`].
+    Elu {
+        /// Minus the limit at minus infinity.
+        alpha: f32,
+    },
+    /// [`Pool::Max`].
+    MaxPool2d {
+        /// A number, or height and width; so are the others.
+        kernel: Pair,
+        /// From place to place; the kernel where left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<Pair>,
+        /// Around the image.
+        #[serde(default = "zero")]
+        padding: Pair,
+    },
+    /// [`Pool::Average`].
+    AvgPool2d {
+        /// A number, or height and width; so are the others.
+        kernel: Pair,
+        /// From place to place; the kernel where left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stride: Option<Pair>,
+        /// Zeros around the image; they count.
+        #[serde(default = "zero")]
+        padding: Pair,
+    },
+    /// [`Pool::GlobalAverage`].
+    GlobalAvgPool,
+    /// [`Upsample`].
+    Upsample {
+        /// A number, or height and width.
+        factor: Pair,
+    },
+    /// What comes in is added to what these layers make of it.
+    Residual(Vec<Layer>),
+    /// [`Reshape`] to one dimension.
+    Flatten,
     /// [`Reshape`] to a per-sample shape.
     Reshape(Vec<usize>),
     /// [`BatchNorm`] with PyTorch's defaults.
@@ -99,8 +142,14 @@ fn zero() -> Pair {
     0.into()
 }
 
+fn pooled(kernel: Pair, stride: Option<Pair>, padding: Pair) -> Window {
+    Window::new(kernel)
+        .stride(stride.unwrap_or(kernel))
+        .padding(padding)
+}
+
 /// Adds `layers` behind `input`, named `section.0`, `section.1`, ... as PyTorch's `Sequential` counts them, and
-/// returns the last.
+/// returns the last. Layers within a residual are `section.0.0`, `section.0.1`, ...
 ///
 /// # Errors
 /// A layer does not fit what comes before it.
@@ -173,6 +222,32 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
             Layer::Tanh => graph.add(&name, Activation::Tanh, &inputs)?,
             Layer::Sigmoid => graph.add(&name, Activation::Sigmoid, &inputs)?,
             Layer::Softplus => graph.add(&name, Activation::Softplus, &inputs)?,
+            Layer::Gelu => graph.add(&name, Activation::Gelu, &inputs)?,
+            Layer::Silu => graph.add(&name, Activation::Silu, &inputs)?,
+            &Layer::Elu { alpha } => graph.add(&name, Activation::Elu { alpha }, &inputs)?,
+            &Layer::MaxPool2d {
+                kernel,
+                stride,
+                padding,
+            } => graph.add(&name, Pool::Max(pooled(kernel, stride, padding)), &inputs)?,
+            &Layer::AvgPool2d {
+                kernel,
+                stride,
+                padding,
+            } => {
+                let window = pooled(kernel, stride, padding);
+                graph.add(&name, Pool::Average(window), &inputs)?
+            }
+            Layer::GlobalAvgPool => graph.add(&name, Pool::GlobalAverage, &inputs)?,
+            &Layer::Upsample { factor } => graph.add(&name, Upsample { factor }, &inputs)?,
+            Layer::Residual(layers) => {
+                let last = stack(graph, &name, layers, node)?;
+                graph.add(&name, Add, &[node, last])?
+            }
+            Layer::Flatten => {
+                let shape = vec![graph.node(node).size()];
+                graph.add(&name, Reshape { shape }, &inputs)?
+            }
             Layer::Reshape(shape) => {
                 let reshape = Reshape {
                     shape: shape.clone(),

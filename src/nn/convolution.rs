@@ -6,12 +6,12 @@
 //!
 //! The large side is the input of a convolution and the output of a transposed one. Columns of all samples stand side
 //! by side, so that the products are wide whatever the sizes of images; a batch is taken in parts, so that the
-//! unfolded patches stay small: within the caches of a CPU, within a share of a GPU's memory.
+//! unfolded patches stay small: 16 MiB on a CPU adapter, 32 MiB on a GPU. All layers share that memory.
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use super::matmul::{Matmul, Orientation};
+use super::matmul::{Matmul, Orientation, Variant};
 use super::operation::{Context, Misfit, ParameterSlice};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid, groups};
 use crate::shader;
@@ -213,20 +213,6 @@ pub(crate) fn images(shape: &[usize]) -> std::result::Result<[usize; 3], Misfit>
     })
 }
 
-/// A shape of a usable number of elements, or a misfit.
-pub(crate) fn expect_size(shape: [usize; 3]) -> std::result::Result<(), Misfit> {
-    let product = shape
-        .iter()
-        .try_fold(1usize, |all, &count| all.checked_mul(count));
-    if product.is_none_or(|count| count > 1 << 28) {
-        return Err(Misfit::new(
-            format!("numbers that make an output of {shape:?}"),
-            "an output of at most 268,435,456 elements",
-        ));
-    }
-    Ok(())
-}
-
 /// As many weights as one binding of common adapters holds, or a misfit.
 pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Misfit> {
     let product = counts
@@ -277,7 +263,7 @@ struct SumParameters {
     padding1: u32,
 }
 
-/// One image of a window between two sides: shapes are [channels, height, width].
+/// A window between two sides of these shapes: [channels, height, width].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
     pub window: Window,
@@ -319,7 +305,7 @@ impl Convolution {
     /// The batch in parts whose patches take a bounded amount of memory.
     pub fn parts<'a>(&self, context: &'a Context<'a>) -> Result<Vec<Part<'a>>> {
         let most = if context.gpu.is_software() {
-            1 << 18
+            1 << 22
         } else {
             1 << 23
         };
@@ -360,20 +346,73 @@ impl Convolution {
         Ok((vec![copy], Some(padded)))
     }
 
-    /// Where products of weight gradients are summed up, and what brings them into place afterwards.
-    pub fn weight_gradient(
+    /// Where the parts' weight gradients are added up: in slices, so that a small gradient of many columns keeps the
+    /// adapter busy.
+    pub fn weight_gradient<'w>(
         &self,
-        gpu: &Gpu,
-        weight: &ParameterSlice<'_>,
-    ) -> Result<(Vec<Dispatch>, Option<Buffer<f32>>)> {
-        if !self.is_padded() {
-            return Ok((Vec::new(), None));
+        context: &Context<'_>,
+        weight: ParameterSlice<'w>,
+    ) -> Result<WeightGradient<'w>> {
+        let gpu = context.gpu;
+        let [m, n] = [self.small[0], self.rows()];
+        let (tiles, wanted) = if gpu.is_software() {
+            (m.div_ceil(16) * n.div_ceil(64), 8)
+        } else {
+            (m.div_ceil(64) * n.div_ceil(64), 256)
+        };
+        let columns = context.batch * self.small[1] * self.small[2];
+        let slices = (wanted / tiles).min(columns / 256).max(1);
+        let sums = match slices {
+            1 => None,
+            _ => Some(gpu.scratch("gradient slices", slices * m * n)?),
+        };
+        let padded = match self.is_padded() {
+            false => None,
+            true => Some(gpu.scratch("padded gradient", m * n)?),
+        };
+        Ok(WeightGradient {
+            convolution: *self,
+            weight,
+            slices,
+            sums,
+            padded,
+        })
+    }
+}
+
+/// The gradient of a weight while the parts of a batch are added to it.
+pub(crate) struct WeightGradient<'w> {
+    convolution: Convolution,
+    weight: ParameterSlice<'w>,
+    slices: usize,
+    /// `[slices, small channels, rows]`.
+    sums: Option<Buffer<f32>>,
+    /// `[small channels, rows]`.
+    padded: Option<Buffer<f32>>,
+}
+
+impl WeightGradient<'_> {
+    /// The matrix that all slices make.
+    fn whole(&self) -> wgpu::BindingResource<'_> {
+        match &self.padded {
+            Some(padded) => padded.binding(),
+            None => self.weight.gradient(),
         }
-        let padded = gpu.scratch("padded gradient", self.small[0] * self.rows())?;
-        let columns = self.large[0] * self.window.area();
-        let sizes = [self.small[0], self.rows(), columns];
-        let copy = pad(gpu, sizes, padded.binding(), weight.gradient());
-        Ok((vec![copy], Some(padded)))
+    }
+
+    /// What brings the gradient into its place when all parts are added.
+    pub fn finish(&self, gpu: &Gpu) -> Vec<Dispatch> {
+        let mut dispatches = Vec::new();
+        let [m, n] = [self.convolution.small[0], self.convolution.rows()];
+        if let Some(sums) = &self.sums {
+            dispatches.push(column_sum(gpu, [self.slices, m * n], sums, self.whole()));
+        }
+        if let Some(padded) = &self.padded {
+            let columns = self.convolution.large[0] * self.convolution.window.area();
+            let gradient = self.weight.gradient();
+            dispatches.push(pad(gpu, [m, n, columns], padded.binding(), gradient));
+        }
+        dispatches
     }
 }
 
@@ -433,7 +472,12 @@ impl Part<'_> {
     }
 
     /// `gradient = channels x patches^T`, added up over the parts.
-    pub fn to_weight(&self, gradient: wgpu::BindingResource<'_>) -> Result<Dispatch> {
+    pub fn to_weight(&self, gradient: &WeightGradient<'_>) -> Result<Dispatch> {
+        let gpu = self.context.gpu;
+        let sum = match &gradient.sums {
+            Some(sums) => sums.binding(),
+            None => gradient.whole(),
+        };
         Matmul {
             m: self.convolution.small[0],
             n: self.convolution.rows(),
@@ -441,10 +485,10 @@ impl Part<'_> {
             a: (self.channels.binding(), Orientation::Plain),
             b: (self.patches.binding(), Orientation::Transposed),
             bias: None,
-            c: gradient,
+            c: sum,
             accumulate: self.first > 0,
         }
-        .dispatch(self.context.gpu)
+        .dispatch_sliced(gpu, Variant::of(gpu), gradient.slices)
     }
 
     fn parameters(&self, [channels, height, width]: [usize; 3], rows: usize) -> Parameters {
@@ -568,6 +612,37 @@ fn pad(
     )
 }
 
+fn sum_uniform(gpu: &Gpu, rows: usize, columns: usize) -> wgpu::Buffer {
+    gpu.uniform(
+        "sum",
+        &SumParameters {
+            rows: rows as u32,
+            columns: columns as u32,
+            padding0: 0,
+            padding1: 0,
+        },
+    )
+}
+
+/// Sums over the rows of a matrix.
+fn column_sum(
+    gpu: &Gpu,
+    [rows, columns]: [usize; 2],
+    matrix: &Buffer<f32>,
+    sums: wgpu::BindingResource<'_>,
+) -> Dispatch {
+    let uniform = sum_uniform(gpu, rows, columns);
+    gpu.kernel(&COLUMN_SUM, "main", &[]).bind(
+        gpu,
+        &[
+            (0, uniform.as_entire_binding()),
+            (1, matrix.binding()),
+            (2, sums),
+        ],
+        [groups(columns, 64), 1, 1],
+    )
+}
+
 /// Sums of images' gradients over samples and places: the gradient of a bias for each channel.
 pub(crate) fn bias_gradient(
     context: &Context<'_>,
@@ -579,17 +654,6 @@ pub(crate) fn bias_gradient(
     let rows = context.batch * channels;
     let places = height * width;
     let sums = gpu.scratch("channel sums", rows)?;
-    let uniform = |rows: usize, columns: usize| {
-        gpu.uniform(
-            "bias gradient",
-            &SumParameters {
-                rows: rows as u32,
-                columns: columns as u32,
-                padding0: 0,
-                padding1: 0,
-            },
-        )
-    };
     let entry = if places.is_multiple_of(4) {
         "by_vectors"
     } else {
@@ -600,21 +664,13 @@ pub(crate) fn bias_gradient(
         .bind(
             gpu,
             &[
-                (0, uniform(rows, places).as_entire_binding()),
+                (0, sum_uniform(gpu, rows, places).as_entire_binding()),
                 (1, gradient.binding()),
                 (2, sums.binding()),
             ],
             context.row_grid(rows),
         );
-    let over_batch = gpu.kernel(&COLUMN_SUM, "main", &[]).bind(
-        gpu,
-        &[
-            (0, uniform(context.batch, channels).as_entire_binding()),
-            (1, sums.binding()),
-            (2, bias.gradient()),
-        ],
-        [groups(channels, 64), 1, 1],
-    );
+    let over_batch = column_sum(gpu, [context.batch, channels], &sums, bias.gradient());
     Ok(vec![by_row, over_batch])
 }
 
@@ -734,6 +790,17 @@ mod tests {
             slab,
             accumulate,
             has_bias
+        }
+    );
+    layout_test!(
+        sum_parameters,
+        CHANNEL_SUM,
+        "Parameters",
+        SumParameters {
+            rows,
+            columns,
+            padding0,
+            padding1
         }
     );
     layout_test!(

@@ -58,7 +58,7 @@ struct Parameters {
     k: u32,
     accumulate: u32,
     has_bias: u32,
-    padding0: u32,
+    slice: u32,
     padding1: u32,
     padding2: u32,
 }
@@ -97,6 +97,15 @@ impl Matmul<'_> {
     /// # Errors
     /// Both operands transposed, a dimension of 0, or more tiles than one dispatch holds.
     pub fn dispatch_as(self, gpu: &Gpu, variant: Variant) -> Result<Dispatch> {
+        self.dispatch_sliced(gpu, variant, 1)
+    }
+
+    /// As [`Matmul::dispatch_as`] with the sum over k cut into slices that are computed side by side: C is
+    /// `[slices, m, n]`, whose sum over the slices is the product. For small C and long k.
+    ///
+    /// # Errors
+    /// As [`Matmul::dispatch_as`].
+    pub fn dispatch_sliced(self, gpu: &Gpu, variant: Variant, slices: usize) -> Result<Dispatch> {
         let Self { m, n, k, .. } = self;
         let place = format!("matrix product [{m}, {k}] x [{k}, {n}]");
         let transpose_a = self.a.1 == Orientation::Transposed;
@@ -115,13 +124,15 @@ impl Matmul<'_> {
                 "give every layer and batch at least one element",
             ));
         }
+        let slices = slices.max(1);
+        let slice = k.div_ceil(slices).next_multiple_of(16);
         let parameters = Parameters {
             m: m as u32,
             n: n as u32,
             k: k as u32,
             accumulate: self.accumulate.into(),
             has_bias: self.bias.is_some().into(),
-            padding0: 0,
+            slice: slice as u32,
             padding1: 0,
             padding2: 0,
         };
@@ -146,11 +157,18 @@ impl Matmul<'_> {
                 ];
                 let entry = if aligned { "aligned" } else { "unaligned" };
                 let kernel = gpu.kernel(&MATMUL_CPU, entry, &constants);
-                (kernel, [groups(n, 32 * vectors as usize), groups(m, 16), 1])
+                (
+                    kernel,
+                    [
+                        groups(n, 32 * vectors as usize),
+                        groups(m, 16),
+                        slices as u32,
+                    ],
+                )
             }
             Variant::Gpu => (
                 gpu.kernel(&MATMUL_GPU, "main", &transposed),
-                [groups(n, 64), groups(m, 64), 1],
+                [groups(n, 64), groups(m, 64), slices as u32],
             ),
         };
         let most = gpu.limits.max_compute_workgroups_per_dimension;
@@ -222,7 +240,7 @@ mod tests {
             k,
             accumulate,
             has_bias,
-            padding0,
+            slice,
             padding1,
             padding2
         }
@@ -237,7 +255,7 @@ mod tests {
             k,
             accumulate,
             has_bias,
-            padding0,
+            slice,
             padding1,
             padding2
         }

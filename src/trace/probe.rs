@@ -15,10 +15,19 @@ pub const FIGURES: usize = 6;
 pub enum UnitLayout {
     /// `[rows, units]`: activations and gradients of a batch; a unit is a column.
     Columns {
-        /// Samples (times places, where a unit is a channel).
+        /// Samples.
         rows: usize,
         /// Units side by side.
         units: usize,
+    },
+    /// `[samples, units, places]`: images of a batch; a unit is a channel.
+    Channels {
+        /// Images.
+        samples: usize,
+        /// Channels.
+        units: usize,
+        /// Height times width.
+        places: usize,
     },
     /// `[units, length]`: weights and updates; a unit is a row.
     Rows {
@@ -33,7 +42,9 @@ impl UnitLayout {
     /// How many units it has.
     pub fn units(&self) -> usize {
         match *self {
-            Self::Columns { units, .. } | Self::Rows { units, .. } => units,
+            Self::Columns { units, .. }
+            | Self::Channels { units, .. }
+            | Self::Rows { units, .. } => units,
         }
     }
 
@@ -41,6 +52,11 @@ impl UnitLayout {
     pub fn len(&self) -> usize {
         match *self {
             Self::Columns { rows, units } => rows * units,
+            Self::Channels {
+                samples,
+                units,
+                places,
+            } => samples * units * places,
             Self::Rows { units, length } => units * length,
         }
     }
@@ -83,6 +99,10 @@ struct Parameters {
     units: u32,
     first_row: u32,
     not_a_number: u32,
+    run: u32,
+    run_stride: u32,
+    padding0: u32,
+    padding1: u32,
 }
 
 /// A dispatch that writes [`FIGURES`] numbers for each unit of the matrix that starts at element `at` of `source`
@@ -131,7 +151,23 @@ pub fn statistics_by(
     );
     let (columns, targets, items, target_stride, item_stride, limit) = match layout {
         UnitLayout::Columns { rows, units } => (true, units.div_ceil(4), rows, 4, units, units),
+        UnitLayout::Channels {
+            samples,
+            units,
+            places,
+        } => (
+            false,
+            units,
+            samples * places.div_ceil(4),
+            places,
+            4,
+            places,
+        ),
         UnitLayout::Rows { units, length } => (false, units, length.div_ceil(4), length, 4, length),
+    };
+    let (run, run_stride) = match layout {
+        UnitLayout::Channels { units, places, .. } => (places.div_ceil(4), units * places),
+        _ => (0, 0),
     };
     let parameters = Parameters {
         targets: targets as u32,
@@ -142,6 +178,10 @@ pub fn statistics_by(
         units: layout.units() as u32,
         first_row: first_row as u32,
         not_a_number: f32::NAN.to_bits(),
+        run: run as u32,
+        run_stride: run_stride as u32,
+        padding0: 0,
+        padding1: 0,
     };
     let entry = if limit.is_multiple_of(4) {
         "by_vectors"
@@ -162,6 +202,7 @@ pub fn statistics_by(
             ("LANES", lanes as f64),
             ("TARGETS", targets_per_group as f64),
             ("COLUMNS", f64::from(u8::from(columns))),
+            ("CHANNELS", f64::from(u8::from(run > 0))),
         ],
     );
     let uniform = gpu.uniform("statistics", &parameters);
@@ -192,7 +233,11 @@ mod tests {
             limit,
             units,
             first_row,
-            not_a_number
+            not_a_number,
+            run,
+            run_stride,
+            padding0,
+            padding1
         }
     );
 }

@@ -37,16 +37,13 @@ impl<'g> Probes<'g> {
         if watched.shape.is_empty() || operation.is_none_or(|operation| operation.is_view()) {
             return Ok(Vec::new());
         }
-        let units = watched.shape.iter().product();
+        let unit_layout = activation_units(watched.batch, watched.shape);
+        let units = unit_layout.units();
         let kind = match watched.quantity {
             Quantity::Activation => Kind::Activation,
             Quantity::Gradient => Kind::Gradient,
         };
         let first_row = self.layout.push(name, kind, units);
-        let unit_layout = UnitLayout::Columns {
-            rows: watched.batch,
-            units,
-        };
         Ok(vec![statistics(
             self.gpu,
             watched.buffer,
@@ -80,6 +77,7 @@ impl<'g> Probes<'g> {
             let Some(slice) = parameters.slice(&parameter.name) else {
                 continue;
             };
+            // Of a transposed convolution these are the channels that come in.
             let units = parameter.shape[0];
             let length = slice.len / units;
             let first_row = self.layout.push(&parameter.name, kind, units);
@@ -96,9 +94,27 @@ impl<'g> Probes<'g> {
     }
 }
 
+/// Units of a batch of this per-sample shape: of images `[channels, height, width]` the channels, else every element.
+fn activation_units(batch: usize, shape: &[usize]) -> UnitLayout {
+    match *shape {
+        [units, height, width] => UnitLayout::Channels {
+            samples: batch,
+            units,
+            places: height * width,
+        },
+        _ => UnitLayout::Columns {
+            rows: batch,
+            units: shape.iter().product(),
+        },
+    }
+}
+
 /// An upper bound of the rows that the probes of a graph write.
 fn rows(graph: &Graph) -> usize {
-    let tensors: usize = graph.nodes().iter().map(|node| 2 * node.size()).sum();
+    let nodes = graph.nodes().iter();
+    let tensors: usize = nodes
+        .map(|node| 2 * activation_units(1, &node.shape).units())
+        .sum();
     let units = |parameter: &Parameter| parameter.shape.first().copied().unwrap_or(0);
     let parameters: usize = graph.parameters().iter().map(|p| 2 * units(p)).sum();
     tensors + parameters

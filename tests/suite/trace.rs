@@ -80,6 +80,20 @@ fn statistics_equal_their_twin() {
         units: 40_000,
         length: 3,
     });
+    for (samples, units, places) in [
+        (1, 1, 1),
+        (3, 5, 7),
+        (2, 67, 4),
+        (9, 3, 196),
+        (130, 2, 9),
+        (1, 33, 50),
+    ] {
+        layouts.push(UnitLayout::Channels {
+            samples,
+            units,
+            places,
+        });
+    }
     for layout in layouts {
         let at = 64;
         let units = layout.units();
@@ -91,6 +105,9 @@ fn statistics_equal_their_twin() {
             for (place, &value) in values.iter().enumerate() {
                 let index = match layout {
                     UnitLayout::Columns { units, .. } => place * units + unit,
+                    UnitLayout::Channels { units, places, .. } => {
+                        (place / places * units + unit) * places + place % places
+                    }
                     UnitLayout::Rows { length, .. } => unit * length + place,
                 };
                 matrix[at + index] = value;

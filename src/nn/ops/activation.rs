@@ -33,6 +33,15 @@ pub enum Activation {
     /// `2 ln(softplus(x) + 0.001)`: the log-variance of a standard deviation that comes out of a softplus with a
     /// floor.
     SoftplusLogVariance,
+    /// `x P(X <= x)` for a standard normal X, in its exact form (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// `x sigmoid(x)` (Elfwing, Uchibe and Doya 2017).
+    Silu,
+    /// `x` above zero, `alpha (exp(x) - 1)` below (Clevert, Unterthiner and Hochreiter 2016); alpha must be positive.
+    Elu {
+        /// Minus the limit at minus infinity.
+        alpha: f32,
+    },
 }
 
 const BOUND: f64 = 5.0;
@@ -57,12 +66,16 @@ impl Activation {
             Self::Softplus => 4,
             Self::BoundedLogVariance => 5,
             Self::SoftplusLogVariance => 6,
+            Self::Gelu => 7,
+            Self::Silu => 8,
+            Self::Elu { .. } => 9,
         }
     }
 
     fn slope(self) -> f32 {
         match self {
             Self::LeakyRelu { slope } => slope,
+            Self::Elu { alpha } => alpha,
             _ => 0.0,
         }
     }
@@ -79,6 +92,10 @@ impl Activation {
             Self::Softplus => softplus(x),
             Self::BoundedLogVariance => BOUND * (x / BOUND).tanh(),
             Self::SoftplusLogVariance => 2.0 * (softplus(x) + FLOOR).ln(),
+            Self::Gelu => x * normal_cdf(x),
+            Self::Silu => x * sigmoid(x),
+            Self::Elu { alpha } if x < 0.0 => f64::from(alpha) * x.exp_m1(),
+            Self::Elu { .. } => x,
         }
     }
 
@@ -87,17 +104,26 @@ impl Activation {
         match self {
             Self::Relu if x <= 0.0 => 0.0,
             Self::LeakyRelu { slope } if x <= 0.0 => f64::from(slope),
-            Self::Relu | Self::LeakyRelu { .. } => 1.0,
+            Self::Elu { alpha } if x <= 0.0 => f64::from(alpha) * x.exp(),
+            Self::Relu | Self::LeakyRelu { .. } | Self::Elu { .. } => 1.0,
             Self::Tanh => 1.0 - x.tanh().powi(2),
             Self::Sigmoid => sigmoid(x) * (1.0 - sigmoid(x)),
             Self::Softplus => sigmoid(x),
             Self::BoundedLogVariance => 1.0 - (x / BOUND).tanh().powi(2),
             Self::SoftplusLogVariance => 2.0 * sigmoid(x) / (softplus(x) + FLOOR),
+            Self::Gelu => {
+                let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                normal_cdf(x) + x * density
+            }
+            Self::Silu => sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))),
         }
     }
 
     fn saves_output(self) -> bool {
-        !matches!(self, Self::Softplus | Self::SoftplusLogVariance)
+        !matches!(
+            self,
+            Self::Softplus | Self::SoftplusLogVariance | Self::Gelu | Self::Silu
+        )
     }
 
     /// Applies `entry` to `count` elements.
@@ -139,6 +165,30 @@ pub(crate) fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
+/// The standard normal distribution function to the precision of f64: a series of positive terms near zero, a continued
+/// fraction (Abramowitz and Stegun 26.2.11 and 26.2.14) in the tails.
+fn normal_cdf(x: f64) -> f64 {
+    if x.is_nan() {
+        return x;
+    }
+    let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    if x.abs() < 3.0 {
+        let mut term = x;
+        let mut sum = x;
+        for n in 1..60 {
+            term *= x * x / f64::from(2 * n + 1);
+            sum += term;
+        }
+        return 0.5 + density * sum;
+    }
+    let magnitude = x.abs();
+    let fraction = (1..100)
+        .rev()
+        .fold(magnitude, |rest, n| magnitude + f64::from(n) / rest);
+    let tail = density / fraction;
+    if x < 0.0 { tail } else { 1.0 - tail }
+}
+
 impl Operation for Activation {
     fn kind(&self) -> &'static str {
         match self {
@@ -149,6 +199,9 @@ impl Operation for Activation {
             Self::Softplus => "softplus",
             Self::BoundedLogVariance => "bounded_log_variance",
             Self::SoftplusLogVariance => "softplus_log_variance",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::Elu { .. } => "elu",
         }
     }
 
@@ -158,6 +211,10 @@ impl Operation for Activation {
             Self::LeakyRelu { slope } if *slope <= 0.0 || !slope.is_finite() => Err(Misfit::new(
                 format!("a slope of {slope}"),
                 "a positive slope (use relu for 0)",
+            )),
+            Self::Elu { alpha } if *alpha <= 0.0 || !alpha.is_finite() => Err(Misfit::new(
+                format!("an alpha of {alpha}"),
+                "a positive alpha",
             )),
             _ => Ok(x.to_vec()),
         }

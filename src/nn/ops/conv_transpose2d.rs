@@ -4,8 +4,8 @@ use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::Initialisation;
 use crate::nn::convolution::{
-    Convolution, Pair, Target, Window, bias_gradient, expect_indices, expect_size, expect_weights,
-    images, reference,
+    Convolution, Pair, Target, Window, bias_gradient, expect_indices, expect_weights, images,
+    reference,
 };
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
@@ -84,7 +84,6 @@ impl ConvTranspose2d {
                 "a smaller padding: nothing is left of the output",
             ));
         };
-        expect_size([self.channels, height, width])?;
         Ok(Convolution {
             window,
             large: [self.channels, height, width],
@@ -152,12 +151,11 @@ impl Operation for ConvTranspose2d {
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = io.parameters[0];
         let (mut dispatches, padded) = convolution.weight(gpu, &weight)?;
-        let (finish, gradient) = convolution.weight_gradient(gpu, &weight)?;
+        let gradient = convolution.weight_gradient(context, weight)?;
         for part in convolution.parts(context)? {
-            let to = gradient.as_ref().map_or(weight.gradient(), |g| g.binding());
             dispatches.push(part.take_small(io.inputs[0]));
             dispatches.push(part.unfold(io.output_gradient));
-            dispatches.push(part.to_weight(to)?);
+            dispatches.push(part.to_weight(&gradient)?);
             if let Some(target) = io.input_gradients[0] {
                 let weight = padded.as_ref().map_or(weight.value(), |p| p.binding());
                 dispatches.push(part.to_small(weight)?);
@@ -168,7 +166,7 @@ impl Operation for ConvTranspose2d {
                 }));
             }
         }
-        dispatches.extend(finish);
+        dispatches.extend(gradient.finish(gpu));
         let bias = bias_gradient(
             context,
             io.output_gradient,

@@ -12,5 +12,6 @@ mod optimiser;
 mod parity;
 mod plan;
 mod spatial;
+mod spatial_fixture;
 mod twins;
 mod vectors;

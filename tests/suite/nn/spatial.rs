@@ -1,7 +1,10 @@
 //! Operations on images: twins against central differences, kernels against twins.
 
+use trainscope::models::{Layer, stack};
 use trainscope::nn::losses::Reconstruction;
-use trainscope::nn::ops::{Activation, Conv2d, ConvTranspose2d, Dense, Reshape};
+use trainscope::nn::ops::{
+    Activation, Add, Concat, Conv2d, ConvTranspose2d, Dense, Pool, Reshape, Upsample,
+};
 use trainscope::nn::{Graph, NodeId, Operation, Window};
 
 use super::harness::check;
@@ -93,8 +96,10 @@ fn sizes() -> Vec<(usize, [usize; 2], [usize; 2], Window)> {
             [1, 70],
             Window::new([1, 2]).dilation([1, 5]).stride(4),
         ),
-        // Several parts of the batch on a CPU adapter.
+        // Several slices of the weight's gradient.
         (9, [8, 4], [24, 24], Window::new(5).padding(2)),
+        // Several parts of the batch.
+        (75, [8, 3], [24, 24], Window::new(5).padding(2)),
     ]
 }
 
@@ -121,5 +126,199 @@ fn transposed_convolutions() {
         ]
         .into();
         check_kernels(&[input, height, width], batch, transposed);
+    }
+}
+
+#[test]
+fn gradients_of_pools_and_joins_agree_with_central_differences() {
+    for batch in [1, 2] {
+        let shape: &[usize] = &[2, 5, 4];
+        for window in [
+            Window::new(1),
+            Window::new(2).stride(2),
+            Window::new(3).stride(2).padding(1),
+            Window::new([2, 3]).stride([3, 1]).padding([1, 0]),
+        ] {
+            twins::check(&Pool::Max(window), batch, &[shape], None);
+            twins::check(&Pool::Average(window), batch, &[shape], None);
+        }
+        twins::check(&Pool::GlobalAverage, batch, &[shape], None);
+        let factor = [2, 3].into();
+        twins::check(&Upsample { factor }, batch, &[shape], None);
+        twins::check(&Add, batch, &[shape; 3], None);
+        twins::check(&Concat, batch, &[&[3, 2], &[1, 2], &[4, 2]], None);
+    }
+}
+
+#[test]
+fn pools() {
+    for (batch, shape) in [
+        (1, [1, 3, 3]),
+        (3, [5, 7, 11]),
+        (67, [2, 4, 6]),
+        (2, [33, 9, 8]),
+    ] {
+        for window in [
+            Window::new(1),
+            Window::new(2).stride(2),
+            Window::new(3).stride(2).padding(1),
+            Window::new([3, 2]).stride([1, 3]).padding([1, 0]),
+        ] {
+            check_kernels(&shape, batch, Pool::Max(window));
+            check_kernels(&shape, batch, Pool::Average(window));
+        }
+        check_kernels(&shape, batch, Pool::GlobalAverage);
+        for factor in [1.into(), 2.into(), [3, 2].into()] {
+            check_kernels(&shape, batch, Upsample { factor });
+        }
+    }
+}
+
+/// Sums and rows of several inputs, one of them twice.
+#[test]
+fn joins() {
+    for (batch, shapes) in [
+        (1, [[1, 1], [2, 1]]),
+        (5, [[3, 7], [2, 7]]),
+        (67, [[4, 4], [8, 4]]),
+    ] {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[3]);
+        let parts = shapes.map(|shape| {
+            let name = format!("part {shape:?}");
+            let dense = Dense::new(shape.iter().product());
+            let flat = graph.add(&name, dense, &[x]).expect("it fits");
+            let shaped = Reshape {
+                shape: shape.to_vec(),
+            };
+            let shaped = graph.add(&format!("shaped {shape:?}"), shaped, &[flat]);
+            shaped.expect("it fits")
+        });
+        let all = [parts[0], parts[1], parts[0]];
+        let row = graph.add("row", Concat, &all).expect("it fits");
+        let act = graph.add("act", Activation::Tanh, &[row]).expect("it fits");
+        let sum = graph.add("sum", Add, &[row, act, row]).expect("it fits");
+        squared(&mut graph, sum);
+        let inputs = numbers_for(&graph, batch, 42, -1.0, 1.0);
+        check(&format!("joins of {shapes:?}"), &graph, batch, &inputs, 3);
+    }
+}
+
+#[derive(serde::Deserialize, serde::Serialize, PartialEq, Debug)]
+struct Layers {
+    layers: Vec<Layer>,
+}
+
+fn layers(text: &str) -> Vec<Layer> {
+    let read: Layers = toml::from_str(&format!("layers = [{text}]")).expect("layers");
+    let written = toml::to_string(&read).expect("text");
+    assert_eq!(toml::from_str::<Layers>(&written).expect("layers"), read);
+    read.layers
+}
+
+#[test]
+fn scenarios_name_layers_of_images() {
+    let layers = layers(
+        r#"{ conv2d = { channels = 8, kernel = 3, stride = 2, padding = 1 } }, "gelu",
+        { residual = [{ conv2d = { channels = 8, kernel = [3, 1], padding = [1, 0] } }, "silu"] },
+        { max_pool2d = { kernel = 2 } }, { upsample = { factor = 2 } },
+        { avg_pool2d = { kernel = 3, stride = 1, padding = 1 } }, { elu = { alpha = 1.0 } },
+        { conv_transpose2d = { channels = 4, kernel = 3, stride = 2, padding = 1, output_padding = 1, dilation = 1 } },
+        "global_avg_pool", { reshape = [4, 1, 1] }, "flatten", { dense = { units = 3 } }"#,
+    );
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[3, 12, 16]);
+    let last = stack(&mut graph, "layers", &layers, x).expect("it fits");
+    squared(&mut graph, last);
+    let shape = |name: &str| graph.node(graph.find(name).expect(name)).shape.clone();
+    assert_eq!(shape("layers.0"), [8, 6, 8]);
+    assert_eq!(shape("layers.2"), [8, 6, 8]);
+    assert_eq!(shape("layers.3"), [8, 3, 4]);
+    assert_eq!(shape("layers.5"), [8, 6, 8]);
+    assert_eq!(shape("layers.7"), [4, 12, 16]);
+    assert_eq!(shape("layers.8"), [4]);
+    assert_eq!(shape("layers.10"), [4]);
+    let parameters: Vec<_> = graph.parameters().iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(
+        parameters,
+        [
+            "layers.0.weight",
+            "layers.0.bias",
+            "layers.2.0.weight",
+            "layers.2.0.bias",
+            "layers.7.weight",
+            "layers.7.bias",
+            "layers.11.weight",
+            "layers.11.bias"
+        ]
+    );
+    let inputs = numbers_for(&graph, 3, 43, -1.0, 1.0);
+    check("layers of images", &graph, 3, &inputs, 3);
+}
+
+#[test]
+fn misfits_of_images_say_what_came_in_and_what_is_needed() {
+    for (text, shape, expected) in [
+        (
+            "{ conv2d = { channels = 4, kernel = 7, padding = 1 } }",
+            &[1usize, 4, 4] as &[usize],
+            "layer layers.0 (conv2d): got images of 4 x 4, 6 x 6 with the padding; it needs images of at least 7 x 7, what \
+             its kernel covers",
+        ),
+        (
+            "{ conv2d = { channels = 4, kernel = 3 } }",
+            &[784],
+            "layer layers.0 (conv2d): got [784]; it needs images: [channels, height, width] (put a reshape before it)",
+        ),
+        (
+            "{ conv2d = { channels = 4, kernel = 3, stride = 0 } }",
+            &[1, 4, 4],
+            "layer layers.0 (conv2d): got a stride of 0 x 0; it needs a stride from 1 to 32768",
+        ),
+        (
+            "{ conv2d = { channels = 0, kernel = 3 } }",
+            &[1, 4, 4],
+            "layer layers.0 (conv2d): got channels = 0; it needs at least one channel",
+        ),
+        (
+            "{ conv_transpose2d = { channels = 4, kernel = 3, output_padding = 1 } }",
+            &[1, 4, 4],
+            "layer layers.0 (conv_transpose2d): got an output_padding of 1 x 1; it needs an output_padding smaller than the \
+             stride or the dilation",
+        ),
+        (
+            "{ conv_transpose2d = { channels = 4, kernel = 2, padding = 3 } }",
+            &[1, 4, 4],
+            "layer layers.0 (conv_transpose2d): got images of 4 x 4 and a padding of 3 x 3; it needs a smaller padding: \
+             nothing is left of the output",
+        ),
+        (
+            "{ max_pool2d = { kernel = 2, padding = 2 } }",
+            &[1, 4, 4],
+            "layer layers.0 (max_pool2d): got a padding of 2 x 2 and a kernel of 2 x 2; it needs a padding of at most half \
+             the kernel",
+        ),
+        (
+            "{ upsample = { factor = 0 } }",
+            &[1, 4, 4],
+            "layer layers.0 (upsample): got a factor of 0 x 0; it needs a factor from 1 to 64",
+        ),
+        (
+            "{ residual = [{ conv2d = { channels = 2, kernel = 3 } }] }",
+            &[1, 4, 4],
+            "layer layers.0 (add): got [[1, 4, 4], [2, 2, 2]]; it needs inputs of one shape (a residual's layers must keep \
+             the shape of what comes in)",
+        ),
+        (
+            "{ conv2d = { channels = 99999999, kernel = 32768 } }",
+            &[1, 4, 4],
+            "layer layers.0 (conv2d): got 99999999 by 1 channels and 1073741824 elements of the kernel; it needs at most \
+             33,554,432 weights",
+        ),
+    ] {
+        let mut graph = Graph::new();
+        let x = graph.input("x", shape);
+        let error = stack(&mut graph, "layers", &layers(text), x).expect_err("it does not fit");
+        assert_eq!(error.to_string(), expected);
     }
 }

@@ -10,7 +10,7 @@ use trainscope::nn::{Operation, ReferenceBackward, ReferenceForward};
 
 use super::harness::{Numbers, wide};
 
-pub const ACTIVATIONS: [Activation; 7] = [
+pub const ACTIVATIONS: [Activation; 10] = [
     Activation::Relu,
     Activation::LeakyRelu { slope: 0.2 },
     Activation::Tanh,
@@ -18,6 +18,9 @@ pub const ACTIVATIONS: [Activation; 7] = [
     Activation::Softplus,
     Activation::BoundedLogVariance,
     Activation::SoftplusLogVariance,
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::Elu { alpha: 0.7 },
 ];
 
 /// Every player of every game.

@@ -1,0 +1,252 @@
+//! Several inputs become one: their sum (residual connections) or one behind the other.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Shader, grid};
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, elements,
+};
+use crate::shader;
+
+static COPY: Shader = shader!("nn/copy.wgsl");
+
+/// The sum of any number of inputs of one shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Add;
+
+/// Inputs one behind the other along the first axis of a sample: the channels of images. All other axes are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Concat;
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    rows: u32,
+    columns: u32,
+    source_stride: u32,
+    source_start: u32,
+    result_stride: u32,
+    result_start: u32,
+    accumulate: u32,
+    padding: u32,
+}
+
+/// A block of columns in a matrix: the buffer, the matrix' columns and the block's first.
+type Block<'a> = (&'a Buffer<f32>, usize, usize);
+
+fn copy(
+    context: &Context<'_>,
+    columns: usize,
+    source: Block<'_>,
+    result: Block<'_>,
+    accumulate: bool,
+) -> Dispatch {
+    let numbers = [columns, source.1, source.2, result.1, result.2];
+    let (entry, unit) = if numbers.iter().all(|number| number.is_multiple_of(4)) {
+        ("by_vectors", 4)
+    } else {
+        ("by_scalars", 1)
+    };
+    let [
+        columns,
+        source_stride,
+        source_start,
+        result_stride,
+        result_start,
+    ] = numbers.map(|number| (number / unit) as u32);
+    let gpu = context.gpu;
+    let uniform = gpu.uniform(
+        "copy",
+        &Parameters {
+            rows: context.batch as u32,
+            columns,
+            source_stride,
+            source_start,
+            result_stride,
+            result_start,
+            accumulate: accumulate.into(),
+            padding: 0,
+        },
+    );
+    gpu.kernel(&COPY, entry, &[]).bind(
+        gpu,
+        &[
+            (0, uniform.as_entire_binding()),
+            (1, source.0.binding()),
+            (2, result.0.binding()),
+        ],
+        grid(context.batch * columns as usize, 64),
+    )
+}
+
+fn expect_any(inputs: &[&[usize]]) -> std::result::Result<(), Misfit> {
+    if inputs.is_empty() {
+        return Err(Misfit::new("0 inputs", "at least one"));
+    }
+    Ok(())
+}
+
+impl Operation for Add {
+    fn kind(&self) -> &'static str {
+        "add"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        expect_any(inputs)?;
+        if inputs.iter().any(|shape| *shape != inputs[0]) {
+            return Err(Misfit::new(
+                format!("{inputs:?}"),
+                "inputs of one shape (a residual's layers must keep the shape of what comes in)",
+            ));
+        }
+        Ok(inputs[0].to_vec())
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::default()
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let size = elements(io.output_shape);
+        let add = |(place, input): (usize, &&Buffer<f32>)| {
+            copy(
+                context,
+                size,
+                (*input, size, 0),
+                (io.output, size, 0),
+                place > 0,
+            )
+        };
+        Ok(io.inputs.iter().enumerate().map(add).collect())
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let size = elements(io.output_shape);
+        let source = (io.output_gradient, size, 0);
+        let targets = io.input_gradients.iter().flatten();
+        Ok(targets
+            .map(|target| {
+                let result = (target.buffer, size, 0);
+                copy(context, size, source, result, target.accumulate)
+            })
+            .collect())
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let sum = |i: usize| io.inputs.iter().map(|input| input[i]).sum();
+        (0..io.inputs[0].len()).map(sum).collect()
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        ReferenceGradients {
+            inputs: vec![io.output_gradient.to_vec(); io.forward.inputs.len()],
+            parameters: Vec::new(),
+        }
+    }
+}
+
+impl Operation for Concat {
+    fn kind(&self) -> &'static str {
+        "concat"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        expect_any(inputs)?;
+        let fits = |shape: &&[usize]| !shape.is_empty() && shape[1..] == inputs[0][1..];
+        if !inputs.iter().all(fits) {
+            return Err(Misfit::new(
+                format!("{inputs:?}"),
+                "inputs of one shape but for the first axis",
+            ));
+        }
+        let mut shape = inputs[0].to_vec();
+        shape[0] = inputs.iter().map(|shape| shape[0]).sum();
+        Ok(shape)
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::default()
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let whole = elements(io.output_shape);
+        let mut first = 0;
+        let mut dispatches = Vec::new();
+        for (input, shape) in io.inputs.iter().zip(&io.input_shapes) {
+            let size = elements(shape);
+            let result = (io.output, whole, first);
+            dispatches.push(copy(context, size, (input, size, 0), result, false));
+            first += size;
+        }
+        Ok(dispatches)
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let whole = elements(io.output_shape);
+        let mut first = 0;
+        let mut dispatches = Vec::new();
+        for (target, shape) in io.input_gradients.iter().zip(&io.input_shapes) {
+            let size = elements(shape);
+            if let Some(target) = target {
+                let source = (io.output_gradient, whole, first);
+                let result = (target.buffer, size, 0);
+                dispatches.push(copy(context, size, source, result, target.accumulate));
+            }
+            first += size;
+        }
+        Ok(dispatches)
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let mut y = Vec::new();
+        for sample in 0..io.batch {
+            for (input, shape) in io.inputs.iter().zip(&io.input_shapes) {
+                let size = elements(shape);
+                y.extend_from_slice(&input[sample * size..(sample + 1) * size]);
+            }
+        }
+        y
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let shapes = &io.forward.input_shapes;
+        let whole = elements(io.forward.output_shape);
+        let mut inputs = vec![Vec::new(); shapes.len()];
+        for sample in io.output_gradient.chunks(whole) {
+            let mut first = 0;
+            for (gradient, shape) in inputs.iter_mut().zip(shapes) {
+                let size = elements(shape);
+                gradient.extend_from_slice(&sample[first..first + size]);
+                first += size;
+            }
+        }
+        ReferenceGradients {
+            inputs,
+            parameters: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        COPY,
+        "Parameters",
+        Parameters {
+            rows,
+            columns,
+            source_stride,
+            source_start,
+            result_stride,
+            result_start,
+            accumulate,
+            padding
+        }
+    );
+}

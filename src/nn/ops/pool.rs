@@ -1,0 +1,316 @@
+//! Pooling of images: PyTorch's `max_pool2d` and `avg_pool2d`, and the mean of whole images.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Shader, grid};
+use crate::nn::convolution::{Pair, Window, expect_indices, images};
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, elements, expect_inputs,
+};
+use crate::shader;
+
+static POOL: Shader = shader!("nn/pool.wgsl");
+
+/// What becomes of each window of `[channels, height, width]`, channel by channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Its greatest value. The gradient goes to the first of equal ones; a NaN counts as greater than everything.
+    Max(Window),
+    /// Its mean, in which padding counts as zeros.
+    Average(Window),
+    /// The mean of the whole image: `[channels]`.
+    GlobalAverage,
+}
+
+/// Twin of `Parameters` in `shaders/nn/pool.wgsl`; pairs are (x, y).
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    large_height: u32,
+    large_width: u32,
+    small_height: u32,
+    small_width: u32,
+    kernel: [u32; 2],
+    stride: [u32; 2],
+    padding: [u32; 2],
+    planes: u32,
+    accumulate: u32,
+    scale: f32,
+    padding0: u32,
+    padding1: u32,
+    padding2: u32,
+}
+
+/// A window between a large and a small side of as many channels: [channels, height, width].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pooling {
+    pub window: Window,
+    pub large: [usize; 3],
+    pub small: [usize; 3],
+}
+
+impl Pooling {
+    /// One of the shader's entry points from `source` to `result`. `choice` is where the maxima are.
+    pub fn dispatch(
+        &self,
+        context: &Context<'_>,
+        entry: &'static str,
+        [source, result]: [&Buffer<f32>; 2],
+        (scale, accumulate): (f32, bool),
+        choice: Option<(u32, &Buffer<f32>)>,
+    ) -> Dispatch {
+        let Self {
+            window,
+            large,
+            small,
+        } = self;
+        let pair = |pair: Pair| [pair.x as u32, pair.y as u32];
+        let planes = context.batch * large[0];
+        let uniform = context.gpu.uniform(
+            "pool",
+            &Parameters {
+                large_height: large[1] as u32,
+                large_width: large[2] as u32,
+                small_height: small[1] as u32,
+                small_width: small[2] as u32,
+                kernel: pair(window.kernel),
+                stride: pair(window.stride),
+                padding: pair(window.padding),
+                planes: planes as u32,
+                accumulate: accumulate.into(),
+                scale,
+                padding0: 0,
+                padding1: 0,
+                padding2: 0,
+            },
+        );
+        let mut bindings = vec![
+            (0, uniform.as_entire_binding()),
+            (1, source.binding()),
+            (2, result.binding()),
+        ];
+        bindings.extend(choice.map(|(place, buffer)| (place, buffer.binding())));
+        let written = match entry {
+            "maximum" | "sum_windows" => small,
+            _ => large,
+        };
+        let kernel = context.gpu.kernel(&POOL, entry, &[]);
+        kernel.bind(
+            context.gpu,
+            &bindings,
+            grid(planes * written[1] * written[2], 64),
+        )
+    }
+
+    /// For each window its place in the small side and the places of its pixels in the large one.
+    pub fn windows(&self, batch: usize) -> impl Iterator<Item = (usize, Vec<usize>)> {
+        let Self {
+            window,
+            large: [channels, height, width],
+            small: [_, rows, columns],
+        } = *self;
+        (0..batch * channels * rows * columns).map(move |at| {
+            let plane = at / (rows * columns);
+            let (y, x) = (at / columns % rows, at % columns);
+            let elements =
+                (0..window.kernel.y).flat_map(|ky| (0..window.kernel.x).map(move |kx| [ky, kx]));
+            let pixels = elements
+                .filter_map(|element| window.pixel([y, x], element, [height, width]))
+                .map(|pixel| plane * height * width + pixel);
+            (at, pixels.collect())
+        })
+    }
+}
+
+impl Pool {
+    fn window(self) -> Option<Window> {
+        match self {
+            Self::Max(window) | Self::Average(window) => Some(window),
+            Self::GlobalAverage => None,
+        }
+    }
+
+    fn pooling(self, input: &[usize]) -> std::result::Result<Pooling, Misfit> {
+        let large = images(input)?;
+        let [channels, height, width] = large;
+        let window = self.window().unwrap_or(Window::new([height, width]));
+        if self.window().is_some() {
+            window.validate()?;
+        }
+        let Window {
+            kernel,
+            padding,
+            dilation,
+            ..
+        } = window;
+        // Else a window could lie in the padding altogether.
+        if 2 * padding.y > kernel.y || 2 * padding.x > kernel.x {
+            return Err(Misfit::new(
+                format!("a padding of {padding} and a kernel of {kernel}"),
+                "a padding of at most half the kernel",
+            ));
+        }
+        if dilation != 1.into() {
+            return Err(Misfit::new(
+                format!("a dilation of {dilation}"),
+                "a dilation of 1: pooling has no other",
+            ));
+        }
+        let Pair { y, x } = window.places(height, width)?;
+        Ok(Pooling {
+            window,
+            large,
+            small: [channels, y, x],
+        })
+    }
+
+    fn fitting(self, input: &[usize]) -> Pooling {
+        self.pooling(input).expect("checked by the shape rule")
+    }
+
+    /// Factor of a window's sum.
+    fn scale(pooling: &Pooling) -> f64 {
+        1.0 / pooling.window.area() as f64
+    }
+
+    /// The place of a window's greatest value.
+    fn greatest(values: &[f64], places: &[usize]) -> usize {
+        let mut best = places[0];
+        for &place in places {
+            if values[place].is_nan() || values[place] > values[best] {
+                best = place;
+            }
+        }
+        best
+    }
+}
+
+impl Operation for Pool {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Max(_) => "max_pool2d",
+            Self::Average(_) => "avg_pool2d",
+            Self::GlobalAverage => "global_avg_pool",
+        }
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [x] = expect_inputs(inputs, ["x"])?;
+        let small = self.pooling(x)?.small;
+        Ok(match self {
+            Self::GlobalAverage => vec![small[0]],
+            _ => small.to_vec(),
+        })
+    }
+
+    fn workspace(&self, batch: usize, inputs: &[&[usize]]) -> usize {
+        match self {
+            Self::Max(_) => batch * elements(&self.fitting(inputs[0]).small),
+            _ => 0,
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::default()
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        expect_indices(context, io.input_shapes[0])?;
+        let pooling = self.fitting(io.input_shapes[0]);
+        let (entry, choice) = match self {
+            Self::Max(_) => ("maximum", io.workspace.map(|buffer| (3, buffer))),
+            _ => ("sum_windows", None),
+        };
+        let scale = Self::scale(&pooling) as f32;
+        let buffers = [io.inputs[0], io.output];
+        Ok(vec![pooling.dispatch(
+            context,
+            entry,
+            buffers,
+            (scale, false),
+            choice,
+        )])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let Some(target) = io.input_gradients[0] else {
+            return Ok(Vec::new());
+        };
+        let pooling = self.fitting(io.input_shapes[0]);
+        let (entry, choice) = match self {
+            Self::Max(_) => ("maximum_backward", io.workspace.map(|buffer| (4, buffer))),
+            _ => ("spread_windows", None),
+        };
+        let scale = Self::scale(&pooling) as f32;
+        let buffers = [io.output_gradient, target.buffer];
+        Ok(vec![pooling.dispatch(
+            context,
+            entry,
+            buffers,
+            (scale, target.accumulate),
+            choice,
+        )])
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let pooling = self.fitting(io.input_shapes[0]);
+        let x = io.inputs[0];
+        pooling
+            .windows(io.batch)
+            .map(|(_, places)| match self {
+                Self::Max(_) => x[Self::greatest(x, &places)],
+                _ => Self::scale(&pooling) * places.iter().map(|&place| x[place]).sum::<f64>(),
+            })
+            .collect()
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let pooling = self.fitting(io.forward.input_shapes[0]);
+        let x = io.forward.inputs[0];
+        let mut gradient = vec![0.0; x.len()];
+        for (at, places) in pooling.windows(io.forward.batch) {
+            let upstream = io.output_gradient[at];
+            match self {
+                Self::Max(_) => gradient[Self::greatest(x, &places)] += upstream,
+                _ => {
+                    for place in places {
+                        gradient[place] += Self::scale(&pooling) * upstream;
+                    }
+                }
+            }
+        }
+        ReferenceGradients {
+            inputs: vec![gradient],
+            parameters: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        POOL,
+        "Parameters",
+        Parameters {
+            large_height,
+            large_width,
+            small_height,
+            small_width,
+            kernel,
+            stride,
+            padding,
+            planes,
+            accumulate,
+            scale,
+            padding0,
+            padding1,
+            padding2
+        }
+    );
+}

@@ -1,0 +1,100 @@
+//! Larger images by repetition of pixels: PyTorch's `Upsample` with mode "nearest" and whole factors.
+
+use super::pool::Pooling;
+use crate::Result;
+use crate::gpu::Dispatch;
+use crate::nn::convolution::{Pair, Window, expect_indices, images};
+use crate::nn::operation::{
+    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, expect_inputs,
+};
+
+/// Every pixel of `[channels, height, width]` becomes a block of pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upsample {
+    /// Size of the block.
+    pub factor: Pair,
+}
+
+impl Upsample {
+    fn pooling(self, input: &[usize]) -> std::result::Result<Pooling, Misfit> {
+        let small = images(input)?;
+        let factor = self.factor;
+        if factor.y.min(factor.x) == 0 || factor.y.max(factor.x) > 64 {
+            return Err(Misfit::new(
+                format!("a factor of {factor}"),
+                "a factor from 1 to 64",
+            ));
+        }
+        let large = [small[0], small[1] * factor.y, small[2] * factor.x];
+        Ok(Pooling {
+            window: Window::new(factor).stride(factor),
+            large,
+            small,
+        })
+    }
+
+    fn fitting(self, input: &[usize]) -> Pooling {
+        self.pooling(input).expect("checked by the shape rule")
+    }
+}
+
+impl Operation for Upsample {
+    fn kind(&self) -> &'static str {
+        "upsample"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        let [x] = expect_inputs(inputs, ["x"])?;
+        Ok(self.pooling(x)?.large.to_vec())
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::default()
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        expect_indices(context, io.output_shape)?;
+        Ok(vec![self.fitting(io.input_shapes[0]).dispatch(
+            context,
+            "spread_windows",
+            [io.inputs[0], io.output],
+            (1.0, false),
+            None,
+        )])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let Some(target) = io.input_gradients[0] else {
+            return Ok(Vec::new());
+        };
+        Ok(vec![self.fitting(io.input_shapes[0]).dispatch(
+            context,
+            "sum_windows",
+            [io.output_gradient, target.buffer],
+            (1.0, target.accumulate),
+            None,
+        )])
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let pooling = self.fitting(io.input_shapes[0]);
+        let mut y = vec![0.0; io.batch * pooling.large.iter().product::<usize>()];
+        for (at, places) in pooling.windows(io.batch) {
+            places.iter().for_each(|&place| y[place] = io.inputs[0][at]);
+        }
+        y
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let pooling = self.fitting(io.forward.input_shapes[0]);
+        let sum = |(_, places): (usize, Vec<usize>)| {
+            let upstream = places.iter().map(|&place| io.output_gradient[place]);
+            upstream.sum()
+        };
+        ReferenceGradients {
+            inputs: vec![pooling.windows(io.forward.batch).map(sum).collect()],
+            parameters: Vec::new(),
+        }
+    }
+}
