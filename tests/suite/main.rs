@@ -5,6 +5,7 @@ mod support;
 mod checkpoint;
 mod commands;
 mod data;
+mod failures;
 mod gpu;
 mod nn;
 mod report;

@@ -22,11 +22,43 @@ pub use model::{ModelConfig, ModelKind, ModelSection};
 pub use train::{RecordSection, TrainSection};
 
 /// Built-in scenarios: name, one line about it, text.
-pub const BUILT_IN: [(&str, &str, &str); 1] = [(
-    "vae-mnist",
-    "a healthy variational autoencoder on MNIST (784-400-20-400-784, Adam)",
-    include_str!("../../../scenarios/vae-mnist.toml"),
-)];
+pub const BUILT_IN: [(&str, &str, &str); 7] = [
+    (
+        "vae-mnist",
+        "a healthy variational autoencoder on MNIST (784-400-20-400-784, Adam)",
+        include_str!("../../../scenarios/vae-mnist.toml"),
+    ),
+    (
+        "conv-vae-mnist",
+        "a healthy convolutional VAE on MNIST",
+        include_str!("../../../scenarios/conv-vae-mnist.toml"),
+    ),
+    (
+        "gan-mnist",
+        "a healthy generative adversarial network of dense layers on MNIST",
+        include_str!("../../../scenarios/gan-mnist.toml"),
+    ),
+    (
+        "cnn-mnist",
+        "a healthy convolutional classifier on MNIST",
+        include_str!("../../../scenarios/cnn-mnist.toml"),
+    ),
+    (
+        "vae-logvar-explodes",
+        "fails: an unbounded log-variance overflows the KL divergence",
+        include_str!("../../../scenarios/vae-logvar-explodes.toml"),
+    ),
+    (
+        "vae-collapses",
+        "fails: the KL divergence weighs too much, and the posterior collapses",
+        include_str!("../../../scenarios/vae-collapses.toml"),
+    ),
+    (
+        "mlp-dead-relu",
+        "fails: a learning rate far too high leaves hidden layers of dead units",
+        include_str!("../../../scenarios/mlp-dead-relu.toml"),
+    ),
+];
 
 /// Parts of a key of `--set`: more than the format has, and few enough for those who walk through its sections.
 const DEEPEST_KEY: usize = 16;
