@@ -11,6 +11,9 @@ use trainscope::{Error, Result};
 
 use super::{Common, interrupt, progress};
 
+/// Broken files of a data set that are named.
+const NAMED: usize = 10;
+
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     /// A TOML file or the name of a built-in scenario
@@ -69,6 +72,13 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
             ));
         }
     };
+    let skipped = run.trainer().skipped();
+    if !skipped.is_empty() {
+        common.note(&format!("skipped {} broken files:", skipped.len()));
+        for file in skipped.iter().take(NAMED) {
+            common.note(&format!("  {file}"));
+        }
+    }
     let steps = run.trainer().scenario().train.steps;
     let first = run.trainer().steps_done();
     let bar = progress::bar(steps);

@@ -38,6 +38,7 @@ pub struct Trainer {
     scenario: Scenario,
     model: Model,
     dataset: Dataset,
+    skipped: Vec<String>,
     learner: Learner,
     cursor: Cursor,
     /// Counts the updates of a GAN's generator, of which there may be fewer than steps.
@@ -135,6 +136,7 @@ impl Trainer {
             layout: probes.layout,
             model,
             dataset,
+            skipped: images.skipped,
             learner,
             cursor,
             generator_clock,
@@ -278,6 +280,11 @@ impl Trainer {
     /// The scenario.
     pub fn scenario(&self) -> &Scenario {
         &self.scenario
+    }
+
+    /// Files of the data set that could not be used, each with the reason.
+    pub fn skipped(&self) -> &[String] {
+        &self.skipped
     }
 
     /// The data set.
