@@ -80,6 +80,8 @@ struct Stage {
 /// Every dispatch of a step, built once.
 pub struct Plan {
     stages: Vec<Stage>,
+    /// Nodes of the graph: the losses' stage follows theirs.
+    nodes: usize,
     kept: HashMap<NodeId, Buffer<f32>>,
     scalars: Buffer<f32>,
     bytes: u64,
@@ -157,6 +159,7 @@ impl Plan {
             .collect();
         Ok(Self {
             stages,
+            nodes: graph.nodes().len(),
             kept,
             scalars,
             bytes: tensors.bytes,
@@ -176,6 +179,11 @@ impl Plan {
     /// Those behind [`Plan::until`].
     pub fn after(&self, node: NodeId, watched: bool) -> impl Iterator<Item = &Dispatch> {
         Self::of(&self.stages[node.0 + 1..], watched)
+    }
+
+    /// Those of [`Plan::after`] up to the losses, without the backward pass.
+    pub fn evaluate_after(&self, node: NodeId) -> impl Iterator<Item = &Dispatch> {
+        Self::of(&self.stages[node.0 + 1..=self.nodes], false)
     }
 
     fn of(stages: &[Stage], watched: bool) -> impl Iterator<Item = &Dispatch> {

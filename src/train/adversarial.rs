@@ -150,8 +150,10 @@ pub(super) fn learner<'g>(
     let update_rows = update_rows..builder.rows();
 
     let first = discriminate.clone().then(generate);
-    // Without an update of the generator nothing was learnt: its gradients and updates count as zeros.
+    // Without an update of the generator its loss is only evaluated (a pass that running statistics of the
+    // discriminator count too), and its gradients and updates are zeros.
     let mut rest = discriminate;
+    rest.work(play.evaluate_after(gan.fake).cloned());
     for rows in [gradient_rows, update_rows] {
         let statistics = builder.probes.statistics.binding();
         let range = rows.start * FIGURES..rows.end * FIGURES;

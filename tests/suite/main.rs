@@ -2,6 +2,7 @@
 
 mod support;
 
+mod adversarial;
 mod checkpoint;
 mod commands;
 mod data;

@@ -1,0 +1,228 @@
+//! Training of a generator and a discriminator: against float64, and in two halves.
+
+use std::collections::HashMap;
+
+use trainscope::models::GanConfig;
+use trainscope::nn::{Graph, reference};
+use trainscope::train::{ModelConfig, Scenario, StepRecord, Trainer};
+
+use crate::support::gpu;
+
+const BATCH: usize = 8;
+const RATE: f64 = 0.1;
+
+fn scenario(settings: &str) -> Scenario {
+    let text = format!(
+        "name = \"gan\"
+seed = 11
+[data]
+source = \"shapes\"
+size = 4
+count = 40
+shuffle = false
+[model]
+kind = \"gan\"
+latent = 5
+generator = [ {{ dense = {{ units = 12 }} }}, \"tanh\", {{ dense = {{ units = 48 }} }}, \"sigmoid\" ]
+discriminator = [ {{ dense = {{ units = 10 }} }}, \"tanh\", {{ dense = {{ units = 1 }} }} ]
+critic_steps = 2
+{settings}
+[train]
+batch = {BATCH}
+optimizer = {{ sgd = {{ lr = {RATE} }} }}
+"
+    );
+    Scenario::parse(&text, "test", &[]).expect("a scenario")
+}
+
+fn go_on(trainer: &mut Trainer, to: u64) -> Vec<StepRecord> {
+    let mut records = Vec::new();
+    while trainer.steps_done() < to {
+        trainer.step(true).expect("it runs");
+        records.extend(trainer.take(true).expect("it runs"));
+    }
+    records
+}
+
+type Values = HashMap<String, Vec<f64>>;
+
+/// Gradients of a graph's loss by its parameters, and its scalars.
+fn gradients(
+    graph: &Graph,
+    inputs: &[Vec<f64>],
+    values: &Values,
+    step: u32,
+) -> (Values, Vec<f64>, Vec<Vec<f64>>) {
+    let names = graph.parameters().iter().map(|p| p.name.clone());
+    let parameters: Vec<Vec<f64>> = names.clone().map(|name| values[&name].clone()).collect();
+    let result = reference::step(graph, BATCH, inputs, &parameters, 11, step);
+    let gradients = names.zip(result.parameter_gradients).collect();
+    (gradients, result.scalars, result.values)
+}
+
+fn descend(values: &mut Values, gradients: &Values, section: &str) {
+    for (name, gradient) in gradients
+        .iter()
+        .filter(|(name, _)| name.starts_with(section))
+    {
+        let value = values.get_mut(name).expect("a parameter");
+        value
+            .iter_mut()
+            .zip(gradient)
+            .for_each(|(v, g)| *v -= RATE * g);
+    }
+}
+
+/// The same steps in float64, one graph after the other.
+fn reference_steps(
+    config: &GanConfig,
+    trainer: &Trainer,
+    values: &mut Values,
+    steps: u32,
+) -> Vec<Vec<f64>> {
+    let images = trainer.scenario().images().expect("generated");
+    let gan = config.build(&images.shape).expect("it fits");
+    let mut scalars = Vec::new();
+    for step in 0..steps {
+        let pixels: Vec<f64> = (0..BATCH)
+            .flat_map(|row| {
+                let sample = trainer
+                    .dataset()
+                    .sample_index(step.into(), row, BATCH, false, 11);
+                images.pixels[48 * sample..][..48].iter()
+            })
+            .map(|&byte| f64::from(f32::from(byte) / 255.0))
+            .collect();
+        let (_, _, played) = gradients(&gan.play, &[], values, step);
+        let place = gan
+            .play
+            .nodes()
+            .iter()
+            .position(|n| n.name == gan.play.node(gan.fake).name);
+        let fake = played[place.expect("its own node")].clone();
+        let (real, real_scalars, _) = gradients(&gan.real.graph, &[pixels], values, step);
+        let (generated, fake_scalars, _) = gradients(&gan.generated.graph, &[fake], values, step);
+        descend(values, &real, "discriminator");
+        descend(values, &generated, "discriminator");
+        let (play, play_scalars, _) = gradients(&gan.play, &[], values, step);
+        if step % 2 == 0 {
+            descend(values, &play, "generator");
+        }
+        scalars.push(vec![
+            real_scalars[0] + fake_scalars[0],
+            real_scalars[1],
+            fake_scalars[1],
+            play_scalars[1],
+            real_scalars[2],
+            fake_scalars[2],
+        ]);
+    }
+    scalars
+}
+
+#[test]
+fn steps_agree_with_float64() {
+    for objective in ["cross_entropy", "wasserstein", "hinge"] {
+        let scenario = scenario(&format!("objective = \"{objective}\""));
+        let mut trainer = Trainer::new(gpu(), &scenario).expect("a trainer");
+        let start = trainer.checkpoint().expect("a checkpoint");
+        let mut values: Values = start
+            .parameters
+            .iter()
+            .map(|(name, _, values)| (name.clone(), values.iter().map(|&v| v.into()).collect()))
+            .collect();
+        let ModelConfig::Gan(config) = scenario.model() else {
+            panic!("a GAN");
+        };
+        let scalars = reference_steps(&config, &trainer, &mut values, 5);
+        let records = go_on(&mut trainer, 5);
+        let names = trainer.scalar_names();
+        for (record, scalars) in records.iter().zip(&scalars) {
+            for (name, (got, want)) in names.iter().zip(record.scalars.iter().zip(scalars)) {
+                let off = (f64::from(*got) - want).abs();
+                assert!(off < 1e-5, "{objective}: {name} is {got}, want {want}");
+            }
+        }
+        for (name, _, got) in trainer.checkpoint().expect("a checkpoint").parameters {
+            let want = &values[&name];
+            let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+            let off = square(&mut got.iter().zip(want).map(|(g, w)| f64::from(*g) - w));
+            let size = square(&mut want.iter().copied());
+            assert!((off / size).sqrt() < 1e-5, "{objective}: {name}");
+        }
+    }
+}
+
+#[test]
+fn halves_give_the_bits_of_one_go() {
+    let settings = "objective = \"wasserstein\"\nweight_clip = 0.05";
+    let mut scenario = scenario(settings);
+    scenario.train.optimizer = trainscope::nn::Optimiser::default();
+    scenario.train.discriminator_optimizer = Some(trainscope::nn::Optimiser::RmsProp {
+        lr: 1e-3,
+        alpha: 0.99,
+        eps: 1e-8,
+        momentum: 0.0,
+        centered: false,
+        weight_decay: 0.0,
+    });
+    let bits = |record: &StepRecord| -> Vec<u32> {
+        let statistics = record.statistics.iter().flatten();
+        let all = record.scalars.iter().chain(statistics);
+        all.map(|value| value.to_bits()).collect()
+    };
+    let mut whole = Trainer::new(gpu(), &scenario).expect("a trainer");
+    let records = go_on(&mut whole, 11);
+    let last = whole.checkpoint().expect("a checkpoint");
+    for (name, _, values) in &last.parameters {
+        let clipped = values.iter().all(|value| value.abs() <= 0.05);
+        assert_eq!(clipped, name.starts_with("discriminator"), "{name}");
+    }
+    for half in [1, 4, 7] {
+        let mut first = Trainer::new(gpu(), &scenario).expect("a trainer");
+        go_on(&mut first, half);
+        let middle = first.checkpoint().expect("a checkpoint");
+        let mut second = Trainer::new(gpu(), &scenario).expect("a trainer");
+        second.restore(&middle, "checkpoint").expect("its own");
+        let rest = go_on(&mut second, 11);
+        for (got, want) in rest.iter().zip(&records[half as usize..]) {
+            assert!(bits(got) == bits(want), "step {} from {half}", want.step);
+        }
+        let again = second.checkpoint().expect("a checkpoint");
+        assert_eq!(again.digest(), last.digest(), "from {half}");
+    }
+}
+
+#[test]
+fn networks_that_do_not_fit_are_named() {
+    let refused = |from: &str, to: &str, parts: &[&str]| {
+        let text = scenario("").to_toml().replace(from, to);
+        let message = match Scenario::parse(&text, "test", &[]) {
+            Err(error) => error.to_string(),
+            Ok(scenario) => match Trainer::new(gpu(), &scenario) {
+                Err(error) => error.to_string(),
+                Ok(_) => panic!("{to} is accepted"),
+            },
+        };
+        for part in parts {
+            assert!(message.contains(part), "'{part}' is not in: {message}");
+        }
+    };
+    refused("units = 48", "units = 47", &["generator.3", "47", "48"]);
+    refused(
+        "units = 1,",
+        "units = 2,",
+        &["discriminator.2", "2 numbers", "units = 1"],
+    );
+    refused(
+        "critic_steps = 2",
+        "critic_steps = 0",
+        &["critic_steps = 0"],
+    );
+    refused(
+        "critic_steps = 2",
+        "weight_clip = -1.0",
+        &["weight_clip = -1"],
+    );
+    refused("kind = \"gan\"", "kind = \"vae\"", &["needs 'encoder'"]);
+}
