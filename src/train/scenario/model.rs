@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::models::{ClassifierConfig, GanConfig, Layer, ReconstructionLoss, VaeConfig, Variance};
 use crate::nn::losses::Objective;
 
-/// `[model]`: the union of the keys of all kinds; [`Scenario::model`] sorts out which belong together.
+/// `[model]`: the union of the keys of all kinds; [`super::Scenario::model`] sorts out which belong together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a section [model]")]
 pub struct ModelSection {
