@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytemuck::Pod;
@@ -244,6 +245,20 @@ impl Gpu {
         })
     }
 
+    /// Waits until all submitted work is done and `done` is true, which a callback of that work sets. Where several
+    /// threads poll a device, another one may have taken the callback and be about to call it.
+    ///
+    /// # Errors
+    /// The device was lost or reported an error.
+    pub(super) fn wait_until(&self, done: impl Fn() -> bool) -> Result<()> {
+        self.wait()?;
+        while !done() {
+            std::thread::yield_now();
+            self.wait()?;
+        }
+        Ok(())
+    }
+
     /// Reads a whole buffer back and waits for it: for tests, checkpoints and results at the end of a command.
     /// Inside a loop use a [`super::ReadbackRing`].
     ///
@@ -272,8 +287,12 @@ impl Gpu {
         let mut encoder = self.encoder("read");
         encoder.copy_buffer_to_buffer(source, offset, &staging, 0, size);
         self.queue.submit([encoder.finish()]);
-        staging.slice(..).map_async(wgpu::MapMode::Read, |_| {});
-        self.wait()?;
+        let is_mapped = Arc::new(AtomicBool::new(false));
+        let shared = is_mapped.clone();
+        staging.slice(..).map_async(wgpu::MapMode::Read, move |_| {
+            shared.store(true, Ordering::Release)
+        });
+        self.wait_until(|| is_mapped.load(Ordering::Acquire))?;
         let view = staging.slice(..).get_mapped_range().map_err(|error| {
             Error::gpu(
                 format!("adapter '{}'", self.info.name),

@@ -115,7 +115,7 @@ impl<Tag> ReadbackRing<Tag> {
                 gpu.check()?;
                 return Ok(None);
             }
-            gpu.wait()?;
+            gpu.wait_until(|| state.load(Ordering::Acquire) != PENDING)?;
         }
         let lost = |detail: String| {
             Error::gpu(
