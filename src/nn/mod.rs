@@ -20,11 +20,12 @@ mod plan;
 pub mod reference;
 mod schedule;
 pub mod spectral_norm;
+mod sums;
 mod update;
 pub mod vectors;
+mod window;
 
 pub use clip::Clip;
-pub use convolution::{Pair, Window};
 pub use graph::{Graph, Node, NodeId, Parameter};
 pub use initialisation::Initialisation;
 pub use operation::{
@@ -36,3 +37,4 @@ pub use parameters::Parameters;
 pub use plan::{Plan, PlanOptions, Quantity, Watched};
 pub use schedule::Schedule;
 pub use update::Update;
+pub use window::{Pair, Window};

@@ -307,3 +307,18 @@ pub(crate) fn expect_inputs<'s, const N: usize>(
         )
     })
 }
+
+/// Elements of images that a kernel's 32-bit indices reach.
+pub(crate) fn expect_indices(context: &Context<'_>, shape: &[usize]) -> Result<()> {
+    let count = shape
+        .iter()
+        .try_fold(context.batch, |all, &size| all.checked_mul(size));
+    if count.is_none_or(|count| count > 1 << 30) {
+        return Err(Error::gpu(
+            format!("{} images of {shape:?}", context.batch),
+            "they have more elements than a kernel can number",
+            "make the images or the batch smaller",
+        ));
+    }
+    Ok(())
+}

@@ -3,14 +3,13 @@
 use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::Initialisation;
-use crate::nn::convolution::{
-    Convolution, Pair, Target, Window, bias_gradient, expect_indices, expect_weights, images,
-    reference,
-};
+use crate::nn::convolution::{Convolution, Target, expect_weights, reference};
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, Saved, expect_inputs,
+    ReferenceForward, ReferenceGradients, Saved, expect_indices, expect_inputs,
 };
+use crate::nn::sums::channel_bias_gradient;
+use crate::nn::window::{Pair, Window, images};
 
 /// A convolution of `[channels, height, width]`. Parameters: `weight` `[channels out, channels in, kernel height, kernel
 /// width]` and `bias` `[channels out]`.
@@ -125,7 +124,7 @@ impl Operation for Conv2d {
             }
         }
         dispatches.extend(gradient.finish(gpu));
-        let bias = bias_gradient(
+        let bias = channel_bias_gradient(
             context,
             io.output_gradient,
             convolution.small,

@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::Result;
-use crate::gpu::{Dispatch, Shader, groups};
+use crate::gpu::Dispatch;
 use crate::nn::Initialisation;
 use crate::nn::matmul::{self, Matmul, Orientation};
 use crate::nn::operation::{
@@ -13,9 +11,7 @@ use crate::nn::operation::{
     ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
 };
 use crate::nn::spectral_norm::{self, Reference, SpectralNorm, Vectors};
-use crate::shader;
-
-static COLUMN_SUM: Shader = shader!("nn/column_sum.wgsl");
+use crate::nn::sums::column_sum;
 
 /// A dense layer. Parameters: `weight` `[units, inputs]` (`weight_orig` under a spectral norm) and `bias` `[units]`;
 /// inputs of more than one dimension are taken flat.
@@ -67,15 +63,6 @@ fn vectors<'a>(parameters: &[ParameterSlice<'a>]) -> Vectors<'a> {
         u: parameters[2],
         v: parameters[3],
     }
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    rows: u32,
-    columns: u32,
-    padding0: u32,
-    padding1: u32,
 }
 
 impl Operation for Dense {
@@ -165,23 +152,11 @@ impl Operation for Dense {
             c: io.parameters[0].gradient(),
             accumulate: false,
         };
-        let uniform = gpu.uniform(
-            "bias gradient",
-            &Parameters {
-                rows: context.batch as u32,
-                columns: self.units as u32,
-                padding0: 0,
-                padding1: 0,
-            },
-        );
-        let bias_gradient = gpu.kernel(&COLUMN_SUM, "main", &[]).bind(
+        let bias_gradient = column_sum(
             gpu,
-            &[
-                (0, uniform.as_entire_binding()),
-                (1, io.output_gradient.binding()),
-                (2, io.parameters[1].gradient()),
-            ],
-            [groups(self.units, 64), 1, 1],
+            [context.batch, self.units],
+            io.output_gradient,
+            io.parameters[1].gradient(),
         );
         let mut dispatches = vec![weight_gradient.dispatch(gpu)?, bias_gradient];
         let mut weight = io.parameters[0].value();
@@ -250,22 +225,4 @@ impl Operation for Dense {
             parameters: vec![weight, bias],
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        COLUMN_SUM,
-        "Parameters",
-        Parameters {
-            rows,
-            columns,
-            padding0,
-            padding1
-        }
-    );
 }

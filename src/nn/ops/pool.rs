@@ -4,11 +4,11 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
-use crate::nn::convolution::{Pair, Window, expect_indices, images};
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    ReferenceGradients, Saved, elements, expect_indices, expect_inputs,
 };
+use crate::nn::window::{Pair, Window, images};
 use crate::shader;
 
 static POOL: Shader = shader!("nn/pool.wgsl");

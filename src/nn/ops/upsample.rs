@@ -3,11 +3,11 @@
 use super::pool::Pooling;
 use crate::Result;
 use crate::gpu::Dispatch;
-use crate::nn::convolution::{Pair, Window, expect_indices, images};
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, expect_inputs,
+    ReferenceGradients, Saved, expect_indices, expect_inputs,
 };
+use crate::nn::window::{Pair, Window, images};
 
 /// Every pixel of `[channels, height, width]` becomes a block of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

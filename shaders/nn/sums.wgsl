@@ -1,5 +1,5 @@
-// The gradient of a channel's bias: sums of every row of [rows, columns], where a row is a channel of a sample. What
-// is left, a [samples, channels] matrix, is `column_sum.wgsl`'s.
+// Sums over a [rows, columns] matrix: of every column, which is the gradient of a bias, and of every row. The gradient of
+// a channel's bias takes both: rows are the channels of all samples, what is left is a [samples, channels] matrix.
 // uses common/rows.wgsl
 // uses common/grid.wgsl
 
@@ -32,8 +32,22 @@ fn finish(place: Place, sum: f32) {
     }
 }
 
+// One invocation for each column.
 @compute @workgroup_size(64)
-fn by_scalars(
+fn of_columns(@builtin(global_invocation_id) invocation: vec3u) {
+    let column = invocation.x;
+    if (column >= parameters.columns) {
+        return;
+    }
+    var sum = 0.0;
+    for (var row = 0u; row < parameters.rows; row += 1u) {
+        sum += values[row * parameters.columns + column];
+    }
+    sums[column] = sum;
+}
+
+@compute @workgroup_size(64)
+fn of_rows_by_scalars(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
@@ -48,9 +62,9 @@ fn by_scalars(
     finish(place, sum);
 }
 
-// Where places are a multiple of four.
+// Where columns are a multiple of four.
 @compute @workgroup_size(64)
-fn by_vectors(
+fn of_rows_by_vectors(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,

@@ -8,210 +8,20 @@
 //! by side, so that the products are wide whatever the sizes of images; a batch is taken in parts, so that the
 //! unfolded patches stay small: 16 MiB on a CPU adapter, 32 MiB on a GPU. All layers share that memory.
 
+pub(crate) mod reference;
+
 use bytemuck::{Pod, Zeroable};
-use serde::{Deserialize, Serialize};
 
 use super::matmul::{Matmul, Orientation, Variant};
 use super::operation::{Context, Misfit, ParameterSlice};
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid, groups};
+use super::sums::column_sum;
+use super::window::Window;
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::shader;
-use crate::{Error, Result};
 
 static CONVOLUTION: Shader = shader!("nn/convolution.wgsl");
 static PAD: Shader = shader!("nn/pad.wgsl");
-static CHANNEL_SUM: Shader = shader!("nn/channel_sum.wgsl");
-static COLUMN_SUM: Shader = shader!("nn/column_sum.wgsl");
-
-/// A number for height and width alike, or one for each: `3` or `[3, 5]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "NumberOrPair", into = "NumberOrPair")]
-pub struct Pair {
-    /// Along the height.
-    pub y: usize,
-    /// Along the width.
-    pub x: usize,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a number or a pair of numbers")]
-enum NumberOrPair {
-    Number(usize),
-    Pair([usize; 2]),
-}
-
-impl From<NumberOrPair> for Pair {
-    fn from(given: NumberOrPair) -> Self {
-        match given {
-            NumberOrPair::Number(both) => both.into(),
-            NumberOrPair::Pair(pair) => pair.into(),
-        }
-    }
-}
-
-impl From<Pair> for NumberOrPair {
-    fn from(pair: Pair) -> Self {
-        if pair.y == pair.x {
-            Self::Number(pair.y)
-        } else {
-            Self::Pair([pair.y, pair.x])
-        }
-    }
-}
-
-impl From<usize> for Pair {
-    fn from(both: usize) -> Self {
-        Self { y: both, x: both }
-    }
-}
-
-impl From<[usize; 2]> for Pair {
-    fn from([y, x]: [usize; 2]) -> Self {
-        Self { y, x }
-    }
-}
-
-impl std::fmt::Display for Pair {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} x {}", self.y, self.x)
-    }
-}
-
-/// How a kernel moves over an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// Its size.
-    pub kernel: Pair,
-    /// From place to place.
-    pub stride: Pair,
-    /// Zeros around the image, on each side.
-    pub padding: Pair,
-    /// Between neighbouring elements of the kernel.
-    pub dilation: Pair,
-}
-
-/// Largest number in a window; beyond it products of sizes could leave the range of the kernels' integers.
-const MOST: usize = 1 << 15;
-
-impl Window {
-    /// A window of this size with stride 1, no padding and no dilation.
-    pub fn new(kernel: impl Into<Pair>) -> Self {
-        Self {
-            kernel: kernel.into(),
-            stride: 1.into(),
-            padding: 0.into(),
-            dilation: 1.into(),
-        }
-    }
-
-    /// With another stride.
-    pub fn stride(self, stride: impl Into<Pair>) -> Self {
-        Self {
-            stride: stride.into(),
-            ..self
-        }
-    }
-
-    /// With another padding.
-    pub fn padding(self, padding: impl Into<Pair>) -> Self {
-        Self {
-            padding: padding.into(),
-            ..self
-        }
-    }
-
-    /// With another dilation.
-    pub fn dilation(self, dilation: impl Into<Pair>) -> Self {
-        Self {
-            dilation: dilation.into(),
-            ..self
-        }
-    }
-
-    /// Elements of the kernel.
-    pub fn area(&self) -> usize {
-        self.kernel.y * self.kernel.x
-    }
-
-    /// Its numbers are usable.
-    pub(crate) fn validate(&self) -> std::result::Result<(), Misfit> {
-        for (name, pair, least) in [
-            ("kernel", self.kernel, 1),
-            ("stride", self.stride, 1),
-            ("padding", self.padding, 0),
-            ("dilation", self.dilation, 1),
-        ] {
-            if pair.y.min(pair.x) < least || pair.y.max(pair.x) > MOST {
-                return Err(Misfit::new(
-                    format!("a {name} of {pair}"),
-                    format!("a {name} from {least} to {MOST}"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    /// Pixels that the kernel covers, holes included.
-    pub fn extent(&self) -> Pair {
-        Pair {
-            y: (self.kernel.y - 1) * self.dilation.y + 1,
-            x: (self.kernel.x - 1) * self.dilation.x + 1,
-        }
-    }
-
-    /// Places of the kernel on an image.
-    pub(crate) fn places(&self, height: usize, width: usize) -> std::result::Result<Pair, Misfit> {
-        let extent = self.extent();
-        let padded = Pair {
-            y: height + 2 * self.padding.y,
-            x: width + 2 * self.padding.x,
-        };
-        if extent.y > padded.y || extent.x > padded.x {
-            return Err(Misfit::new(
-                format!("images of {height} x {width}, {padded} with the padding"),
-                format!("images of at least {extent}, what its kernel covers"),
-            ));
-        }
-        Ok(Pair {
-            y: (padded.y - extent.y) / self.stride.y + 1,
-            x: (padded.x - extent.x) / self.stride.x + 1,
-        })
-    }
-
-    pub(crate) fn constants(&self) -> [(&'static str, f64); 8] {
-        [
-            ("KERNEL_Y", self.kernel.y as f64),
-            ("KERNEL_X", self.kernel.x as f64),
-            ("STRIDE_Y", self.stride.y as f64),
-            ("STRIDE_X", self.stride.x as f64),
-            ("PADDING_Y", self.padding.y as f64),
-            ("PADDING_X", self.padding.x as f64),
-            ("DILATION_Y", self.dilation.y as f64),
-            ("DILATION_X", self.dilation.x as f64),
-        ]
-    }
-
-    /// The pixel under element (`ky`, `kx`) of the kernel at place (`y`, `x`), if it lies on the image.
-    pub(crate) fn pixel(
-        &self,
-        [y, x]: [usize; 2],
-        [ky, kx]: [usize; 2],
-        [height, width]: [usize; 2],
-    ) -> Option<usize> {
-        let row = (y * self.stride.y + ky * self.dilation.y).checked_sub(self.padding.y)?;
-        let column = (x * self.stride.x + kx * self.dilation.x).checked_sub(self.padding.x)?;
-        (row < height && column < width).then(|| row * width + column)
-    }
-}
-
-/// Channels, height and width of images, or a misfit that says what came instead.
-pub(crate) fn images(shape: &[usize]) -> std::result::Result<[usize; 3], Misfit> {
-    shape.try_into().map_err(|_| {
-        Misfit::new(
-            format!("{shape:?}"),
-            "images: [channels, height, width] (put a reshape before it)",
-        )
-    })
-}
 
 /// As many weights as one binding of common adapters holds, or a misfit.
 pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Misfit> {
@@ -252,15 +62,6 @@ struct PadParameters {
     from_columns: u32,
     to_columns: u32,
     padding: u32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct SumParameters {
-    rows: u32,
-    columns: u32,
-    padding0: u32,
-    padding1: u32,
 }
 
 /// A window between two sides of these shapes: [channels, height, width].
@@ -612,162 +413,6 @@ fn pad(
     )
 }
 
-fn sum_uniform(gpu: &Gpu, rows: usize, columns: usize) -> wgpu::Buffer {
-    gpu.uniform(
-        "sum",
-        &SumParameters {
-            rows: rows as u32,
-            columns: columns as u32,
-            padding0: 0,
-            padding1: 0,
-        },
-    )
-}
-
-/// Sums over the rows of a matrix.
-fn column_sum(
-    gpu: &Gpu,
-    [rows, columns]: [usize; 2],
-    matrix: &Buffer<f32>,
-    sums: wgpu::BindingResource<'_>,
-) -> Dispatch {
-    let uniform = sum_uniform(gpu, rows, columns);
-    gpu.kernel(&COLUMN_SUM, "main", &[]).bind(
-        gpu,
-        &[
-            (0, uniform.as_entire_binding()),
-            (1, matrix.binding()),
-            (2, sums),
-        ],
-        [groups(columns, 64), 1, 1],
-    )
-}
-
-/// Sums of images' gradients over samples and places: the gradient of a bias for each channel.
-pub(crate) fn bias_gradient(
-    context: &Context<'_>,
-    gradient: &Buffer<f32>,
-    [channels, height, width]: [usize; 3],
-    bias: &ParameterSlice<'_>,
-) -> Result<Vec<Dispatch>> {
-    let gpu = context.gpu;
-    let rows = context.batch * channels;
-    let places = height * width;
-    let sums = gpu.scratch("channel sums", rows)?;
-    let entry = if places.is_multiple_of(4) {
-        "by_vectors"
-    } else {
-        "by_scalars"
-    };
-    let by_row = gpu
-        .kernel(&CHANNEL_SUM, entry, &context.row_constants())
-        .bind(
-            gpu,
-            &[
-                (0, sum_uniform(gpu, rows, places).as_entire_binding()),
-                (1, gradient.binding()),
-                (2, sums.binding()),
-            ],
-            context.row_grid(rows),
-        );
-    let over_batch = column_sum(gpu, [context.batch, channels], &sums, bias.gradient());
-    Ok(vec![by_row, over_batch])
-}
-
-/// Elements of images that a kernel's 32-bit indices reach.
-pub(crate) fn expect_indices(context: &Context<'_>, shape: &[usize]) -> Result<()> {
-    let count = shape
-        .iter()
-        .try_fold(context.batch, |all, &size| all.checked_mul(size));
-    if count.is_none_or(|count| count > 1 << 30) {
-        return Err(Error::gpu(
-            format!("{} images of {shape:?}", context.batch),
-            "they have more elements than a kernel can number",
-            "make the images or the batch smaller",
-        ));
-    }
-    Ok(())
-}
-
-/// The float64 twins, over the same window.
-pub(crate) mod reference {
-    use super::Convolution;
-
-    impl Convolution {
-        /// Calls `visit(index in small, index in large, index in weight)` for everything that is multiplied.
-        fn visit(&self, batch: usize, mut visit: impl FnMut(usize, usize, usize)) {
-            let [large_channels, height, width] = self.large;
-            let [small_channels, small_height, small_width] = self.small;
-            let kernel = self.window.kernel;
-            for sample in 0..batch {
-                for y in 0..small_height {
-                    for x in 0..small_width {
-                        for ky in 0..kernel.y {
-                            for kx in 0..kernel.x {
-                                let pixel = self.window.pixel([y, x], [ky, kx], [height, width]);
-                                let Some(pixel) = pixel else {
-                                    continue;
-                                };
-                                for small in 0..small_channels {
-                                    let at = ((sample * small_channels + small) * small_height + y)
-                                        * small_width
-                                        + x;
-                                    for large in 0..large_channels {
-                                        visit(
-                                            at,
-                                            (sample * large_channels + large) * height * width
-                                                + pixel,
-                                            ((small * large_channels + large) * kernel.y + ky)
-                                                * kernel.x
-                                                + kx,
-                                        );
-                                    }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-
-        pub fn reference_small(&self, batch: usize, large: &[f64], weight: &[f64]) -> Vec<f64> {
-            let mut small = vec![0.0; batch * self.small.iter().product::<usize>()];
-            self.visit(batch, |s, l, w| small[s] += large[l] * weight[w]);
-            small
-        }
-
-        pub fn reference_large(&self, batch: usize, small: &[f64], weight: &[f64]) -> Vec<f64> {
-            let mut large = vec![0.0; batch * self.large.iter().product::<usize>()];
-            self.visit(batch, |s, l, w| large[l] += small[s] * weight[w]);
-            large
-        }
-
-        pub fn reference_weight(&self, batch: usize, small: &[f64], large: &[f64]) -> Vec<f64> {
-            let weights = self.small[0] * self.large[0] * self.window.area();
-            let mut weight = vec![0.0; weights];
-            self.visit(batch, |s, l, w| weight[w] += small[s] * large[l]);
-            weight
-        }
-    }
-
-    /// Adds a bias to every channel.
-    pub fn add_bias(images: &mut [f64], places: usize, bias: &[f64]) {
-        for (row, values) in images.chunks_mut(places).enumerate() {
-            let bias = bias[row % bias.len()];
-            values.iter_mut().for_each(|value| *value += bias);
-        }
-    }
-
-    /// Sums over samples and places of every channel.
-    pub fn bias_gradient(gradient: &[f64], places: usize, channels: usize) -> Vec<f64> {
-        let mut sums = vec![0.0; channels];
-        for (row, values) in gradient.chunks(places).enumerate() {
-            sums[row % channels] += values.iter().sum::<f64>();
-        }
-        sums
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -790,17 +435,6 @@ mod tests {
             slab,
             accumulate,
             has_bias
-        }
-    );
-    layout_test!(
-        sum_parameters,
-        CHANNEL_SUM,
-        "Parameters",
-        SumParameters {
-            rows,
-            columns,
-            padding0,
-            padding1
         }
     );
     layout_test!(

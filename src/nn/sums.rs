@@ -1,0 +1,97 @@
+//! Sums over rows and columns of matrices, which gradients of biases are.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::operation::{Context, ParameterSlice};
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader, groups};
+use crate::shader;
+
+static SUMS: Shader = shader!("nn/sums.wgsl");
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    rows: u32,
+    columns: u32,
+    padding0: u32,
+    padding1: u32,
+}
+
+fn sum_uniform(gpu: &Gpu, rows: usize, columns: usize) -> wgpu::Buffer {
+    gpu.uniform(
+        "sum",
+        &Parameters {
+            rows: rows as u32,
+            columns: columns as u32,
+            padding0: 0,
+            padding1: 0,
+        },
+    )
+}
+
+/// Sums over the rows of a matrix `[rows, columns]`.
+pub(super) fn column_sum(
+    gpu: &Gpu,
+    [rows, columns]: [usize; 2],
+    matrix: &Buffer<f32>,
+    sums: wgpu::BindingResource<'_>,
+) -> Dispatch {
+    let uniform = sum_uniform(gpu, rows, columns);
+    gpu.kernel(&SUMS, "of_columns", &[]).bind(
+        gpu,
+        &[
+            (0, uniform.as_entire_binding()),
+            (1, matrix.binding()),
+            (2, sums),
+        ],
+        [groups(columns, 64), 1, 1],
+    )
+}
+
+/// Sums of images' gradients over samples and places: the gradient of a bias for each channel.
+pub(super) fn channel_bias_gradient(
+    context: &Context<'_>,
+    gradient: &Buffer<f32>,
+    [channels, height, width]: [usize; 3],
+    bias: &ParameterSlice<'_>,
+) -> Result<Vec<Dispatch>> {
+    let gpu = context.gpu;
+    let rows = context.batch * channels;
+    let places = height * width;
+    let sums = gpu.scratch("channel sums", rows)?;
+    let entry = if places.is_multiple_of(4) {
+        "of_rows_by_vectors"
+    } else {
+        "of_rows_by_scalars"
+    };
+    let by_row = gpu.kernel(&SUMS, entry, &context.row_constants()).bind(
+        gpu,
+        &[
+            (0, sum_uniform(gpu, rows, places).as_entire_binding()),
+            (1, gradient.binding()),
+            (2, sums.binding()),
+        ],
+        context.row_grid(rows),
+    );
+    let over_batch = column_sum(gpu, [context.batch, channels], &sums, bias.gradient());
+    Ok(vec![by_row, over_batch])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        SUMS,
+        "Parameters",
+        Parameters {
+            rows,
+            columns,
+            padding0,
+            padding1
+        }
+    );
+}
