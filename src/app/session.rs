@@ -104,7 +104,7 @@ impl Session {
         if let State::Training(run) = std::mem::replace(&mut self.state, State::Closing) {
             let history = &mut self.history;
             let finished = run.finish(false, &mut |record| history.push(record))?;
-            report::write_report(finished.trainer.gpu(), &finished.dir)?;
+            report::write_report_of(&finished.trainer, &finished.dir)?;
             self.state = State::Still {
                 status: finished.status.to_string(),
                 trainer: Box::new(finished.trainer),

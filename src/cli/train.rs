@@ -104,8 +104,7 @@ fn conclude(
     trained: f64,
     first_step_seconds: Option<f64>,
 ) -> Result<()> {
-    let gpu = finished.trainer.gpu();
-    let report = trainscope::report::write_report(gpu, &finished.dir)?;
+    let report = trainscope::report::write_report_of(&finished.trainer, &finished.dir)?;
     let lines = trainscope::report::findings(&finished.dir)?;
     let steps = finished.trainer.steps_done();
     let status = finished.status.to_string();
@@ -124,7 +123,7 @@ fn conclude(
         "seconds": trained,
         "first_step_seconds": first_step_seconds,
         "findings": lines,
-        "adapter": gpu.describe(),
+        "adapter": finished.trainer.gpu().describe(),
     }));
     match &finished.status {
         Status::Failed(reason) => Err(Error::input(

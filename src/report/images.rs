@@ -2,8 +2,7 @@
 
 use super::figures::{Figure, in_both_themes};
 use crate::Result;
-use crate::trace::RunReader;
-use crate::train::{Gallery, Scenario, Trainer};
+use crate::train::{Gallery, Trainer};
 use crate::view::{ImageGrid, ImageRow, Painter};
 
 /// Images of each sort.
@@ -12,23 +11,19 @@ const COLUMNS: usize = 16;
 /// Points that an image takes on a side, where its pixels divide them.
 const SIDE: usize = 48;
 
-/// The grids of a run's last checkpoint; none for models that make no images.
-pub(super) fn figures(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
-    let gpu = painter.gpu();
-    let scenario = Scenario::of_run(reader)?;
-    let step = reader.last_checkpoint()?;
-    let trainer = Trainer::restored(gpu, &scenario, reader, step)?;
-    let Some(gallery) = Gallery::new(&trainer, COUNT)? else {
+/// The grids of a model as it is; none for models that make no images.
+pub(super) fn figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure>> {
+    let Some(gallery) = Gallery::new(trainer, COUNT)? else {
         return Ok(Vec::new());
     };
-    gallery.refresh(gpu);
+    gallery.refresh(painter.gpu());
     let row = |label, images| ImageRow {
         label,
         images,
         logits: false,
     };
     let [channels, height, width] = gallery.shape;
-    let note = format!("After {step} steps.");
+    let note = format!("After {} steps.", trainer.steps_done());
     let mut grids = Vec::new();
     if let Some([inputs, outputs]) = &gallery.reconstructions {
         let rows = vec![row("input", inputs), row("reconstruction", outputs)];

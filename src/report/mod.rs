@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::gpu::Gpu;
 use crate::trace::RunReader;
+use crate::train::{Scenario, Trainer};
 use crate::view::Painter;
 use crate::{Result, files};
 
@@ -28,17 +29,42 @@ const FOLDER: &str = "report";
 /// The directory holds no run or a damaged one, the folder cannot be written, or the device was lost.
 pub fn write_report(gpu: &Gpu, run_dir: &Path) -> Result<PathBuf> {
     let reader = RunReader::open(run_dir)?;
+    let restored = || {
+        let scenario = Scenario::of_run(&reader)?;
+        Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)
+    };
+    match restored() {
+        Ok(trainer) => write(gpu, &reader, run_dir, Ok(&trainer)),
+        Err(error) => write(gpu, &reader, run_dir, Err(error)),
+    }
+}
+
+/// The same of a run whose trainer is still at hand: nothing is read or trained anew.
+///
+/// # Errors
+/// As [`write_report`].
+pub fn write_report_of(trainer: &Trainer, run_dir: &Path) -> Result<PathBuf> {
+    let reader = RunReader::open(run_dir)?;
+    write(trainer.gpu(), &reader, run_dir, Ok(trainer))
+}
+
+fn write(
+    gpu: &Gpu,
+    reader: &RunReader,
+    run_dir: &Path,
+    trainer: Result<&Trainer>,
+) -> Result<PathBuf> {
     let painter = Painter::new(gpu);
     let mut figures = Vec::new();
-    figures.extend(figures::loss(&painter, &reader)?);
-    let missing = match images::figures(&painter, &reader) {
+    figures.extend(figures::loss(&painter, reader)?);
+    let missing = match trainer.and_then(|trainer| images::figures(&painter, trainer)) {
         Ok(images) => {
             figures.extend(images);
             None
         }
         Err(error) => Some(format!("No images: {error}.")),
     };
-    figures.extend(figures::units(&painter, &reader)?);
+    figures.extend(figures::units(&painter, reader)?);
     let page = page::Page {
         info: reader.info(),
         findings: &findings(run_dir)?,
