@@ -32,7 +32,7 @@ pub use operation::{
     Backward, Context, Forward, GradientTarget, Misfit, Operation, ParameterSlice, ParameterSpec,
     ReferenceBackward, ReferenceForward, ReferenceGradients, Saved,
 };
-pub use optimiser::{Optimiser, OptimiserState};
+pub use optimiser::{Adam, Optimiser, OptimiserState, RmsProp, Sgd};
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanOptions, Quantity, Watched};
 pub use schedule::Schedule;

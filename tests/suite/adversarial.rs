@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use trainscope::models::GanConfig;
-use trainscope::nn::{Graph, reference};
+use trainscope::nn::{Graph, Optimiser, RmsProp, reference};
 use trainscope::train::{ModelConfig, Scenario, StepRecord, Trainer};
 
 use crate::support::gpu;
@@ -158,14 +158,7 @@ fn halves_give_the_bits_of_one_go() {
     let settings = "objective = \"wasserstein\"\nweight_clip = 0.05";
     let mut scenario = scenario(settings);
     scenario.train.optimizer = trainscope::nn::Optimiser::default();
-    scenario.train.discriminator_optimizer = Some(trainscope::nn::Optimiser::RmsProp {
-        lr: 1e-3,
-        alpha: 0.99,
-        eps: 1e-8,
-        momentum: 0.0,
-        centered: false,
-        weight_decay: 0.0,
-    });
+    scenario.train.discriminator_optimizer = Some(Optimiser::RmsProp(RmsProp::new(1e-3)));
     let bits = |record: &StepRecord| -> Vec<u32> {
         let statistics = record.statistics.iter().flatten();
         let all = record.scalars.iter().chain(statistics);

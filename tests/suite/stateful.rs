@@ -1,6 +1,6 @@
 //! Runs of models that keep state, with a schedule, clipping and an average of weights: resumed they go on bit for bit.
 
-use trainscope::nn::{Clip, Optimiser, Schedule};
+use trainscope::nn::{Clip, Optimiser, RmsProp, Schedule};
 use trainscope::train::{Gallery, Scenario, Trainer};
 
 use crate::support::gpu;
@@ -108,12 +108,12 @@ fn a_resumed_run_goes_on_bit_for_bit() {
 fn what_the_train_section_can_say() {
     let train = |settings: &[&str]| scenario(settings).map(|scenario| scenario.train);
     let said = train(&["train.optimizer={ rmsprop = { lr = 0.01, momentum = 0.5 } }"]);
-    let Optimiser::RmsProp {
+    let Optimiser::RmsProp(RmsProp {
         alpha,
         centered,
         momentum,
         ..
-    } = said.expect("RMSprop").optimizer
+    }) = said.expect("RMSprop").optimizer
     else {
         panic!("another optimiser")
     };

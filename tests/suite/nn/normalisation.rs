@@ -5,7 +5,7 @@ use trainscope::nn::losses::Reconstruction;
 use trainscope::nn::ops::{Activation, BatchNorm, Dense, Dropout, Embedding, LayerNorm, Reshape};
 use trainscope::nn::{
     Graph, NodeId, Optimiser, Parameters, Plan, PlanOptions, ReferenceBackward, ReferenceForward,
-    reference,
+    Sgd, reference,
 };
 
 use super::fixture::Fixture;
@@ -297,11 +297,11 @@ fn spectral() -> (Graph, NodeId) {
 /// Three steps of a model that keeps state, and inference with what they leave; `learnt` tensors have memories.
 fn check_against_pytorch(name: &str, (graph, y): &(Graph, NodeId), batch: usize, learnt: usize) {
     let fixture = Fixture::open(name);
-    let sgd = Optimiser::Sgd {
+    let sgd = Optimiser::Sgd(Sgd {
         lr: 0.05,
         momentum: 0.9,
         weight_decay: 0.0,
-    };
+    });
     for (variant, gpu) in &variants() {
         let parameters = Parameters::new(gpu, graph, 0).expect("parameters");
         let all = parameters.join(&fixture.named("param."), "fixture");

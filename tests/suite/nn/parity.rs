@@ -6,7 +6,7 @@ use std::path::Path;
 use trainscope::gpu::Gpu;
 use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{Activation, Dense, Reparameterise};
-use trainscope::nn::{Graph, Optimiser, Parameters, Plan, PlanOptions};
+use trainscope::nn::{Graph, Optimiser, Parameters, Plan, PlanOptions, Sgd};
 
 use super::fixture::Fixture;
 use super::harness::{Input, Probed, distance, split, variants, wide};
@@ -224,10 +224,12 @@ fn check_training(
 
 #[test]
 fn fifty_steps_of_sgd_agree_with_pytorch() {
-    let sgd = |lr| Optimiser::Sgd {
-        lr,
-        momentum: 0.9,
-        weight_decay: 1e-4,
+    let sgd = |lr| {
+        Optimiser::Sgd(Sgd {
+            lr,
+            momentum: 0.9,
+            weight_decay: 1e-4,
+        })
     };
     let [initial, fixture] = ["vae_gradients", "vae_sgd"].map(Fixture::open);
     check_training(

@@ -2,7 +2,7 @@
 
 use trainscope::nn::losses::{GaussianKl, Reconstruction};
 use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
-use trainscope::nn::{Graph, NodeId, Optimiser, Parameters, Plan, PlanOptions};
+use trainscope::nn::{Graph, NodeId, Optimiser, Parameters, Plan, PlanOptions, Sgd};
 
 use super::harness::{Input, Numbers, Probed, check, variants};
 use crate::support;
@@ -183,11 +183,11 @@ fn what_no_loss_reaches_has_no_gradient_in_any_step() {
     let gpu = support::gpu();
     let probed = Probed::new(gpu, &graph, 10, 7);
     let clock = gpu.upload("clock", &[0u32]).expect("small");
-    let optimiser = Optimiser::Sgd {
+    let optimiser = Optimiser::Sgd(Sgd {
         lr: 0.1,
         momentum: 0.0,
         weight_decay: 0.5,
-    };
+    });
     let state = optimiser.state(gpu, &probed.parameters).expect("state");
     let update = optimiser.dispatch(gpu, &probed.parameters, &state, &clock);
     let inputs = inputs(&graph, 10);
