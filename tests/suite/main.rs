@@ -8,6 +8,7 @@ mod commands;
 mod data;
 mod failures;
 mod gpu;
+mod interchange;
 mod nn;
 mod report;
 mod run_directory;

@@ -1,7 +1,7 @@
 //! Networks: every kernel against its float64 twin, whole models against PyTorch.
 
-mod fixture;
-mod harness;
+pub mod fixture;
+pub mod harness;
 
 mod extremes;
 mod graph;
