@@ -226,7 +226,12 @@ impl Dashboard {
             channels,
             height,
             width,
-            columns: 8,
+            // A column a class where the model knows classes.
+            columns: if gallery.classes > 1 {
+                gallery.classes
+            } else {
+                8
+            },
             zoom: 1,
         };
         self.images.picture = Some(grid.picture(&self.painter, theme)?);

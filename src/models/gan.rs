@@ -81,7 +81,12 @@ impl GanConfig {
         let mut graph = Graph::new();
         let z = graph.input("z", &[self.latent]);
         let image = self.image(&mut graph, z, shape)?;
-        Ok(super::Decoder { graph, z, image })
+        Ok(super::Decoder {
+            graph,
+            z,
+            label: None,
+            image,
+        })
     }
 
     fn noise(&self, graph: &mut Graph) -> Result<NodeId> {

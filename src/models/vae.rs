@@ -1,10 +1,10 @@
-//! The variational autoencoder (Kingma and Welling 2014).
+//! The variational autoencoder (Kingma and Welling 2014), conditional where it is told the class (Sohn et al. 2015).
 
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, stack};
 use crate::nn::losses::{GaussianKl, Reconstruction};
-use crate::nn::ops::{Activation, Dense, Reparameterise};
+use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterise, Reshape};
 use crate::nn::{Graph, NodeId};
 use crate::{Error, Result};
 
@@ -45,6 +45,9 @@ pub struct VaeConfig {
     pub beta: f32,
     /// The reconstruction term.
     pub reconstruction: ReconstructionLoss,
+    /// Of a conditional VAE: width of the learnt vector of each class, which stands behind the encoder's features and
+    /// behind `z`.
+    pub condition: Option<usize>,
     /// Layers between the input and the heads `mu` and `logvar`.
     pub encoder: Vec<Layer>,
     /// Layers between `z` and the reconstruction.
@@ -58,6 +61,8 @@ pub struct Vae {
     pub graph: Graph,
     /// Input images.
     pub x: NodeId,
+    /// Of a conditional VAE: labels, one `u32` per sample.
+    pub label: Option<NodeId>,
     /// Mean of the latent Gaussian.
     pub mu: NodeId,
     /// Its log-variance, bounds included.
@@ -69,14 +74,16 @@ pub struct Vae {
 }
 
 impl VaeConfig {
-    /// The graph to train on images of `shape` (channels, height, width).
+    /// The graph to train on images of `shape` (channels, height, width) of `classes`.
     ///
     /// # Errors
     /// Layers do not fit, or the decoder does not end in as many units as the image has pixels.
-    pub fn build(&self, shape: &[usize]) -> Result<Vae> {
+    pub fn build(&self, shape: &[usize], classes: usize) -> Result<Vae> {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
+        let condition = self.condition(&mut graph, classes)?;
         let features = stack(&mut graph, "encoder", &self.encoder, x)?;
+        let features = joined(&mut graph, "encoder.conditioned", features, condition)?;
         let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
         let head = graph.add("logvar", Dense::new(self.latent), &[features])?;
         let log_variance = match self.variance {
@@ -90,7 +97,8 @@ impl VaeConfig {
         };
         let noise = Reparameterise { noise: self.noise };
         let z = graph.add("z", noise, &[mu, log_variance])?;
-        let output = stack(&mut graph, "decoder", &self.decoder, z)?;
+        let code = joined(&mut graph, "z.conditioned", z, condition)?;
+        let output = stack(&mut graph, "decoder", &self.decoder, code)?;
         let (values, pixels) = (graph.node(output).size(), graph.node(x).size());
         if values != pixels {
             return Err(Error::input(
@@ -110,6 +118,7 @@ impl VaeConfig {
         Ok(Vae {
             graph,
             x,
+            label: condition.map(|condition| condition.label),
             mu,
             log_variance,
             z,
@@ -117,32 +126,56 @@ impl VaeConfig {
         })
     }
 
-    /// The decoder alone: images from latent vectors, with the parameters of the trained graph.
+    /// The decoder alone: images from latent vectors, and classes where it is conditional, with the parameters of the
+    /// trained graph.
     ///
     /// # Errors
     /// As [`VaeConfig::build`].
-    pub fn decoder(&self) -> Result<Decoder> {
+    pub fn decoder(&self, classes: usize) -> Result<Decoder> {
         let mut graph = Graph::new();
         let z = graph.input("z", &[self.latent]);
-        let image = self.image(&mut graph, z)?;
-        Ok(Decoder { graph, z, image })
+        let condition = self.condition(&mut graph, classes)?;
+        let image = self.image(&mut graph, z, condition)?;
+        Ok(Decoder {
+            graph,
+            z,
+            label: condition.map(|condition| condition.label),
+            image,
+        })
     }
 
     /// Images from images, through the mean of the latent Gaussian.
     ///
     /// # Errors
     /// As [`VaeConfig::build`].
-    pub fn reconstructor(&self, shape: &[usize]) -> Result<Reconstructor> {
+    pub fn reconstructor(&self, shape: &[usize], classes: usize) -> Result<Reconstructor> {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
+        let condition = self.condition(&mut graph, classes)?;
         let features = stack(&mut graph, "encoder", &self.encoder, x)?;
+        let features = joined(&mut graph, "encoder.conditioned", features, condition)?;
         let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
-        let image = self.image(&mut graph, mu)?;
-        Ok(Reconstructor { graph, x, image })
+        let image = self.image(&mut graph, mu, condition)?;
+        Ok(Reconstructor {
+            graph,
+            x,
+            label: condition.map(|condition| condition.label),
+            image,
+        })
     }
 
-    fn image(&self, graph: &mut Graph, z: NodeId) -> Result<NodeId> {
-        let output = stack(graph, "decoder", &self.decoder, z)?;
+    fn condition(&self, graph: &mut Graph, classes: usize) -> Result<Option<Condition>> {
+        let Some(width) = self.condition else {
+            return Ok(None);
+        };
+        let label = graph.input("label", &[]);
+        let vector = graph.add("condition", Embedding { classes, width }, &[label])?;
+        Ok(Some(Condition { label, vector }))
+    }
+
+    fn image(&self, graph: &mut Graph, z: NodeId, condition: Option<Condition>) -> Result<NodeId> {
+        let code = joined(graph, "z.conditioned", z, condition)?;
+        let output = stack(graph, "decoder", &self.decoder, code)?;
         match self.reconstruction {
             ReconstructionLoss::BinaryCrossEntropy => {
                 graph.add("image", Activation::Sigmoid, &[output])
@@ -152,6 +185,32 @@ impl VaeConfig {
     }
 }
 
+/// What a conditional VAE is told.
+#[derive(Clone, Copy)]
+struct Condition {
+    label: NodeId,
+    /// The learnt vector of the label's class.
+    vector: NodeId,
+}
+
+/// `values`, flat, with the vector of the class behind them; without a condition as they are.
+fn joined(
+    graph: &mut Graph,
+    name: &str,
+    values: NodeId,
+    condition: Option<Condition>,
+) -> Result<NodeId> {
+    let Some(condition) = condition else {
+        return Ok(values);
+    };
+    let mut flat = values;
+    if graph.node(values).shape.len() > 1 {
+        let shape = vec![graph.node(values).size()];
+        flat = graph.add(&format!("{name}.flat"), Reshape { shape }, &[values])?;
+    }
+    graph.add(name, Concat, &[flat, condition.vector])
+}
+
 /// See [`VaeConfig::decoder`].
 #[derive(Debug)]
 pub struct Decoder {
@@ -159,6 +218,8 @@ pub struct Decoder {
     pub graph: Graph,
     /// Latent vectors.
     pub z: NodeId,
+    /// Of a conditional VAE: labels, one `u32` per sample.
+    pub label: Option<NodeId>,
     /// Images in `[0, 1]`.
     pub image: NodeId,
 }
@@ -170,6 +231,8 @@ pub struct Reconstructor {
     pub graph: Graph,
     /// Input images.
     pub x: NodeId,
+    /// Of a conditional VAE: labels, one `u32` per sample.
+    pub label: Option<NodeId>,
     /// Images in `[0, 1]`.
     pub image: NodeId,
 }

@@ -22,6 +22,10 @@ pub(super) fn figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure
         images,
         logits: false,
     };
+    let columns = match gallery.classes {
+        1 => COLUMNS,
+        classes => classes,
+    };
     let [channels, height, width] = gallery.shape;
     let note = format!("After {} steps.", trainer.steps_done());
     let mut grids = Vec::new();
@@ -30,7 +34,11 @@ pub(super) fn figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure
         grids.push(("Inputs above their reconstructions", rows));
     }
     let samples = vec![row("", &gallery.samples)];
-    grids.push(("Images decoded from random latent vectors", samples));
+    let title = match gallery.classes {
+        1 => "Images decoded from random latent vectors",
+        _ => "Images decoded from random latent vectors, a column a class",
+    };
+    grids.push((title, samples));
     grids
         .into_iter()
         .map(|(title, rows)| {
@@ -42,7 +50,7 @@ pub(super) fn figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure
                 channels,
                 height,
                 width,
-                columns: COLUMNS.min(gallery.count).max(1),
+                columns: columns.min(gallery.count).max(1),
                 zoom: (SIDE / width.max(1)).clamp(1, 4),
             };
             in_both_themes(painter, title, |theme| grid.picture(painter, theme))

@@ -1,7 +1,7 @@
 //! What a generative model shows for itself: decoded draws from the prior, and what a VAE makes of the first samples.
 
 use super::{ModelConfig, Trainer};
-use crate::data::Dataset;
+use crate::data::{Cursor, Dataset};
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::models::{Decoder, Reconstructor};
 use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, Watched};
@@ -17,8 +17,11 @@ pub struct Gallery {
     /// Of a VAE: the first samples in file order, and their reconstructions through the latent mean, both
     /// `[count, channels, height, width]` in `[0, 1]`.
     pub reconstructions: Option<[Buffer<f32>; 2]>,
-    /// Decoded draws from the prior, the same draws each time, in that shape.
+    /// Decoded draws from the prior, the same draws each time, in that shape. Of a conditional VAE image `i` is of class
+    /// `i` modulo [`Gallery::classes`], and images of one row of classes come from the same draw.
     pub samples: Buffer<f32>,
+    /// Classes that the samples go through in turn: 1 where the model knows none.
+    pub classes: usize,
     dispatches: Vec<Dispatch>,
 }
 
@@ -30,15 +33,23 @@ impl Gallery {
     pub fn new(trainer: &Trainer, count: usize) -> Result<Option<Self>> {
         let dataset = trainer.dataset();
         let (decoder, reconstructor) = match trainer.scenario().model() {
-            ModelConfig::Vae(vae) => (vae.decoder()?, Some(vae.reconstructor(&dataset.shape())?)),
+            ModelConfig::Vae(vae) => {
+                let classes = dataset.classes();
+                let reconstructor = vae.reconstructor(&dataset.shape(), classes)?;
+                (vae.decoder(classes)?, Some(reconstructor))
+            }
             ModelConfig::Gan(gan) => (gan.generator(&dataset.shape())?, None),
             ModelConfig::Classifier(_) => return Ok(None),
         };
+        let classes = decoder.label.map_or(1, |_| dataset.classes());
+        let count = count.min(dataset.count());
         let builder = Builder {
             gpu: trainer.gpu(),
             parameters: trainer.parameters(),
             seed: trainer.scenario().seed,
-            count: count.min(dataset.count()),
+            // Whole rows of classes.
+            count: (count - count % classes).max(1),
+            classes,
             // No noise is drawn here; the plans only need something that looks like a clock.
             clock: trainer.gpu().buffer("gallery clock", 4)?,
         };
@@ -58,6 +69,7 @@ struct Builder<'a> {
     parameters: &'a Parameters,
     seed: u64,
     count: usize,
+    classes: usize,
     clock: Buffer<u32>,
 }
 
@@ -71,13 +83,21 @@ impl Builder<'_> {
         let mut dispatches = Vec::new();
         let reconstructions = match reconstructor {
             None => None,
-            Some(Reconstructor { graph, x, image }) => {
+            Some(Reconstructor {
+                graph,
+                x,
+                label,
+                image,
+            }) => {
                 let plan = self.plan(graph, *image)?;
                 dispatches.extend(plan.dispatches(false).cloned());
                 let inputs = kept(&plan, *x)?;
-                let indices: Vec<u32> = (0..self.count as u32).collect();
-                let gather = dataset.gather_indices(self.gpu, &indices, &inputs)?;
-                self.gpu.run("gallery inputs", [&gather]);
+                let labels = label.map(|label| kept(&plan, label)).transpose()?;
+                let labels = labels.map(|labels| labels.cast());
+                let first = Cursor::new(self.gpu, dataset.count(), self.count)?;
+                let gather =
+                    dataset.gather(self.gpu, &first, false, 0, &inputs, labels.as_ref())?;
+                self.gpu.run("gallery inputs", &gather.dispatches);
                 Some([inputs, kept(&plan, *image)?])
             }
         };
@@ -89,12 +109,23 @@ impl Builder<'_> {
             .map(|value| value as f32)
             .take(z.len())
             .collect();
-        self.gpu.write(&z, 0, &normals);
+        let latent = z.len() / self.count;
+        let draws: Vec<f32> = (0..self.count)
+            .flat_map(|image| &normals[image / self.classes * latent..][..latent])
+            .copied()
+            .collect();
+        self.gpu.write(&z, 0, &draws);
+        if let Some(label) = decoder.label {
+            let classes = (0..self.count).map(|image| (image % self.classes) as u32);
+            let labels = kept(&plan, label)?.cast();
+            self.gpu.write(&labels, 0, &classes.collect::<Vec<_>>());
+        }
         Ok(Gallery {
             count: self.count,
             shape: dataset.shape(),
             reconstructions,
             samples: kept(&plan, decoder.image)?,
+            classes: self.classes,
             dispatches,
         })
     }

@@ -68,7 +68,7 @@ impl Model {
     /// Layers do not fit each other or the data.
     pub fn new(config: &ModelConfig, shape: &[usize], classes: usize) -> Result<Self> {
         match config {
-            ModelConfig::Vae(vae) => vae.build(shape).map(Self::Vae),
+            ModelConfig::Vae(vae) => vae.build(shape, classes).map(Self::Vae),
             ModelConfig::Classifier(classifier) => {
                 classifier.build(shape, classes).map(Self::Classifier)
             }
@@ -94,14 +94,14 @@ impl Trainer {
     pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
         let images = scenario.images()?;
         let config = scenario.model();
-        let model = Model::new(&config, &images.shape, images.classes)?;
-        if matches!(model, Model::Classifier(_)) && images.labels.is_empty() {
+        if config.needs_labels() && images.labels.is_empty() {
             return Err(Error::input(
                 images.name,
-                "it has no labels, and a classifier needs them",
-                "add the labels file, or train a vae",
+                "it has no labels, and this model needs them",
+                "add the labels file, or train a vae without a condition",
             ));
         }
+        let model = Model::new(&config, &images.shape, images.classes)?;
         let cursor = Cursor::new(gpu, images.count, scenario.train.batch)?;
         let generator_clock = Cursor::new(gpu, 1, 1)?;
         let (learner, probes) = match (&model, &config) {
@@ -113,7 +113,7 @@ impl Trainer {
                 supervised::learner(gpu, scenario, model.graph(), inputs, &cursor)?
             }
             (Model::Vae(vae), _) => {
-                supervised::learner(gpu, scenario, model.graph(), (vae.x, None), &cursor)?
+                supervised::learner(gpu, scenario, model.graph(), (vae.x, vae.label), &cursor)?
             }
             (Model::Gan(_), _) => unreachable!("a GAN is built from a GAN's configuration"),
         };

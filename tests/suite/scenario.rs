@@ -24,7 +24,7 @@ fn line(text: &str, start: &str) -> usize {
 fn built_in_scenarios_are_sound() {
     for (name, about, text) in BUILT_IN {
         let scenario = Scenario::load(name, &[]).unwrap();
-        assert_eq!(scenario.name, name);
+        assert_eq!(scenario.name, *name);
         assert_eq!(parse(text).unwrap(), scenario);
         assert!(!about.is_empty());
     }

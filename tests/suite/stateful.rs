@@ -146,3 +146,55 @@ fn what_the_train_section_can_say() {
         assert!(error.contains(problem), "{error}");
     }
 }
+
+/// A conditional VAE's samples follow the labels, and its own classes; without labels it is refused.
+#[test]
+fn a_conditional_vae_learns_and_shows_its_classes() {
+    let settings = [
+        "train.steps=12",
+        "train.batch=16",
+        "model.encoder=[{ dense = { units = 24 } }, \"relu\", { reshape = [2, 12] }]",
+        "model.decoder=[{ dense = { units = 784 } }]",
+    ]
+    .map(str::to_owned);
+    let scenario = Scenario::load("cvae-mnist", &settings).expect("it is valid");
+    let mut trainer = Trainer::new(gpu(), &scenario).expect("a trainer");
+    let mut losses = Vec::new();
+    while trainer.steps_done() < 12 {
+        trainer.step(true).expect("a step");
+        while let Some(record) = trainer.take(trainer.is_full()).expect("a record") {
+            losses.push(record.scalars[0]);
+        }
+    }
+    assert!(losses[7] < losses[0], "{losses:?}");
+    let checkpoint = trainer.checkpoint().expect("a checkpoint");
+    let shape = |name: &str| {
+        let found = checkpoint.parameters.iter().find(|t| t.0 == name);
+        found.expect("it is there").1.clone()
+    };
+    assert_eq!(shape("condition.weight"), [10, 16]);
+    assert_eq!(shape("mu.weight"), [12, 24 + 16]);
+    assert_eq!(shape("decoder.0.weight"), [784, 12 + 16]);
+
+    let gallery = Gallery::new(&trainer, 32).expect("it fits").expect("a VAE");
+    assert_eq!((gallery.count, gallery.classes), (30, 10));
+    gallery.refresh(gpu());
+    let images = gpu().read(&gallery.samples).expect("images");
+    // The decoder is one dense layer: what two classes differ by is the same for every draw, before the sigmoid.
+    let logit = |image: usize| {
+        let pixel = f64::from(images[image * 784 + 300]);
+        (pixel / (1.0 - pixel)).ln()
+    };
+    let difference = |row: usize| logit(row * 10 + 3) - logit(row * 10);
+    assert!(difference(0).abs() > 1e-3);
+    assert!((difference(0) - difference(1)).abs() < 1e-4);
+    assert!((logit(0) - logit(10)).abs() > 1e-4);
+    let [_, outputs] = gallery.reconstructions.as_ref().expect("a VAE");
+    assert!(
+        gpu()
+            .read(outputs)
+            .expect("read")
+            .iter()
+            .all(|v| v.is_finite())
+    );
+}

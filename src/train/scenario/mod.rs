@@ -22,7 +22,7 @@ pub use model::{ModelConfig, ModelKind, ModelSection};
 pub use train::{RecordSection, TrainSection};
 
 /// Built-in scenarios: name, one line about it, text.
-pub const BUILT_IN: [(&str, &str, &str); 7] = [
+pub const BUILT_IN: &[(&str, &str, &str)] = &[
     (
         "vae-mnist",
         "a healthy variational autoencoder on MNIST (784-400-20-400-784, Adam)",
@@ -32,6 +32,16 @@ pub const BUILT_IN: [(&str, &str, &str); 7] = [
         "conv-vae-mnist",
         "a healthy convolutional VAE on MNIST",
         include_str!("../../../scenarios/conv-vae-mnist.toml"),
+    ),
+    (
+        "beta-vae-mnist",
+        "a healthy beta-VAE on MNIST: the KL divergence weighs four times",
+        include_str!("../../../scenarios/beta-vae-mnist.toml"),
+    ),
+    (
+        "cvae-mnist",
+        "a healthy conditional VAE on MNIST, which is told the digit",
+        include_str!("../../../scenarios/cvae-mnist.toml"),
     ),
     (
         "gan-mnist",

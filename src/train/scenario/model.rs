@@ -26,6 +26,9 @@ pub struct ModelSection {
     /// VAE: what is compared with the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconstruction: Option<ReconstructionLoss>,
+    /// VAE: width of the learnt vector of each class; without it the VAE is not told the class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<usize>,
     /// VAE: layers before the latent heads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<Vec<Layer>>,
@@ -75,6 +78,17 @@ pub enum ModelConfig {
     Gan(GanConfig),
 }
 
+impl ModelConfig {
+    /// Whether it learns from labels.
+    pub fn needs_labels(&self) -> bool {
+        match self {
+            Self::Vae(vae) => vae.condition.is_some(),
+            Self::Classifier(_) => true,
+            Self::Gan(_) => false,
+        }
+    }
+}
+
 /// A key, what is wrong with it, and what mends it.
 type Misfit = (&'static str, String, String);
 
@@ -97,6 +111,7 @@ impl ModelKind {
                     "noise",
                     "beta",
                     "reconstruction",
+                    "condition",
                     "encoder",
                     "decoder",
                 ],
@@ -140,6 +155,7 @@ impl ModelSection {
             ("noise", self.noise.is_some()),
             ("beta", self.beta.is_some()),
             ("reconstruction", self.reconstruction.is_some()),
+            ("condition", self.condition.is_some()),
             ("encoder", self.encoder.is_some()),
             ("decoder", self.decoder.is_some()),
             ("layers", self.layers.is_some()),
@@ -175,6 +191,7 @@ impl ModelSection {
             noise: self.noise.unwrap_or(1.0),
             beta: self.beta.unwrap_or(1.0),
             reconstruction: self.reconstruction.unwrap_or_default(),
+            condition: self.condition,
             encoder: self.encoder.clone().unwrap_or_default(),
             decoder: self.decoder.clone().unwrap_or_default(),
         };
@@ -183,6 +200,10 @@ impl ModelSection {
                 let mend = "use a number of at least 0";
                 return Err((key, format!("{key} = {value}"), mend.into()));
             }
+        }
+        if let Some(width) = config.condition.filter(|width| !(1..=4096).contains(width)) {
+            let mend = "use a number from 1 to 4096";
+            return Err(("condition", format!("condition = {width}"), mend.into()));
         }
         Ok(config)
     }
