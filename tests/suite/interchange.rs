@@ -1,14 +1,15 @@
 //! Checkpoints and PyTorch's state dicts are the same tensors, for every layer that has parameters or state.
 //!
-//! The fixture is what PyTorch's `state_dict()` gave for `every_layer.toml` (tests/fixtures/make_interchange.py). A run
-//! begins with it; the checkpoint that it writes holds the same names, shapes and values, so `load_state_dict` takes
-//! that as it is; and the network computes what PyTorch's does.
+//! A fixture is what PyTorch's `state_dict()` gave for a scenario (tests/fixtures/make_interchange.py). A run begins with
+//! it; the checkpoint that it writes holds the same names, shapes and values, so `load_state_dict` takes that as it is;
+//! and the network computes what PyTorch's does.
 
 use std::path::{Path, PathBuf};
 
-use trainscope::nn::{Plan, PlanOptions, Watched};
-use trainscope::trace::{Checkpoint, read_safetensors};
-use trainscope::train::{Model, Run, Scenario};
+use trainscope::data::Cursor;
+use trainscope::nn::{Graph, NodeId, Plan, PlanOptions, Watched};
+use trainscope::trace::{Checkpoint, NamedTensor, read_safetensors};
+use trainscope::train::{Model, ModelConfig, Run, Scenario, Trainer};
 
 use crate::nn::fixture::Fixture;
 use crate::nn::harness::distance;
@@ -20,64 +21,92 @@ fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-#[test]
-fn a_state_dict_of_every_layer_comes_in_and_goes_out_unchanged() {
-    let scenario = fixture("every_layer.toml");
-    let scenario = Scenario::load(&scenario.display().to_string(), &[]).expect("it is valid");
-    let state = fixture("every_layer.safetensors");
-    let folder = tempfile::tempdir().expect("a folder");
-    let dir = folder.path().join("run");
-    let mut run = Run::create(gpu(), &scenario, &dir, Some(&state)).expect("it takes the tensors");
-    let theirs = read_safetensors(&state).expect("PyTorch's file");
-    let mut ours = Checkpoint::read(&dir, 0).expect("the first").parameters;
-    ours.sort_by(|a, b| a.0.cmp(&b.0));
-    let head = |(name, shape, _): &(String, Vec<usize>, Vec<f32>)| (name.clone(), shape.clone());
-    let heads: Vec<_> = ours.iter().map(head).collect();
-    assert_eq!(heads, theirs.iter().map(head).collect::<Vec<_>>());
-    assert_eq!(ours, theirs);
+fn parameters(dir: &Path, step: u64) -> Vec<NamedTensor> {
+    let mut tensors = Checkpoint::read(dir, step).expect("whole").parameters;
+    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors
+}
 
-    // The network in evaluation, on images 800 to 807 of the file.
-    let trainer = run.trainer();
-    let Model::Classifier(classifier) = trainer.model() else {
-        panic!("a classifier");
-    };
+/// What a graph with the trainer's parameters makes of images 800 to 807 of the file, in evaluation.
+fn evaluate(
+    trainer: &Trainer,
+    graph: &Graph,
+    x: NodeId,
+    label: Option<NodeId>,
+    output: NodeId,
+) -> Vec<f32> {
     let clock = gpu().buffer("clock", 4).expect("small");
     let options = PlanOptions {
         batch: 8,
         seed: 0,
         clock: &clock,
         training: false,
-        keep: &[classifier.logits],
+        keep: &[output],
         inputs: &[],
     };
     let mut no_probe = |_: &Watched<'_>| Ok(Vec::new());
-    let graph = &classifier.graph;
-    let plan =
-        Plan::new(gpu(), graph, trainer.parameters(), &options, &mut no_probe).expect("it fits");
-    let x = plan.value(classifier.x).expect("an input");
-    let indices: Vec<u32> = (800..808).collect();
-    let gather = trainer
-        .dataset()
-        .gather_indices(gpu(), &indices, x)
-        .expect("there are 10,000");
-    gpu().run("images", [&gather]);
+    let plan = Plan::new(gpu(), graph, trainer.parameters(), &options, &mut no_probe);
+    let plan = plan.expect("it fits");
+    let value = |node| plan.value(node).expect("kept");
+    let labels = label.map(|label| value(label).cast());
+    let cursor = Cursor::new(gpu(), trainer.dataset().count(), 8).expect("small");
+    cursor.set_step(gpu(), 100).expect("in range");
+    let dataset = trainer.dataset();
+    let gather = dataset.gather(gpu(), &cursor, false, 0, value(x), labels.as_ref());
+    gpu().run("images", &gather.expect("it fits").dispatches);
     gpu().run("evaluate", plan.dispatches(false));
-    let logits = gpu()
-        .read(plan.value(classifier.logits).expect("kept"))
-        .expect("read");
-    let outputs = Fixture::open("every_layer_outputs");
-    let off = distance(&logits, outputs.get("logits"));
-    assert!(off < 1e-5, "off by {off}");
+    gpu().read(value(output)).expect("read")
+}
+
+fn comes_in_and_goes_out(name: &str) {
+    let scenario = fixture(&format!("{name}.toml"));
+    let scenario = Scenario::load(&scenario.display().to_string(), &[]).expect("it is valid");
+    let state = fixture(&format!("{name}.safetensors"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("run");
+    let mut run = Run::create(gpu(), &scenario, &dir, Some(&state)).expect("it takes the tensors");
+    let theirs = read_safetensors(&state).expect("PyTorch's file");
+    let head = |(name, shape, _): &NamedTensor| (name.clone(), shape.clone());
+    let heads: Vec<_> = theirs.iter().map(head).collect();
+    let ours = parameters(&dir, 0);
+    assert_eq!(ours.iter().map(head).collect::<Vec<_>>(), heads);
+    assert_eq!(ours, theirs);
+
+    let trainer = run.trainer();
+    let got = match (trainer.model(), scenario.model()) {
+        (Model::Classifier(model), _) => {
+            evaluate(trainer, &model.graph, model.x, None, model.logits)
+        }
+        (Model::Vae(_), ModelConfig::Vae(config)) => {
+            let model = config.reconstructor(&[1, 28, 28], 10).expect("it fits");
+            let images = evaluate(trainer, &model.graph, model.x, model.label, model.image);
+            // It ends in the images' sigmoid.
+            images.iter().map(|p| (p / (1.0 - p)).ln()).collect()
+        }
+        _ => panic!("no such fixture"),
+    };
+    let off = distance(
+        &got,
+        Fixture::open(&format!("{name}_outputs")).get("logits"),
+    );
+    assert!(off < 1e-5, "{name}: off by {off}");
 
     // It trains on from there, and what it then writes still has the same tensors.
     while run.trainer().steps_done() < 3 {
         run.advance(&mut |_| ()).expect("a step");
     }
     let finished = run.finish(true, &mut |_| ()).expect("saved");
-    let mut after = Checkpoint::read(&dir, finished.trainer.steps_done())
-        .expect("the last")
-        .parameters;
-    after.sort_by(|a, b| a.0.cmp(&b.0));
-    assert_eq!(heads, after.iter().map(head).collect::<Vec<_>>());
+    let after = parameters(&dir, finished.trainer.steps_done());
+    assert_eq!(after.iter().map(head).collect::<Vec<_>>(), heads);
     assert_ne!(after, theirs);
+}
+
+#[test]
+fn a_state_dict_of_every_layer() {
+    comes_in_and_goes_out("every_layer");
+}
+
+#[test]
+fn a_state_dict_of_a_conditional_vae() {
+    comes_in_and_goes_out("conditional_vae");
 }
