@@ -42,6 +42,9 @@ pub enum Layer {
         /// How weight and bias start.
         #[serde(default, rename = "init")]
         initialisation: Initialisation,
+        /// Whether the weight is divided by its largest singular value.
+        #[serde(default, skip_serializing_if = "is_false")]
+        spectral_norm: bool,
     },
     /// [`ConvTranspose2d`].
     ConvTranspose2d {
@@ -178,6 +181,7 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 padding,
                 dilation,
                 initialisation,
+                spectral_norm,
             } => {
                 let window = Window {
                     kernel,
@@ -189,6 +193,7 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                     channels,
                     window,
                     initialisation,
+                    spectral_norm,
                 };
                 graph.add(&name, conv, &inputs)?
             }

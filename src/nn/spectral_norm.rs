@@ -7,15 +7,15 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use std::borrow::Cow;
+
 use super::Initialisation;
-use super::operation::{Context, ParameterSlice, ParameterSpec};
+use super::operation::{Context, ParameterSlice, ParameterSpec, ReferenceForward};
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::shader;
 
 static SPECTRAL_NORM: Shader = shader!("nn/spectral_norm.wgsl");
 
-/// Name of the parameter that takes the weight's place.
-pub const WEIGHT: &str = "weight_orig";
 /// Below this a vector is not made longer.
 const EPSILON: f32 = 1e-12;
 /// A binding starts on a multiple of this.
@@ -48,6 +48,97 @@ pub struct Vectors<'a> {
     pub u: ParameterSlice<'a>,
     /// `weight_v`.
     pub v: ParameterSlice<'a>,
+}
+
+/// The weight of an operation, its first parameter: as it is, or normalised. In the latter case the state stands behind
+/// weight and bias.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Weight(pub Option<SpectralNorm>);
+
+impl Weight {
+    /// The parameter's name.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Some(_) => "weight_orig",
+            None => "weight",
+        }
+    }
+
+    pub fn buffers(self) -> Vec<ParameterSpec> {
+        self.0.map_or_else(Vec::new, SpectralNorm::buffers)
+    }
+
+    pub fn workspace(self) -> usize {
+        self.0.map_or(0, SpectralNorm::workspace)
+    }
+
+    /// What multiplies the inputs: the parameter, or what the norm makes of it.
+    pub fn value<'a>(
+        self,
+        parameters: &'a [ParameterSlice<'a>],
+        workspace: Option<&'a Buffer<f32>>,
+    ) -> wgpu::BindingResource<'a> {
+        match (self.0, workspace) {
+            (Some(norm), Some(workspace)) => norm.scaled(workspace),
+            _ => parameters[0].value(),
+        }
+    }
+
+    /// What comes before the forward pass.
+    pub fn forward(
+        self,
+        context: &Context<'_>,
+        parameters: &[ParameterSlice<'_>],
+        workspace: Option<&Buffer<f32>>,
+    ) -> Vec<Dispatch> {
+        match (self.0, workspace) {
+            (Some(norm), Some(workspace)) => {
+                norm.forward(context, &Vectors::of(parameters), workspace)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What comes when the gradient of [`Weight::value`] is in the parameter's place.
+    pub fn backward(
+        self,
+        context: &Context<'_>,
+        parameters: &[ParameterSlice<'_>],
+        workspace: Option<&Buffer<f32>>,
+    ) -> Vec<Dispatch> {
+        match (self.0, workspace) {
+            (Some(norm), Some(workspace)) => {
+                norm.backward(context, &Vectors::of(parameters), workspace)
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The value in float64, and how it came about.
+    pub fn reference<'a>(self, io: &ReferenceForward<'a>) -> (Cow<'a, [f64]>, Option<Reference>) {
+        let weight = io.parameters[0];
+        let Some(norm) = self.0 else {
+            return (Cow::Borrowed(weight), None);
+        };
+        let normed = norm.reference(weight, io.parameters[2], io.parameters[3], io.training);
+        (Cow::Owned(normed.scaled.clone()), Some(normed))
+    }
+
+    /// The state after a step in float64.
+    pub fn reference_buffers(self, io: &ReferenceForward<'_>) -> Vec<Vec<f64>> {
+        let (_, norm) = self.reference(io);
+        norm.map_or_else(Vec::new, |norm| vec![norm.u, norm.v])
+    }
+}
+
+impl<'a> Vectors<'a> {
+    fn of(parameters: &[ParameterSlice<'a>]) -> Self {
+        Self {
+            weight: parameters[0],
+            u: parameters[2],
+            v: parameters[3],
+        }
+    }
 }
 
 /// What a float64 twin's power iteration gives.

@@ -135,7 +135,7 @@ impl Convolution {
     pub fn weight(
         &self,
         gpu: &Gpu,
-        weight: &ParameterSlice<'_>,
+        weight: wgpu::BindingResource<'_>,
     ) -> Result<(Vec<Dispatch>, Option<Buffer<f32>>)> {
         if !self.is_padded() {
             return Ok((Vec::new(), None));
@@ -143,7 +143,7 @@ impl Convolution {
         let padded = gpu.scratch("padded weight", self.small[0] * self.rows())?;
         let columns = self.large[0] * self.window.area();
         let sizes = [self.small[0], columns, self.rows()];
-        let copy = pad(gpu, sizes, weight.value(), padded.binding());
+        let copy = pad(gpu, sizes, weight, padded.binding());
         Ok((vec![copy], Some(padded)))
     }
 

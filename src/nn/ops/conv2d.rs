@@ -8,6 +8,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
     ReferenceForward, ReferenceGradients, Saved, expect_indices, expect_inputs,
 };
+use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::sums::channel_bias_gradient;
 use crate::nn::window::{Pair, Window, images};
 
@@ -21,6 +22,8 @@ pub struct Conv2d {
     pub window: Window,
     /// How weight and bias start.
     pub initialisation: Initialisation,
+    /// Whether the weight is divided by its largest singular value ([`SpectralNorm`]); it is then `weight_orig`.
+    pub spectral_norm: bool,
 }
 
 impl Conv2d {
@@ -30,6 +33,7 @@ impl Conv2d {
             channels,
             window,
             initialisation: Initialisation::PyTorch,
+            spectral_norm: false,
         }
     }
 
@@ -46,6 +50,13 @@ impl Conv2d {
             large,
             small: [self.channels, y, x],
         })
+    }
+
+    fn weight(&self, input: &[usize]) -> Weight {
+        Weight(self.spectral_norm.then(|| SpectralNorm {
+            rows: self.channels,
+            columns: input[0] * self.window.area(),
+        }))
     }
 
     fn fitting(&self, input: &[usize]) -> Convolution {
@@ -71,9 +82,20 @@ impl Operation for Conv2d {
         };
         let Pair { y, x } = self.window.kernel;
         vec![
-            spec("weight", vec![self.channels, inputs[0][0], y, x]),
+            spec(
+                self.weight(inputs[0]).name(),
+                vec![self.channels, inputs[0][0], y, x],
+            ),
             spec("bias", vec![self.channels]),
         ]
+    }
+
+    fn buffers(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
+        self.weight(inputs[0]).buffers()
+    }
+
+    fn workspace(&self, _batch: usize, inputs: &[&[usize]]) -> usize {
+        self.weight(inputs[0]).workspace()
     }
 
     fn saved(&self) -> Saved {
@@ -87,15 +109,18 @@ impl Operation for Conv2d {
         expect_indices(context, io.input_shapes[0])?;
         expect_indices(context, io.output_shape)?;
         let convolution = self.fitting(io.input_shapes[0]);
-        let [weight, bias] = [io.parameters[0], io.parameters[1]];
-        let (mut dispatches, padded) = convolution.weight(context.gpu, &weight)?;
+        let weight = self.weight(io.input_shapes[0]);
+        let value = || weight.value(&io.parameters, io.workspace);
+        let mut dispatches = weight.forward(context, &io.parameters, io.workspace);
+        let (padding, padded) = convolution.weight(context.gpu, value())?;
+        dispatches.extend(padding);
         let target = Target {
             images: io.output,
-            bias: Some(bias),
+            bias: Some(io.parameters[1]),
             accumulate: false,
         };
         for part in convolution.parts(context)? {
-            let weight = padded.as_ref().map_or(weight.value(), |p| p.binding());
+            let weight = padded.as_ref().map_or_else(value, |p| p.binding());
             dispatches.push(part.unfold(io.inputs[0]));
             dispatches.push(part.to_small(weight)?);
             dispatches.push(part.put_small(&target));
@@ -106,15 +131,16 @@ impl Operation for Conv2d {
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let gpu = context.gpu;
         let convolution = self.fitting(io.input_shapes[0]);
-        let weight = io.parameters[0];
-        let (mut dispatches, padded) = convolution.weight(gpu, &weight)?;
-        let gradient = convolution.weight_gradient(context, weight)?;
+        let weight = self.weight(io.input_shapes[0]);
+        let value = || weight.value(&io.parameters, io.workspace);
+        let (mut dispatches, padded) = convolution.weight(gpu, value())?;
+        let gradient = convolution.weight_gradient(context, io.parameters[0])?;
         for part in convolution.parts(context)? {
             dispatches.push(part.take_small(io.output_gradient));
             dispatches.push(part.unfold(io.inputs[0]));
             dispatches.push(part.to_weight(&gradient)?);
             if let Some(target) = io.input_gradients[0] {
-                let weight = padded.as_ref().map_or(weight.value(), |p| p.binding());
+                let weight = padded.as_ref().map_or_else(value, |p| p.binding());
                 dispatches.push(part.to_patches(weight)?);
                 dispatches.push(part.fold(&Target {
                     images: target.buffer,
@@ -124,6 +150,7 @@ impl Operation for Conv2d {
             }
         }
         dispatches.extend(gradient.finish(gpu));
+        dispatches.extend(weight.backward(context, &io.parameters, io.workspace));
         let bias = channel_bias_gradient(
             context,
             io.output_gradient,
@@ -136,10 +163,18 @@ impl Operation for Conv2d {
 
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let convolution = self.fitting(io.input_shapes[0]);
-        let mut y = convolution.reference_small(io.batch, io.inputs[0], io.parameters[0]);
+        let mut y = convolution.reference_small(
+            io.batch,
+            io.inputs[0],
+            &self.weight(io.input_shapes[0]).reference(io).0,
+        );
         let places = convolution.small[1] * convolution.small[2];
         reference::add_bias(&mut y, places, io.parameters[1]);
         y
+    }
+
+    fn reference_buffers(&self, io: &ReferenceForward<'_>) -> Vec<Vec<f64>> {
+        self.weight(io.input_shapes[0]).reference_buffers(io)
     }
 
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
@@ -147,10 +182,15 @@ impl Operation for Conv2d {
         let convolution = self.fitting(forward.input_shapes[0]);
         let (batch, upstream) = (forward.batch, io.output_gradient);
         let places = convolution.small[1] * convolution.small[2];
+        let (multiplier, norm) = self.weight(forward.input_shapes[0]).reference(forward);
+        let mut weight = convolution.reference_weight(batch, upstream, forward.inputs[0]);
+        if let Some(norm) = norm {
+            weight = norm.backward(&weight);
+        }
         ReferenceGradients {
-            inputs: vec![convolution.reference_large(batch, upstream, forward.parameters[0])],
+            inputs: vec![convolution.reference_large(batch, upstream, &multiplier)],
             parameters: vec![
-                convolution.reference_weight(batch, upstream, forward.inputs[0]),
+                weight,
                 reference::bias_gradient(upstream, places, self.channels),
             ],
         }

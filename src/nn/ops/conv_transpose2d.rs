@@ -130,7 +130,7 @@ impl Operation for ConvTranspose2d {
         expect_indices(context, io.output_shape)?;
         let convolution = self.fitting(io.input_shapes[0]);
         let [weight, bias] = [io.parameters[0], io.parameters[1]];
-        let (mut dispatches, padded) = convolution.weight(context.gpu, &weight)?;
+        let (mut dispatches, padded) = convolution.weight(context.gpu, weight.value())?;
         let target = Target {
             images: io.output,
             bias: Some(bias),
@@ -149,7 +149,7 @@ impl Operation for ConvTranspose2d {
         let gpu = context.gpu;
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = io.parameters[0];
-        let (mut dispatches, padded) = convolution.weight(gpu, &weight)?;
+        let (mut dispatches, padded) = convolution.weight(gpu, weight.value())?;
         let gradient = convolution.weight_gradient(context, weight)?;
         for part in convolution.parts(context)? {
             dispatches.push(part.take_small(io.inputs[0]));

@@ -1,16 +1,14 @@
 //! The dense layer: `y = x W^T + b`, with PyTorch's weight layout `[out, in]`.
 
-use std::borrow::Cow;
-
 use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::Initialisation;
 use crate::nn::matmul::{self, Matmul, Orientation};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ParameterSlice, ParameterSpec,
-    ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
 };
-use crate::nn::spectral_norm::{self, Reference, SpectralNorm, Vectors};
+use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::sums::column_sum;
 
 /// A dense layer. Parameters: `weight` `[units, inputs]` (`weight_orig` under a spectral norm) and `bias` `[units]`;
@@ -35,33 +33,11 @@ impl Dense {
         }
     }
 
-    fn norm(&self, inputs: &[usize]) -> Option<SpectralNorm> {
-        self.spectral_norm.then(|| SpectralNorm {
+    fn weight(&self, inputs: &[usize]) -> Weight {
+        Weight(self.spectral_norm.then(|| SpectralNorm {
             rows: self.units,
             columns: elements(inputs),
-        })
-    }
-
-    /// The weight that the layer multiplies with: the parameter, or what the norm makes of it.
-    fn reference_weight<'a>(
-        &self,
-        io: &ReferenceForward<'a>,
-    ) -> (Cow<'a, [f64]>, Option<Reference>) {
-        let weight = io.parameters[0];
-        let Some(norm) = self.norm(io.input_shapes[0]) else {
-            return (Cow::Borrowed(weight), None);
-        };
-        let normed = norm.reference(weight, io.parameters[2], io.parameters[3], io.training);
-        (Cow::Owned(normed.scaled.clone()), Some(normed))
-    }
-}
-
-/// Weight and singular vectors, where the weight is normalised.
-fn vectors<'a>(parameters: &[ParameterSlice<'a>]) -> Vectors<'a> {
-    Vectors {
-        weight: parameters[0],
-        u: parameters[2],
-        v: parameters[3],
+        }))
     }
 }
 
@@ -91,24 +67,21 @@ impl Operation for Dense {
             shape,
             initialisation: self.initialisation,
         };
-        let weight = if self.spectral_norm {
-            spectral_norm::WEIGHT
-        } else {
-            "weight"
-        };
         vec![
-            spec(weight, vec![self.units, elements(inputs[0])]),
+            spec(
+                self.weight(inputs[0]).name(),
+                vec![self.units, elements(inputs[0])],
+            ),
             spec("bias", vec![self.units]),
         ]
     }
 
     fn buffers(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
-        let norm = self.norm(inputs[0]);
-        norm.map_or_else(Vec::new, SpectralNorm::buffers)
+        self.weight(inputs[0]).buffers()
     }
 
     fn workspace(&self, _batch: usize, inputs: &[&[usize]]) -> usize {
-        self.norm(inputs[0]).map_or(0, SpectralNorm::workspace)
+        self.weight(inputs[0]).workspace()
     }
 
     fn saved(&self) -> Saved {
@@ -119,18 +92,17 @@ impl Operation for Dense {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        let mut dispatches = Vec::new();
-        let mut weight = io.parameters[0].value();
-        if let (Some(norm), Some(workspace)) = (self.norm(io.input_shapes[0]), io.workspace) {
-            dispatches = norm.forward(context, &vectors(&io.parameters), workspace);
-            weight = norm.scaled(workspace);
-        }
+        let weight = self.weight(io.input_shapes[0]);
+        let mut dispatches = weight.forward(context, &io.parameters, io.workspace);
         let product = Matmul {
             m: context.batch,
             n: self.units,
             k: elements(io.input_shapes[0]),
             a: (io.inputs[0].binding(), Orientation::Plain),
-            b: (weight, Orientation::Transposed),
+            b: (
+                weight.value(&io.parameters, io.workspace),
+                Orientation::Transposed,
+            ),
             bias: Some(io.parameters[1].value()),
             c: io.output.binding(),
             accumulate: false,
@@ -159,18 +131,18 @@ impl Operation for Dense {
             io.parameters[1].gradient(),
         );
         let mut dispatches = vec![weight_gradient.dispatch(gpu)?, bias_gradient];
-        let mut weight = io.parameters[0].value();
-        if let (Some(norm), Some(workspace)) = (self.norm(io.input_shapes[0]), io.workspace) {
-            dispatches.extend(norm.backward(context, &vectors(&io.parameters), workspace));
-            weight = norm.scaled(workspace);
-        }
+        let weight = self.weight(io.input_shapes[0]);
+        dispatches.extend(weight.backward(context, &io.parameters, io.workspace));
         if let Some(target) = io.input_gradients[0] {
             let input_gradient = Matmul {
                 m: context.batch,
                 n: inputs,
                 k: self.units,
                 a: (io.output_gradient.binding(), Orientation::Plain),
-                b: (weight, Orientation::Plain),
+                b: (
+                    weight.value(&io.parameters, io.workspace),
+                    Orientation::Plain,
+                ),
                 bias: None,
                 c: target.buffer.binding(),
                 accumulate: target.accumulate,
@@ -184,20 +156,24 @@ impl Operation for Dense {
         matmul::reference(
             [io.batch, self.units, elements(io.input_shapes[0])],
             (io.inputs[0], Orientation::Plain),
-            (&self.reference_weight(io).0, Orientation::Transposed),
+            (
+                &self.weight(io.input_shapes[0]).reference(io).0,
+                Orientation::Transposed,
+            ),
             Some(io.parameters[1]),
         )
     }
 
     fn reference_buffers(&self, io: &ReferenceForward<'_>) -> Vec<Vec<f64>> {
-        let (_, norm) = self.reference_weight(io);
-        norm.map_or_else(Vec::new, |norm| vec![norm.u, norm.v])
+        self.weight(io.input_shapes[0]).reference_buffers(io)
     }
 
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
         let (batch, inputs) = (io.forward.batch, elements(io.forward.input_shapes[0]));
         let upstream = io.output_gradient;
-        let (multiplier, norm) = self.reference_weight(&io.forward);
+        let (multiplier, norm) = self
+            .weight(io.forward.input_shapes[0])
+            .reference(&io.forward);
         let mut weight = matmul::reference(
             [self.units, inputs, batch],
             (upstream, Orientation::Transposed),

@@ -1,8 +1,8 @@
 //! Every operation's kernels, forward and backward, in small graphs of many shapes.
 
 use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
-use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape, StandardNormal};
-use trainscope::nn::{Graph, NodeId};
+use trainscope::nn::ops::{Activation, Conv2d, Dense, Reparameterise, Reshape, StandardNormal};
+use trainscope::nn::{Graph, NodeId, Window};
 
 use super::harness::{Input, Numbers, check};
 use super::twins::{ACTIVATIONS, adversarial};
@@ -102,6 +102,22 @@ fn spectral_norms() {
             let what = format!("spectral norm of {size} to {units}");
             check(&what, &graph, batch, &inputs, 7);
         }
+    }
+    // Rows of the unfolded patches are padded with 1 and 3 channels.
+    for (batch, channels, units) in [(1, 1, 5), (3, 4, 2), (17, 3, 9)] {
+        let mut graph = Graph::new();
+        let front = front(&mut graph, channels * 30);
+        let shape = vec![channels, 6, 5];
+        let images = graph.add("images", Reshape { shape }, &[front]);
+        let conv = Conv2d {
+            spectral_norm: true,
+            ..Conv2d::new(units, Window::new(3).stride(2).padding(1))
+        };
+        let y = graph.add("y", conv, &[images.expect("it fits")]);
+        squared(&mut graph, y.expect("it fits"));
+        let inputs = numbers_for(&graph, batch, 17, -1.0, 1.0);
+        let what = format!("spectral norm of {channels} to {units} channels");
+        check(&what, &graph, batch, &inputs, 7);
     }
 }
 

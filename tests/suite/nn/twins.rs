@@ -4,9 +4,9 @@ use trainscope::nn::losses::{
     Adversarial, GaussianKl, Objective, Reconstruction, Side, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
-    Activation, BatchNorm, Dense, Dropout, Embedding, LayerNorm, Reparameterise, Reshape,
+    Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Reparameterise, Reshape,
 };
-use trainscope::nn::{Operation, ReferenceBackward, ReferenceForward};
+use trainscope::nn::{Operation, ReferenceBackward, ReferenceForward, Window};
 
 use super::harness::{Numbers, wide};
 
@@ -166,6 +166,11 @@ fn gradients_agree_with_central_differences() {
                 ..Dense::new(4)
             };
             check_as(false, &spectral, batch, &[&[size, 2]], None);
+            let spectral = Conv2d {
+                spectral_norm: true,
+                ..Conv2d::new(3, Window::new([1, 2]))
+            };
+            check_as(false, &spectral, batch, &[&[2, size, 3]], None);
             for noise in [0.0, 1.0, 0.5] {
                 check(&Reparameterise { noise }, batch, &[shape, shape], None);
             }
