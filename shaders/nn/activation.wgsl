@@ -16,6 +16,7 @@ const SOFTPLUS_LOG_VARIANCE = 6u;
 const GELU = 7u;
 const SILU = 8u;
 const ELU = 9u;
+const AFFINE = 10u;
 
 const BOUND: f32 = 5.0;
 const FLOOR: f32 = 1e-3;
@@ -25,9 +26,10 @@ struct Parameters {
     vectors: u32,
     // 1: add to what the input's gradient holds.
     accumulate: u32,
-    // Of a leaky ReLU below zero; alpha of an ELU.
+    // Of a leaky ReLU below zero; alpha of an ELU; scale of an affine map.
     slope: f32,
-    padding: u32,
+    // Of an affine map.
+    shift: f32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -90,6 +92,9 @@ fn value(x: vec4f) -> vec4f {
         case SILU: {
             return x * sigmoid4(x);
         }
+        case AFFINE: {
+            return parameters.slope * x + parameters.shift;
+        }
         case ELU: {
             return select(x, parameters.slope * expm1_4(min(x, vec4f(0.0))), x < vec4f(0.0));
         }
@@ -126,6 +131,9 @@ fn derivative(saved: vec4f) -> vec4f {
         case SILU: {
             let s = sigmoid4(saved);
             return s * (1.0 + saved * (1.0 - s));
+        }
+        case AFFINE: {
+            return vec4f(parameters.slope);
         }
         case ELU: {
             return select(vec4f(1.0), saved + parameters.slope, saved <= vec4f(0.0));

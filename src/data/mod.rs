@@ -1,12 +1,13 @@
 //! Data sets: read from files, kept on the GPU, shuffled and batched there.
 //!
-//! A source ([`mnist`], [`idx_directory`], [`cifar10`], [`npy_images`], [`image_folder`], [`shapes()`]) gives [`Images`] in main memory; [`Dataset::upload`] moves them to the
+//! A source ([`mnist`], [`idx_directory`], [`cifar10`], [`npy_images`], [`image_folder`], [`shapes()`], [`clips::generate`]) gives [`Images`] in main memory; [`Dataset::upload`] moves them to the
 //! GPU for good. From then on a [`Cursor`], a small buffer on the GPU, says which training step it is, and the
 //! dispatches of [`Dataset::gather`] turn it into a batch. The CPU writes nothing between steps, so that many
 //! steps fit into one submission. The order of an epoch is a [`Permutation`] that is computed, not stored.
 
 mod batch;
 mod cifar10;
+pub mod clips;
 mod cursor;
 mod dataset;
 mod folder;

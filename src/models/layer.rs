@@ -90,6 +90,13 @@ pub enum Layer {
         /// Minus the limit at minus infinity.
         alpha: f32,
     },
+    /// [`Activation::Affine`]: `{ affine = { scale = 2.0, shift = -1.0 } }`.
+    Affine {
+        /// The factor.
+        scale: f32,
+        /// What is added.
+        shift: f32,
+    },
     /// [`Pool::Max`].
     MaxPool2d {
         /// A number, or height and width; so are the others.
@@ -230,6 +237,9 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
             Layer::Gelu => graph.add(&name, Activation::Gelu, &inputs)?,
             Layer::Silu => graph.add(&name, Activation::Silu, &inputs)?,
             &Layer::Elu { alpha } => graph.add(&name, Activation::Elu { alpha }, &inputs)?,
+            &Layer::Affine { scale, shift } => {
+                graph.add(&name, Activation::Affine { scale, shift }, &inputs)?
+            }
             &Layer::MaxPool2d {
                 kernel,
                 stride,

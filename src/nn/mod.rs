@@ -7,6 +7,7 @@
 
 mod clip;
 mod convolution;
+mod copy;
 mod graph;
 pub mod initialisation;
 pub mod losses;

@@ -39,7 +39,7 @@ impl Gallery {
                 (vae.decoder(classes)?, Some(reconstructor))
             }
             ModelConfig::Gan(gan) => (gan.generator(&dataset.shape())?, None),
-            ModelConfig::Classifier(_) => return Ok(None),
+            ModelConfig::Classifier(_) | ModelConfig::TwoStream(_) => return Ok(None),
         };
         let classes = decoder.label.map_or(1, |_| dataset.classes());
         let count = count.min(dataset.count());

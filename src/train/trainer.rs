@@ -55,7 +55,7 @@ pub struct Trainer {
 pub enum Model {
     /// A variational autoencoder.
     Vae(Vae),
-    /// A classifier.
+    /// A classifier, or a two-stream network.
     Classifier(Classifier),
     /// A generative adversarial network.
     Gan(Box<Gan>),
@@ -72,6 +72,7 @@ impl Model {
             ModelConfig::Classifier(classifier) => {
                 classifier.build(shape, classes).map(Self::Classifier)
             }
+            ModelConfig::TwoStream(network) => network.build(shape, classes).map(Self::Classifier),
             ModelConfig::Gan(gan) => gan.build(shape).map(Box::new).map(Self::Gan),
         }
     }

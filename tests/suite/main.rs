@@ -18,4 +18,5 @@ mod shaders;
 mod stateful;
 mod trace;
 mod train;
+mod two_stream;
 mod view;

@@ -42,6 +42,13 @@ pub enum Activation {
         /// Minus the limit at minus infinity.
         alpha: f32,
     },
+    /// `scale x + shift`, both fixed: brings pixels in `[0, 1]` to `[-1, 1]`, or back.
+    Affine {
+        /// The factor.
+        scale: f32,
+        /// What is added.
+        shift: f32,
+    },
 }
 
 const BOUND: f64 = 5.0;
@@ -53,7 +60,7 @@ struct Parameters {
     vectors: u32,
     accumulate: u32,
     slope: f32,
-    padding: u32,
+    shift: f32,
 }
 
 impl Activation {
@@ -69,6 +76,7 @@ impl Activation {
             Self::Gelu => 7,
             Self::Silu => 8,
             Self::Elu { .. } => 9,
+            Self::Affine { .. } => 10,
         }
     }
 
@@ -76,6 +84,14 @@ impl Activation {
         match self {
             Self::LeakyRelu { slope } => slope,
             Self::Elu { alpha } => alpha,
+            Self::Affine { scale, .. } => scale,
+            _ => 0.0,
+        }
+    }
+
+    fn shift(self) -> f32 {
+        match self {
+            Self::Affine { shift, .. } => shift,
             _ => 0.0,
         }
     }
@@ -96,6 +112,7 @@ impl Activation {
             Self::Silu => x * sigmoid(x),
             Self::Elu { alpha } if x < 0.0 => f64::from(alpha) * x.exp_m1(),
             Self::Elu { .. } => x,
+            Self::Affine { scale, shift } => f64::from(scale) * x + f64::from(shift),
         }
     }
 
@@ -105,6 +122,7 @@ impl Activation {
             Self::Relu if x <= 0.0 => 0.0,
             Self::LeakyRelu { slope } if x <= 0.0 => f64::from(slope),
             Self::Elu { alpha } if x <= 0.0 => f64::from(alpha) * x.exp(),
+            Self::Affine { scale, .. } => f64::from(scale),
             Self::Relu | Self::LeakyRelu { .. } | Self::Elu { .. } => 1.0,
             Self::Tanh => 1.0 - x.tanh().powi(2),
             Self::Sigmoid => sigmoid(x) * (1.0 - sigmoid(x)),
@@ -142,7 +160,7 @@ impl Activation {
                 vectors: vectors as u32,
                 accumulate: accumulate.into(),
                 slope: self.slope(),
-                padding: 0,
+                shift: self.shift(),
             },
         );
         let kernel = gpu.kernel(&ACTIVATION, entry, &[("KIND", f64::from(self.number()))]);
@@ -202,6 +220,7 @@ impl Operation for Activation {
             Self::Gelu => "gelu",
             Self::Silu => "silu",
             Self::Elu { .. } => "elu",
+            Self::Affine { .. } => "affine",
         }
     }
 
@@ -293,7 +312,7 @@ mod tests {
             vectors,
             accumulate,
             slope,
-            padding
+            shift
         }
     );
 }

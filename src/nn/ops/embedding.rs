@@ -1,4 +1,4 @@
-//! The class embedding: a learnt vector for each class.
+//! A vector for each class: learnt (an embedding), or fixed (a table of targets).
 
 use bytemuck::{Pod, Zeroable};
 
@@ -19,6 +19,16 @@ static EMBEDDING: Shader = shader!("nn/embedding.wgsl");
 pub struct Embedding {
     /// Rows of the table.
     pub classes: usize,
+    /// Elements of a row.
+    pub width: usize,
+}
+
+/// The row of a fixed table that a label names, as [`Embedding`] does with a learnt one: targets of classes that are sets
+/// of things. Input: labels, one `u32` per sample; output `[width]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// `[classes, width]`, row by row.
+    pub table: Vec<f32>,
     /// Elements of a row.
     pub width: usize,
 }
@@ -47,6 +57,41 @@ impl Embedding {
 
     fn class(&self, label: f64) -> usize {
         (label as usize).min(self.classes - 1)
+    }
+
+    fn rows(
+        &self,
+        context: &Context<'_>,
+        io: &Forward<'_>,
+        table: wgpu::BindingResource<'_>,
+    ) -> Dispatch {
+        context.gpu.kernel(&EMBEDDING, "forward", &[]).bind(
+            context.gpu,
+            &[
+                (0, self.uniform(context).as_entire_binding()),
+                (1, io.inputs[0].binding()),
+                (2, table),
+                (3, io.output.binding()),
+            ],
+            grid(context.batch * self.width, 64),
+        )
+    }
+
+    fn reference_rows(&self, labels: &[f64], table: &[f64]) -> Vec<f64> {
+        let rows = labels.iter().flat_map(|&label| {
+            let first = self.class(label) * self.width;
+            &table[first..first + self.width]
+        });
+        rows.copied().collect()
+    }
+}
+
+impl Lookup {
+    fn as_embedding(&self) -> Embedding {
+        Embedding {
+            classes: self.table.len() / self.width.max(1),
+            width: self.width,
+        }
     }
 }
 
@@ -93,16 +138,7 @@ impl Operation for Embedding {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        Ok(vec![context.gpu.kernel(&EMBEDDING, "forward", &[]).bind(
-            context.gpu,
-            &[
-                (0, self.uniform(context).as_entire_binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.parameters[0].value()),
-                (3, io.output.binding()),
-            ],
-            grid(context.batch * self.width, 64),
-        )])
+        Ok(vec![self.rows(context, io, io.parameters[0].value())])
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
@@ -119,11 +155,7 @@ impl Operation for Embedding {
     }
 
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
-        let rows = io.inputs[0].iter().flat_map(|&label| {
-            let first = self.class(label) * self.width;
-            &io.parameters[0][first..first + self.width]
-        });
-        rows.copied().collect()
+        self.reference_rows(io.inputs[0], io.parameters[0])
     }
 
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
@@ -137,6 +169,51 @@ impl Operation for Embedding {
         ReferenceGradients {
             inputs: vec![vec![0.0; labels.len()]],
             parameters: vec![table],
+        }
+    }
+}
+
+impl Operation for Lookup {
+    fn kind(&self) -> &'static str {
+        "lookup"
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+        if self.width == 0 || !self.table.len().is_multiple_of(self.width) {
+            return Err(Misfit::new(
+                format!("a table of {} elements", self.table.len()),
+                format!("rows of {}", self.width),
+            ));
+        }
+        self.as_embedding().output_shape(inputs)
+    }
+
+    fn differentiable(&self, _input: usize) -> bool {
+        false
+    }
+
+    fn saved(&self) -> Saved {
+        Saved::default()
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let table = context.gpu.upload("table", &self.table)?;
+        Ok(vec![self.as_embedding().rows(context, io, table.binding())])
+    }
+
+    fn backward(&self, _context: &Context<'_>, _io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        Ok(Vec::new())
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let table: Vec<f64> = self.table.iter().map(|&value| value.into()).collect();
+        self.as_embedding().reference_rows(io.inputs[0], &table)
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        ReferenceGradients {
+            inputs: vec![vec![0.0; io.forward.inputs[0].len()]],
+            parameters: Vec::new(),
         }
     }
 }

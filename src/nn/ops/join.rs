@@ -1,16 +1,12 @@
 //! Several inputs become one: their sum (residual connections) or one behind the other.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::Result;
-use crate::gpu::{Buffer, Dispatch, Shader, grid};
+use crate::gpu::{Buffer, Dispatch};
+use crate::nn::copy::copy;
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
     ReferenceGradients, Saved, elements,
 };
-use crate::shader;
-
-static COPY: Shader = shader!("nn/copy.wgsl");
 
 /// The sum of any number of inputs of one shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,67 +15,6 @@ pub struct Add;
 /// Inputs one behind the other along the first axis of a sample: the channels of images. All other axes are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concat;
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    rows: u32,
-    columns: u32,
-    source_stride: u32,
-    source_start: u32,
-    result_stride: u32,
-    result_start: u32,
-    accumulate: u32,
-    padding: u32,
-}
-
-/// A block of columns in a matrix: the buffer, the matrix' columns and the block's first.
-type Block<'a> = (&'a Buffer<f32>, usize, usize);
-
-fn copy(
-    context: &Context<'_>,
-    columns: usize,
-    source: Block<'_>,
-    result: Block<'_>,
-    accumulate: bool,
-) -> Dispatch {
-    let numbers = [columns, source.1, source.2, result.1, result.2];
-    let (entry, unit) = if numbers.iter().all(|number| number.is_multiple_of(4)) {
-        ("by_vectors", 4)
-    } else {
-        ("by_scalars", 1)
-    };
-    let [
-        columns,
-        source_stride,
-        source_start,
-        result_stride,
-        result_start,
-    ] = numbers.map(|number| (number / unit) as u32);
-    let gpu = context.gpu;
-    let uniform = gpu.uniform(
-        "copy",
-        &Parameters {
-            rows: context.batch as u32,
-            columns,
-            source_stride,
-            source_start,
-            result_stride,
-            result_start,
-            accumulate: accumulate.into(),
-            padding: 0,
-        },
-    );
-    gpu.kernel(&COPY, entry, &[]).bind(
-        gpu,
-        &[
-            (0, uniform.as_entire_binding()),
-            (1, source.0.binding()),
-            (2, result.0.binding()),
-        ],
-        grid(context.batch * columns as usize, 64),
-    )
-}
 
 fn expect_any(inputs: &[&[usize]]) -> std::result::Result<(), Misfit> {
     if inputs.is_empty() {
@@ -227,26 +162,4 @@ impl Operation for Concat {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        COPY,
-        "Parameters",
-        Parameters {
-            rows,
-            columns,
-            source_stride,
-            source_start,
-            result_stride,
-            result_start,
-            accumulate,
-            padding
-        }
-    );
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::data::clips::{self, Task};
 use crate::data::{self, Images};
 
 /// `[data]`
@@ -22,6 +23,9 @@ pub struct DataSection {
     /// Images of a generated source; 4,096 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
+    /// Of clips: one disc and its motion, or two discs and which goes where.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<ClipTask>,
     /// Which part of a source that has parts.
     #[serde(default)]
     pub split: Split,
@@ -46,6 +50,19 @@ pub enum Source {
     Images,
     /// Generated images of one shape each.
     Shapes,
+    /// Generated clips of textured discs that move.
+    Clips,
+}
+
+/// What clips show.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClipTask {
+    /// [`Task::Motion`].
+    #[default]
+    Motion,
+    /// [`Task::Binding`].
+    Binding,
 }
 
 impl Source {
@@ -58,11 +75,12 @@ impl Source {
             Self::Npy => "npy",
             Self::Images => "images",
             Self::Shapes => "shapes",
+            Self::Clips => "clips",
         }
     }
 
     fn needs_path(self) -> bool {
-        !matches!(self, Self::Mnist | Self::Shapes)
+        !matches!(self, Self::Mnist | Self::Shapes | Self::Clips)
     }
 
     fn has_splits(self) -> bool {
@@ -101,13 +119,26 @@ impl DataSection {
             Source::Npy => data::npy_images(path),
             Source::Images => data::image_folder(path, size),
             Source::Shapes => Ok(data::shapes(seed, self.count.unwrap_or(4096), size)),
+            Source::Clips => {
+                let task = match self.task.unwrap_or_default() {
+                    ClipTask::Motion => Task::Motion,
+                    ClipTask::Binding => Task::Binding,
+                };
+                Ok(clips::generate(
+                    seed,
+                    task,
+                    self.count.unwrap_or(4096),
+                    size,
+                ))
+            }
         }
     }
 
     /// The key that does not fit the source, what is wrong and what mends it.
     pub(super) fn misfit(&self) -> Option<(&'static str, String, String)> {
         let source = self.source.name();
-        let sized = matches!(self.source, Source::Images | Source::Shapes);
+        let generated = matches!(self.source, Source::Shapes | Source::Clips);
+        let sized = generated || self.source == Source::Images;
         let leave_out = |key: &'static str| {
             let problem = format!("source = \"{source}\" has no {key}");
             Some((key, problem, "leave it out".to_owned()))
@@ -125,7 +156,17 @@ impl DataSection {
             let mend = "use split = \"train\", or a source with both: idx, cifar10";
             return Some(("split", problem, mend.to_owned()));
         }
+        if self.task.is_some() && self.source != Source::Clips {
+            return leave_out("task");
+        }
         match self.size {
+            Some(size) if self.source == Source::Clips && !(24..=128).contains(&size) => {
+                return Some((
+                    "size",
+                    format!("size = {size}"),
+                    "clips have a size from 24 to 128".to_owned(),
+                ));
+            }
             Some(_) if !sized => return leave_out("size"),
             Some(size) if !(4..=512).contains(&size) => {
                 return Some((
@@ -137,7 +178,7 @@ impl DataSection {
             _ => {}
         }
         match self.count {
-            Some(_) if self.source != Source::Shapes => leave_out("count"),
+            Some(_) if !generated => leave_out("count"),
             Some(count) if !(1..=1 << 18).contains(&count) => Some((
                 "count",
                 format!("count = {count}"),

@@ -54,6 +54,16 @@ pub const BUILT_IN: &[(&str, &str, &str)] = &[
         include_str!("../../../scenarios/cnn-mnist.toml"),
     ),
     (
+        "two-stream-clips",
+        "a healthy two-stream network that tells texture and motion of generated clips",
+        include_str!("../../../scenarios/two-stream-clips.toml"),
+    ),
+    (
+        "two-stream-binding",
+        "a healthy two-stream network that tells which texture goes which way",
+        include_str!("../../../scenarios/two-stream-binding.toml"),
+    ),
+    (
         "vae-logvar-explodes",
         "fails: an unbounded log-variance overflows the KL divergence",
         include_str!("../../../scenarios/vae-logvar-explodes.toml"),

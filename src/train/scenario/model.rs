@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::{ClassifierConfig, GanConfig, Layer, ReconstructionLoss, VaeConfig, Variance};
+use crate::models::{
+    ClassifierConfig, Fusion, GanConfig, Layer, Pooling, ReconstructionLoss, Streams, Targets,
+    TwoStreamConfig, VaeConfig, Variance,
+};
 use crate::nn::losses::Objective;
 
 /// `[model]`: the union of the keys of all kinds; [`super::Scenario::model`] sorts out which belong together.
@@ -53,6 +56,24 @@ pub struct ModelSection {
     /// GAN: updates of the discriminator for each one of the generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critic_steps: Option<u64>,
+    /// Two-stream network: channels of each stream's blocks; 16, 32, 64 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub widths: Option<Vec<usize>>,
+    /// Two-stream network: channels of the fusing convolution; 64 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fusion_width: Option<usize>,
+    /// Two-stream network: which streams there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<Streams>,
+    /// Two-stream network: where they come together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fusion: Option<Fusion>,
+    /// Two-stream network: what becomes of the last feature maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
+    /// Two-stream network: what is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub targets: Option<Targets>,
 }
 
 /// Which model.
@@ -65,6 +86,9 @@ pub enum ModelKind {
     Classifier,
     /// [`GanConfig`].
     Gan,
+    /// [`TwoStreamConfig`].
+    #[serde(rename = "two_stream")]
+    TwoStream,
 }
 
 /// A model, its section's keys sorted out.
@@ -76,6 +100,8 @@ pub enum ModelConfig {
     Classifier(ClassifierConfig),
     /// A generative adversarial network.
     Gan(GanConfig),
+    /// A two-stream network.
+    TwoStream(TwoStreamConfig),
 }
 
 impl ModelConfig {
@@ -83,7 +109,7 @@ impl ModelConfig {
     pub fn needs_labels(&self) -> bool {
         match self {
             Self::Vae(vae) => vae.condition.is_some(),
-            Self::Classifier(_) => true,
+            Self::Classifier(_) | Self::TwoStream(_) => true,
             Self::Gan(_) => false,
         }
     }
@@ -98,6 +124,7 @@ impl ModelKind {
             Self::Vae => "vae",
             Self::Classifier => "classifier",
             Self::Gan => "gan",
+            Self::TwoStream => "two_stream",
         }
     }
 
@@ -129,6 +156,17 @@ impl ModelKind {
                 ],
                 &["latent", "generator", "discriminator"],
             ),
+            Self::TwoStream => (
+                &[
+                    "widths",
+                    "fusion_width",
+                    "streams",
+                    "fusion",
+                    "pooling",
+                    "targets",
+                ],
+                &[],
+            ),
         }
     }
 }
@@ -145,6 +183,7 @@ impl ModelSection {
             ModelKind::Vae => self.vae().map(ModelConfig::Vae),
             ModelKind::Classifier => self.classifier().map(ModelConfig::Classifier),
             ModelKind::Gan => self.gan().map(ModelConfig::Gan),
+            ModelKind::TwoStream => self.two_stream().map(ModelConfig::TwoStream),
         }
     }
 
@@ -164,6 +203,12 @@ impl ModelSection {
             ("objective", self.objective.is_some()),
             ("weight_clip", self.weight_clip.is_some()),
             ("critic_steps", self.critic_steps.is_some()),
+            ("widths", self.widths.is_some()),
+            ("fusion_width", self.fusion_width.is_some()),
+            ("streams", self.streams.is_some()),
+            ("fusion", self.fusion.is_some()),
+            ("pooling", self.pooling.is_some()),
+            ("targets", self.targets.is_some()),
         ];
         let kind = self.kind.name();
         let (keys, needed) = self.kind.keys();
@@ -215,6 +260,22 @@ impl ModelSection {
             return Err(("layers", "it is empty".into(), mend.into()));
         }
         Ok(ClassifierConfig { layers })
+    }
+
+    fn two_stream(&self) -> std::result::Result<TwoStreamConfig, Misfit> {
+        let config = TwoStreamConfig {
+            widths: self.widths.clone().unwrap_or_else(|| vec![16, 32, 64]),
+            fusion_width: self.fusion_width.unwrap_or(64),
+            streams: self.streams.unwrap_or_default(),
+            fusion: self.fusion.unwrap_or_default(),
+            pooling: self.pooling.unwrap_or_default(),
+            targets: self.targets.unwrap_or_default(),
+        };
+        if config.widths.is_empty() {
+            let mend = "name the channels of at least one block";
+            return Err(("widths", "it is empty".into(), mend.into()));
+        }
+        Ok(config)
     }
 
     fn gan(&self) -> std::result::Result<GanConfig, Misfit> {

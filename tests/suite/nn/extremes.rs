@@ -235,10 +235,14 @@ fn a_nan_is_never_hidden() {
             for activation in ACTIVATIONS {
                 let got = run(gpu, &activation, N, &[&poisoned]);
                 only_there(&format!("{activation:?}"), &got.forward);
-                // Where the derivative above zero is 1, PyTorch lets the gradient pass behind a NaN; all others show it.
+                // Where the derivative above zero is a constant, PyTorch lets the gradient pass behind a NaN; all others
+                // show it.
                 let passes = matches!(
                     activation,
-                    Activation::Relu | Activation::LeakyRelu { .. } | Activation::Elu { .. }
+                    Activation::Relu
+                        | Activation::LeakyRelu { .. }
+                        | Activation::Elu { .. }
+                        | Activation::Affine { .. }
                 );
                 if !passes {
                     only_there(&format!("derivative of {activation:?}"), &got.gradients[0]);

@@ -2,7 +2,9 @@
 
 use trainscope::nn::Operation;
 use trainscope::nn::losses::Reconstruction;
-use trainscope::nn::ops::{Activation, BatchNorm, Dense, Dropout, Embedding, LayerNorm, Reshape};
+use trainscope::nn::ops::{
+    Activation, BatchNorm, Dense, Dropout, Embedding, LayerNorm, Lookup, Reshape,
+};
 use trainscope::nn::{
     Graph, NodeId, Optimiser, Parameters, Plan, PlanOptions, ReferenceBackward, ReferenceForward,
     Sgd, reference,
@@ -243,6 +245,20 @@ fn embeddings() {
             ];
             let what = format!("{classes} classes of width {width}");
             check(&what, &graph, batch, &inputs, 6);
+            // The same rows from a fixed table, as targets of a layer.
+            let table = numbers.many(classes * width, 0.0, 1.0);
+            let mut graph = Graph::new();
+            let label = graph.input("label", &[]);
+            let x = graph.input("x", &[3]);
+            let y = graph.add("y", Dense::new(width), &[x]).expect("it fits");
+            let targets = graph.add("targets", Lookup { table, width }, &[label]);
+            let loss = Reconstruction::BinaryCrossEntropy;
+            let loss = graph.add("loss", loss, &[y, targets.expect("it fits")]);
+            let loss = loss.expect("it fits");
+            graph.loss("loss", loss, 1.0).expect("one number");
+            let x = Input::Numbers(numbers.many(batch * 3, -1.0, 1.0));
+            let [labels, _] = inputs;
+            check(&what, &graph, batch, &[labels, x], 6);
         }
     }
 }

@@ -3,7 +3,7 @@
 use trainscope::models::{Layer, stack};
 use trainscope::nn::losses::Reconstruction;
 use trainscope::nn::ops::{
-    Activation, Add, Concat, Conv2d, ConvTranspose2d, Dense, Pool, Reshape, Upsample,
+    Activation, Add, Concat, Conv2d, ConvTranspose2d, Dense, Pool, Reshape, Slice, Upsample,
 };
 use trainscope::nn::{Graph, NodeId, Operation, Window};
 
@@ -147,6 +147,7 @@ fn gradients_of_pools_and_joins_agree_with_central_differences() {
         twins::check(&Upsample { factor }, batch, &[shape], None);
         twins::check(&Add, batch, &[shape; 3], None);
         twins::check(&Concat, batch, &[&[3, 2], &[1, 2], &[4, 2]], None);
+        twins::check(&Slice { first: 1, count: 2 }, batch, &[&[4, 3]], None);
     }
 }
 
@@ -198,7 +199,15 @@ fn joins() {
         let row = graph.add("row", Concat, &all).expect("it fits");
         let act = graph.add("act", Activation::Tanh, &[row]).expect("it fits");
         let sum = graph.add("sum", Add, &[row, act, row]).expect("it fits");
-        squared(&mut graph, sum);
+        // Parts that overlap, one of which begins at no multiple of four.
+        let channels = graph.node(row).shape[0];
+        let mut parts = vec![sum];
+        for (name, first, count) in [("first", 0, 2), ("last", 1, channels - 1)] {
+            let part = graph.add(name, Slice { first, count }, &[row]);
+            parts.push(part.expect("it fits"));
+        }
+        let parts = graph.add("parts", Concat, &parts).expect("they fit");
+        squared(&mut graph, parts);
         let inputs = numbers_for(&graph, batch, 42, -1.0, 1.0);
         check(&format!("joins of {shapes:?}"), &graph, batch, &inputs, 3);
     }

@@ -4,13 +4,14 @@ use trainscope::nn::losses::{
     Adversarial, GaussianKl, Objective, Reconstruction, Side, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
-    Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Reparameterise, Reshape,
+    Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup, Reparameterise,
+    Reshape,
 };
 use trainscope::nn::{Operation, ReferenceBackward, ReferenceForward, Window};
 
 use super::harness::{Numbers, wide};
 
-pub const ACTIVATIONS: [Activation; 10] = [
+pub const ACTIVATIONS: [Activation; 11] = [
     Activation::Relu,
     Activation::LeakyRelu { slope: 0.2 },
     Activation::Tanh,
@@ -21,6 +22,10 @@ pub const ACTIVATIONS: [Activation; 10] = [
     Activation::Gelu,
     Activation::Silu,
     Activation::Elu { alpha: 0.7 },
+    Activation::Affine {
+        scale: -1.5,
+        shift: 0.25,
+    },
 ];
 
 /// Every player of every game.
@@ -210,6 +215,11 @@ fn gradients_agree_with_central_differences() {
                 width: size,
             };
             check(&embedding, batch, &[&[]], Some(5));
+            let lookup = Lookup {
+                table: (0..4 * size).map(|i| i as f32).collect(),
+                width: size,
+            };
+            check(&lookup, batch, &[&[]], Some(5));
             check(&GaussianKl, batch, &[shape, shape], None);
             for loss in adversarial() {
                 check(&loss, batch, &[&[]], None);
