@@ -107,6 +107,21 @@ impl Error {
         )
     }
 
+    /// What the message begins with: the file, key, layer, argument or adapter.
+    pub fn place(&self) -> &str {
+        let (Self::Usage { place, .. } | Self::Input { place, .. } | Self::Gpu { place, .. }) =
+            self;
+        place
+    }
+
+    /// The same error within a larger place, such as a line of a file.
+    pub(crate) fn within(mut self, outer: &str) -> Self {
+        let (Self::Usage { place, .. } | Self::Input { place, .. } | Self::Gpu { place, .. }) =
+            &mut self;
+        place.insert_str(0, &format!("{outer}, "));
+        self
+    }
+
     /// The program's exit code for this error: 2 for wrong usage, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -15,6 +15,7 @@ mod npy;
 pub mod random;
 pub mod report;
 pub mod sample;
+mod size;
 pub mod trace;
 pub mod train;
 pub mod view;
@@ -23,6 +24,7 @@ pub mod view;
 pub mod app;
 
 pub use error::{Error, Result};
+pub use size::ByteSize;
 
 /// The code in the README compiles.
 #[cfg(doctest)]

@@ -2,11 +2,16 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use bytemuck::Pod;
 
 use super::Gpu;
-use crate::{Error, Result};
+use crate::{ByteSize, Error, Result};
+
+/// What mends a lack of memory.
+pub(super) const SMALLER: &str =
+    "make the layers or the batch smaller, or choose a larger adapter with --adapter";
 
 /// A storage buffer of `len` elements of `T`, padded to a multiple of 16 bytes so that shaders may read it as
 /// `array<vec4f>`. Cloning shares the memory.
@@ -19,23 +24,18 @@ pub struct Buffer<T> {
 
 impl<T: Pod> Buffer<T> {
     pub(super) fn new(gpu: &Gpu, label: &str, len: usize) -> Result<Self> {
-        let size = ((len * size_of::<T>()) as u64).max(16).next_multiple_of(16);
-        let most = gpu
-            .limits
-            .max_buffer_size
-            .min(gpu.limits.max_storage_buffer_binding_size);
+        let size = bytes_of::<T>(len);
+        let most = gpu.most_in_one();
         if size > most {
-            return Err(Error::gpu(
+            return Err(too_large(
+                gpu,
                 format!("buffer '{label}'"),
-                format!(
-                    "it needs {:.1} MiB in one binding, the adapter '{}' allows {:.1} MiB",
-                    mebibytes(size),
-                    gpu.info.name,
-                    mebibytes(most)
-                ),
-                "make the model, the batch or the data smaller, or choose a larger adapter with --adapter",
+                "it needs",
+                size,
             ));
         }
+        // Without a scope of its own, running out of memory would show as an error of some later call.
+        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let raw = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(label),
             size,
@@ -44,6 +44,18 @@ impl<T: Pod> Buffer<T> {
                 | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
+        if pollster::block_on(scope.pop()).is_some() {
+            return Err(Error::gpu(
+                format!("adapter '{}'", gpu.info.name),
+                format!(
+                    "it has no memory left for {} of '{label}', after {} of other buffers",
+                    ByteSize(size),
+                    ByteSize(gpu.allocated())
+                ),
+                SMALLER,
+            ));
+        }
+        gpu.allocated.fetch_add(size, Ordering::Relaxed);
         Ok(Self {
             raw,
             len,
@@ -113,6 +125,25 @@ impl<T> Buffer<T> {
     }
 }
 
-fn mebibytes(bytes: u64) -> f64 {
-    bytes as f64 / (1 << 20) as f64
+/// Bytes of a buffer of `len` elements.
+pub(super) fn bytes_of<T>(len: usize) -> u64 {
+    (len as u64)
+        .saturating_mul(size_of::<T>() as u64)
+        .max(16)
+        .checked_next_multiple_of(16)
+        .unwrap_or(u64::MAX)
+}
+
+/// More bytes than one binding holds; `what` leads up to their number.
+pub(super) fn too_large(gpu: &Gpu, place: String, what: &str, bytes: u64) -> Error {
+    Error::gpu(
+        place,
+        format!(
+            "{what} {} in one buffer, the adapter '{}' has {}",
+            ByteSize(bytes),
+            gpu.info.name,
+            ByteSize(gpu.most_in_one())
+        ),
+        SMALLER,
+    )
 }

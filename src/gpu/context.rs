@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytemuck::Pod;
@@ -27,6 +27,8 @@ pub struct Gpu {
     kernels: Arc<Mutex<HashMap<KernelKey, Kernel>>>,
     scratch: Arc<Mutex<HashMap<&'static str, Buffer<f32>>>>,
     failure: Arc<Mutex<Option<String>>>,
+    pub(super) allocated: Arc<AtomicU64>,
+    memory: Option<u64>,
 }
 
 impl Gpu {
@@ -93,7 +95,35 @@ impl Gpu {
             kernels: Arc::default(),
             scratch: Arc::default(),
             failure: Arc::default(),
+            allocated: Arc::default(),
+            memory: None,
         }
+    }
+
+    /// The same device, of which training may use so many bytes and no more. wgpu does not tell how much there is.
+    pub fn with_memory(self, bytes: u64) -> Self {
+        Self {
+            memory: Some(bytes),
+            ..self
+        }
+    }
+
+    /// What [`Gpu::with_memory`] allows, if anything was said.
+    pub fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    /// Bytes of all storage buffers that were made here, those included that are gone.
+    pub fn allocated(&self) -> u64 {
+        self.allocated.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes of a buffer that is bound as a whole: the adapter's limits, and what indices of 32 bits reach.
+    pub fn most_in_one(&self) -> u64 {
+        self.limits
+            .max_buffer_size
+            .min(self.limits.max_storage_buffer_binding_size)
+            .min(1 << 32)
     }
 
     /// Whether the adapter runs on the CPU. Kernels with a variant for either choose by this.

@@ -14,6 +14,7 @@ mod context;
 mod kernel;
 #[cfg(test)]
 pub(crate) mod layout;
+mod need;
 mod readback;
 mod timing;
 
@@ -21,5 +22,6 @@ pub use adapter::AdapterChoice;
 pub use buffer::Buffer;
 pub use context::Gpu;
 pub use kernel::{Dispatch, Kernel, Shader, expand, grid, groups};
+pub use need::Need;
 pub use readback::ReadbackRing;
 pub use timing::Timer;

@@ -188,6 +188,11 @@ impl Graph {
         &self.nodes[id.0]
     }
 
+    /// The per-sample shapes of some nodes.
+    pub(super) fn shapes(&self, nodes: &[NodeId]) -> Vec<&[usize]> {
+        nodes.iter().map(|id| &self.node(*id).shape[..]).collect()
+    }
+
     /// All parameters, in the order of their nodes; of each node first what is learnt, then its state.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters

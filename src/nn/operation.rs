@@ -253,6 +253,17 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
         0
     }
 
+    /// What it takes of memory that all operations share ([`Gpu::scratch`]): labels and elements. `software` says whether
+    /// the adapter runs on the CPU.
+    fn scratch(
+        &self,
+        _software: bool,
+        _batch: usize,
+        _inputs: &[&[usize]],
+    ) -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
+
     /// Which inputs get a gradient; labels and targets do not.
     fn differentiable(&self, _input: usize) -> bool {
         true

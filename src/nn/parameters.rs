@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use super::graph::Graph;
 use super::operation::ParameterSlice;
-use crate::gpu::{Buffer, Gpu};
+use super::plan::layer;
+use crate::gpu::{Buffer, Gpu, Need};
 use crate::{Error, Result};
 
 /// Elements that a parameter's place is rounded up to: 256 bytes, the storage offset alignment that every adapter
@@ -40,11 +41,8 @@ struct Place {
 }
 
 impl Parameters {
-    /// Places all parameters of `graph` and draws their first values from `seed`.
-    ///
-    /// # Errors
-    /// They need more memory than the adapter gives one binding.
-    pub fn new(gpu: &Gpu, graph: &Graph, seed: u64) -> Result<Self> {
+    /// Places, elements of what is learnt, and of all.
+    fn places(graph: &Graph) -> (Vec<Place>, usize, usize) {
         let mut places: Vec<Place> = graph
             .parameters()
             .iter()
@@ -67,6 +65,31 @@ impl Parameters {
                 learnt = start;
             }
         }
+        (places, learnt, start)
+    }
+
+    /// Adds to `need` what the parameters of `graph` will take, with so many buffers of gradients and so many of an
+    /// optimiser's memories.
+    pub fn need(graph: &Graph, gradients: usize, memories: usize, need: &mut Need) {
+        let (places, learnt, all) = Self::places(graph);
+        let largest = places.iter().max_by_key(|place| place.len);
+        let name = largest.map_or("", |place| &place.name);
+        let place = layer(name.rsplit_once('.').map_or(name, |(layer, _)| layer));
+        need.buffer("parameters", &place, all);
+        for _ in 0..gradients {
+            need.buffer("gradients of parameters", &place, all);
+        }
+        for _ in 0..memories {
+            need.buffer("optimiser", &place, learnt);
+        }
+    }
+
+    /// Places all parameters of `graph` and draws their first values from `seed`.
+    ///
+    /// # Errors
+    /// They need more memory than the adapter gives one binding.
+    pub fn new(gpu: &Gpu, graph: &Graph, seed: u64) -> Result<Self> {
+        let (places, learnt, start) = Self::places(graph);
         let by_name = places
             .iter()
             .enumerate()

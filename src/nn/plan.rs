@@ -8,12 +8,12 @@ use std::collections::HashMap;
 
 use bytemuck::{Pod, Zeroable};
 
-use super::graph::{Graph, NodeId};
-use super::memory::{Lifetime, place};
+use super::graph::{Graph, Node, NodeId};
+use super::memory::{Lifetime, Placement, place};
 use super::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
 use super::parameters::Parameters;
 use super::vectors::fill;
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::gpu::{Buffer, Dispatch, Gpu, Need, Shader};
 use crate::shader;
 use crate::{Error, Result};
 
@@ -42,6 +42,19 @@ pub struct PlanOptions<'a> {
     pub inputs: &'a [(NodeId, Buffer<f32>)],
     /// Nodes whose values can be read after the plan has run ([`Plan::value`]); inputs always can.
     pub keep: &'a [NodeId],
+}
+
+/// What decides how much memory a plan takes: of [`PlanOptions`], those without buffers.
+#[derive(Debug, Clone, Copy)]
+pub struct PlanSize<'a> {
+    /// Samples in a batch.
+    pub batch: usize,
+    /// Whether there is a backward pass.
+    pub training: bool,
+    /// Nodes whose values are kept.
+    pub keep: &'a [NodeId],
+    /// Input nodes whose buffers are the caller's.
+    pub given: &'a [NodeId],
 }
 
 /// Which tensor of a node is being watched.
@@ -110,8 +123,15 @@ impl Plan {
                 "add an input and a layer",
             ));
         }
-        let layout = Layout::of(graph, options);
-        let mut tensors = layout.allocate(gpu, graph, options)?;
+        let given: Vec<NodeId> = options.inputs.iter().map(|(node, _)| *node).collect();
+        let size = PlanSize {
+            batch: options.batch,
+            training: options.training,
+            keep: options.keep,
+            given: &given,
+        };
+        let layout = Layout::of(graph, &size);
+        let mut tensors = layout.allocate(gpu, graph, &size)?;
         for (node, buffer) in options.inputs {
             let needed = options.batch * graph.node(*node).size();
             if buffer.len() != needed {
@@ -124,15 +144,7 @@ impl Plan {
             tensors.values[node.0] = buffer.clone();
         }
         for node in graph.nodes() {
-            let inputs: Vec<&[usize]> = node
-                .inputs
-                .iter()
-                .map(|&i| graph.node(i).shape.as_slice())
-                .collect();
-            let size = node
-                .operation
-                .as_ref()
-                .map_or(0, |operation| operation.workspace(options.batch, &inputs));
+            let size = workspace(graph, node, options.batch);
             let workspace = (size > 0)
                 .then(|| gpu.buffer("workspace", size))
                 .transpose()?;
@@ -164,6 +176,35 @@ impl Plan {
             scalars,
             bytes: tensors.bytes,
         })
+    }
+
+    /// Adds to `need` what a plan of `graph` will take, parameters apart.
+    pub fn need(gpu: &Gpu, graph: &Graph, size: &PlanSize<'_>, need: &mut Need) {
+        let tensors = Layout::of(graph, size).place(graph, size);
+        let nodes = graph.nodes();
+        for (buffer, &elements) in tensors.placement.sizes.iter().enumerate() {
+            // Named after the largest that lies in it.
+            let largest = (0..tensors.present.len())
+                .filter(|&place| tensors.placement.buffer_of[place] == buffer)
+                .max_by_key(|&place| tensors.lifetimes[place].size)
+                .map_or("", |place| {
+                    &nodes[tensors.present[place] % nodes.len()].name
+                });
+            need.buffer("values and gradients", &layer(largest), elements);
+        }
+        for node in nodes {
+            let place = layer(&node.name);
+            match workspace(graph, node, size.batch) {
+                0 => {}
+                elements => need.buffer("workspace", &place, elements),
+            }
+            if let Some(operation) = &node.operation {
+                let inputs = graph.shapes(&node.inputs);
+                for (label, elements) in operation.scratch(gpu.is_software(), size.batch, &inputs) {
+                    need.scratch(label, &place, elements);
+                }
+            }
+        }
     }
 
     /// All dispatches in order, with or without the probes'.
@@ -214,6 +255,25 @@ impl Plan {
     }
 }
 
+/// A layer in messages.
+pub(super) fn layer(name: &str) -> String {
+    format!("layer {name}")
+}
+
+/// Elements of a node's own memory.
+fn workspace(graph: &Graph, node: &Node, batch: usize) -> usize {
+    let inputs = graph.shapes(&node.inputs);
+    let operation = node.operation.as_ref();
+    operation.map_or(0, |operation| operation.workspace(batch, &inputs))
+}
+
+/// Tensors that exist (values at `0..nodes`, gradients behind them), how long they live, and where.
+struct Placed {
+    present: Vec<usize>,
+    lifetimes: Vec<Lifetime>,
+    placement: Placement,
+}
+
 /// Who owns memory, who learns, and when.
 struct Layout {
     /// The node whose memory a node uses: itself, unless it is a view.
@@ -230,7 +290,7 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(graph: &Graph, options: &PlanOptions<'_>) -> Self {
+    fn of(graph: &Graph, options: &PlanSize<'_>) -> Self {
         let nodes = graph.nodes();
         let mut root: Vec<usize> = (0..nodes.len()).collect();
         let mut learns = vec![false; nodes.len()];
@@ -304,8 +364,8 @@ impl Layout {
         2 * self.root.len() - node
     }
 
-    /// Decides which tensors share buffers, and makes those.
-    fn allocate(&self, gpu: &Gpu, graph: &Graph, options: &PlanOptions<'_>) -> Result<Tensors> {
+    /// Decides which tensors share buffers.
+    fn place(&self, graph: &Graph, options: &PlanSize<'_>) -> Placed {
         let nodes = graph.nodes();
         let count = nodes.len();
         let is_term = |node: usize| graph.losses.iter().any(|term| term.node.0 == node);
@@ -355,7 +415,7 @@ impl Layout {
                 }
             }
         }
-        for (given, _) in options.inputs {
+        for given in options.given {
             spans[given.0] = None;
         }
         let present: Vec<usize> = (0..2 * count).filter(|&t| spans[t].is_some()).collect();
@@ -368,6 +428,21 @@ impl Layout {
             })
             .collect();
         let placement = place(&lifetimes);
+        Placed {
+            present,
+            lifetimes,
+            placement,
+        }
+    }
+
+    /// Makes the buffers.
+    fn allocate(&self, gpu: &Gpu, graph: &Graph, options: &PlanSize<'_>) -> Result<Tensors> {
+        let count = graph.nodes().len();
+        let Placed {
+            present,
+            lifetimes,
+            placement,
+        } = self.place(graph, options);
         let buffers = placement
             .sizes
             .iter()
@@ -493,11 +568,7 @@ impl<'a> Builder<'a> {
     }
 
     fn input_shapes(&self, node: usize) -> Vec<&'a [usize]> {
-        let inputs = &self.graph.nodes()[node].inputs;
-        inputs
-            .iter()
-            .map(|i| self.graph.node(*i).shape.as_slice())
-            .collect()
+        self.graph.shapes(&self.graph.nodes()[node].inputs)
     }
 
     fn losses(&self, scalars: &Buffer<f32>) -> Stage {

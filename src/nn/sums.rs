@@ -49,6 +49,11 @@ pub(super) fn column_sum(
     )
 }
 
+/// What [`channel_bias_gradient`] takes of the memory that all share.
+pub(super) fn bias_scratch(batch: usize, [channels, ..]: [usize; 3]) -> (&'static str, usize) {
+    ("channel sums", batch * channels)
+}
+
 /// Sums of images' gradients over samples and places: the gradient of a bias for each channel.
 pub(super) fn channel_bias_gradient(
     context: &Context<'_>,
@@ -59,7 +64,8 @@ pub(super) fn channel_bias_gradient(
     let gpu = context.gpu;
     let rows = context.batch * channels;
     let places = height * width;
-    let sums = gpu.scratch("channel sums", rows)?;
+    let (label, len) = bias_scratch(context.batch, [channels, height, width]);
+    let sums = gpu.scratch(label, len)?;
     let entry = if places.is_multiple_of(4) {
         "of_rows_by_vectors"
     } else {

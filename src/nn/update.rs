@@ -48,6 +48,11 @@ struct EmaParameters {
 }
 
 impl Update {
+    /// Buffers of the size of what is learnt that [`Update::state`] makes.
+    pub fn memories(&self) -> usize {
+        self.optimiser.moments().len() + usize::from(self.ema.is_some())
+    }
+
     /// A zeroed memory for `parameters`.
     ///
     /// # Errors

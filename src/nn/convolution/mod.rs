@@ -103,16 +103,45 @@ impl Convolution {
         self.rows() != self.large[0] * self.window.area()
     }
 
+    /// Samples of a part of the batch, and its columns: so many that the patches take a bounded amount of memory.
+    fn part_size(&self, software: bool, batch: usize) -> (usize, usize) {
+        let most = if software { 1 << 22 } else { 1 << 23 };
+        let places = self.small[1] * self.small[2];
+        let samples = (most / (places * self.rows())).clamp(1, batch);
+        (samples, (samples * places).next_multiple_of(4))
+    }
+
+    /// Slices in which weight gradients are added up.
+    fn slices(&self, software: bool, batch: usize) -> usize {
+        let [m, n] = [self.small[0], self.rows()];
+        let (tiles, wanted) = if software {
+            (m.div_ceil(16) * n.div_ceil(64), 8)
+        } else {
+            (m.div_ceil(64) * n.div_ceil(64), 256)
+        };
+        let columns = batch * self.small[1] * self.small[2];
+        (wanted / tiles).min(columns / 256).max(1)
+    }
+
+    /// What forward and backward pass take of the memory that all share.
+    pub fn scratch(&self, software: bool, batch: usize) -> Vec<(&'static str, usize)> {
+        let (_, columns) = self.part_size(software, batch);
+        let [m, n] = [self.small[0], self.rows()];
+        let mut scratch = vec![("patches", n * columns), ("channels", m * columns)];
+        let slices = self.slices(software, batch);
+        if slices > 1 {
+            scratch.push(("gradient slices", slices * m * n));
+        }
+        if self.is_padded() {
+            scratch.extend([("padded weight", m * n), ("padded gradient", m * n)]);
+        }
+        scratch
+    }
+
     /// The batch in parts whose patches take a bounded amount of memory.
     pub fn parts<'a>(&self, context: &'a Context<'a>) -> Result<Vec<Part<'a>>> {
-        let most = if context.gpu.is_software() {
-            1 << 22
-        } else {
-            1 << 23
-        };
+        let (samples, columns) = self.part_size(context.gpu.is_software(), context.batch);
         let places = self.small[1] * self.small[2];
-        let samples = (most / (places * self.rows())).clamp(1, context.batch);
-        let columns = (samples * places).next_multiple_of(4);
         let gpu = context.gpu;
         let patches = gpu.scratch("patches", self.rows() * columns)?;
         let channels = gpu.scratch("channels", self.small[0] * columns)?;
@@ -156,13 +185,7 @@ impl Convolution {
     ) -> Result<WeightGradient<'w>> {
         let gpu = context.gpu;
         let [m, n] = [self.small[0], self.rows()];
-        let (tiles, wanted) = if gpu.is_software() {
-            (m.div_ceil(16) * n.div_ceil(64), 8)
-        } else {
-            (m.div_ceil(64) * n.div_ceil(64), 256)
-        };
-        let columns = context.batch * self.small[1] * self.small[2];
-        let slices = (wanted / tiles).min(columns / 256).max(1);
+        let slices = self.slices(gpu.is_software(), context.batch);
         let sums = match slices {
             1 => None,
             _ => Some(gpu.scratch("gradient slices", slices * m * n)?),

@@ -9,7 +9,7 @@ use crate::nn::operation::{
     ReferenceForward, ReferenceGradients, Saved, expect_indices, expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
-use crate::nn::sums::channel_bias_gradient;
+use crate::nn::sums::{bias_scratch, channel_bias_gradient};
 use crate::nn::window::{Pair, Window, images};
 
 /// A convolution of `[channels, height, width]`. Parameters: `weight` `[channels out, channels in, kernel height, kernel
@@ -96,6 +96,18 @@ impl Operation for Conv2d {
 
     fn workspace(&self, _batch: usize, inputs: &[&[usize]]) -> usize {
         self.weight(inputs[0]).workspace()
+    }
+
+    fn scratch(
+        &self,
+        software: bool,
+        batch: usize,
+        inputs: &[&[usize]],
+    ) -> Vec<(&'static str, usize)> {
+        let convolution = self.fitting(inputs[0]);
+        let mut scratch = convolution.scratch(software, batch);
+        scratch.push(bias_scratch(batch, convolution.small));
+        scratch
     }
 
     fn saved(&self) -> Saved {

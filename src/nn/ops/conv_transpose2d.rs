@@ -8,7 +8,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
     ReferenceForward, ReferenceGradients, Saved, expect_indices, expect_inputs,
 };
-use crate::nn::sums::channel_bias_gradient;
+use crate::nn::sums::{bias_scratch, channel_bias_gradient};
 use crate::nn::window::{Pair, Window, images};
 
 /// A transposed convolution of `[channels, height, width]`: what a [`super::Conv2d`] of the same window does to the
@@ -116,6 +116,18 @@ impl Operation for ConvTranspose2d {
             spec("weight", vec![inputs[0][0], self.channels, y, x]),
             spec("bias", vec![self.channels]),
         ]
+    }
+
+    fn scratch(
+        &self,
+        software: bool,
+        batch: usize,
+        inputs: &[&[usize]],
+    ) -> Vec<(&'static str, usize)> {
+        let convolution = self.fitting(inputs[0]);
+        let mut scratch = convolution.scratch(software, batch);
+        scratch.push(bias_scratch(batch, convolution.large));
+        scratch
     }
 
     fn saved(&self) -> Saved {

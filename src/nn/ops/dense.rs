@@ -52,10 +52,11 @@ impl Operation for Dense {
             return Err(Misfit::new("units = 0", "at least one unit"));
         }
         let weights = elements(x).checked_mul(self.units);
-        if weights.is_none_or(|count| count > 1 << 28) {
+        // What the adapter has is checked when a plan is made of it; this is what sizes can be computed with.
+        if weights.is_none_or(|count| count >= 1 << 40) {
             return Err(Misfit::new(
                 format!("{} inputs and {} units", elements(x), self.units),
-                "at most 268,435,456 weights",
+                "fewer than 2^40 weights",
             ));
         }
         Ok(vec![self.units])

@@ -79,17 +79,22 @@ pub struct OptimiserState {
 }
 
 impl Optimiser {
+    /// PyTorch's names of what it remembers.
+    pub(super) fn moments(&self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd(sgd) => sgd.moments(),
+            Self::Adam(adam) | Self::AdamW(adam) => adam.moments(),
+            Self::RmsProp(rmsprop) => rmsprop.moments(),
+        }
+    }
+
     /// A zeroed memory for `parameters`.
     ///
     /// # Errors
     /// The adapter's limits.
     pub fn state(&self, gpu: &Gpu, parameters: &Parameters) -> Result<OptimiserState> {
-        let names = match self {
-            Self::Sgd(sgd) => sgd.moments(),
-            Self::Adam(adam) | Self::AdamW(adam) => adam.moments(),
-            Self::RmsProp(rmsprop) => rmsprop.moments(),
-        };
-        let moments = names
+        let moments = self
+            .moments()
             .iter()
             .map(|name| Ok((*name, gpu.buffer(name, parameters.learnt_len())?)))
             .collect::<Result<_>>()?;
