@@ -22,6 +22,8 @@ pub enum Stream {
     Dropout = 7,
     /// Latent vectors of a generator in training; the step is the training step.
     Generator = 8,
+    /// Flips and shifts of images; the step is the training step.
+    Augmentation = 9,
 }
 
 /// The ten rounds of Philox 4x32.

@@ -1,7 +1,7 @@
 // uses common/grid.wgsl
 // uses common/philox.wgsl
 // uses data/permutation.wgsl
-// A batch in three kernels: which sample each row holds, its label, its pixels. A workgroup copies a part of one
+// A batch in a few kernels: which sample each row holds, its label, its pixels. A workgroup copies a part of one
 // row, so that the sample's number is read at one address for all lanes, which is what CPU adapters like best.
 
 struct Parameters {
@@ -13,12 +13,24 @@ struct Parameters {
     // Values of one image.
     sample_size: u32,
     shuffle: u32,
-    padding: u32,
+    // Steps whose images lie in the ring, where the data set is streamed.
+    ring: u32,
+    height: u32,
+    width: u32,
+    // 1: every other image is mirrored.
+    flip: u32,
+    // Pixels that an image moves at most.
+    shift: u32,
+    // Samples that are damaged, and the factor of their values.
+    damaged: u32,
+    scale: f32,
+    padding: vec2u,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 // step, epoch, offset in the epoch, spare
 @group(0) @binding(1) var<storage, read> cursor: vec4u;
+// The number of each row's sample.
 @group(0) @binding(2) var<storage, read_write> samples: array<u32>;
 // Four bytes to a word; each image starts on a word of its own.
 @group(0) @binding(3) var<storage, read> words: array<u32>;
@@ -26,8 +38,14 @@ struct Parameters {
 @group(0) @binding(4) var<storage, read_write> pixel_vectors: array<vec4f>;
 @group(0) @binding(5) var<storage, read> all_labels: array<u32>;
 @group(0) @binding(6) var<storage, read_write> labels: array<u32>;
+// Where each row's image lies in `words`, and its label in `all_labels`: at the sample's number, or in the ring.
+@group(0) @binding(7) var<storage, read_write> places: array<u32>;
+@group(0) @binding(8) var<storage, read> damaged: array<u32>;
+// Of each row: mirrored or not; pixels down and to the right, counted from `-shift`; the bits of a factor.
+@group(0) @binding(9) var<storage, read_write> changes: array<vec4u>;
 
 const LANES = 64u;
+const AUGMENTATION_STREAM = 9u;
 
 @compute @workgroup_size(64)
 fn choose(
@@ -50,6 +68,45 @@ fn choose(
     samples[row] = permuted(order, cursor.y + position / parameters.count, place);
 }
 
+// Of a streamed data set: the images of a step lie row by row where the step has its place in the ring.
+@compute @workgroup_size(64)
+fn place_in_ring(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_index(workgroup, workgroups, local, LANES);
+    if (row < parameters.batch) {
+        places[row] = (cursor.x % parameters.ring) * parameters.batch + row;
+    }
+}
+
+@compute @workgroup_size(64)
+fn draw_changes(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_index(workgroup, workgroups, local, LANES);
+    if (row >= parameters.batch) {
+        return;
+    }
+    let drawn = philox(vec4u(row, cursor.x, AUGMENTATION_STREAM, 0u), parameters.seed);
+    let choices = 2u * parameters.shift + 1u;
+    var factor = 1.0;
+    for (var i = 0u; i < parameters.damaged; i += 1u) {
+        if (damaged[i] == samples[row]) {
+            factor = parameters.scale;
+        }
+    }
+    changes[row] = vec4u(
+        drawn.x & parameters.flip,
+        drawn.y % choices,
+        drawn.z % choices,
+        bitcast<u32>(factor),
+    );
+}
+
 @compute @workgroup_size(64)
 fn gather_labels(
     @builtin(workgroup_id) workgroup: vec3u,
@@ -58,7 +115,7 @@ fn gather_labels(
 ) {
     let row = linear_index(workgroup, workgroups, local, LANES);
     if (row < parameters.batch) {
-        labels[row] = all_labels[samples[row]];
+        labels[row] = all_labels[places[row]];
     }
 }
 
@@ -74,8 +131,13 @@ fn unit_interval(bytes: vec4u) -> vec4f {
     return vec4f(rounded) * scale;
 }
 
+// The first word of a row's image.
+fn first_word(row: u32) -> u32 {
+    return places[row] * ((parameters.sample_size + 3u) / 4u);
+}
+
 fn load_word(row: u32, word: u32) -> vec4f {
-    let packed = words[samples[row] * ((parameters.sample_size + 3u) / 4u) + word];
+    let packed = words[first_word(row) + word];
     return unit_interval((vec4u(packed) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu));
 }
 
@@ -120,5 +182,39 @@ fn gather_scalars(
     let start = row * parameters.sample_size + first;
     for (var i = 0u; i < used; i += 1u) {
         pixels[start + i] = values[i];
+    }
+}
+
+// For images that are mirrored, moved or damaged: mirrored first, then moved, with zeros where nothing comes from.
+@compute @workgroup_size(64)
+fn gather_changed(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let place = row_and_word(workgroup, workgroups);
+    let row = place.x;
+    let first = (place.y + local) * 4u;
+    if (row >= parameters.batch || first >= parameters.sample_size) {
+        return;
+    }
+    let change = changes[row];
+    let height = parameters.height;
+    let width = parameters.width;
+    let used = min(4u, parameters.sample_size - first);
+    for (var i = 0u; i < used; i += 1u) {
+        let at = first + i;
+        let line = at / width;
+        // Left of or above the image these wrap to numbers beyond any side.
+        let y = line % height + parameters.shift - change.y;
+        let x = at % width + parameters.shift - change.z;
+        var value = 0.0;
+        if (y < height && x < width) {
+            let column = select(x, width - 1u - x, change.x == 1u);
+            let source = (line / height * height + y) * width + column;
+            let byte = (words[first_word(row) + source / 4u] >> (8u * (source % 4u))) & 0xffu;
+            value = unit_interval(vec4u(byte)).x * bitcast<f32>(change.w);
+        }
+        pixels[row * parameters.sample_size + at] = value;
     }
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 use trainscope::gpu::{AdapterChoice, Gpu};
-use trainscope::{Error, Result};
+use trainscope::{ByteSize, Error, Result};
 
 /// Trains deep generative models in WGSL compute shaders and shows why a training run goes wrong.
 #[derive(Debug, Parser)]
@@ -35,6 +35,9 @@ pub struct Common {
     /// Use the adapter with this in its name (see `trainscope adapters`)
     #[arg(long, global = true, value_name = "NAME")]
     adapter: Option<String>,
+    /// Use at most so much of the adapter's memory for training, such as 2GiB
+    #[arg(long, global = true, value_name = "SIZE")]
+    memory: Option<ByteSize>,
     /// Print one JSON object on stdout; progress and notes go to stderr
     #[arg(long, global = true)]
     json: bool,
@@ -88,7 +91,10 @@ impl Common {
 
     /// The device, after saying which adapter it is on.
     fn gpu(&self) -> Result<Gpu> {
-        let gpu = Gpu::new(&self.choice())?;
+        let mut gpu = Gpu::new(&self.choice())?;
+        if let Some(ByteSize(bytes)) = self.memory {
+            gpu = gpu.with_memory(bytes);
+        }
         self.note(&format!("adapter: {}", gpu.describe()));
         Ok(gpu)
     }

@@ -2,8 +2,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use super::alteration::{Augmentation, Damage};
+use super::dataset::Store;
 use super::permutation::half_bits;
-use super::{Cursor, Dataset};
+use super::stream::{Stream, chunk_steps};
+use super::{Cursor, Dataset, Order};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::{Error, Result, random};
 
@@ -20,16 +23,52 @@ struct Parameters {
     batch: u32,
     sample_size: u32,
     shuffle: u32,
-    padding: u32,
+    ring: u32,
+    height: u32,
+    width: u32,
+    flip: u32,
+    shift: u32,
+    damaged: u32,
+    scale: f32,
+    padding: [u32; 2],
+}
+
+/// How batches are made of a data set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batching {
+    /// Whether each epoch has an order of its own; else that of the file, wrapping round.
+    pub shuffle: bool,
+    /// Seed of shuffling and augmentation.
+    pub seed: u64,
+    /// Random changes of each image.
+    pub augment: Option<Augmentation>,
+    /// Samples that are spoilt on purpose.
+    pub corrupt: Option<Damage>,
 }
 
 /// The dispatches that make a batch, and what they leave on the GPU beside it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Gather {
     /// To be recorded in this order.
     pub dispatches: Vec<Dispatch>,
     /// Which image of the data set stands in each row of the batch, `[batch]`.
     pub samples: Buffer<u32>,
+    /// Which samples each step takes, on the CPU.
+    pub order: Order,
+    stream: Option<Stream>,
+}
+
+impl Gather {
+    /// Call before the dispatches of `step` are submitted: brings what they need of a streamed data set to the GPU.
+    ///
+    /// # Errors
+    /// No thread can be started.
+    pub fn prepare(&mut self, gpu: &Gpu, step: u64) -> Result<()> {
+        match &mut self.stream {
+            Some(stream) => stream.prepare(gpu, step),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Dataset {
@@ -37,17 +76,16 @@ impl Dataset {
     /// `[0, 1]` (exactly `byte as f32 / 255.0`), and `labels` `[batch]` with its labels.
     ///
     /// Row `i` is the image at place `offset + i` of the epoch's order; places past its end go on in the next
-    /// epoch with that epoch's order. Without `shuffle` the order is that of the file.
+    /// epoch with that epoch's order.
     ///
     /// # Errors
     /// `labels` of a data set that has none, buffers that are too small for the cursor's batch, a cursor over
-    /// another number of samples, or too little memory.
+    /// another number of samples, changes that do not fit the images, or too little memory.
     pub fn gather(
         &self,
         gpu: &Gpu,
         cursor: &Cursor,
-        shuffle: bool,
-        seed: u64,
+        batching: &Batching,
         pixels: &Buffer<f32>,
         labels: Option<&Buffer<u32>>,
     ) -> Result<Gather> {
@@ -55,60 +93,100 @@ impl Dataset {
         if cursor.count() != self.count {
             return Err(misfit("cursor", "samples", cursor.count(), self.count));
         }
-        if let Some(labels) = labels
-            && labels.len() < batch
-        {
-            return Err(misfit("buffer of labels", "places", labels.len(), batch));
+        if let Some(augmentation) = &batching.augment {
+            augmentation.check(self.shape)?;
         }
-        let samples = gpu.buffer("samples of the batch", batch)?;
-        let parameters = self.parameters(batch, shuffle, seed);
+        if let Some(damage) = &batching.corrupt {
+            damage.check(self.count)?;
+        }
+        let order = Order {
+            count: self.count as u32,
+            batch: batch as u32,
+            shuffle: batching.shuffle,
+            seed: batching.seed,
+        };
+        let stream = match &self.store {
+            Store::Resident { .. } => None,
+            Store::Streamed { images, room } => {
+                let steps = chunk_steps(images, batch, *room)?;
+                Some(Stream::new(gpu, images, order, steps)?)
+            }
+        };
+        let ring = stream.as_ref().map_or(0, |stream| stream.ring() as u32);
+        let parameters = self.parameters(batch, batching, ring);
         let uniform = gpu.uniform("batch", &parameters);
-        let mut dispatches = vec![gpu.kernel(&SHADER, "choose", &[]).bind(
-            gpu,
-            &[
-                (0, uniform.as_entire_binding()),
-                (1, cursor.buffer().binding()),
-                (2, samples.binding()),
-            ],
-            grid(batch, LANES),
+        let samples: Buffer<u32> = gpu.buffer("samples of the batch", batch)?;
+        let rows = |entry, bindings: &[(u32, wgpu::BindingResource<'_>)]| {
+            let all = [&[(0, uniform.as_entire_binding())][..], bindings].concat();
+            gpu.kernel(&SHADER, entry, &[])
+                .bind(gpu, &all, grid(batch, LANES))
+        };
+        let mut dispatches = vec![rows(
+            "choose",
+            &[(1, cursor.buffer().binding()), (2, samples.binding())],
         )];
-        if let Some(labels) = labels {
-            let Some(all) = &self.labels else {
-                return Err(Error::input(
-                    "data set",
-                    "it has no labels",
-                    "put the file of labels beside the images",
+        let (words, all_labels, places) = match (&stream, &self.store) {
+            (Some(stream), _) => {
+                let places: Buffer<u32> = gpu.buffer("places in the ring", batch)?;
+                dispatches.push(rows(
+                    "place_in_ring",
+                    &[(1, cursor.buffer().binding()), (7, places.binding())],
                 ));
-            };
-            dispatches.push(gpu.kernel(&SHADER, "gather_labels", &[]).bind(
-                gpu,
+                (&stream.words, &stream.labels, places)
+            }
+            (None, Store::Resident { words, labels }) => (words, labels, samples.clone()),
+            (None, Store::Streamed { .. }) => unreachable!("what is streamed has a stream"),
+        };
+        let changes = if batching.changes_images() {
+            let changes: Buffer<[u32; 4]> = gpu.buffer("changes of images", batch)?;
+            let damaged = batching.corrupt.as_ref().map_or(&[][..], |d| &d.samples);
+            let damaged = gpu.upload("damaged samples", damaged)?;
+            dispatches.push(rows(
+                "draw_changes",
                 &[
-                    (0, uniform.as_entire_binding()),
+                    (1, cursor.buffer().binding()),
                     (2, samples.binding()),
-                    (5, all.binding()),
-                    (6, labels.binding()),
+                    (8, damaged.binding()),
+                    (9, changes.binding()),
                 ],
-                grid(batch, LANES),
             ));
+            Some(changes)
+        } else {
+            None
+        };
+        let rows = Rows {
+            uniform: &uniform,
+            words,
+            labels: all_labels.as_ref(),
+            places: &places,
+            changes: changes.as_ref(),
+            batch,
+        };
+        dispatches.push(self.copy_pixels(gpu, &rows, pixels)?);
+        if let Some(labels) = labels {
+            dispatches.push(rows.copy_labels(gpu, labels)?);
         }
-        dispatches.push(self.copy_pixels(gpu, &uniform, &samples, batch, pixels)?);
         Ok(Gather {
             dispatches,
             samples,
+            order,
+            stream,
         })
     }
 
-    /// A dispatch that fills `pixels` `[indices.len(), channels * height * width]` with the images at `indices`:
-    /// a probe batch that stays the same through a run.
+    /// Dispatches that fill `pixels` `[indices.len(), channels * height * width]` with the images at `indices`, as they
+    /// are, and `labels` `[indices.len()]` with theirs: a probe batch that stays the same through a run.
     ///
     /// # Errors
-    /// No index, one beyond the data set, a buffer that is too small, or too little memory.
+    /// No index, one beyond the data set, a buffer that is too small, `labels` of a data set that has none, or too little
+    /// memory.
     pub fn gather_indices(
         &self,
         gpu: &Gpu,
         indices: &[u32],
         pixels: &Buffer<f32>,
-    ) -> Result<Dispatch> {
+        labels: Option<&Buffer<u32>>,
+    ) -> Result<Vec<Dispatch>> {
         if indices.is_empty() {
             return Err(misfit("list of images", "entries", 0, 1));
         }
@@ -119,56 +197,129 @@ impl Dataset {
                 format!("choose from 0 to {}", self.count - 1),
             ));
         }
-        let samples = gpu.upload("chosen samples", indices)?;
-        let parameters = self.parameters(indices.len(), false, 0);
-        let uniform = gpu.uniform("chosen samples", &parameters);
-        self.copy_pixels(gpu, &uniform, &samples, indices.len(), pixels)
+        let (words, all_labels, places) = match &self.store {
+            Store::Resident { words, labels } => {
+                let places = gpu.upload("chosen samples", indices)?;
+                (words.clone(), labels.clone(), places)
+            }
+            Store::Streamed { images, .. } => {
+                let (words, labels) = images.packed(indices);
+                let labels = (!labels.is_empty()).then(|| gpu.upload("chosen labels", &labels));
+                let places: Vec<u32> = (0..indices.len() as u32).collect();
+                (
+                    gpu.upload("chosen images", &words)?,
+                    labels.transpose()?,
+                    gpu.upload("chosen samples", &places)?,
+                )
+            }
+        };
+        let parameters = self.parameters(indices.len(), &Batching::default(), 0);
+        let rows = Rows {
+            uniform: &gpu.uniform("chosen samples", &parameters),
+            words: &words,
+            labels: all_labels.as_ref(),
+            places: &places,
+            changes: None,
+            batch: indices.len(),
+        };
+        let mut dispatches = vec![self.copy_pixels(gpu, &rows, pixels)?];
+        if let Some(labels) = labels {
+            dispatches.push(rows.copy_labels(gpu, labels)?);
+        }
+        Ok(dispatches)
     }
 
-    fn parameters(&self, batch: usize, shuffle: bool, seed: u64) -> Parameters {
+    fn parameters(&self, batch: usize, batching: &Batching, ring: u32) -> Parameters {
+        let [_, height, width] = self.shape.map(|side| side as u32);
+        let augment = batching.augment.unwrap_or_default();
+        let damage = batching.corrupt.as_ref();
         Parameters {
             count: self.count as u32,
             half_bits: half_bits(self.count as u32),
-            seed: random::key(seed),
+            seed: random::key(batching.seed),
             batch: batch as u32,
             sample_size: self.sample_size() as u32,
-            shuffle: shuffle.into(),
-            padding: 0,
+            shuffle: batching.shuffle.into(),
+            ring,
+            height,
+            width,
+            flip: augment.flip.into(),
+            shift: augment.shift as u32,
+            damaged: damage.map_or(0, |damage| damage.samples.len() as u32),
+            scale: damage.map_or(1.0, |damage| damage.scale),
+            padding: [0; 2],
         }
     }
 
-    fn copy_pixels(
-        &self,
-        gpu: &Gpu,
-        uniform: &wgpu::Buffer,
-        samples: &Buffer<u32>,
-        batch: usize,
-        pixels: &Buffer<f32>,
-    ) -> Result<Dispatch> {
+    fn copy_pixels(&self, gpu: &Gpu, rows: &Rows<'_>, pixels: &Buffer<f32>) -> Result<Dispatch> {
         let size = self.sample_size();
-        match batch.checked_mul(size) {
-            Some(needed) if needed <= pixels.len() => {}
-            _ => {
-                let needed = batch.saturating_mul(size);
-                return Err(misfit("buffer of a batch", "values", pixels.len(), needed));
-            }
+        let needed = rows.batch.saturating_mul(size);
+        if needed > pixels.len() {
+            return Err(misfit("buffer of a batch", "values", pixels.len(), needed));
         }
-        let entry = if size.is_multiple_of(4) {
-            "gather_vectors"
-        } else {
-            "gather_scalars"
+        let entry = match rows.changes {
+            Some(_) => "gather_changed",
+            None if size.is_multiple_of(4) => "gather_vectors",
+            None => "gather_scalars",
         };
+        let mut bindings = vec![
+            (0, rows.uniform.as_entire_binding()),
+            (3, rows.words.binding()),
+            (4, pixels.binding()),
+            (7, rows.places.binding()),
+        ];
+        bindings.extend(rows.changes.map(|changes| (9, changes.binding())));
         let groups_per_row = size.div_ceil(4).div_ceil(LANES);
         Ok(gpu.kernel(&SHADER, entry, &[]).bind(
             gpu,
-            &[
-                (0, uniform.as_entire_binding()),
-                (2, samples.binding()),
-                (3, self.words.binding()),
-                (4, pixels.binding()),
-            ],
-            grid(batch * groups_per_row, 1),
+            &bindings,
+            grid(rows.batch * groups_per_row, 1),
         ))
+    }
+}
+
+impl Batching {
+    fn changes_images(&self) -> bool {
+        let augments = self.augment.is_some_and(|a| a != Augmentation::default());
+        augments || self.corrupt.is_some()
+    }
+}
+
+/// Rows of a batch: where their images and labels lie, and what changes them.
+struct Rows<'a> {
+    uniform: &'a wgpu::Buffer,
+    words: &'a Buffer<u32>,
+    labels: Option<&'a Buffer<u32>>,
+    places: &'a Buffer<u32>,
+    changes: Option<&'a Buffer<[u32; 4]>>,
+    batch: usize,
+}
+
+impl Rows<'_> {
+    fn copy_labels(&self, gpu: &Gpu, labels: &Buffer<u32>) -> Result<Dispatch> {
+        if labels.len() < self.batch {
+            return Err(misfit(
+                "buffer of labels",
+                "places",
+                labels.len(),
+                self.batch,
+            ));
+        }
+        let Some(all) = self.labels else {
+            return Err(Error::input(
+                "data set",
+                "it has no labels",
+                "put the file of labels beside the images",
+            ));
+        };
+        let bindings = [
+            (0, self.uniform.as_entire_binding()),
+            (5, all.binding()),
+            (6, labels.binding()),
+            (7, self.places.binding()),
+        ];
+        let kernel = gpu.kernel(&SHADER, "gather_labels", &[]);
+        Ok(kernel.bind(gpu, &bindings, grid(self.batch, LANES)))
     }
 }
 
@@ -195,6 +346,13 @@ mod tests {
             batch,
             sample_size,
             shuffle,
+            ring,
+            height,
+            width,
+            flip,
+            shift,
+            damaged,
+            scale,
             padding
         }
     );

@@ -1,18 +1,71 @@
-//! A data set that stays on the GPU.
+//! A data set where batches are gathered from it: on the GPU, or in main memory and streamed.
+
+use std::sync::Arc;
 
 use super::permutation::Permutation;
-use super::{Images, cursor};
+use super::{Images, stream};
 use crate::gpu::{Buffer, Gpu};
 use crate::{Error, Result};
 
-/// Images on the GPU, four bytes to a word; each image starts on a word of its own.
+/// Images, ready to be gathered into batches.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     pub(super) count: usize,
     pub(super) shape: [usize; 3],
     pub(super) classes: usize,
-    pub(super) words: Buffer<u32>,
-    pub(super) labels: Option<Buffer<u32>>,
+    pub(super) store: Store,
+}
+
+/// Where the images lie.
+#[derive(Debug, Clone)]
+pub(super) enum Store {
+    /// On the GPU, four bytes to a word; each image starts on a word of its own.
+    Resident {
+        words: Buffer<u32>,
+        labels: Option<Buffer<u32>>,
+    },
+    /// In main memory; those of the coming steps on the GPU, in `room` bytes at most.
+    Streamed { images: Arc<Images>, room: u64 },
+}
+
+/// Bytes of one image on the GPU.
+fn image_bytes(images: &Images) -> u64 {
+    4 * images.sample_size().div_ceil(4) as u64
+}
+
+/// Where a data set has its place, and how much of the adapter's memory it takes there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Housing {
+    /// Bytes on the adapter.
+    pub bytes: u64,
+    /// Whether it stays in main memory and is streamed.
+    pub streamed: bool,
+    room: u64,
+}
+
+impl Housing {
+    /// On the GPU where all of it fits into `room` bytes and the adapter's bindings, else in main memory.
+    ///
+    /// # Errors
+    /// Not even two batches of `batch` images fit.
+    pub fn of(gpu: &Gpu, images: &Images, batch: usize, room: u64) -> Result<Self> {
+        let pixels = image_bytes(images).saturating_mul(images.count as u64);
+        let bytes = pixels.saturating_add(4 * images.labels.len() as u64);
+        if bytes <= room && pixels <= gpu.most_in_one() {
+            return Ok(Self {
+                bytes,
+                streamed: false,
+                room,
+            });
+        }
+        let room = room.min(gpu.most_in_one());
+        let steps = stream::chunk_steps(images, batch, room)?;
+        Ok(Self {
+            bytes: stream::ring_bytes(images, batch, steps),
+            streamed: true,
+            room,
+        })
+    }
 }
 
 impl Dataset {
@@ -22,70 +75,52 @@ impl Dataset {
     /// Sizes of `images` that do not fit together, a label beyond the classes, or more bytes than the adapter
     /// allows in one binding.
     pub fn upload(gpu: &Gpu, images: &Images) -> Result<Self> {
-        let wrong = |problem: String| {
-            Error::input(
-                format!("data set '{}'", images.name),
-                problem,
-                "check where it comes from",
-            )
-        };
-        let size = images
-            .shape
-            .iter()
-            .try_fold(1usize, |product, &side| product.checked_mul(side))
-            .filter(|size| size.checked_mul(images.count) == Some(images.pixels.len()));
-        let Some(size) = size.filter(|_| !images.pixels.is_empty()) else {
-            return Err(wrong(format!(
-                "{} values for {} images of {:?}",
-                images.pixels.len(),
-                images.count,
-                images.shape
-            )));
-        };
-        if images.count > Permutation::MOST as usize {
-            return Err(wrong(format!(
-                "{} images where {} are the most",
-                images.count,
-                Permutation::MOST
-            )));
-        }
-        if !images.labels.is_empty() && images.labels.len() != images.count {
-            return Err(wrong(format!(
-                "{} labels for {} images",
-                images.labels.len(),
-                images.count
-            )));
-        }
-        if let Some(place) = images
-            .labels
-            .iter()
-            .position(|&label| usize::from(label) >= images.classes)
-        {
-            return Err(wrong(format!(
-                "image {place} has the label {} of {} classes",
-                images.labels[place], images.classes
-            )));
-        }
-        let words: Vec<u32> = images
-            .pixels
-            .chunks_exact(size)
-            .flat_map(|image| image.chunks(4))
-            .map(|bytes| {
-                let mut word = [0; 4];
-                word[..bytes.len()].copy_from_slice(bytes);
-                u32::from_le_bytes(word)
-            })
-            .collect();
-        let labels: Vec<u32> = images.labels.iter().map(|&label| label.into()).collect();
-        Ok(Self {
-            count: images.count,
-            shape: images.shape,
-            classes: images.classes,
+        images.check()?;
+        let all: Vec<u32> = (0..images.count as u32).collect();
+        let (words, labels) = images.packed(&all);
+        let store = Store::Resident {
             words: gpu.upload("data set", &words)?,
             labels: (!labels.is_empty())
                 .then(|| gpu.upload("labels", &labels))
                 .transpose()?,
-        })
+        };
+        Ok(Self::of(images, store))
+    }
+
+    /// Keeps `images` in main memory and streams what the coming steps need, with at most `room` bytes of the adapter's.
+    /// Batches are the same, bit for bit, as those of [`Dataset::upload`].
+    ///
+    /// # Errors
+    /// As there, the adapter's limits apart.
+    pub fn stream(images: Images, room: u64) -> Result<Self> {
+        images.check()?;
+        let images = Arc::new(images);
+        let store = Store::Streamed {
+            images: images.clone(),
+            room,
+        };
+        Ok(Self::of(&images, store))
+    }
+
+    /// Puts `images` where `housing` says.
+    ///
+    /// # Errors
+    /// As [`Dataset::upload`].
+    pub fn house(gpu: &Gpu, images: Images, housing: Housing) -> Result<Self> {
+        if housing.streamed {
+            Self::stream(images, housing.room)
+        } else {
+            Self::upload(gpu, &images)
+        }
+    }
+
+    fn of(images: &Images, store: Store) -> Self {
+        Self {
+            count: images.count,
+            shape: images.shape,
+            classes: images.classes,
+            store,
+        }
     }
 
     /// Images in it.
@@ -108,25 +143,78 @@ impl Dataset {
         self.classes
     }
 
-    /// Which image stands in `row` of the batch of `step`: the twin of what [`Dataset::gather`] does on the GPU.
-    /// `batch` is the size of a batch; without `shuffle` the order is that of the file.
-    pub fn sample_index(
-        &self,
-        step: u64,
-        row: usize,
-        batch: usize,
-        shuffle: bool,
-        seed: u64,
-    ) -> usize {
-        let count = self.count as u64;
-        let (epoch, offset) = cursor::start_of(step, self.count as u32, batch as u32);
-        let position = u64::from(offset) + row as u64;
-        let place = (position % count) as u32;
-        if shuffle {
-            let epoch = epoch.wrapping_add(position / count) as u32;
-            Permutation::new(self.count as u32, seed, epoch).at(place) as usize
-        } else {
-            place as usize
+    /// Whether it stays in main memory.
+    pub fn is_streamed(&self) -> bool {
+        matches!(self.store, Store::Streamed { .. })
+    }
+}
+
+impl Images {
+    /// Values of one image.
+    pub fn sample_size(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Some images as the GPU has them, four bytes to a word, each image on words of its own; and their labels, if any.
+    pub(super) fn packed(&self, samples: &[u32]) -> (Vec<u32>, Vec<u32>) {
+        let size = self.sample_size();
+        let mut words = Vec::with_capacity(samples.len() * size.div_ceil(4));
+        for &sample in samples {
+            let (whole, rest) = self.pixels[sample as usize * size..][..size].as_chunks();
+            words.extend(whole.iter().map(|bytes| u32::from_le_bytes(*bytes)));
+            if !rest.is_empty() {
+                let mut word = [0; 4];
+                word[..rest.len()].copy_from_slice(rest);
+                words.push(u32::from_le_bytes(word));
+            }
         }
+        let label = |&sample: &u32| self.labels.get(sample as usize).copied().map(u32::from);
+        (words, samples.iter().filter_map(label).collect())
+    }
+
+    /// Whether sizes and labels fit together.
+    pub(crate) fn check(&self) -> Result<()> {
+        let wrong = |problem: String| {
+            Error::input(
+                format!("data set '{}'", self.name),
+                problem,
+                "check where it comes from",
+            )
+        };
+        let fits = self
+            .shape
+            .iter()
+            .try_fold(self.count, |product, &side| product.checked_mul(side))
+            .is_some_and(|size| size == self.pixels.len());
+        if !fits || self.pixels.is_empty() {
+            return Err(wrong(format!(
+                "{} values for {} images of {:?}",
+                self.pixels.len(),
+                self.count,
+                self.shape
+            )));
+        }
+        if self.count > Permutation::MOST as usize {
+            return Err(wrong(format!(
+                "{} images where {} are the most",
+                self.count,
+                Permutation::MOST
+            )));
+        }
+        if !self.labels.is_empty() && self.labels.len() != self.count {
+            return Err(wrong(format!(
+                "{} labels for {} images",
+                self.labels.len(),
+                self.count
+            )));
+        }
+        let beyond = |&label: &u8| usize::from(label) >= self.classes;
+        if let Some(place) = self.labels.iter().position(beyond) {
+            return Err(wrong(format!(
+                "image {place} has the label {} of {} classes",
+                self.labels[place], self.classes
+            )));
+        }
+        Ok(())
     }
 }

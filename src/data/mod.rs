@@ -1,10 +1,12 @@
-//! Data sets: read from files, kept on the GPU, shuffled and batched there.
+//! Data sets: read from files, kept on the GPU or streamed to it, shuffled and batched there.
 //!
 //! A source ([`mnist`], [`idx_directory`], [`cifar10`], [`npy_images`], [`image_folder`], [`shapes()`], [`clips::generate`]) gives [`Images`] in main memory; [`Dataset::upload`] moves them to the
-//! GPU for good. From then on a [`Cursor`], a small buffer on the GPU, says which training step it is, and the
-//! dispatches of [`Dataset::gather`] turn it into a batch. The CPU writes nothing between steps, so that many
-//! steps fit into one submission. The order of an epoch is a [`Permutation`] that is computed, not stored.
+//! GPU for good, and [`Dataset::stream`] keeps them where they are and brings what the next steps need. From then on a
+//! [`Cursor`], a small buffer on the GPU, says which training step it is, and the dispatches of [`Dataset::gather`] turn
+//! it into a batch; many steps fit into one submission. The order of an epoch is a [`Permutation`] that is computed, not
+//! stored, so that the CPU knows it as well ([`Order`]).
 
+mod alteration;
 mod batch;
 mod cifar10;
 pub mod clips;
@@ -13,16 +15,20 @@ mod dataset;
 mod folder;
 mod idx;
 mod npy;
+mod order;
 mod permutation;
 mod shapes;
+mod stream;
 
-pub use batch::Gather;
+pub use alteration::{Augmentation, Change, Damage};
+pub use batch::{Batching, Gather};
 pub use cifar10::cifar10;
 pub use cursor::Cursor;
-pub use dataset::Dataset;
+pub use dataset::{Dataset, Housing};
 pub use folder::image_folder;
 pub use idx::{idx_directory, mnist};
 pub use npy::npy_images;
+pub use order::Order;
 pub use permutation::Permutation;
 pub use shapes::{Factors, factors, shapes};
 

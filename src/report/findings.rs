@@ -8,6 +8,8 @@ use crate::view::ticks::short;
 
 /// Values that the mean at either end of a run is taken over.
 const ENDS: usize = 10;
+/// Samples of a batch that are named.
+const SAMPLES: usize = 8;
 /// A latent unit whose mean varies less than this over the batch carries nothing.
 const USED: f32 = 0.1;
 
@@ -52,10 +54,13 @@ fn loss(reader: &RunReader) -> Result<String> {
 
 fn finite(events: &[Event]) -> String {
     let Some(first) = events.iter().find(|event| event.kind == "nonfinite") else {
-        return match events.iter().filter(|event| event.kind == "spike").count() {
-            0 => "Every recorded value was finite, and the loss had no spike.".to_owned(),
-            1 => "Every recorded value was finite; the loss had one spike.".to_owned(),
-            many => format!("Every recorded value was finite; the loss had {many} spikes."),
+        let spikes: Vec<&Event> = events.iter().filter(|e| e.kind == "spike").collect();
+        let finite = "Every recorded value was finite";
+        let named = spikes.first().map_or(String::new(), |spike| named(spike));
+        return match spikes.len() {
+            0 => format!("{finite}, and the loss had no spike."),
+            1 => format!("{finite}; the loss had one spike, {named}."),
+            many => format!("{finite}; the loss had {many} spikes, the first {named}."),
         };
     };
     let place = match (&first.layer, first.unit) {
@@ -67,6 +72,26 @@ fn finite(events: &[Event]) -> String {
         "The first value that is not finite came at step {}{place}.",
         first.step
     )
+}
+
+/// When a spike came, and with which samples.
+fn named(spike: &Event) -> String {
+    let step = format!("at step {}", spike.step);
+    let shown: Vec<_> = spike
+        .samples
+        .iter()
+        .take(SAMPLES)
+        .map(u32::to_string)
+        .collect();
+    match spike.samples.len() {
+        0 => step,
+        few if few <= SAMPLES => format!("{step} with the samples {}", shown.join(", ")),
+        many => format!(
+            "{step} with the samples {} and {} more (all stand in events.jsonl)",
+            shown.join(", "),
+            many - SAMPLES
+        ),
+    }
 }
 
 /// Dead units, and latent units that carry nothing.

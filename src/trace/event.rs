@@ -24,6 +24,9 @@ pub struct Event {
     /// Numbers by their names. Non-finite ones stand in the file as "NaN", "inf" and "-inf".
     #[serde(default, with = "figures")]
     pub figures: BTreeMap<String, f64>,
+    /// The samples of the step's batch, by their numbers in the data set, where the event may be theirs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<u32>,
 }
 
 /// JSON has no non-finite numbers: they go as text.

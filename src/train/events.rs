@@ -107,6 +107,7 @@ impl Watch {
                             layer: Some(format!("{} {}", entry.tensor, entry.kind.name())),
                             unit: Some(unit as u64),
                             figures,
+                            samples: Vec::new(),
                         });
                     }
                 }
@@ -123,6 +124,7 @@ impl Watch {
             layer: scalar_names.get(place).cloned(),
             unit: None,
             figures: BTreeMap::new(),
+            samples: Vec::new(),
         })
     }
 
@@ -153,6 +155,7 @@ impl Watch {
                         layer: Some(entry.tensor.clone()),
                         unit: Some(unit as u64),
                         figures: figures([("records_at_zero", DEAD_AFTER as f32)]),
+                        samples: Vec::new(),
                     });
                 }
             }
@@ -173,6 +176,7 @@ impl Watch {
             layer: Some("loss".to_owned()),
             unit: None,
             figures: figures([("loss", value as f32), ("expected", expected as f32)]),
+            samples: Vec::new(),
         })
     }
 }

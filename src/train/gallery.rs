@@ -1,7 +1,7 @@
 //! What a generative model shows for itself: decoded draws from the prior, and what a VAE makes of the first samples.
 
 use super::{ModelConfig, Trainer};
-use crate::data::{Cursor, Dataset};
+use crate::data::Dataset;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::models::{Decoder, Reconstructor};
 use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, Watched};
@@ -94,10 +94,10 @@ impl Builder<'_> {
                 let inputs = kept(&plan, *x)?;
                 let labels = label.map(|label| kept(&plan, label)).transpose()?;
                 let labels = labels.map(|labels| labels.cast());
-                let first = Cursor::new(self.gpu, dataset.count(), self.count)?;
+                let indices: Vec<u32> = (0..self.count as u32).collect();
                 let gather =
-                    dataset.gather(self.gpu, &first, false, 0, &inputs, labels.as_ref())?;
-                self.gpu.run("gallery inputs", &gather.dispatches);
+                    dataset.gather_indices(self.gpu, &indices, &inputs, labels.as_ref())?;
+                self.gpu.run("gallery inputs", &gather);
                 Some([inputs, kept(&plan, *image)?])
             }
         };

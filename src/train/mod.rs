@@ -4,6 +4,7 @@ mod adversarial;
 mod events;
 mod gallery;
 mod learner;
+mod need;
 mod probes;
 mod replay;
 mod run;
@@ -15,7 +16,7 @@ pub use gallery::Gallery;
 pub use replay::{Verification, replay};
 pub use run::{Finished, Run};
 pub use scenario::{
-    BUILT_IN, DataSection, ModelConfig, ModelKind, ModelSection, RecordSection, Scenario, Source,
-    Split, TrainSection,
+    AugmentSection, BUILT_IN, CorruptSection, DataSection, ModelConfig, ModelKind, ModelSection,
+    RecordSection, Scenario, Source, Split, TrainSection,
 };
 pub use trainer::{Model, StepRecord, Trainer};

@@ -110,7 +110,7 @@ fn activation_units(batch: usize, shape: &[usize]) -> UnitLayout {
 }
 
 /// An upper bound of the rows that the probes of a graph write.
-fn rows(graph: &Graph) -> usize {
+pub(super) fn rows(graph: &Graph) -> usize {
     let nodes = graph.nodes().iter();
     let tensors: usize = nodes
         .map(|node| 2 * activation_units(1, &node.shape).units())

@@ -204,8 +204,14 @@ impl Run {
 
     fn look(&mut self, record: &StepRecord) -> Vec<Event> {
         let relu = |tensor: &str| self.relus.iter().any(|name| name == tensor);
-        self.watch
-            .look(record, self.trainer.layout(), &self.scalar_names, &relu)
+        let mut events = self
+            .watch
+            .look(record, self.trainer.layout(), &self.scalar_names, &relu);
+        // A spike is one batch's: name its samples.
+        for event in events.iter_mut().filter(|event| event.kind == "spike") {
+            event.samples = self.trainer.batch_samples(event.step);
+        }
+        events
     }
 
     /// Waits for all steps so far, closes the open segment and writes a checkpoint.

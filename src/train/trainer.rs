@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 
 use super::learner::Learner;
 use super::scenario::{ModelConfig, Scenario};
-use super::{adversarial, supervised};
-use crate::data::{Cursor, Dataset, Gather};
-use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
+use super::{adversarial, need, supervised};
+use crate::data::{Cursor, Dataset, Gather, Housing, Images};
+use crate::gpu::{Buffer, Dispatch, Gpu, Need, ReadbackRing};
 use crate::models::{Classifier, Gan, Vae};
 use crate::nn::matmul::Variant;
 use crate::nn::{Graph, Parameters};
@@ -93,16 +93,11 @@ impl Trainer {
     /// # Errors
     /// Broken data, layers that do not fit, or a model that is too large for the adapter.
     pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
-        let images = scenario.images()?;
+        let mut images = scenario.images()?;
         let config = scenario.model();
-        if config.needs_labels() && images.labels.is_empty() {
-            return Err(Error::input(
-                images.name,
-                "it has no labels, and this model needs them",
-                "add the labels file, or train a vae without a condition",
-            ));
-        }
-        let model = Model::new(&config, &images.shape, images.classes)?;
+        let (model, housing, _) = Self::plan(gpu, scenario, &images)?;
+        let batching = scenario.batching(images.count)?;
+        let skipped = std::mem::take(&mut images.skipped);
         let cursor = Cursor::new(gpu, images.count, scenario.train.batch)?;
         let generator_clock = Cursor::new(gpu, 1, 1)?;
         let (learner, probes) = match (&model, &config) {
@@ -118,15 +113,8 @@ impl Trainer {
             }
             (Model::Gan(_), _) => unreachable!("a GAN is built from a GAN's configuration"),
         };
-        let dataset = Dataset::upload(gpu, &images)?;
-        let gather = dataset.gather(
-            gpu,
-            &cursor,
-            scenario.data.shuffle,
-            scenario.seed,
-            &learner.x,
-            learner.label.as_ref(),
-        )?;
+        let dataset = Dataset::house(gpu, images, housing)?;
+        let gather = dataset.gather(gpu, &cursor, &batching, &learner.x, learner.label.as_ref())?;
         let bytes = 4 * learner.result_len() as u64 + probes.statistics.raw().size();
         Ok(Self {
             gpu: gpu.clone(),
@@ -137,7 +125,7 @@ impl Trainer {
             layout: probes.layout,
             model,
             dataset,
-            skipped: images.skipped,
+            skipped,
             learner,
             cursor,
             generator_clock,
@@ -146,11 +134,44 @@ impl Trainer {
         })
     }
 
+    /// Builds the model and sees that it, its batch and its data fit the adapter, before anything is allocated.
+    fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<(Model, Housing, Need)> {
+        images.check()?;
+        let config = scenario.model();
+        if config.needs_labels() && images.labels.is_empty() {
+            return Err(Error::input(
+                images.name.clone(),
+                "it has no labels, and this model needs them",
+                "add the labels file, or train a vae without a condition",
+            ));
+        }
+        let model = Model::new(&config, &images.shape, images.classes)
+            .map_err(|error| scenario.locate(error))?;
+        let mut need = need::need(gpu, scenario, &model);
+        need.check(gpu).map_err(|error| scenario.locate(error))?;
+        // The data set gets what the model leaves of the memory.
+        let left = gpu.memory().map_or(u64::MAX, |all| all - need.bytes());
+        let room = scenario.data.room().min(left);
+        let housing = Housing::of(gpu, images, scenario.train.batch, room)?;
+        need.buffer("data set", "data", (housing.bytes / 4) as usize);
+        Ok((model, housing, need))
+    }
+
+    /// Bytes of the adapter's memory that a scenario will take, small things apart.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn need(gpu: &Gpu, scenario: &Scenario) -> Result<u64> {
+        let images = scenario.images()?;
+        Self::plan(gpu, scenario, &images).map(|(_, _, need)| need.bytes())
+    }
+
     /// Runs one step; `watched` records every unit's statistics.
     ///
     /// # Errors
     /// The device was lost or reported an error.
     pub fn step(&mut self, watched: bool) -> Result<()> {
+        self.gather.prepare(&self.gpu, self.step)?;
         let mut encoder = self.gpu.encoder("training step");
         let dispatches = self.dispatches(watched);
         self.gpu.record(&mut encoder, "training step", dispatches);
@@ -286,6 +307,11 @@ impl Trainer {
     /// Files of the data set that could not be used, each with the reason.
     pub fn skipped(&self) -> &[String] {
         &self.skipped
+    }
+
+    /// The numbers of the samples in the batch of `step`, row by row.
+    pub fn batch_samples(&self, step: u64) -> Vec<u32> {
+        self.gather.order.samples(step)
     }
 
     /// The data set.

@@ -84,13 +84,10 @@ fn reference_steps(
     let gan = config.build(&images.shape).expect("it fits");
     let mut scalars = Vec::new();
     for step in 0..steps {
-        let pixels: Vec<f64> = (0..BATCH)
-            .flat_map(|row| {
-                let sample = trainer
-                    .dataset()
-                    .sample_index(step.into(), row, BATCH, false, 11);
-                images.pixels[48 * sample..][..48].iter()
-            })
+        let pixels: Vec<f64> = trainer
+            .batch_samples(step.into())
+            .into_iter()
+            .flat_map(|sample| &images.pixels[48 * sample as usize..][..48])
             .map(|&byte| f64::from(f32::from(byte) / 255.0))
             .collect();
         let (_, _, played) = gradients(&gan.play, &[], values, step);

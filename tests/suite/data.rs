@@ -4,10 +4,14 @@ use std::io::Write as _;
 use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
-use trainscope::data::{Cursor, Dataset, Images, Permutation, idx_directory, mnist};
+use trainscope::data::{
+    Batching, Cursor, Dataset, Images, Order, Permutation, idx_directory, mnist,
+};
 use trainscope::gpu::Buffer;
 
+mod alteration;
 mod sources;
+mod streaming;
 
 use crate::support::gpu;
 
@@ -35,16 +39,21 @@ fn expected(
     shuffle: bool,
 ) -> (Vec<u32>, Vec<f32>, Vec<u32>) {
     let size = data.sample_size();
-    let samples: Vec<usize> = (0..batch)
-        .map(|row| data.sample_index(step, row, batch, shuffle, 5))
-        .collect();
+    let order = Order {
+        count: images.count as u32,
+        batch: batch as u32,
+        shuffle,
+        seed: 5,
+    };
+    let samples = order.samples(step);
     let pixels = samples
         .iter()
-        .flat_map(|&sample| &images.pixels[sample * size..][..size])
+        .flat_map(|&sample| &images.pixels[sample as usize * size..][..size])
         .map(|&byte| f32::from(byte) / 255.0)
         .collect();
-    let labels = samples.iter().map(|&s| images.labels[s].into()).collect();
-    (samples.iter().map(|&s| s as u32).collect(), pixels, labels)
+    let label = |&sample: &u32| images.labels[sample as usize].into();
+    let labels = samples.iter().map(label).collect();
+    (samples, pixels, labels)
 }
 
 #[test]
@@ -68,7 +77,7 @@ fn batches_equal_their_twin() {
         let labels = gpu.buffer("labels", batch).unwrap();
         for shuffle in [false, true] {
             let gather = data
-                .gather(gpu, &cursor, shuffle, 5, &pixels, Some(&labels))
+                .gather(gpu, &cursor, &plain(shuffle, 5), &pixels, Some(&labels))
                 .expect("dispatches");
             let mut step = gather.dispatches.clone();
             step.push(cursor.advance());
@@ -96,6 +105,15 @@ fn batches_equal_their_twin() {
     }
 }
 
+/// Batches in this order, unchanged.
+fn plain(shuffle: bool, seed: u64) -> Batching {
+    Batching {
+        shuffle,
+        seed,
+        ..Batching::default()
+    }
+}
+
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
@@ -114,7 +132,10 @@ fn every_byte_is_scaled_as_by_division() {
     };
     let data = Dataset::upload(gpu, &all).expect("uploaded");
     let pixels: Buffer<f32> = gpu.buffer("pixels", 256).unwrap();
-    gpu.run("bytes", &[data.gather_indices(gpu, &[0], &pixels).unwrap()]);
+    gpu.run(
+        "bytes",
+        &data.gather_indices(gpu, &[0], &pixels, None).unwrap(),
+    );
     for (byte, value) in gpu.read(&pixels).unwrap().iter().enumerate() {
         let divided = byte as f32 / 255.0;
         assert_eq!(value.to_bits(), divided.to_bits(), "{byte}");
@@ -129,7 +150,9 @@ fn shuffled_epochs_hold_every_sample_once() {
     let data = Dataset::upload(gpu, &images).expect("uploaded");
     let cursor = Cursor::new(gpu, count, count).expect("cursor");
     let pixels = gpu.buffer("pixels", count).unwrap();
-    let gather = data.gather(gpu, &cursor, true, 99, &pixels, None).unwrap();
+    let gather = data
+        .gather(gpu, &cursor, &plain(true, 99), &pixels, None)
+        .unwrap();
     let mut orders = Vec::new();
     for epoch in 0..2 {
         gpu.run("epoch", &gather.dispatches);
@@ -151,15 +174,15 @@ fn chosen_images_come_in_the_asked_order() {
     let images = images(9, [1, 3, 5]);
     let data = Dataset::upload(gpu, &images).expect("uploaded");
     let pixels = gpu.buffer("pixels", 3 * 15).unwrap();
-    let dispatch = data.gather_indices(gpu, &[8, 0, 8], &pixels).unwrap();
-    gpu.run("chosen", &[dispatch]);
+    let chosen = data.gather_indices(gpu, &[8, 0, 8], &pixels, None);
+    gpu.run("chosen", &chosen.unwrap());
     let expected: Vec<f32> = [8, 0, 8]
         .iter()
         .flat_map(|&i| &images.pixels[i * 15..][..15])
         .map(|&byte| f32::from(byte) / 255.0)
         .collect();
     assert_eq!(gpu.read(&pixels).unwrap(), expected);
-    let error = data.gather_indices(gpu, &[9], &pixels).unwrap_err();
+    let error = data.gather_indices(gpu, &[9], &pixels, None).unwrap_err();
     assert!(error.to_string().contains("image 9"), "{error}");
 }
 
@@ -173,10 +196,13 @@ fn what_does_not_fit_is_refused() {
     let cursor = Cursor::new(gpu, 4, 3).expect("cursor");
     assert!(cursor.set_step(gpu, 1 << 32).is_err());
     let small = gpu.buffer("small", 11).unwrap();
-    assert!(data.gather(gpu, &cursor, true, 0, &small, None).is_err());
+    assert!(
+        data.gather(gpu, &cursor, &plain(true, 0), &small, None)
+            .is_err()
+    );
     let pixels = gpu.buffer("pixels", 12).unwrap();
     let few = gpu.buffer("few", 2).unwrap();
-    let gather = data.gather(gpu, &cursor, true, 0, &pixels, Some(&few));
+    let gather = data.gather(gpu, &cursor, &plain(true, 0), &pixels, Some(&few));
     assert!(gather.is_err());
     made.labels[2] = 10;
     let error = Dataset::upload(gpu, &made).unwrap_err().to_string();
@@ -235,6 +261,28 @@ fn directories_hold_either_split_packed_or_not() {
     let test = idx_directory(folder.path(), "test").expect("test");
     assert_eq!(test.pixels, (0..24).collect::<Vec<u8>>());
     assert_eq!((test.labels, test.classes), (vec![4, 1], 5));
+}
+
+/// Fashion-MNIST comes in four files, packed, under the names of MNIST's.
+#[test]
+fn four_packed_files_are_both_splits() {
+    let folder = tempfile::tempdir().unwrap();
+    for (split, count) in [("train", 6u32), ("t10k", 4)] {
+        let pixels: Vec<u8> = (0..count * 784).map(|i| i as u8).collect();
+        let labels: Vec<u8> = (0..count).map(|i| (9 - i) as u8).collect();
+        for (name, file) in [
+            ("images-idx3", idx(0x803, &[count, 28, 28], &pixels)),
+            ("labels-idx1", idx(0x801, &[count], &labels)),
+        ] {
+            let path = folder.path().join(format!("{split}-{name}-ubyte.gz"));
+            std::fs::write(path, gzip(&file)).unwrap();
+        }
+    }
+    for (split, count) in [("train", 6), ("test", 4)] {
+        let images = idx_directory(folder.path(), split).expect(split);
+        assert_eq!((images.count, images.shape), (count, [1, 28, 28]));
+        assert_eq!((images.classes, images.labels[1]), (10, 8), "{split}");
+    }
 }
 
 fn refusal(folder: &Path, images: &[u8]) -> String {

@@ -1,7 +1,7 @@
 //! The built-in scenarios that fail do so for the reason they name, whatever the seed, and their mended twins do not.
 
-use trainscope::trace::{Kind, TraceLayout};
-use trainscope::train::{Scenario, StepRecord, Trainer};
+use trainscope::trace::{Event, Kind, TraceLayout};
+use trainscope::train::{BUILT_IN, Run, Scenario, StepRecord, Trainer};
 
 use crate::support::gpu;
 
@@ -119,5 +119,44 @@ fn hidden_layers_die_under_a_high_rate() {
         let last = &records[records.len() - 1];
         assert!(dead(&layout, last, "layers.5") < 0.5, "{seed}");
         assert!(last.scalars[0] < 1.5, "{seed}: {}", last.scalars[0]);
+    }
+}
+
+/// The spikes that a run notes in its first 120 steps.
+fn spikes(text: &str, seed: u64) -> Vec<Event> {
+    let seed = [format!("seed={seed}")];
+    let scenario = Scenario::parse(text, "vae-corrupt-batch", &seed).expect("a scenario");
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    let mut run = Run::create(gpu(), &scenario, &dir, None).expect("a run");
+    for _ in 0..120 {
+        run.advance(&mut |_| {}).expect("it runs");
+    }
+    let finished = run.finish(true, &mut |_| {}).expect("it ends");
+    let events = finished.events.into_iter();
+    events.filter(|event| event.kind == "spike").collect()
+}
+
+#[test]
+fn spikes_name_the_corrupt_samples() {
+    let corrupt = [1234, 4321, 7777];
+    let (.., text) = BUILT_IN
+        .iter()
+        .find(|(name, ..)| *name == "vae-corrupt-batch")
+        .expect("it is built in");
+    let mended: String = text
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("corrupt"))
+        .collect();
+    assert!(mended.len() < text.len());
+    for seed in 1..=5 {
+        let found = spikes(text, seed);
+        assert!(!found.is_empty(), "seed {seed}: there is a spike");
+        for spike in &found {
+            let named = spike.samples.iter().any(|sample| corrupt.contains(sample));
+            assert!(named, "seed {seed}: {spike:?}");
+            assert_eq!(spike.samples.len(), 64);
+        }
+        assert!(spikes(&mended, seed).is_empty(), "seed {seed}: mended");
     }
 }

@@ -6,7 +6,6 @@
 
 use std::path::{Path, PathBuf};
 
-use trainscope::data::Cursor;
 use trainscope::nn::{Graph, NodeId, Plan, PlanOptions, Watched};
 use trainscope::trace::{Checkpoint, NamedTensor, read_safetensors};
 use trainscope::train::{Model, ModelConfig, Run, Scenario, Trainer};
@@ -49,11 +48,10 @@ fn evaluate(
     let plan = plan.expect("it fits");
     let value = |node| plan.value(node).expect("kept");
     let labels = label.map(|label| value(label).cast());
-    let cursor = Cursor::new(gpu(), trainer.dataset().count(), 8).expect("small");
-    cursor.set_step(gpu(), 100).expect("in range");
+    let indices: Vec<u32> = (800..808).collect();
     let dataset = trainer.dataset();
-    let gather = dataset.gather(gpu(), &cursor, false, 0, value(x), labels.as_ref());
-    gpu().run("images", &gather.expect("it fits").dispatches);
+    let gather = dataset.gather_indices(gpu(), &indices, value(x), labels.as_ref());
+    gpu().run("images", &gather.expect("it fits"));
     gpu().run("evaluate", plan.dispatches(false));
     gpu().read(value(output)).expect("read")
 }

@@ -9,6 +9,7 @@ mod data;
 mod failures;
 mod gpu;
 mod interchange;
+mod memory;
 mod nn;
 mod report;
 mod run_directory;

@@ -60,6 +60,7 @@ fn write_run(dir: &Path) {
         layer: Some("encoder.1 <i>".to_owned()),
         unit: Some(5),
         figures: BTreeMap::from([("count".to_owned(), 3.0)]),
+        samples: Vec::new(),
     };
     writer.event(&event).unwrap();
     writer.close_segment(600).unwrap();

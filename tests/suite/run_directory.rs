@@ -58,6 +58,7 @@ fn event(step: u64) -> Event {
             ("max".to_owned(), f64::INFINITY),
             ("min".to_owned(), f64::NEG_INFINITY),
         ]),
+        samples: Vec::new(),
     }
 }
 

@@ -41,6 +41,21 @@ fn complaints_name_the_line_the_key_and_what_is_right() {
         ("kind = \"vae\"", "kind = \"vea\"", &["vea", "vae"]),
         ("source = \"mnist\"", "source = 5", &["5"]),
         ("latent = 4", "", &["latent", "needs"]),
+        (
+            "source = \"mnist\"",
+            "source = \"mnist\"\nmemory = \"much\"",
+            &["much", "64 MiB"],
+        ),
+        (
+            "source = \"mnist\"",
+            "source = \"mnist\"\naugment = { shift = 600 }",
+            &["augment.shift"],
+        ),
+        (
+            "source = \"mnist\"",
+            "source = \"mnist\"\ncorrupt = { scale = 2.0 }",
+            &["corrupt", "samples"],
+        ),
         // Out of range.
         ("batch = 32", "batch = 0", &["train.batch = 0", "from 1"]),
         ("batch = 32", "batch = -1", &["-1"]),
@@ -128,6 +143,37 @@ fn layers_that_do_not_fit_are_told_with_what_came_and_what_is_needed() {
         for part in parts {
             assert!(error.contains(part), "{decoder}: {error}");
         }
+    }
+}
+
+/// The line of the layer within a section over several lines, also of a layer within a residual one.
+#[test]
+fn layers_that_do_not_fit_are_told_with_their_line() {
+    let decoder = "decoder = [ { dense = { units = 16 } }, \"relu\", { dense = { units = 784 } } ]";
+    for (layers, marked, layer) in [
+        (
+            "{ dense = { units = 16 } },\n{ reshape = [5, 5] },",
+            "{ reshape",
+            "decoder.1",
+        ),
+        (
+            "\"relu\",\n{ residual = [\n \"relu\",\n { dense = { units = 0 } },\n ] },",
+            " { dense = { units = 0",
+            "decoder.1.1",
+        ),
+        ("\"relu\",", "decoder", "model.decoder"),
+    ] {
+        let text = SMALL.replace(decoder, &format!("decoder = [\n{layers}\n]"));
+        assert_ne!(text, SMALL);
+        let error = trainscope::train::Trainer::new(gpu(), &parse(&text).unwrap())
+            .map(|_| ())
+            .expect_err(layers)
+            .to_string();
+        let place = format!("my.toml, line {}, ", line(&text, marked));
+        assert!(
+            error.starts_with(&place) && error.contains(layer),
+            "{error}"
+        );
     }
 }
 

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::data::clips::{self, Task};
-use crate::data::{self, Images};
+use crate::data::{self, Augmentation, Damage, Images, Permutation};
+use crate::{ByteSize, Error, Result};
 
 /// `[data]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,95 @@ pub struct DataSection {
     /// Whether each epoch has an order of its own; false: batches in file order, wrapping round.
     #[serde(default = "yes")]
     pub shuffle: bool,
+    /// The adapter's memory that the set may take; a larger one stays in main memory and is streamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// Random changes of each image in each step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub augment: Option<AugmentSection>,
+    /// Samples that are spoilt on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrupt: Option<CorruptSection>,
+}
+
+/// `augment = { flip = true, shift = 2 }`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table like { flip = true, shift = 2 }"
+)]
+pub struct AugmentSection {
+    /// Mirrors every other image, left for right.
+    #[serde(default)]
+    pub flip: bool,
+    /// Moves each by up to so many pixels along each axis.
+    #[serde(default)]
+    pub shift: usize,
+}
+
+/// `corrupt = { samples = [3, 14], scale = 255.0 }`, or `count = 2` for as many that the seed chooses.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table like { count = 3, scale = 255.0 }"
+)]
+pub struct CorruptSection {
+    /// Their numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<Vec<u32>>,
+    /// How many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// What their values are multiplied by; 255 unless given, as if they had not been scaled to [0, 1].
+    #[serde(default = "bytes")]
+    pub scale: f32,
+}
+
+fn bytes() -> f32 {
+    255.0
+}
+
+impl CorruptSection {
+    /// The damage to a set of `all` samples.
+    fn damage(&self, seed: u64, all: usize) -> Result<Damage> {
+        let samples = match (&self.samples, self.count) {
+            (Some(samples), _) => samples.clone(),
+            (None, count) => {
+                let count = count.unwrap_or_default();
+                if count as usize > all {
+                    return Err(Error::input(
+                        "data.corrupt",
+                        format!("count = {count} of {all} samples"),
+                        "spoil fewer",
+                    ));
+                }
+                // An epoch that no run comes to.
+                let order = Permutation::new(all as u32, seed, u32::MAX);
+                (0..count).map(|place| order.at(place)).collect()
+            }
+        };
+        Ok(Damage {
+            samples,
+            scale: self.scale,
+        })
+    }
+
+    fn misfit(&self) -> Option<(String, &'static str)> {
+        let named = self.samples.as_ref().map_or(0, Vec::len);
+        let given = (self.samples.is_some(), self.count.is_some());
+        if given.0 == given.1 {
+            let problem = "corrupt has to say which samples".to_owned();
+            return Some((problem, "write either samples = [...] or count = ..."));
+        }
+        if named > 4096 || self.count.is_some_and(|count| count > 4096) {
+            let problem = "corrupt spoils more than 4096 samples".to_owned();
+            return Some((problem, "spoil fewer"));
+        }
+        (!self.scale.is_finite()).then(|| {
+            let problem = format!("corrupt.scale = {}", self.scale);
+            (problem, "use a number")
+        })
+    }
 }
 
 /// Where samples come from.
@@ -134,6 +223,26 @@ impl DataSection {
         }
     }
 
+    /// Bytes of the adapter's memory that the set may take.
+    pub(crate) fn room(&self) -> u64 {
+        self.memory.map_or(u64::MAX, |ByteSize(bytes)| bytes)
+    }
+
+    /// How batches are made of a set of `count` samples.
+    pub(super) fn batching(&self, seed: u64, count: usize) -> Result<data::Batching> {
+        let augment = |section: AugmentSection| Augmentation {
+            flip: section.flip,
+            shift: section.shift,
+        };
+        let corrupt = self.corrupt.as_ref();
+        Ok(data::Batching {
+            shuffle: self.shuffle,
+            seed,
+            augment: self.augment.map(augment),
+            corrupt: corrupt.map(|c| c.damage(seed, count)).transpose()?,
+        })
+    }
+
     /// The key that does not fit the source, what is wrong and what mends it.
     pub(super) fn misfit(&self) -> Option<(&'static str, String, String)> {
         let source = self.source.name();
@@ -158,6 +267,13 @@ impl DataSection {
         }
         if self.task.is_some() && self.source != Source::Clips {
             return leave_out("task");
+        }
+        if let Some((problem, mend)) = self.corrupt.as_ref().and_then(CorruptSection::misfit) {
+            return Some(("corrupt", problem, mend.to_owned()));
+        }
+        if self.augment.is_some_and(|augment| augment.shift > 512) {
+            let problem = "augment.shift is larger than any image".to_owned();
+            return Some(("augment", problem, "use a few pixels".to_owned()));
         }
         match self.size {
             Some(size) if self.source == Source::Clips && !(24..=128).contains(&size) => {

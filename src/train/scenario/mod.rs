@@ -12,12 +12,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use self::lines::{Lines, sentence};
-use crate::data::Images;
+use self::lines::{Lines, Origin, sentence};
+use crate::data::{Batching, Images};
 use crate::trace::RunReader;
 use crate::{Error, Result};
 
-pub use data::{DataSection, Source, Split};
+pub use data::{AugmentSection, CorruptSection, DataSection, Source, Split};
 pub use model::{ModelConfig, ModelKind, ModelSection};
 pub use train::{RecordSection, TrainSection};
 
@@ -78,6 +78,11 @@ pub const BUILT_IN: &[(&str, &str, &str)] = &[
         "fails: a learning rate far too high leaves hidden layers of dead units",
         include_str!("../../../scenarios/mlp-dead-relu.toml"),
     ),
+    (
+        "vae-corrupt-batch",
+        "fails: three samples that nobody scaled make the loss spike when they come up",
+        include_str!("../../../scenarios/vae-corrupt-batch.toml"),
+    ),
 ];
 
 /// Parts of a key of `--set`: more than the format has, and few enough for those who walk through its sections.
@@ -102,6 +107,9 @@ pub struct Scenario {
     /// What is recorded.
     #[serde(default)]
     pub record: RecordSection,
+    /// The text that it was read from, for messages.
+    #[serde(skip)]
+    origin: Origin,
 }
 
 impl Scenario {
@@ -168,13 +176,14 @@ impl Scenario {
                 "use a smaller one",
             ));
         };
-        let scenario = if settings.is_empty() {
+        let mut scenario = if settings.is_empty() {
             scenario
         } else {
             Self::with(table, settings)?
         };
         lines.settings = settings;
         scenario.check(&lines)?;
+        scenario.origin = Origin::of(&lines);
         Ok(scenario)
     }
 
@@ -304,6 +313,19 @@ impl Scenario {
     /// A missing or broken file.
     pub fn images(&self) -> Result<Images> {
         self.data.images(self.seed)
+    }
+
+    /// How batches are made of a data set of `count` samples.
+    ///
+    /// # Errors
+    /// More samples are to be spoilt than there are.
+    pub fn batching(&self, count: usize) -> Result<Batching> {
+        self.data.batching(self.seed, count)
+    }
+
+    /// An error about a layer, with the line of the scenario that asks for it.
+    pub(crate) fn locate(&self, error: Error) -> Error {
+        self.origin.locate(error)
     }
 
     /// The complete text: every key, defaults included, enough to run again.
