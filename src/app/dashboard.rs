@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::history::History;
+use super::history::{History, Scalar};
 use super::session::Session;
 use super::surface::Surface;
 use crate::Result;
@@ -10,7 +10,8 @@ use crate::gpu::Gpu;
 use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
 use crate::trace::Kind;
 use crate::view::{
-    ImageGrid, ImageRow, Kept, LineChart, Lines, Painter, Picture, Series, SeriesChart, Theme,
+    ImageGrid, ImageRow, Kept, LineChart, Lines, Painter, Picture, ScalarGroup, Series,
+    SeriesChart, Theme, scalar_groups,
 };
 
 /// Figures of a unit, in the order of the statistics.
@@ -45,7 +46,10 @@ pub(super) struct Dashboard {
     figure: usize,
     keep: usize,
     scale: Scale,
-    loss: Tile,
+    /// The charts that scalars make, and the one that is chosen.
+    groups: Vec<ScalarGroup>,
+    group: usize,
+    scalars: Tile,
     series: Tile,
     images: Tile,
     /// Something was chosen that the pictures do not show yet.
@@ -69,7 +73,9 @@ impl Dashboard {
             figure: 0,
             keep: 60,
             scale: Scale::Linear,
-            loss: Tile::default(),
+            groups: scalar_groups(&session.history.names),
+            group: 0,
+            scalars: Tile::default(),
             series: Tile::default(),
             images: Tile::default(),
             changed: true,
@@ -85,7 +91,8 @@ impl Dashboard {
 
     /// Draws the pictures anew where something has changed or enough time has gone by.
     pub fn refresh(&mut self, surface: &mut Surface, session: &Session) -> Result<()> {
-        let steps = session.history.scalars.first().map_or(0, Vec::len);
+        let scalars = &session.history.scalars;
+        let steps = scalars.first().map_or(0, |loss| loss.values.len());
         let due = self.drawn_at.is_none_or(|at| at.elapsed() > REFRESH);
         if !self.changed && (!due || steps == self.drawn_steps) {
             return Ok(());
@@ -96,10 +103,10 @@ impl Dashboard {
             Theme::light()
         };
         let theme = theme.scaled(surface.window.scale_factor() as f32);
-        self.draw_loss(&session.history, &theme)?;
+        self.draw_scalars(&session.history, &theme)?;
         self.draw_series(&session.history, &theme)?;
         self.draw_images(session, &theme)?;
-        for tile in [&mut self.loss, &mut self.series, &mut self.images] {
+        for tile in [&mut self.scalars, &mut self.series, &mut self.images] {
             if let Some(picture) = &tile.picture {
                 tile.id = Some(surface.show_texture(picture.texture(), tile.id));
             }
@@ -110,28 +117,36 @@ impl Dashboard {
         Ok(())
     }
 
-    fn draw_loss(&mut self, history: &History, theme: &Theme) -> Result<()> {
-        if history.scalars[0].is_empty() {
+    fn draw_scalars(&mut self, history: &History, theme: &Theme) -> Result<()> {
+        let Some(group) = self.groups.get(self.group) else {
             return Ok(());
-        }
-        let series: Vec<Series<'_>> = history
-            .names
+        };
+        let scalar = |place: &usize| &history.scalars[*place];
+        let scalars: Vec<&Scalar> = group.members.iter().map(scalar).collect();
+        let Some(first) = scalars.first().filter(|first| !first.values.is_empty()) else {
+            return Ok(());
+        };
+        let series: Vec<Series<'_>> = group
+            .labels
             .iter()
-            .zip(&history.scalars)
-            .map(|(name, values)| Series { name, values })
+            .zip(&scalars)
+            .map(|(name, scalar)| Series {
+                name,
+                values: &scalar.values,
+            })
             .collect();
         let chart = LineChart {
-            title: "Loss and its terms",
+            title: group.title,
             note: "",
             x_title: "training step",
-            y_title: "nats per sample",
-            first_step: history.first_step,
-            stride: 1,
+            y_title: group.y_title,
+            first_step: first.first_step,
+            stride: first.stride.max(1),
             series: &series,
             scale: Scale::Symlog,
             smooth: 20,
         };
-        if let Some(picture) = self.loss.picture_for(self.painter.gpu(), theme)? {
+        if let Some(picture) = self.scalars.picture_for(self.painter.gpu(), theme)? {
             chart.draw(&self.painter, picture)?;
         }
         Ok(())
@@ -258,11 +273,11 @@ impl Dashboard {
             let top = (size.y * 0.45)
                 .max(self.images.size().map_or(0.0, |size| size.y))
                 .min(size.y * 0.6);
-            let loss = egui::vec2(size.x - images, top);
+            let scalars = egui::vec2(size.x - images, top);
             let series = egui::vec2(size.x, size.y - top - gap.y);
             ui.horizontal_top(|ui| {
                 ui.set_height(top);
-                self.changed |= self.loss.show(ui, loss);
+                self.changed |= self.scalars.show(ui, scalars);
                 if let (Some(size), Some(id)) = (self.images.size(), self.images.id) {
                     ui.image(egui::load::SizedTexture::new(id, size));
                 }
@@ -308,6 +323,17 @@ impl Dashboard {
             });
         }
         ui.separator();
+        let before = self.group;
+        ui.label("Scalars");
+        egui::ComboBox::from_id_salt("scalars")
+            .selected_text(self.groups.get(self.group).map_or("", |group| group.title))
+            .width(200.0)
+            .show_ui(ui, |ui| {
+                for (place, group) in self.groups.iter().enumerate() {
+                    ui.selectable_value(&mut self.group, place, group.title);
+                }
+            });
+        self.changed |= before != self.group;
         ui.label("Units of");
         let entries = session.history.layout.entries();
         let name =

@@ -11,10 +11,28 @@ const MOST_BYTES: usize = 256 << 20;
 pub(super) struct History {
     pub layout: TraceLayout,
     pub names: Vec<String>,
-    /// For each name one value a step, from `first_step` on.
-    pub scalars: Vec<Vec<f32>>,
-    pub first_step: u64,
+    /// For each name its values.
+    pub scalars: Vec<Scalar>,
     records: Vec<(u64, Vec<f32>)>,
+}
+
+/// A scalar over evenly spaced steps: every one, or the recorded ones.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Scalar {
+    pub first_step: u64,
+    pub stride: u64,
+    pub values: Vec<f32>,
+}
+
+impl Scalar {
+    fn push(&mut self, step: u64, value: f32) {
+        match self.values.len() {
+            0 => self.first_step = step,
+            1 => self.stride = step - self.first_step,
+            _ => {}
+        }
+        self.values.push(value);
+    }
 }
 
 /// The series of one tensor, `[units, steps]`.
@@ -27,12 +45,11 @@ pub(super) struct Matrix {
 }
 
 impl History {
-    pub fn new(layout: TraceLayout, names: Vec<String>, first_step: u64) -> Self {
+    pub fn new(layout: TraceLayout, names: Vec<String>) -> Self {
         Self {
             layout,
-            scalars: vec![Vec::new(); names.len()],
+            scalars: vec![Scalar::default(); names.len()],
             names,
-            first_step,
             records: Vec::new(),
         }
     }
@@ -42,7 +59,9 @@ impl History {
         let scalars = reader.scalars()?;
         for (name, values) in self.names.iter().zip(&mut self.scalars) {
             let series = scalars.get(name).map(Vec::as_slice).unwrap_or_default();
-            *values = series.iter().map(|(_, value)| *value as f32).collect();
+            for &(step, value) in series {
+                values.push(step, value as f32);
+            }
         }
         for (step, statistics) in reader.statistics(0, u64::MAX)? {
             self.keep(step, statistics);
@@ -52,7 +71,7 @@ impl History {
 
     pub fn push(&mut self, record: &StepRecord) {
         for (values, value) in self.scalars.iter_mut().zip(&record.scalars) {
-            values.push(*value);
+            values.push(record.step, *value);
         }
         if let Some(statistics) = &record.statistics {
             self.keep(record.step, statistics.clone());

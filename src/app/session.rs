@@ -51,7 +51,7 @@ impl Session {
         };
         let trainer = state.trainer().expect("just made");
         let names = trainer.scalar_names();
-        let mut history = History::new(trainer.layout().clone(), names, 0);
+        let mut history = History::new(trainer.layout().clone(), names);
         if let Source::Run(dir) = source {
             history.load(&RunReader::open(dir)?)?;
         }

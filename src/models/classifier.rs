@@ -2,6 +2,7 @@
 
 use super::layer::{Layer, stack};
 use crate::nn::losses::SoftmaxCrossEntropy;
+use crate::nn::metrics::Accuracy;
 use crate::nn::{Graph, NodeId};
 use crate::{Error, Result};
 
@@ -12,7 +13,7 @@ pub struct ClassifierConfig {
     pub layers: Vec<Layer>,
 }
 
-/// The graph that is trained. Its scalars: `loss`, `cross_entropy`.
+/// The graph that is trained. Its scalars: `loss`, `cross_entropy`, `accuracy`.
 #[derive(Debug)]
 pub struct Classifier {
     /// The graph.
@@ -45,6 +46,9 @@ impl ClassifierConfig {
         }
         let loss = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
         graph.loss("cross_entropy", loss, 1.0)?;
+        // Recorded beside the loss; a weight of 0 keeps it out of that.
+        let accuracy = graph.add("accuracy", Accuracy, &[logits, label])?;
+        graph.loss("accuracy", accuracy, 0.0)?;
         Ok(Classifier {
             graph,
             x,

@@ -10,6 +10,13 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(super) usize);
 
+impl NodeId {
+    /// Its place in [`Graph::nodes`].
+    pub fn place(self) -> usize {
+        self.0
+    }
+}
+
 /// A tensor and the operation that makes it.
 #[derive(Debug)]
 pub struct Node {

@@ -13,6 +13,7 @@ pub mod initialisation;
 pub mod losses;
 pub mod matmul;
 mod memory;
+pub mod metrics;
 mod operation;
 pub mod ops;
 mod optimiser;

@@ -2,6 +2,7 @@
 //! not learnt (running statistics) stands behind them in the same buffer, where the optimiser's dispatch has ended.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::graph::Graph;
 use super::operation::ParameterSlice;
@@ -180,6 +181,12 @@ impl Parameters {
     /// Elements at the front of [`Parameters::values`] that are learnt, gaps included: where an optimiser ends.
     pub fn learnt_len(&self) -> usize {
         self.learnt
+    }
+
+    /// Names and places of what is learnt.
+    pub(super) fn learnt(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let learnt = self.places.iter().filter(|place| place.learnt);
+        learnt.map(|place| (place.name.as_str(), place.start..place.start + place.len))
     }
 
     /// Splits a buffer laid out like the parameters (their values or gradients, read back with [`Gpu::read`]) into named

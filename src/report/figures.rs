@@ -4,7 +4,10 @@ use super::grid::Grid;
 use crate::Result;
 use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
 use crate::trace::{Kind, Quantity, RunReader, TraceEntry};
-use crate::view::{Kept, LineChart, Lines, Painter, Picture, Series, SeriesChart, Theme};
+use crate::view::{
+    Kept, LineChart, Lines, Painter, Picture, ScalarGroup, Series, SeriesChart, Theme,
+    scalar_groups,
+};
 
 /// Size of a chart in points.
 const SIZE: [f32; 2] = [900.0, 380.0];
@@ -76,63 +79,67 @@ fn chart(
     Ok(picture)
 }
 
-/// The chart of all scalars, the loss first; `None` where nothing is recorded.
-pub(super) fn loss(painter: &Painter, reader: &RunReader) -> Result<Option<Figure>> {
+/// Charts of all scalars, those of one unit in one, the loss first.
+pub(super) fn scalars(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
     let scalars = reader.scalars()?;
-    let mut names: Vec<&String> = scalars.keys().collect();
-    names.sort_by_key(|name| (name.as_str() != "loss", name.as_str()));
-    // More lines than colours are no chart.
-    names.truncate(6);
-    let steps: Vec<Vec<u64>> = names
-        .iter()
-        .map(|name| scalars[*name].iter().map(|(step, _)| *step).collect())
-        .collect();
-    let Some(grid) = steps
-        .iter()
-        .max_by_key(|steps| steps.len())
-        .and_then(|steps| Grid::over(steps))
-    else {
+    let names: Vec<&String> = scalars.keys().collect();
+    let groups = scalar_groups(&names);
+    let figures = groups.iter().map(|group| {
+        let members = group.members.iter();
+        let series = members.map(|&place| &scalars[names[place]][..]);
+        scalar_chart(painter, group, &series.collect::<Vec<_>>())
+    });
+    figures.filter_map(Result::transpose).collect()
+}
+
+fn scalar_chart(
+    painter: &Painter,
+    group: &ScalarGroup,
+    recorded: &[&[(u64, f64)]],
+) -> Result<Option<Figure>> {
+    let steps = |series: &&[(u64, f64)]| series.iter().map(|(step, _)| *step).collect();
+    let steps: Vec<Vec<u64>> = recorded.iter().map(steps).collect();
+    let longest = steps.iter().max_by_key(|steps| steps.len());
+    let Some(grid) = longest.and_then(|steps| Grid::over(steps)) else {
         return Ok(None);
     };
-    let values: Vec<Vec<f32>> = names
-        .iter()
-        .zip(&steps)
-        .map(|(name, steps)| {
-            let values: Vec<f32> = scalars[*name].iter().map(|(_, v)| *v as f32).collect();
-            grid.columns_of(steps, &values)
-        })
-        .collect();
-    let series: Vec<Series<'_>> = names
-        .iter()
-        .zip(&values)
+    let columns = |(series, steps): (&&[(u64, f64)], &Vec<u64>)| {
+        let values: Vec<f32> = series.iter().map(|(_, value)| *value as f32).collect();
+        grid.columns_of(steps, &values)
+    };
+    let values: Vec<Vec<f32>> = recorded.iter().zip(&steps).map(columns).collect();
+    let labels = group.labels.iter().zip(&values);
+    let series: Vec<Series<'_>> = labels
         .map(|(name, values)| Series { name, values })
         .collect();
-    let all: Vec<f32> = values.concat();
     let smooth = (grid.columns / 50).clamp(1, 50);
-    let note = if smooth >= 2 {
-        format!(
-            "Strong lines: running mean over {} steps.",
-            smooth as u64 * grid.stride
-        )
-    } else {
-        String::new()
-    };
+    let mut notes = Vec::new();
+    if smooth >= 2 {
+        let over = smooth as u64 * grid.stride;
+        notes.push(format!("Strong lines: running mean over {over} steps."));
+    }
+    if group.left_out > 0 {
+        let all = group.left_out + series.len();
+        notes.push(format!(
+            "{} of {all}; the others stand in scalars/.",
+            series.len()
+        ));
+    }
     let chart = LineChart {
-        title: "Loss and its terms",
-        note: &note,
+        title: group.title,
+        note: &notes.join(" "),
         x_title: "training step",
-        y_title: "nats per sample",
+        y_title: group.y_title,
         first_step: grid.first,
         stride: grid.stride,
         series: &series,
-        scale: scale_for(&all),
+        scale: scale_for(&values.concat()),
         smooth,
     };
-    in_both_themes(
-        painter,
-        "Loss and its terms over the training steps",
-        |theme| self::chart(painter, theme, |picture| chart.draw(painter, picture)),
-    )
+    let alt = format!("{} over the training steps", group.title);
+    in_both_themes(painter, &alt, |theme| {
+        self::chart(painter, theme, |picture| chart.draw(painter, picture))
+    })
     .map(Some)
 }
 

@@ -55,8 +55,7 @@ fn write(
     trainer: Result<&Trainer>,
 ) -> Result<PathBuf> {
     let painter = Painter::new(gpu);
-    let mut figures = Vec::new();
-    figures.extend(figures::loss(&painter, reader)?);
+    let mut figures = figures::scalars(&painter, reader)?;
     let missing = match trainer.and_then(|trainer| images::figures(&painter, trainer)) {
         Ok(images) => {
             figures.extend(images);

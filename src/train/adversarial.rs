@@ -6,13 +6,14 @@
 
 use std::ops::Range;
 
-use super::learner::{Learner, Network, Procedure};
+use super::learner::{Learner, Network, Procedure, Scalar};
 use super::probes::Probes;
 use super::scenario::Scenario;
 use crate::Result;
 use crate::data::Cursor;
 use crate::gpu::{Buffer, Gpu};
 use crate::models::{Gan, GanConfig, Judgement};
+use crate::nn::metrics::diversity;
 use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, Watched, vectors};
 use crate::trace::{FIGURES, Kind};
 
@@ -104,7 +105,9 @@ pub(super) fn learner<'g>(
     let in_play = discriminator.parameters.with_own_gradients(gpu)?;
     let both = generator.parameters.clone().beside(in_play);
     let play_rows = builder.rows();
-    let play = builder.plan(&gan.play, &both, (&[gan.fake], &[]), "", |node| {
+    let features = features(&gan.play, gan.fake);
+    let measured: Vec<NodeId> = [gan.fake].into_iter().chain(features).collect();
+    let play = builder.plan(&gan.play, &both, (&measured, &[]), "", |node| {
         node <= gan.fake
     })?;
     let gradient_rows = gradient_rows(&builder.probes, play_rows);
@@ -115,6 +118,14 @@ pub(super) fn learner<'g>(
 
     let mut discriminate = Procedure::default();
     discriminate.plan(|watched| play.until(gan.fake, watched));
+    let mut diversities = Vec::new();
+    for &node in &measured {
+        let values = play.value(node).expect("it is kept");
+        let result = gpu.buffer("diversity", 1)?;
+        let size = [scenario.train.batch, gan.play.node(node).size()];
+        discriminate.work(diversity(gpu, values, size, &result)?);
+        diversities.push(result);
+    }
     discriminate.plan(|watched| real_plan.dispatches(watched));
     discriminate.plan(|watched| generated_plan.dispatches(watched));
     discriminate.work([vectors::add(
@@ -159,6 +170,8 @@ pub(super) fn learner<'g>(
         let range = rows.start * FIGURES..rows.end * FIGURES;
         rest.probe([vectors::fill(gpu, statistics, range, 0.0)]);
     }
+    let norms = &generator.norms.norms;
+    rest.probe([vectors::fill(gpu, norms.binding(), 0..norms.len(), 0.0)]);
     let mut procedures = vec![first];
     procedures.extend((1..config.critic_steps).map(|_| rest.clone()));
 
@@ -167,22 +180,30 @@ pub(super) fn learner<'g>(
         .expect("inputs are kept")
         .clone();
     let plans = [&real_plan, &generated_plan, &play];
-    let results: Vec<Buffer<f32>> = plans.map(|plan| plan.scalars().clone()).into();
+    let mut results: Vec<Buffer<f32>> = plans.map(|plan| plan.scalars().clone()).into();
+    results.append(&mut diversities);
     let mut first = 0;
-    let starts = [0, 1, 2].map(|place: usize| {
-        let start = first;
-        first += results[place].raw().size() as usize / 4;
-        start
-    });
-    let at = |plan: usize, term: usize| starts[plan] + term;
-    let scalars = [
+    let starts: Vec<usize> = results
+        .iter()
+        .map(|buffer| {
+            let start = first;
+            first += buffer.raw().size() as usize / 4;
+            start
+        })
+        .collect();
+    let at = |result: usize, term: usize| starts[result] + term;
+    let mut scalars = vec![
         ("loss", vec![at(0, 0), at(1, 0)]),
         ("real_loss", vec![at(0, 1)]),
         ("fake_loss", vec![at(1, 1)]),
         ("generator_loss", vec![at(2, 1)]),
         ("real_score", vec![at(0, 2)]),
         ("fake_score", vec![at(1, 2)]),
+        ("diversity", vec![at(3, 0)]),
     ];
+    if features.is_some() {
+        scalars.push(("feature_diversity", vec![at(4, 0)]));
+    }
     let learner = Learner {
         networks: vec![generator, discriminator],
         procedures,
@@ -190,10 +211,22 @@ pub(super) fn learner<'g>(
         label: None,
         results,
         scalars: scalars
-            .map(|(name, places)| (name.to_owned(), places))
-            .into(),
+            .into_iter()
+            .map(|(name, places)| Scalar::sum(name, places))
+            .collect(),
     };
     Ok((learner, builder.probes))
+}
+
+/// The penultimate activation before `image`: what goes into the last dense or convolutional layer.
+fn features(graph: &Graph, image: NodeId) -> Option<NodeId> {
+    let layers = ["dense", "conv2d", "conv_transpose2d"];
+    let before = graph.nodes().iter().take(image.place() + 1).rev();
+    let mut last = before.filter(|node| {
+        let kind = node.operation.as_ref().map(|operation| operation.kind());
+        kind.is_some_and(|kind| layers.contains(&kind))
+    });
+    last.next().map(|node| node.inputs[0])
 }
 
 /// The rows of gradients among those from `first` on; a plan's gradients follow its values.

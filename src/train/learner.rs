@@ -2,14 +2,16 @@
 
 use super::probes::Probes;
 use crate::gpu::{Buffer, Dispatch, Gpu};
+use crate::nn::metrics::GradientNorms;
 use crate::nn::{Graph, OptimiserState, Parameters, Update};
 use crate::trace::{Kind, NamedTensor};
 use crate::{Error, Result};
 
-/// A network: its parameters and what its optimiser remembers.
+/// A network: its parameters, what its optimiser remembers, and the norms of its gradients.
 pub(super) struct Network {
     pub parameters: Parameters,
     pub state: OptimiserState,
+    pub norms: GradientNorms,
 }
 
 /// The dispatches of a step in order, with and without the probes'.
@@ -29,18 +31,45 @@ pub(super) struct Learner {
     pub label: Option<Buffer<u32>>,
     /// Buffers that hold the scalars, one behind the other in what returns.
     pub results: Vec<Buffer<f32>>,
-    /// The scalars by name, each the sum of some places in those buffers.
-    pub scalars: Vec<(String, Vec<usize>)>,
+    /// What every step has.
+    pub scalars: Vec<Scalar>,
+}
+
+/// A number that every step leaves behind: a sum of places in [`Learner::results`], times a factor.
+pub(super) struct Scalar {
+    pub name: String,
+    pub places: Vec<usize>,
+    pub factor: f32,
+}
+
+impl Scalar {
+    pub fn sum(name: &str, places: Vec<usize>) -> Self {
+        Self {
+            name: name.to_owned(),
+            places,
+            factor: 1.0,
+        }
+    }
+
+    fn of(&self, results: &[f32]) -> f32 {
+        let values = self.places.iter().map(|&place| results[place]);
+        self.factor * values.sum::<f32>()
+    }
 }
 
 impl Network {
     pub fn new(gpu: &Gpu, graph: &Graph, seed: u64, update: &Update) -> Result<Self> {
         let parameters = Parameters::new(gpu, graph, seed)?;
         let state = update.state(gpu, &parameters)?;
-        Ok(Self { parameters, state })
+        let norms = GradientNorms::new(gpu, &parameters)?;
+        Ok(Self {
+            parameters,
+            state,
+            norms,
+        })
     }
 
-    /// Probes of the weights, the update, and probes of what it added.
+    /// Probes of the weights and of the gradients, the update, and probes of what it added.
     pub fn update(
         &self,
         graph: &Graph,
@@ -50,6 +79,7 @@ impl Network {
         procedure: &mut Procedure,
     ) -> Result<()> {
         procedure.probe(probes.parameters(graph, &self.parameters, Kind::Weight));
+        procedure.probe(self.norms.dispatches.iter().cloned());
         procedure.work(update.dispatches(probes.gpu, &self.parameters, &self.state, clock)?);
         procedure.probe(probes.parameters(graph, &self.parameters, Kind::Update));
         Ok(())
@@ -88,16 +118,46 @@ impl Procedure {
     }
 }
 
+/// Values that a copy of the whole buffer holds.
+fn padded_len(buffer: &Buffer<f32>) -> usize {
+    buffer.raw().size() as usize / 4
+}
+
 impl Learner {
     /// The procedure of `step`.
     pub fn procedure(&self, step: u64) -> &Procedure {
         &self.procedures[(step % self.procedures.len() as u64) as usize]
     }
 
-    /// Values that a step leaves in [`Learner::results`], padding included.
+    /// The buffers that return from a step: the scalars', then those with the norms of gradients.
+    pub fn results(&self) -> impl Iterator<Item = &Buffer<f32>> {
+        let norms = self.networks.iter().map(|network| &network.norms.norms);
+        self.results.iter().chain(norms)
+    }
+
+    /// Values that a step leaves there, padding included.
     pub fn result_len(&self) -> usize {
-        let len = |buffer: &Buffer<f32>| buffer.raw().size() as usize / 4;
-        self.results.iter().map(len).sum()
+        self.results().map(padded_len).sum()
+    }
+
+    /// Names of [`Learner::scalars_of`]: first what every step has, then the norms of gradients.
+    pub fn scalar_names(&self) -> Vec<String> {
+        let names = self.scalars.iter().map(|scalar| scalar.name.clone());
+        let parameters = self.networks.iter().flat_map(|n| &n.norms.names);
+        let norms = parameters.map(|parameter| format!("gradient_norm/{parameter}"));
+        names.chain(norms).collect()
+    }
+
+    /// The scalars in what has returned from a step; norms of gradients only where it was `watched`.
+    pub fn scalars_of(&self, results: &[f32], watched: bool) -> Vec<f32> {
+        let scalars = self.scalars.iter();
+        let mut scalars: Vec<f32> = scalars.map(|scalar| scalar.of(results)).collect();
+        let mut start: usize = self.results.iter().map(padded_len).sum();
+        for Network { norms, .. } in self.networks.iter().filter(|_| watched) {
+            scalars.extend_from_slice(&results[start..start + norms.names.len()]);
+            start += padded_len(&norms.norms);
+        }
+        scalars
     }
 
     /// All parameters, read back.

@@ -79,9 +79,16 @@ pub fn replay(
         BTreeMap::new()
     };
     let names = trainer.scalar_names();
+    let of_every_step = trainer.scalars_of_every_step();
     let every = scenario.record.every;
     let mut compare = |record: &StepRecord| {
-        for (name, value) in names.iter().zip(&record.scalars) {
+        // A replay records more steps than the run has.
+        let known = if record.step.is_multiple_of(every) {
+            names.len()
+        } else {
+            of_every_step
+        };
+        for (name, value) in names.iter().zip(&record.scalars).take(known) {
             let series = kept_scalars
                 .get(name)
                 .map(Vec::as_slice)

@@ -276,7 +276,7 @@ impl Run {
 
 /// What a run has kept of the steps before `end`, in order; statistics of as many of the last as the watch needs.
 fn kept_records(reader: &RunReader, end: u64, trainer: &Trainer) -> Result<Vec<StepRecord>> {
-    let names = trainer.model().graph().scalar_names();
+    let names = trainer.scalar_names();
     let scalars = reader.scalars()?;
     let reach = trainer.scenario().record.every * u64::from(DEAD_AFTER);
     let mut statistics: BTreeMap<u64, Vec<f32>> = reader
@@ -289,10 +289,11 @@ fn kept_records(reader: &RunReader, end: u64, trainer: &Trainer) -> Result<Vec<S
             if step < end {
                 let record = records.entry(step).or_insert_with(|| StepRecord {
                     step,
-                    scalars: vec![0.0; names.len()],
+                    scalars: Vec::new(),
                     statistics: statistics.remove(&step),
                 });
-                record.scalars[index] = value as f32;
+                record.scalars.resize(index, 0.0);
+                record.scalars.push(value as f32);
             }
         }
     }

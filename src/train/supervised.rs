@@ -1,6 +1,6 @@
 //! Training of one graph with one optimiser: VAE, classifier.
 
-use super::learner::{Learner, Network, Procedure};
+use super::learner::{Learner, Network, Procedure, Scalar};
 use super::probes::Probes;
 use super::scenario::Scenario;
 use crate::Result;
@@ -33,12 +33,22 @@ pub(super) fn learner<'g>(
     procedure.plan(|watched| plan.dispatches(watched));
     network.update(graph, &update, cursor.buffer(), &mut probes, &mut procedure)?;
     let value = |node| plan.value(node).expect("inputs are kept");
-    let names = graph.scalar_names().into_iter().enumerate();
+    let names = graph.scalar_names();
+    let place = |name: &str| names.iter().position(|scalar| scalar == name);
+    // Without the weight that a beta-VAE gives to the divergence, so that runs of any beta compare.
+    let elbo = place("reconstruction").zip(place("kl_divergence"));
+    let elbo = elbo.map(|(reconstruction, divergence)| Scalar {
+        name: "elbo".to_owned(),
+        places: vec![reconstruction, divergence],
+        factor: -1.0,
+    });
+    let scalars = names.iter().enumerate();
+    let scalars = scalars.map(|(place, name)| Scalar::sum(name, vec![place]));
     let learner = Learner {
         x: value(x).clone(),
         label: label.map(|label| value(label).cast()),
         results: vec![plan.scalars().clone()],
-        scalars: names.map(|(place, name)| (name, vec![place])).collect(),
+        scalars: scalars.chain(elbo).collect(),
         networks: vec![network],
         procedures: vec![procedure],
     };

@@ -26,7 +26,8 @@ const RING: usize = 4;
 pub struct StepRecord {
     /// The step, counted from 0.
     pub step: u64,
-    /// The loss and its terms, as [`Trainer::scalar_names`].
+    /// As [`Trainer::scalar_names`]; where the step was not recorded, only the first
+    /// [`Trainer::scalars_of_every_step`] of them.
     pub scalars: Vec<f32>,
     /// On recorded steps: six figures for every row of [`Trainer::layout`].
     pub statistics: Option<Vec<f32>>,
@@ -178,8 +179,7 @@ impl Trainer {
         let statistics = watched.then_some(&self.statistics);
         let results: Vec<_> = self
             .learner
-            .results
-            .iter()
+            .results()
             .chain(statistics)
             .map(|buffer| (buffer.raw(), 0, buffer.raw().size()))
             .collect();
@@ -199,10 +199,16 @@ impl Trainer {
             .chain([&self.advance])
     }
 
-    /// Names of the scalars of a [`StepRecord`]: `loss`, then its terms and what else is measured.
+    /// Names of the scalars of a [`StepRecord`]: `loss`, then its terms and what else is measured, and last what only
+    /// recorded steps have: for each parameter tensor `gradient_norm/<its name>`, the Euclidean norm of the loss's
+    /// gradient, before any clipping.
     pub fn scalar_names(&self) -> Vec<String> {
-        let names = self.learner.scalars.iter().map(|(name, _)| name.clone());
-        names.collect()
+        self.learner.scalar_names()
+    }
+
+    /// How many of [`Trainer::scalar_names`] every step has.
+    pub fn scalars_of_every_step(&self) -> usize {
+        self.learner.scalars.len()
     }
 
     /// Whether [`Trainer::take`] must wait before the next [`Trainer::step`].
@@ -221,11 +227,9 @@ impl Trainer {
         };
         let all: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
         let (results, statistics) = all.split_at(self.learner.result_len());
-        let sum = |places: &[usize]| places.iter().map(|&place| results[place]).sum();
-        let scalars = self.learner.scalars.iter();
         Ok(Some(StepRecord {
             step,
-            scalars: scalars.map(|(_, places)| sum(places)).collect(),
+            scalars: self.learner.scalars_of(results, watched),
             statistics: watched.then(|| statistics[..self.layout.rows() * FIGURES].to_vec()),
         }))
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use trainscope::models::GanConfig;
+use trainscope::nn::metrics::reference_diversity;
 use trainscope::nn::{Graph, Optimiser, RmsProp, reference};
 use trainscope::train::{ModelConfig, Scenario, StepRecord, Trainer};
 
@@ -97,6 +98,14 @@ fn reference_steps(
             .iter()
             .position(|n| n.name == gan.play.node(gan.fake).name);
         let fake = played[place.expect("its own node")].clone();
+        // What goes into the generator's last dense layer.
+        let features = gan
+            .play
+            .nodes()
+            .iter()
+            .position(|n| n.name == "generator.1");
+        let features = &played[features.expect("the activation before it")];
+        let fake_images = fake.clone();
         let (real, real_scalars, _) = gradients(&gan.real.graph, &[pixels], values, step);
         let (generated, fake_scalars, _) = gradients(&gan.generated.graph, &[fake], values, step);
         descend(values, &real, "discriminator");
@@ -112,6 +121,8 @@ fn reference_steps(
             play_scalars[1],
             real_scalars[2],
             fake_scalars[2],
+            reference_diversity(&fake_images, [BATCH, 48]),
+            reference_diversity(features, [BATCH, 12]),
         ]);
     }
     scalars
@@ -134,6 +145,7 @@ fn steps_agree_with_float64() {
         let scalars = reference_steps(&config, &trainer, &mut values, 5);
         let records = go_on(&mut trainer, 5);
         let names = trainer.scalar_names();
+        assert_eq!(scalars[0].len(), trainer.scalars_of_every_step());
         for (record, scalars) in records.iter().zip(&scalars) {
             for (name, (got, want)) in names.iter().zip(record.scalars.iter().zip(scalars)) {
                 let off = (f64::from(*got) - want).abs();

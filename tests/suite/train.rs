@@ -117,7 +117,7 @@ fn one_go_and_two_halves_are_the_same_run() {
         assert_eq!(found.differences, Vec::<String>::new());
         assert_eq!(
             (found.checkpoints, found.records, found.scalars),
-            (4, 10, 120)
+            (4, 10, 40 * 4 + 10 * 10)
         );
     }
     assert_eq!(verify(&straight, 13, 27).unwrap().differences.len(), 0);

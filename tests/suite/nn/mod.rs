@@ -6,6 +6,7 @@ pub mod harness;
 mod extremes;
 mod graph;
 mod matmul;
+mod metrics;
 mod normalisation;
 mod operations;
 mod optimiser;

@@ -1,0 +1,35 @@
+// Whether a sample has all its outputs on the right side: 1 where every logit is above 0 exactly where its target is 1,
+// else 0, and 0 where a logit is NaN. One invocation for each sample: outputs are few.
+
+struct Parameters {
+    batch: u32,
+    outputs: u32,
+    padding0: u32,
+    padding1: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read> targets: array<f32>;
+@group(0) @binding(3) var<storage, read_write> matches: array<f32>;
+
+// By its bits: a compiler may assume that floats are finite.
+fn is_nan(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) invocation: vec3u) {
+    let sample = invocation.x;
+    if (sample >= parameters.batch) {
+        return;
+    }
+    let first = sample * parameters.outputs;
+    var all_match = true;
+    for (var i = 0u; i < parameters.outputs; i += 1u) {
+        let logit = logits[first + i];
+        let is_right = (logit > 0.0) == (targets[first + i] > 0.5);
+        all_match = all_match && is_right && !is_nan(logit);
+    }
+    matches[sample] = select(0.0, 1.0, all_match);
+}

@@ -1,0 +1,90 @@
+//! The length of each parameter's gradient.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::nn::Parameters;
+use crate::shader;
+
+static GRADIENT_NORMS: Shader = shader!("nn/gradient_norms.wgsl");
+/// Workgroups of the first pass for each parameter, and their lanes, as in the shader.
+const SLICES: usize = 16;
+const LANES: usize = 64;
+
+/// Where a parameter's gradient lies.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Place {
+    start: u32,
+    len: u32,
+}
+
+/// The Euclidean norm of the gradient of every learnt parameter tensor, in two dispatches for all of them. Norms between
+/// 1e-28 and the largest float32 come out within rounding errors, although their squares need not fit; a NaN or an
+/// infinity among the gradients makes its norm one.
+#[derive(Debug, Clone)]
+pub struct GradientNorms {
+    /// Names of the parameters, in their order.
+    pub names: Vec<String>,
+    /// Their norms, written by the dispatches.
+    pub norms: Buffer<f32>,
+    /// What computes them.
+    pub dispatches: Vec<Dispatch>,
+}
+
+impl GradientNorms {
+    /// The norms of `parameters`' gradients as they are when the dispatches run: before an optimiser has bounded them or
+    /// put its updates in their place.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn new(gpu: &Gpu, parameters: &Parameters) -> Result<Self> {
+        let (mut names, mut places) = (Vec::new(), Vec::new());
+        for (name, range) in parameters.learnt() {
+            names.push(name.to_owned());
+            places.push(Place {
+                start: range.start as u32,
+                len: range.len() as u32,
+            });
+        }
+        let count = places.len();
+        let norms = gpu.buffer("gradient norms", count)?;
+        let dispatches = if count == 0 {
+            Vec::new()
+        } else {
+            let places = gpu.upload("places of parameters", &places)?;
+            let sums: Buffer<[f32; 2]> =
+                gpu.buffer("sums of squared gradients", count * SLICES * LANES)?;
+            let squares = [
+                (0, places.binding()),
+                (1, parameters.gradients.binding()),
+                (2, sums.binding()),
+            ];
+            let roots = [(2, sums.binding()), (3, norms.binding())];
+            vec![
+                gpu.kernel(&GRADIENT_NORMS, "squares", &[]).bind(
+                    gpu,
+                    &squares,
+                    [SLICES as u32, count as u32, 1],
+                ),
+                gpu.kernel(&GRADIENT_NORMS, "roots", &[])
+                    .bind(gpu, &roots, [count as u32, 1, 1]),
+            ]
+        };
+        Ok(Self {
+            names,
+            norms,
+            dispatches,
+        })
+    }
+}
+
+/// The float64 twin: the norm of one gradient.
+pub fn reference_norm(gradient: &[f64]) -> f64 {
+    gradient
+        .iter()
+        .map(|value| value * value)
+        .sum::<f64>()
+        .sqrt()
+}

@@ -1,0 +1,169 @@
+//! Which scalars of a run share a chart: those of one unit.
+
+/// Scalars that one chart shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScalarGroup {
+    /// The chart's title.
+    pub title: &'static str,
+    /// Names the y-axis with its unit.
+    pub y_title: &'static str,
+    /// Places in the list of names, in the order of the legend.
+    pub members: Vec<usize>,
+    /// The names in the legend.
+    pub labels: Vec<String>,
+    /// How many more there would have been, where colours do not reach.
+    pub left_out: usize,
+}
+
+/// Title, unit and members of the charts whose scalars have fixed names.
+const GROUPS: [(&str, &str, &[&str]); 6] = [
+    (
+        "Loss and its terms",
+        "nats per sample",
+        &[
+            "loss",
+            "reconstruction",
+            "kl_divergence",
+            "cross_entropy",
+            "binary_cross_entropy",
+        ],
+    ),
+    ("Evidence lower bound (ELBO)", "nats per sample", &["elbo"]),
+    (
+        "Losses of both networks",
+        "loss per sample",
+        &["loss", "real_loss", "fake_loss", "generator_loss"],
+    ),
+    (
+        "Scores of the discriminator",
+        "mean score (logit)",
+        &["real_score", "fake_score"],
+    ),
+    (
+        "Accuracy",
+        "share of the batch",
+        &["accuracy", "exact_match"],
+    ),
+    (
+        "Diversity of the generated images",
+        "mean squared distance of two",
+        &["diversity", "feature_diversity"],
+    ),
+];
+
+/// Of one parameter tensor each.
+const NORMS: &str = "gradient_norm/";
+/// Lines that a chart has colours for.
+const MOST: usize = 6;
+
+/// The charts of a run's scalars. A name stands in the first group that has all it needs; names that no group knows
+/// share one of their own, and norms of gradients are shown of weights, evenly from the first layer to the last.
+pub fn scalar_groups(names: &[impl AsRef<str>]) -> Vec<ScalarGroup> {
+    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
+    let place = |name: &str| names.iter().position(|other| *other == name);
+    let is_game = place("generator_loss").is_some();
+    let mut groups = Vec::new();
+    let mut is_shown = vec![false; names.len()];
+    for (title, y_title, wanted) in GROUPS {
+        // "loss" is what a VAE or a classifier learns from, and the discriminator's of a GAN.
+        let fits = wanted[0] != "loss" || is_game == wanted.contains(&"generator_loss");
+        let members = wanted
+            .iter()
+            .filter(|_| fits)
+            .filter_map(|name| place(name));
+        let members: Vec<usize> = members.collect();
+        members.iter().for_each(|&member| is_shown[member] = true);
+        groups.push(group(title, y_title, members, &names));
+    }
+    let is_norm = |place: usize| names[place].starts_with(NORMS);
+    let others = (0..names.len()).filter(|&place| !is_shown[place] && !is_norm(place));
+    groups.push(group("Other scalars", "value", others.collect(), &names));
+    let norms =
+        (0..names.len()).filter(|&place| is_norm(place) && names[place].ends_with("weight"));
+    let title = "Norm of the gradient by layer";
+    groups.push(group(title, "Euclidean norm", norms.collect(), &names));
+    groups.retain(|group| !group.members.is_empty());
+    groups
+}
+
+fn group(
+    title: &'static str,
+    y_title: &'static str,
+    mut members: Vec<usize>,
+    names: &[&str],
+) -> ScalarGroup {
+    let all = members.len();
+    if all > MOST {
+        // The first, the last, and others evenly between.
+        members = (0..MOST)
+            .map(|i| members[i * (all - 1) / (MOST - 1)])
+            .collect();
+    }
+    let label = |place: &usize| names[*place].strip_prefix(NORMS).unwrap_or(names[*place]);
+    ScalarGroup {
+        title,
+        y_title,
+        labels: members
+            .iter()
+            .map(|place| label(place).to_owned())
+            .collect(),
+        left_out: all - members.len(),
+        members,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn titles(names: &[&str]) -> Vec<(&'static str, Vec<String>)> {
+        let groups = scalar_groups(names).into_iter();
+        groups.map(|group| (group.title, group.labels)).collect()
+    }
+
+    fn owned(labels: &[&str]) -> Vec<String> {
+        labels.iter().map(|label| (*label).to_owned()).collect()
+    }
+
+    #[test]
+    fn scalars_of_one_unit_share_a_chart() {
+        let vae = ["elbo", "kl_divergence", "loss", "mine", "reconstruction"];
+        assert_eq!(
+            titles(&vae),
+            [
+                (
+                    "Loss and its terms",
+                    owned(&["loss", "reconstruction", "kl_divergence"])
+                ),
+                ("Evidence lower bound (ELBO)", owned(&["elbo"])),
+                ("Other scalars", owned(&["mine"])),
+            ]
+        );
+        let gan = ["loss", "generator_loss", "real_score", "fake_score"];
+        assert_eq!(
+            titles(&gan),
+            [
+                (
+                    "Losses of both networks",
+                    owned(&["loss", "generator_loss"])
+                ),
+                (
+                    "Scores of the discriminator",
+                    owned(&["real_score", "fake_score"])
+                ),
+            ]
+        );
+        assert_eq!(titles(&[]), []);
+    }
+
+    #[test]
+    fn of_many_layers_some_are_shown_the_first_and_the_last_among_them() {
+        let names: Vec<String> = (0..20)
+            .flat_map(|layer| ["weight", "bias"].map(|end| format!("{NORMS}{layer}.{end}")))
+            .collect();
+        let groups = scalar_groups(&names);
+        assert_eq!((groups.len(), groups[0].left_out), (1, 20 - MOST));
+        assert_eq!(groups[0].labels[0], "0.weight");
+        assert_eq!(groups[0].labels[MOST - 1], "19.weight");
+    }
+}
