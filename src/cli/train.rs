@@ -91,6 +91,12 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     };
     while !interrupted.load(Ordering::Relaxed) && run.advance(&mut each)? {}
     let was_interrupted = interrupted.load(Ordering::Relaxed);
+    if let Some((from, to)) = run.unseen_steps() {
+        common.note(&format!(
+            "a value of the steps {from} to {} is not finite: running them once more to see which",
+            to - 1
+        ));
+    }
     let finished = run.finish(was_interrupted, &mut each)?;
     let trained = started.elapsed().as_secs_f64();
     bar.finish_and_clear();

@@ -53,7 +53,9 @@ fn loss(reader: &RunReader) -> Result<String> {
 }
 
 fn finite(events: &[Event]) -> String {
-    let Some(first) = events.iter().find(|event| event.kind == "nonfinite") else {
+    let nonfinite = events.iter().filter(|event| event.kind == "nonfinite");
+    // A scalar may have shown first what a unit then is known to have begun.
+    let Some(first) = nonfinite.min_by_key(|event| (event.step, event.unit.is_none())) else {
         let spikes: Vec<&Event> = events.iter().filter(|e| e.kind == "spike").collect();
         let finite = "Every recorded value was finite";
         let named = spikes.first().map_or(String::new(), |spike| named(spike));

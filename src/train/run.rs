@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::events::{DEAD_AFTER, Watch};
 use super::{Scenario, StepRecord, Trainer};
 use crate::gpu::Gpu;
-use crate::trace::{self, Event, RunInfo, RunReader, RunWriter, Status};
+use crate::trace::{self, Checkpoint, Event, RunInfo, RunReader, RunWriter, Status};
 use crate::{Error, Result};
 
 /// A run in progress.
@@ -242,6 +242,9 @@ impl Run {
         each: &mut dyn FnMut(&StepRecord),
     ) -> Result<Finished> {
         self.save(each)?;
+        if !interrupted && let Some((from, to)) = self.unseen_steps() {
+            self.trace_nonfinite(from, to)?;
+        }
         let done = self.trainer.steps_done();
         let status = match self.nonfinite_at {
             _ if interrupted && !self.is_over() => Status::Stopped,
@@ -256,6 +259,51 @@ impl Run {
             status,
             events: self.recent_events,
         })
+    }
+
+    /// The steps among which the first non-finite value arose, where a scalar showed it and no unit was recorded: those
+    /// behind the last record, the end excluded. [`Run::finish`] runs them once more, and all since the checkpoint
+    /// before them.
+    pub fn unseen_steps(&self) -> Option<(u64, u64)> {
+        let first = self.nonfinite_at?;
+        let mut events = self.recent_events.iter();
+        let is_blind = events.any(|event| event.kind == "nonfinite" && event.unit.is_none());
+        let every = self.trainer.scenario().record.every;
+        let from = first / every * every + 1;
+        (is_blind && from <= first).then_some((from, first + 1))
+    }
+
+    /// Runs the steps of [`Run::unseen_steps`] once more with every unit recorded, and tells of the first non-finite
+    /// value among them. The trainer is afterwards where it was.
+    fn trace_nonfinite(&mut self, from: u64, to: u64) -> Result<()> {
+        let reader = RunReader::open(self.writer.folder())?;
+        let before = |step: &&u64| **step <= from;
+        let checkpoints = reader.checkpoints()?;
+        let Some(&start) = checkpoints.iter().rev().find(before) else {
+            return Ok(());
+        };
+        let place = format!("{}, checkpoint {start}", self.writer.folder().display());
+        let last = self.trainer.checkpoint()?;
+        let start = Checkpoint::read(self.writer.folder(), start)?;
+        self.trainer.restore(&start, &place)?;
+        let mut watch = Watch::new(self.trainer.layout());
+        let mut found = None;
+        while self.trainer.steps_done() < to && found.is_none() {
+            let step = self.trainer.steps_done();
+            self.trainer.step(step >= from)?;
+            while let Some(record) = self.trainer.take(step >= from || self.trainer.is_full())? {
+                let layout = self.trainer.layout();
+                let events = watch.look(&record, layout, &self.scalar_names, &|_| false);
+                let is_first = |event: &Event| event.kind == "nonfinite" && event.unit.is_some();
+                found = found.or(events.into_iter().find(is_first));
+            }
+        }
+        self.trainer.restore(&last, "the run's last state")?;
+        if let Some(event) = found {
+            self.writer.event(&event)?;
+            self.recent_events.push(event);
+        }
+        Ok(())
     }
 
     /// The trainer.

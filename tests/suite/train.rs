@@ -282,6 +282,39 @@ fn a_run_that_is_no_longer_finite_ends_with_what_it_saw() {
 }
 
 #[test]
+fn the_unit_is_found_also_between_two_records() {
+    let scratch = tempfile::tempdir().unwrap();
+    let first_nonfinite = |name: &str, every: &str| {
+        let settings = [
+            "model.variance=exp",
+            "train.optimizer={sgd={lr=1e5}}",
+            "train.steps=200",
+            "train.stop_after_nonfinite=10",
+            every,
+        ];
+        let dir = scratch.path().join(name);
+        let finished = train(&settings, &dir);
+        let run = RunReader::open(&dir).unwrap();
+        let mut events = run.events().unwrap();
+        assert_eq!(events, finished.events);
+        events.retain(|event| event.kind == "nonfinite");
+        // The trainer is where the run has ended.
+        let done = run.info().steps_done;
+        assert_eq!(finished.trainer.steps_done(), done);
+        let last = finished.trainer.checkpoint().unwrap().digest();
+        assert_eq!(last, Checkpoint::read(&dir, done).unwrap().digest());
+        let findings = trainscope::report::findings(&dir).unwrap();
+        assert!(findings[1].contains("in unit"), "{findings:?}");
+        events
+    };
+    let seen = first_nonfinite("seen", "record.every=1");
+    let between = first_nonfinite("between", "record.every=50");
+    assert_eq!((seen.len(), between.len()), (1, 2));
+    assert_eq!(between[0].unit, None);
+    assert_eq!(between[1], seen[0]);
+}
+
+#[test]
 fn a_finished_run_has_nothing_to_resume() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("run");
