@@ -3,7 +3,7 @@
 use super::grid::Grid;
 use crate::Result;
 use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
-use crate::trace::{Kind, Quantity, RunReader, TraceEntry};
+use crate::trace::{Kind, Quantity, RunReader};
 use crate::view::{
     Kept, LineChart, Lines, Painter, Picture, ScalarGroup, Series, SeriesChart, Theme,
     scalar_groups,
@@ -16,38 +16,21 @@ const SCALE_FACTOR: f32 = 1.25;
 /// Lines kept in a chart of units.
 const KEEP: usize = 40;
 /// What is shown of each kind of tensor, and of how many tensors.
-const SHOWN: [(Kind, usize, Quantity, &str, &str); 3] = [
-    (
-        Kind::Activation,
-        4,
-        Quantity::Mean,
-        "Mean activation",
-        "mean activation over the batch",
-    ),
-    (
-        Kind::Gradient,
-        2,
-        Quantity::Std,
-        "Spread of the gradient",
-        "standard deviation of the gradient",
-    ),
-    (
-        Kind::Update,
-        2,
-        Quantity::Std,
-        "Size of the update",
-        "standard deviation of what a step adds",
-    ),
+const SHOWN: [(Kind, usize, Quantity); 3] = [
+    (Kind::Activation, 4, Quantity::Mean),
+    (Kind::Gradient, 2, Quantity::Std),
+    (Kind::Update, 2, Quantity::Std),
 ];
 
-/// A picture of the page, in both themes.
-pub(super) struct Figure {
+/// A picture of a report, in both themes.
+pub struct Figure {
     /// What it shows, for people who do not see it.
     pub alt: String,
     /// Width in points.
     pub width: f32,
-    /// PNG files for a light and a dark page.
+    /// A PNG file for a light page.
     pub light: Vec<u8>,
+    /// A PNG file for a dark page.
     pub dark: Vec<u8>,
 }
 
@@ -79,8 +62,11 @@ fn chart(
     Ok(picture)
 }
 
-/// Charts of all scalars, those of one unit in one, the loss first.
-pub(super) fn scalars(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
+/// Charts of all scalars of a run, those of one unit in one, the loss first.
+///
+/// # Errors
+/// A damaged run, or the device was lost.
+pub fn scalar_figures(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
     let scalars = reader.scalars()?;
     let names: Vec<&String> = scalars.keys().collect();
     let groups = scalar_groups(&names);
@@ -147,7 +133,7 @@ fn scalar_chart(
 pub(super) fn units(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
     let entries = reader.entries()?;
     let mut figures = Vec::new();
-    for (kind, tensors, quantity, title, y_title) in SHOWN {
+    for (kind, tensors, quantity) in SHOWN {
         let mut shown = 0;
         for entry in entries
             .iter()
@@ -156,8 +142,7 @@ pub(super) fn units(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>
             if shown == tensors {
                 break;
             }
-            let title = format!("{title} of the units of {}", entry.tensor);
-            if let Some(figure) = unit_chart(painter, reader, entry, quantity, &title, y_title)? {
+            if let Some(figure) = unit_figure(painter, reader, &entry.tensor, kind, quantity)? {
                 figures.push(figure);
                 shown += 1;
             }
@@ -166,15 +151,21 @@ pub(super) fn units(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>
     Ok(figures)
 }
 
-fn unit_chart(
+/// A chart of one figure of all units of a tensor: a blue-noise sample of their polylines over the density of all.
+/// `None` where nothing is recorded, or nothing differs.
+///
+/// # Errors
+/// The run has no such tensor, it is damaged, or the device was lost.
+pub fn unit_figure(
     painter: &Painter,
     reader: &RunReader,
-    entry: &TraceEntry,
+    tensor: &str,
+    kind: Kind,
     quantity: Quantity,
-    title: &str,
-    y_title: &str,
 ) -> Result<Option<Figure>> {
-    let recorded = reader.series(&entry.tensor, entry.kind, quantity)?;
+    let recorded = reader.series(tensor, kind, quantity)?;
+    let y_title = words(kind, quantity);
+    let title = format!("Units of {tensor}: {y_title}");
     let Some(grid) = Grid::over(&recorded.steps) else {
         return Ok(None);
     };
@@ -213,10 +204,10 @@ fn unit_chart(
         .filter(|unit| unit.iter().any(|value| !value.is_finite()))
         .count();
     let chart = SeriesChart {
-        title,
+        title: &title,
         note: &note,
         x_title: "training step",
-        y_title,
+        y_title: &y_title,
         first_step: grid.first,
         stride: grid.stride,
         lines: Lines {
@@ -237,6 +228,25 @@ fn unit_chart(
         self::chart(painter, theme, |picture| chart.draw(painter, picture))
     })
     .map(Some)
+}
+
+/// A figure of a unit in words.
+fn words(kind: Kind, quantity: Quantity) -> String {
+    let values = match kind {
+        Kind::Activation => "the activation over the batch",
+        Kind::Gradient => "the gradient over the batch",
+        Kind::Weight => "a unit's weights",
+        Kind::Update => "what a step adds to a unit",
+    };
+    let figure = match quantity {
+        Quantity::Mean => "mean of",
+        Quantity::Std => "standard deviation of",
+        Quantity::Min => "least value of",
+        Quantity::Max => "largest value of",
+        Quantity::ZeroFraction => "share of zeros in",
+        Quantity::Nonfinite => "non-finite values in",
+    };
+    format!("{figure} {values}")
 }
 
 /// Symlog where the largest magnitude is far beyond the median one, linear elsewhere.

@@ -11,8 +11,11 @@ const COLUMNS: usize = 16;
 /// Points that an image takes on a side, where its pixels divide them.
 const SIDE: usize = 48;
 
-/// The grids of a model as it is; none for models that make no images.
-pub(super) fn figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure>> {
+/// Grids of the images that a trainer's model makes as it is, samples last; none for models that make no images.
+///
+/// # Errors
+/// The adapter's limits, or the device was lost.
+pub fn image_figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure>> {
     let Some(gallery) = Gallery::new(trainer, COUNT)? else {
         return Ok(Vec::new());
     };

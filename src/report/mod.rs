@@ -17,7 +17,9 @@ use crate::train::{Scenario, Trainer};
 use crate::view::Painter;
 use crate::{Result, files};
 
+pub use figures::{Figure, scalar_figures, unit_figure};
 pub use findings::findings;
+pub use images::image_figures;
 
 /// The folder of the report in a run directory.
 const FOLDER: &str = "report";
@@ -55,8 +57,8 @@ fn write(
     trainer: Result<&Trainer>,
 ) -> Result<PathBuf> {
     let painter = Painter::new(gpu);
-    let mut figures = figures::scalars(&painter, reader)?;
-    let missing = match trainer.and_then(|trainer| images::figures(&painter, trainer)) {
+    let mut figures = figures::scalar_figures(&painter, reader)?;
+    let missing = match trainer.and_then(|trainer| images::image_figures(&painter, trainer)) {
         Ok(images) => {
             figures.extend(images);
             None

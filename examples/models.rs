@@ -1,0 +1,150 @@
+//! Writes `docs/models.md`, the gallery of the built-in scenarios, from run directories:
+//!
+//! ```sh
+//! for name in $(trainscope train --list --json | jq -r '.scenarios[].name'); do trainscope train "$name"; done
+//! cargo run --release --example models -- runs docs
+//! ```
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use trainscope::Result;
+use trainscope::gpu::{AdapterChoice, Gpu};
+use trainscope::report::{Figure, findings, image_figures, scalar_figures, unit_figure};
+use trainscope::trace::{Kind, Quantity, RunReader};
+use trainscope::train::{BUILT_IN, Scenario, Trainer};
+use trainscope::view::Painter;
+
+/// The units that tell most about each scenario.
+const TELLING: &[(&str, &str, Kind, Quantity)] = &[
+    ("vae-mnist", "mu", Kind::Activation, Quantity::Std),
+    ("beta-vae-mnist", "mu", Kind::Activation, Quantity::Std),
+    ("cvae-mnist", "mu", Kind::Activation, Quantity::Std),
+    ("conv-vae-mnist", "mu", Kind::Activation, Quantity::Std),
+    ("gan-mnist", "generator.5", Kind::Activation, Quantity::Mean),
+    (
+        "dcgan-mnist",
+        "generator.0",
+        Kind::Activation,
+        Quantity::Std,
+    ),
+    (
+        "wgan-mnist",
+        "discriminator.0",
+        Kind::Activation,
+        Quantity::Std,
+    ),
+    (
+        "hinge-gan-mnist",
+        "discriminator.0",
+        Kind::Activation,
+        Quantity::Std,
+    ),
+    ("cnn-mnist", "layers.7", Kind::Activation, Quantity::Max),
+    (
+        "two-stream-clips",
+        "fusion.1",
+        Kind::Activation,
+        Quantity::Mean,
+    ),
+    (
+        "two-stream-binding",
+        "fusion.1",
+        Kind::Activation,
+        Quantity::Mean,
+    ),
+    (
+        "vae-logvar-explodes",
+        "logvar",
+        Kind::Activation,
+        Quantity::Max,
+    ),
+    ("vae-collapses", "mu", Kind::Activation, Quantity::Std),
+    (
+        "mlp-dead-relu",
+        "layers.1",
+        Kind::Activation,
+        Quantity::ZeroFraction,
+    ),
+    ("vae-corrupt-batch", "mu", Kind::Activation, Quantity::Std),
+    (
+        "gan-strong-discriminator",
+        "generator.0",
+        Kind::Gradient,
+        Quantity::Std,
+    ),
+    (
+        "gan-mode-collapse",
+        "generator.2",
+        Kind::Activation,
+        Quantity::Std,
+    ),
+];
+
+const HEAD: &str = "# The built-in scenarios
+
+One section each: the command, what the run saw, and pictures of it: scalars over the steps, what the model makes, and
+the units that tell most, as a blue-noise sample of their polylines over the density of all. Everything below was made
+by the program: `examples/models.rs` says how to make it again. What mends a failing scenario stands in the
+[README](../README.md#scenarios).
+";
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
+    let (Some(runs), Some(docs)) = (arguments.next(), arguments.next()) else {
+        eprintln!("usage: models RUNS DOCS");
+        std::process::exit(2);
+    };
+    let gpu = Gpu::new(&AdapterChoice::default())?;
+    let painter = Painter::new(&gpu);
+    let pictures = docs.join("models");
+    make(std::fs::create_dir_all(&pictures), &pictures)?;
+    let mut text = HEAD.to_owned();
+    for (name, about, _) in BUILT_IN {
+        let reader = RunReader::open(&runs.join(name))?;
+        let info = reader.info();
+        let _ = writeln!(
+            text,
+            "\n## {name}\n\n{about}.\n\n```sh\ntrainscope train {name}\n```\n\n{} of {} steps in {:.0} s of training on {}: {}.\n",
+            info.steps_done, info.steps, info.seconds, info.adapter, info.status
+        );
+        for line in findings(reader.folder())? {
+            let _ = writeln!(text, "- {line}");
+        }
+        for (place, figure) in figures(&gpu, &painter, name, &reader)?.iter().enumerate() {
+            let file = format!("{name}-{place}.png");
+            let path = pictures.join(&file);
+            make(std::fs::write(&path, &figure.light), &path)?;
+            let alt = &figure.alt;
+            let _ = writeln!(text, "\n![{alt}](models/{file})");
+        }
+        println!("{name}");
+    }
+    let path = docs.join("models.md");
+    make(std::fs::write(&path, text), &path)
+}
+
+/// The first charts of scalars, the samples, and the units that tell most.
+fn figures(gpu: &Gpu, painter: &Painter, name: &str, reader: &RunReader) -> Result<Vec<Figure>> {
+    let mut figures = scalar_figures(painter, reader)?;
+    figures.truncate(1);
+    let scenario = Scenario::of_run(reader)?;
+    let trainer = Trainer::restored(gpu, &scenario, reader, reader.last_checkpoint()?)?;
+    figures.extend(image_figures(painter, &trainer)?.pop());
+    let telling = TELLING.iter().find(|(scenario, ..)| *scenario == name);
+    if let Some((_, tensor, kind, quantity)) = telling {
+        figures.extend(unit_figure(painter, reader, tensor, *kind, *quantity)?);
+    }
+    Ok(figures)
+}
+
+fn make(result: std::io::Result<()>, path: &Path) -> Result<()> {
+    result.map_err(|error| {
+        let place = path.display().to_string();
+        trainscope::Error::input(
+            place,
+            error.to_string(),
+            "name a folder that can be written",
+        )
+    })
+}
