@@ -12,7 +12,6 @@ mod graph;
 pub mod initialisation;
 pub mod losses;
 pub mod matmul;
-mod memory;
 pub mod metrics;
 mod operation;
 pub mod ops;

@@ -1,0 +1,260 @@
+//! The dispatches of each node forward and backward, and of the losses between.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::layout::{Layout, Tensors};
+use super::{Graph, NodeId, Parameters, PlanOptions, Quantity, Watched};
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::nn::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
+use crate::nn::vectors::fill;
+use crate::shader;
+use crate::{Error, Result};
+
+static BATCH_MEAN: Shader = shader!("nn/batch_mean.wgsl");
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct MeanParameters {
+    batch: u32,
+    slot: u32,
+    weight: f32,
+    first: u32,
+}
+
+/// The dispatches of a node in one direction.
+pub(super) struct Stage {
+    pub work: Vec<Dispatch>,
+    /// Whether `watch` comes before `work`: a gradient is complete when its own node's backward begins.
+    pub watch_first: bool,
+    pub watch: Vec<Dispatch>,
+}
+
+/// Builds the stages of a plan whose tensors have their places.
+pub(super) struct Builder<'a> {
+    pub gpu: &'a Gpu,
+    pub graph: &'a Graph,
+    pub parameters: &'a Parameters,
+    pub options: &'a PlanOptions<'a>,
+    pub layout: &'a Layout,
+    pub tensors: &'a Tensors,
+}
+
+type Probe<'p> = &'p mut dyn FnMut(&Watched<'_>) -> Result<Vec<Dispatch>>;
+
+impl<'a> Builder<'a> {
+    fn value(&self, node: usize) -> &'a Buffer<f32> {
+        &self.tensors.values[self.layout.root[node]]
+    }
+
+    fn gradient(&self, node: usize) -> &'a Buffer<f32> {
+        &self.tensors.gradients[self.layout.root[node]]
+    }
+
+    fn context(&self, node: usize) -> Context<'a> {
+        Context {
+            gpu: self.gpu,
+            batch: self.options.batch,
+            clock: self.options.clock,
+            seed: self.options.seed,
+            node,
+            training: self.options.training,
+        }
+    }
+
+    fn watch(&self, node: usize, quantity: Quantity, probe: Probe<'_>) -> Result<Vec<Dispatch>> {
+        let buffer = match quantity {
+            Quantity::Activation => self.value(node),
+            Quantity::Gradient => self.gradient(node),
+        };
+        probe(&Watched {
+            node: NodeId(node),
+            name: &self.graph.nodes()[node].name,
+            quantity,
+            buffer,
+            batch: self.options.batch,
+            shape: &self.graph.nodes()[node].shape,
+        })
+    }
+
+    fn slices(&self, node: usize) -> Result<Vec<ParameterSlice<'a>>> {
+        let place = |&index: &usize| {
+            let name = &self.graph.parameters()[index].name;
+            self.parameters.slice(name).ok_or_else(|| {
+                Error::input(
+                    format!("parameter {name}"),
+                    "the parameters do not have it",
+                    "make them from a graph that has this layer",
+                )
+            })
+        };
+        self.graph.nodes()[node]
+            .parameters
+            .iter()
+            .map(place)
+            .collect()
+    }
+
+    pub fn forward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
+        let mut stages = Vec::new();
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            let work = match &node.operation {
+                None => Vec::new(),
+                Some(operation) => operation.forward(
+                    &self.context(index),
+                    &Forward {
+                        inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
+                        input_shapes: self.input_shapes(index),
+                        parameters: self.slices(index)?,
+                        workspace: self.tensors.workspaces[index].as_ref(),
+                        output: self.value(index),
+                        output_shape: &node.shape,
+                    },
+                )?,
+            };
+            stages.push(Stage {
+                work,
+                watch_first: false,
+                watch: self.watch(index, Quantity::Activation, probe)?,
+            });
+        }
+        Ok(stages)
+    }
+
+    fn input_shapes(&self, node: usize) -> Vec<&'a [usize]> {
+        self.graph.shapes(&self.graph.nodes()[node].inputs)
+    }
+
+    pub fn losses(&self, scalars: &Buffer<f32>) -> Stage {
+        let mut work = Vec::new();
+        for (place, term) in self.graph.losses.iter().enumerate() {
+            let uniform = self.gpu.uniform(
+                "loss mean",
+                &MeanParameters {
+                    batch: self.options.batch as u32,
+                    slot: place as u32 + 1,
+                    weight: term.weight,
+                    first: u32::from(place == 0),
+                },
+            );
+            let bindings = [
+                (0, uniform.as_entire_binding()),
+                (1, self.value(term.node.0).binding()),
+                (2, scalars.binding()),
+            ];
+            let kernel = self.gpu.kernel(&BATCH_MEAN, "main", &[]);
+            work.push(kernel.bind(self.gpu, &bindings, [1, 1, 1]));
+        }
+        Stage {
+            work,
+            watch_first: false,
+            watch: Vec::new(),
+        }
+    }
+
+    pub fn backward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
+        let mut stages = vec![Stage {
+            work: self.fills()?,
+            watch_first: false,
+            watch: Vec::new(),
+        }];
+        // Gradients that the loss or some consumer has already written.
+        let mut written: Vec<bool> = self.layout.seeds.iter().map(Option::is_some).collect();
+        for (index, node) in self.graph.nodes().iter().enumerate().rev() {
+            let (Some(operation), true) = (&node.operation, self.layout.differentiated[index])
+            else {
+                continue;
+            };
+            let input_gradients = node
+                .inputs
+                .iter()
+                .enumerate()
+                .map(|(place, input)| self.target(operation.as_ref(), place, input.0, &mut written))
+                .collect();
+            let work = operation.backward(
+                &self.context(index),
+                &Backward {
+                    inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
+                    input_shapes: self.input_shapes(index),
+                    parameters: self.slices(index)?,
+                    workspace: self.tensors.workspaces[index].as_ref(),
+                    output: self.value(index),
+                    output_shape: &node.shape,
+                    output_gradient: self.gradient(index),
+                    input_gradients,
+                },
+            )?;
+            stages.push(Stage {
+                work,
+                watch_first: true,
+                watch: self.watch(index, Quantity::Gradient, probe)?,
+            });
+        }
+        Ok(stages)
+    }
+
+    /// What has to be set anew in each step: seeds that are added to, and the gradients of parameters that no loss
+    /// reaches, in whose place the optimiser leaves its updates.
+    fn fills(&self) -> Result<Vec<Dispatch>> {
+        let gpu = self.gpu;
+        let mut work = Vec::new();
+        for index in 0..self.graph.nodes().len() {
+            if let (Some(seed), true) = (self.layout.seeds[index], self.layout.added_to[index]) {
+                let gradient = self.gradient(index).binding();
+                work.push(fill(gpu, gradient, 0..self.options.batch, seed));
+            }
+            if !self.layout.differentiated[index] {
+                let learnt = |&&index: &&usize| self.graph.parameters()[index].learnt;
+                let count = self.graph.nodes()[index]
+                    .parameters
+                    .iter()
+                    .filter(learnt)
+                    .count();
+                let slices = self.slices(index)?;
+                work.extend(
+                    slices[..count]
+                        .iter()
+                        .map(|s| fill(gpu, s.gradient(), 0..s.len, 0.0)),
+                );
+            }
+        }
+        Ok(work)
+    }
+
+    fn target(
+        &self,
+        operation: &dyn Operation,
+        place: usize,
+        input: usize,
+        written: &mut [bool],
+    ) -> Option<GradientTarget<'a>> {
+        let wanted = operation.differentiable(place) && self.layout.differentiated[input];
+        wanted.then(|| {
+            let buffer = self.gradient(input);
+            // A view passes its gradient on as it is: that writes nothing.
+            let accumulate = if operation.is_view() {
+                false
+            } else {
+                std::mem::replace(&mut written[self.layout.root[input]], true)
+            };
+            GradientTarget { buffer, accumulate }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        mean_parameters,
+        BATCH_MEAN,
+        "Parameters",
+        MeanParameters {
+            batch,
+            slot,
+            weight,
+            first
+        }
+    );
+}
