@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::Classifier;
 use crate::data::clips::{DIRECTIONS, FRAME_CHANNELS, TEXTURES, pair_targets, pairs};
 use crate::nn::losses::{Reconstruction, SoftmaxCrossEntropy};
-use crate::nn::metrics::{Accuracy, ExactMatch};
+use crate::nn::metrics::Accuracy;
 use crate::nn::ops::{Activation, Add, Concat, Conv2d, Dense, Lookup, Pool, Reshape, Slice};
 use crate::nn::{Graph, NodeId, Window};
 use crate::{Error, Result};
@@ -132,7 +132,7 @@ impl TwoStreamConfig {
             Targets::Class => {
                 let loss = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
                 graph.loss("cross_entropy", loss, 1.0)?;
-                let accuracy = graph.add("accuracy", Accuracy, &[logits, label])?;
+                let accuracy = graph.add("accuracy", Accuracy::Largest, &[logits, label])?;
                 graph.loss("accuracy", accuracy, 0.0)?;
             }
             Targets::Pairs => {
@@ -144,7 +144,7 @@ impl TwoStreamConfig {
                 let entropy = Reconstruction::BinaryCrossEntropy;
                 let loss = graph.add("binary_cross_entropy", entropy, &[logits, targets])?;
                 graph.loss("binary_cross_entropy", loss, 1.0)?;
-                let matches = graph.add("exact_match", ExactMatch, &[logits, targets])?;
+                let matches = graph.add("exact_match", Accuracy::ExactMatch, &[logits, targets])?;
                 graph.loss("exact_match", matches, 0.0)?;
             }
         }

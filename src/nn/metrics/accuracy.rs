@@ -1,4 +1,4 @@
-//! Whether the largest logit is the label's.
+//! Whether the outputs of a sample are right.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -12,36 +12,50 @@ use crate::shader;
 
 static ACCURACY: Shader = shader!("nn/accuracy.wgsl");
 
-/// Inputs: logits `[classes]` and a label, one `u32` per sample in the buffer's bits; output: 1 for each sample whose
-/// largest logit is its label's, else 0. Of equal largest logits the first counts. A sample with a NaN among its
-/// logits gets 0. Labels past the last class count as the last, as in
-/// [`SoftmaxCrossEntropy`](crate::nn::losses::SoftmaxCrossEntropy). Has no gradient.
+/// Inputs: logits and what they should say; output: 1 for each sample that is right, else 0, whose mean is the share of
+/// right ones. A sample with a NaN among its logits is wrong. Has no gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Accuracy;
+pub enum Accuracy {
+    /// The largest logit is the label's, one `u32` per sample in the buffer's bits. Of equal largest logits the first
+    /// counts. Labels past the last class count as the last, as in
+    /// [`SoftmaxCrossEntropy`](crate::nn::losses::SoftmaxCrossEntropy).
+    Largest,
+    /// Every logit is above 0 exactly where its target is 1 (the exact-match ratio of classification with several
+    /// labels).
+    ExactMatch,
+}
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Parameters {
     batch: u32,
-    classes: u32,
+    outputs: u32,
     padding0: u32,
     padding1: u32,
 }
 
 impl Operation for Accuracy {
     fn kind(&self) -> &'static str {
-        "accuracy"
+        match self {
+            Self::Largest => "accuracy",
+            Self::ExactMatch => "exact_match",
+        }
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
-        let [logits, label] = expect_inputs(inputs, ["logits", "label"])?;
-        if elements(logits) < 2 || elements(label) != 1 {
-            return Err(Misfit::new(
-                format!("logits {logits:?} and labels {label:?}"),
+        let [logits, wanted] = expect_inputs(inputs, ["logits", "labels or targets"])?;
+        let (logits_len, wanted_len) = (elements(logits), elements(wanted));
+        match self {
+            Self::Largest if logits_len < 2 || wanted_len != 1 => Err(Misfit::new(
+                format!("logits {logits:?} and labels {wanted:?}"),
                 "at least two logits and one label per sample",
-            ));
+            )),
+            Self::ExactMatch if logits_len != wanted_len => Err(Misfit::new(
+                format!("logits {logits:?} and targets {wanted:?}"),
+                "as many targets as logits",
+            )),
+            _ => Ok(Vec::new()),
         }
-        Ok(Vec::new())
     }
 
     fn differentiable(&self, _input: usize) -> bool {
@@ -57,12 +71,16 @@ impl Operation for Accuracy {
             self.kind(),
             &Parameters {
                 batch: context.batch as u32,
-                classes: elements(io.input_shapes[0]) as u32,
+                outputs: elements(io.input_shapes[0]) as u32,
                 padding0: 0,
                 padding1: 0,
             },
         );
-        Ok(vec![context.gpu.kernel(&ACCURACY, "main", &[]).bind(
+        let entry = match self {
+            Self::Largest => "largest",
+            Self::ExactMatch => "exact_match",
+        };
+        Ok(vec![context.gpu.kernel(&ACCURACY, entry, &[]).bind(
             context.gpu,
             &[
                 (0, uniform.as_entire_binding()),
@@ -80,17 +98,23 @@ impl Operation for Accuracy {
 
     /// Labels come as numbers here, not as bits.
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
-        let classes = elements(io.input_shapes[0]);
-        let is_right = |(logits, &label): (&[f64], &f64)| {
-            let label = (label as usize).min(classes - 1);
-            let (before, from) = logits.split_at(label);
-            // A comparison with NaN is false.
-            before.iter().all(|logit| *logit < from[0])
-                && from.iter().all(|logit| *logit <= from[0])
+        let outputs = elements(io.input_shapes[0]);
+        let wanted = io.inputs[1].chunks(elements(io.input_shapes[1]));
+        let samples = io.inputs[0].chunks(outputs).zip(wanted);
+        let is_right = |(logits, wanted): (&[f64], &[f64])| match self {
+            Self::Largest => {
+                let label = (wanted[0] as usize).min(outputs - 1);
+                let (before, from) = logits.split_at(label);
+                // A comparison with NaN is false.
+                before.iter().all(|logit| *logit < from[0])
+                    && from.iter().all(|logit| *logit <= from[0])
+            }
+            Self::ExactMatch => logits
+                .iter()
+                .zip(wanted)
+                .all(|(logit, target)| !logit.is_nan() && (*logit > 0.0) == (*target > 0.5)),
         };
-        io.inputs[0]
-            .chunks(classes)
-            .zip(io.inputs[1])
+        samples
             .map(|sample| f64::from(u8::from(is_right(sample))))
             .collect()
     }
@@ -114,7 +138,7 @@ mod tests {
         "Parameters",
         Parameters {
             batch,
-            classes,
+            outputs,
             padding0,
             padding1
         }

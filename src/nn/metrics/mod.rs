@@ -2,10 +2,8 @@
 
 mod accuracy;
 mod diversity;
-mod exact_match;
 mod gradient_norms;
 
 pub use accuracy::Accuracy;
 pub use diversity::{diversity, reference_diversity};
-pub use exact_match::ExactMatch;
 pub use gradient_norms::{GradientNorms, reference_norm};

@@ -1,7 +1,7 @@
 //! Metrics against their twins.
 
 use trainscope::nn::metrics::{
-    Accuracy, ExactMatch, GradientNorms, diversity, reference_diversity, reference_norm,
+    Accuracy, GradientNorms, diversity, reference_diversity, reference_norm,
 };
 use trainscope::nn::ops::Dense;
 use trainscope::nn::{Graph, Operation, Parameters};
@@ -22,7 +22,7 @@ fn graph(metric: impl Operation + 'static, shapes: [&[usize]; 2]) -> Graph {
 #[test]
 fn accuracy() {
     for (batch, classes) in [(1, 2), (7, 10), (130, 3), (64, 71)] {
-        let graph = graph(Accuracy, [&[classes], &[]]);
+        let graph = graph(Accuracy::Largest, [&[classes], &[]]);
         let mut numbers = Numbers::new(batch as u64);
         // Few different values: ties are frequent.
         let mut logits: Vec<f32> = (0..batch * classes)
@@ -42,7 +42,7 @@ fn accuracy() {
 #[test]
 fn exact_match() {
     for (batch, outputs) in [(1, 1), (7, 2), (130, 3), (64, 16)] {
-        let graph = graph(ExactMatch, [&[outputs], &[outputs]]);
+        let graph = graph(Accuracy::ExactMatch, [&[outputs], &[outputs]]);
         let mut numbers = Numbers::new(batch as u64);
         let targets: Vec<f32> = (0..batch * outputs)
             .map(|_| numbers.below(2) as f32)
