@@ -1,6 +1,7 @@
 //! The commands. Each is a file; this one holds what they share: arguments, the adapter line, exit codes.
 
 mod adapters;
+mod bench;
 mod progress;
 mod replay;
 mod report;
@@ -56,6 +57,8 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Write a run's report, one self-contained HTML file
     Report(report::ReportArgs),
+    /// Measure what limits training steps on this adapter
+    Bench(bench::BenchArgs),
     /// List the adapters of this machine, best first
     Adapters,
 }
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(common, args),
         Command::Sample(args) => sample::run(common, args),
         Command::Report(args) => report::run(common, args),
+        Command::Bench(args) => bench::run(common, args),
         Command::Adapters => adapters::run(common),
     };
     match result {

@@ -270,11 +270,13 @@ impl Dataset {
         ];
         bindings.extend(rows.changes.map(|changes| (9, changes.binding())));
         let groups_per_row = size.div_ceil(4).div_ceil(LANES);
-        Ok(gpu.kernel(&SHADER, entry, &[]).bind(
-            gpu,
-            &bindings,
-            grid(rows.batch * groups_per_row, 1),
-        ))
+        let workgroups = grid(rows.batch * groups_per_row, 1);
+        // Of the data set only the batch is read, a byte for each float that is written.
+        let moved = 5 * needed as u64;
+        Ok(gpu
+            .kernel(&SHADER, entry, &[])
+            .bind(gpu, &bindings, workgroups)
+            .with_bytes(moved))
     }
 }
 

@@ -106,9 +106,9 @@ impl<T> Buffer<T> {
         }
     }
 
-    /// The whole buffer as a binding.
+    /// All its elements as a binding, padded to 16 bytes.
     pub fn binding(&self) -> wgpu::BindingResource<'_> {
-        self.raw.as_entire_binding()
+        self.binding_of(0..self.len)
     }
 
     /// Elements `range` as a binding, padded to 16 bytes. The start must lie on the device's storage offset

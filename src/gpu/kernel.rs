@@ -142,6 +142,8 @@ impl Kernel {
             kernel: self.clone(),
             bind_group,
             workgroups,
+            flops: 0.0,
+            bytes: bindings.iter().map(|(_, resource)| storage(resource)).sum(),
         }
     }
 }
@@ -152,9 +154,39 @@ pub struct Dispatch {
     kernel: Kernel,
     bind_group: wgpu::BindGroup,
     workgroups: [u32; 3],
+    flops: f64,
+    bytes: u64,
+}
+
+/// Bytes of a storage binding; those of parameters, which are bound as whole buffers, do not count.
+fn storage(resource: &wgpu::BindingResource<'_>) -> u64 {
+    match resource {
+        wgpu::BindingResource::Buffer(binding) => binding.size.map_or(0, |size| size.get()),
+        _ => 0,
+    }
 }
 
 impl Dispatch {
+    /// The same, saying how many multiplications and additions it does.
+    pub fn with_flops(self, flops: f64) -> Self {
+        Self { flops, ..self }
+    }
+
+    /// The same, saying how many bytes it reads and writes, where that is not each bound byte once.
+    pub fn with_bytes(self, bytes: u64) -> Self {
+        Self { bytes, ..self }
+    }
+
+    /// Multiplications and additions, where they were told.
+    pub fn flops(&self) -> f64 {
+        self.flops
+    }
+
+    /// Bytes of storage that it moves at least.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Records it into a pass.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         let [x, y, z] = self.workgroups;

@@ -184,17 +184,19 @@ impl Matmul<'_> {
         let uniform = gpu.uniform("matmul", &parameters);
         // Without a bias the binding still needs a buffer that the product does not write.
         let bias = self.bias.unwrap_or_else(|| self.a.0.clone());
-        Ok(kernel.bind(
-            gpu,
-            &[
-                (0, uniform.as_entire_binding()),
-                (1, self.a.0),
-                (2, self.b.0),
-                (3, bias),
-                (4, self.c),
-            ],
-            workgroups,
-        ))
+        let bindings = [
+            (0, uniform.as_entire_binding()),
+            (1, self.a.0),
+            (2, self.b.0),
+            (3, bias),
+            (4, self.c),
+        ];
+        let flops = 2.0 * m as f64 * n as f64 * k as f64;
+        let bytes = 4 * (m * k + k * n + slices * m * n) as u64;
+        Ok(kernel
+            .bind(gpu, &bindings, workgroups)
+            .with_flops(flops)
+            .with_bytes(bytes))
     }
 }
 

@@ -384,6 +384,36 @@ fn refusals_name_the_place_and_leave_nothing() {
 
 /// What the argument parser itself refuses.
 #[test]
+fn bench_measures_ceilings_products_and_steps() {
+    let folder = folder();
+    let bench = ["bench", "small.toml", "--seconds", "0.05", "--matmul", "64"];
+    let output = run(
+        &folder,
+        &[&bench[..], &["--out", "b.md", "--json"]].concat(),
+    );
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = object(&output);
+    let number = |value: &serde_json::Value| value.as_f64().expect("a number");
+    assert!(number(&said["flops_per_second"]) > 0.0);
+    assert!(number(&said["bytes_per_second"]) > 0.0);
+    assert_eq!(number(&said["matmul"][0]["flops"]), 2.0 * 64f64.powi(3));
+    let step = &said["steps"][0];
+    assert!(number(&step["seconds"]) > 0.0 && number(&step["memory"]) > 0.0);
+    let kernels = step["kernels"].as_array().expect("a list");
+    let of_all = |name: &str| {
+        kernels
+            .iter()
+            .map(|kernel| number(&kernel[name]))
+            .sum::<f64>()
+    };
+    for name in ["dispatches", "flops", "bytes"] {
+        assert_eq!(number(&step["total"][name]), of_all(name), "{name}");
+    }
+    let tables = std::fs::read_to_string(folder.path().join("b.md")).unwrap();
+    assert!(tables.contains("| matmul 64 |") && tables.contains("nn/adam.wgsl"));
+}
+
+#[test]
 fn wrong_usage_is_code_2() {
     let folder = folder();
     for arguments in [
@@ -398,6 +428,8 @@ fn wrong_usage_is_code_2() {
         &["replay", "run"],
         &["replay", "run", "--from", "x", "--to", "3"],
         &["report"],
+        &["bench", "--seconds", "0"],
+        &["bench", "--matmul", "0"],
     ] {
         let output = run(&folder, arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");

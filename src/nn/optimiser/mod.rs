@@ -131,12 +131,15 @@ impl Optimiser {
             vectors: parameters.learnt_len().div_ceil(4),
             constants: Clip::constants(clip),
         };
-        match self {
+        let dispatch = match self {
             Self::Sgd(sgd) => sgd.dispatch(&job),
             Self::Adam(adam) => adam.dispatch(Decay::Coupled, &job),
             Self::AdamW(adam) => adam.dispatch(Decay::Decoupled, &job),
             Self::RmsProp(rmsprop) => rmsprop.dispatch(&job),
-        }
+        };
+        // Parameters, gradients and memories are all read and written.
+        let bytes = 2 * dispatch.bytes();
+        dispatch.with_bytes(bytes)
     }
 
     /// What is wrong with the settings, if anything: the key and what it needs.

@@ -1,0 +1,37 @@
+//! The matrix product of square matrices.
+
+use super::{Measured, Stopwatch};
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::nn::matmul::{Matmul, Orientation};
+
+/// `[size, size]` times `[size, size]`, both as they lie.
+///
+/// # Errors
+/// Too little memory, or the device was lost.
+pub fn matmul(gpu: &Gpu, stopwatch: &Stopwatch, size: usize) -> Result<Measured> {
+    let values: Vec<f32> = (0..size * size)
+        .map(|i| (i % 17) as f32 * 0.1 - 0.8)
+        .collect();
+    let a = gpu.upload("a", &values)?;
+    let b = gpu.upload("b", &values)?;
+    let c = gpu.buffer::<f32>("c", size * size)?;
+    let product = Matmul {
+        m: size,
+        n: size,
+        k: size,
+        a: (a.binding(), Orientation::Plain),
+        b: (b.binding(), Orientation::Plain),
+        bias: None,
+        c: c.binding(),
+        accumulate: false,
+    };
+    let dispatch = product.dispatch(gpu)?;
+    Ok(Measured {
+        name: format!("matmul {size}"),
+        dispatches: 1,
+        seconds: stopwatch.seconds(&[&dispatch])?,
+        flops: dispatch.flops(),
+        bytes: dispatch.bytes() as f64,
+    })
+}

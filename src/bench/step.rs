@@ -1,0 +1,117 @@
+//! A scenario's training step, as a whole and kernel by kernel.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::{Measured, Stopwatch};
+use crate::Result;
+use crate::gpu::{Dispatch, Gpu};
+use crate::train::{Scenario, Trainer};
+
+/// Rounds of unrecorded and recorded steps in turn, because the machine's speed changes from second to second.
+const ROUNDS: u32 = 6;
+
+/// What a scenario's step costs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepBench {
+    /// The scenario.
+    pub scenario: String,
+    /// Samples in a batch.
+    pub batch: usize,
+    /// Seconds from nothing to the end of the first step, data included.
+    pub first_step_seconds: f64,
+    /// Seconds of a step in a run: several are on their way at once.
+    pub seconds: f64,
+    /// The same with every unit recorded.
+    pub recorded_seconds: f64,
+    /// Bytes on the adapter, small things apart.
+    pub memory: u64,
+    /// All kernels of a step that is not recorded, one after the other.
+    pub total: Measured,
+    /// The same by kernel, the longest first.
+    pub kernels: Vec<Measured>,
+}
+
+/// Runs a scenario's steps for about `seconds` and measures its kernels.
+///
+/// # Errors
+/// As [`Trainer::new`], or the device was lost.
+pub fn step(
+    gpu: &Gpu,
+    stopwatch: &Stopwatch,
+    scenario: &Scenario,
+    seconds: f64,
+) -> Result<StepBench> {
+    let started = Instant::now();
+    let mut trainer = Trainer::new(gpu, scenario)?;
+    run(&mut trainer, 1, false)?;
+    let first_step_seconds = started.elapsed().as_secs_f64();
+    // Every procedure of a GAN, and the probes, have then been compiled.
+    let warm = Instant::now();
+    run(&mut trainer, 8, false)?;
+    let steps = (seconds / f64::from(2 * ROUNDS) / (warm.elapsed().as_secs_f64() / 8.0)).ceil();
+    let steps = (steps as u64).clamp(1, 1 << 20);
+    run(&mut trainer, 8, true)?;
+    let mut times = [Duration::MAX; 2];
+    for _ in 0..ROUNDS {
+        for (time, watched) in times.iter_mut().zip([false, true]) {
+            let start = Instant::now();
+            run(&mut trainer, steps, watched)?;
+            *time = start.elapsed().min(*time);
+        }
+    }
+    let [plain, recorded] = times.map(|time| time.as_secs_f64() / steps as f64);
+    // Of a GAN with several steps of the critic, those of whichever step comes next.
+    let dispatches: Vec<Dispatch> = trainer.dispatches(false).cloned().collect();
+    let kernels = by_kernel(stopwatch, &dispatches)?;
+    let all: Vec<&Dispatch> = dispatches.iter().collect();
+    Ok(StepBench {
+        scenario: scenario.name.clone(),
+        batch: scenario.train.batch,
+        first_step_seconds,
+        seconds: plain,
+        recorded_seconds: recorded,
+        memory: Trainer::need(gpu, scenario)?,
+        total: measured("all kernels", stopwatch.seconds(&all)?, &all),
+        kernels,
+    })
+}
+
+/// Runs so many steps to their end, as a run does: the CPU only waits where it is a whole ring ahead.
+fn run(trainer: &mut Trainer, steps: u64, watched: bool) -> Result<()> {
+    for _ in 0..steps {
+        trainer.step(watched)?;
+        while trainer.take(trainer.is_full())?.is_some() {}
+    }
+    while trainer.take(true)?.is_some() {}
+    Ok(())
+}
+
+fn by_kernel(stopwatch: &Stopwatch, dispatches: &[Dispatch]) -> Result<Vec<Measured>> {
+    let mut kernels: BTreeMap<&str, Vec<&Dispatch>> = BTreeMap::new();
+    for dispatch in dispatches {
+        kernels.entry(dispatch.label()).or_default().push(dispatch);
+    }
+    let kernels = kernels.into_iter();
+    let measure = |(label, group): (&str, Vec<&Dispatch>)| {
+        Ok(measured(label, stopwatch.seconds(&group)?, &group))
+    };
+    let mut kernels: Vec<Measured> = kernels.map(measure).collect::<Result<_>>()?;
+    kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    Ok(kernels)
+}
+
+fn measured(name: &str, seconds: f64, dispatches: &[&Dispatch]) -> Measured {
+    Measured {
+        name: name.to_owned(),
+        dispatches: dispatches.len(),
+        seconds,
+        flops: dispatches.iter().map(|dispatch| dispatch.flops()).sum(),
+        bytes: dispatches
+            .iter()
+            .map(|dispatch| dispatch.bytes() as f64)
+            .sum(),
+    }
+}
