@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytemuck::Pod;
 use wgpu::util::DeviceExt as _;
@@ -29,7 +30,11 @@ pub struct Gpu {
     failure: Arc<Mutex<Option<String>>>,
     pub(super) allocated: Arc<AtomicU64>,
     memory: Option<u64>,
+    patience: Duration,
 }
+
+/// How long a submission may take before its adapter counts as hung: far longer than any that is meant.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Gpu {
     /// Chooses an adapter (see [`AdapterChoice`]) and makes a device on it.
@@ -77,9 +82,12 @@ impl Gpu {
         }));
         let failure = gpu.failure.clone();
         gpu.device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed || !message.is_empty() {
-                keep_first(&failure, format!("the device was lost: {message}"));
-            }
+            let detail = match reason {
+                _ if !message.is_empty() => message,
+                wgpu::DeviceLostReason::Destroyed => "it was destroyed".to_owned(),
+                wgpu::DeviceLostReason::Unknown => "the driver does not say why".to_owned(),
+            };
+            keep_first(&failure, format!("the device was lost: {detail}"));
         });
         Ok(gpu)
     }
@@ -97,6 +105,7 @@ impl Gpu {
             failure: Arc::default(),
             allocated: Arc::default(),
             memory: None,
+            patience: PATIENCE,
         }
     }
 
@@ -106,6 +115,12 @@ impl Gpu {
             memory: Some(bytes),
             ..self
         }
+    }
+
+    /// The same device, which counts as hung when it takes longer than this for what was submitted; 10 minutes unless
+    /// said.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// What [`Gpu::with_memory`] allows, if anything was said.
@@ -264,12 +279,21 @@ impl Gpu {
     /// # Errors
     /// The device was lost or reported an error.
     pub fn wait(&self) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        let polled = self.device.poll(wgpu::PollType::Wait {
+            submission_index: None,
+            timeout: Some(self.patience),
+        });
         self.check()?;
         polled.map(|_| ()).map_err(|error| {
+            let problem = match error {
+                wgpu::PollError::Timeout => {
+                    format!("it has not answered for {:?}", self.patience)
+                }
+                other => format!("waiting for it failed: {other}"),
+            };
             Error::gpu(
                 format!("adapter '{}'", self.info.name),
-                format!("waiting for it failed: {error}"),
+                problem,
                 "resume the run from its last checkpoint",
             )
         })

@@ -117,23 +117,24 @@ impl<Tag> ReadbackRing<Tag> {
             }
             gpu.wait_until(|| state.load(Ordering::Acquire) != PENDING)?;
         }
-        let lost = |detail: String| {
-            Error::gpu(
+        // Where the device was lost, that is the reason for all that fails after it.
+        let failed = || match gpu.wait() {
+            Err(error) => error,
+            Ok(()) => Error::gpu(
                 format!("adapter '{}'", gpu.info.name),
-                format!("reading back failed{detail}"),
+                "reading back failed",
                 "resume the run from its last checkpoint",
-            )
+            ),
         };
         if state.load(Ordering::Acquire) != MAPPED {
-            gpu.check()?;
-            return Err(lost(String::new()));
+            return Err(failed());
         }
         let flight = self.in_flight.pop_front().expect("looked at above");
         let bytes = flight
             .buffer
             .slice(..flight.size)
             .get_mapped_range()
-            .map_err(|error| lost(format!(": {error}")))?
+            .map_err(|_| failed())?
             .to_vec();
         flight.buffer.unmap();
         self.free.push(flight.buffer);

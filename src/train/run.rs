@@ -147,11 +147,15 @@ impl Run {
     /// end.
     ///
     /// # Errors
-    /// A lost device or a full disk; what was written before stays whole.
+    /// A lost device or a full disk. What has come back before is kept, and the run resumes from its last checkpoint.
     pub fn advance(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
         if self.is_over() {
             return Ok(false);
         }
+        self.step(each).map_err(|error| self.give_up(error))
+    }
+
+    fn step(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
         self.clock.since = Instant::now();
         if self.trainer.is_full() {
             self.keep_next(true, each)?;
@@ -177,6 +181,26 @@ impl Run {
             .nonfinite_at
             .is_some_and(|first| after > 0 && done > first + after);
         done >= train.steps || given_up
+    }
+
+    /// Closes a run whose device has failed, and taken its state with it: what has come back so far stays, and the
+    /// last checkpoint is where it goes on.
+    fn give_up(&mut self, error: Error) -> Error {
+        let Error::Gpu { place, problem, .. } = &error else {
+            return error;
+        };
+        let status = Status::Failed(format!("{place}: {problem}"));
+        if self.writer.finish(status, self.taken).is_err() {
+            return error;
+        }
+        let dir = self.writer.folder().display();
+        Error::gpu(
+            place,
+            problem,
+            format!(
+                "what the run has recorded is kept; go on from its last checkpoint with --resume {dir}"
+            ),
+        )
     }
 
     /// Takes one record out of the ring and keeps it.
@@ -241,10 +265,11 @@ impl Run {
         interrupted: bool,
         each: &mut dyn FnMut(&StepRecord),
     ) -> Result<Finished> {
-        self.save(each)?;
-        if !interrupted && let Some((from, to)) = self.unseen_steps() {
-            self.trace_nonfinite(from, to)?;
-        }
+        let saved = self.save(each).and_then(|()| match self.unseen_steps() {
+            Some((from, to)) if !interrupted => self.trace_nonfinite(from, to),
+            _ => Ok(()),
+        });
+        saved.map_err(|error| self.give_up(error))?;
         let done = self.trainer.steps_done();
         let status = match self.nonfinite_at {
             _ if interrupted && !self.is_over() => Status::Stopped,

@@ -301,3 +301,34 @@ fn normal_numbers_agree_with_float64() {
     assert!((sum / count).abs() < 0.02);
     assert!((squares / count - 1.0).abs() < 0.03);
 }
+
+static SLOW: Shader = Shader {
+    path: "test/slow.wgsl",
+    source: "
+@group(0) @binding(0) var<storage, read_write> result: array<f32>;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) invocation: vec3u) {
+    var value = result[0];
+    for (var i = 0u; i < 20000u; i += 1u) {
+        value = value * 0.999 + 1.0;
+    }
+    result[invocation.x & 63u] = value;
+}
+",
+};
+
+#[test]
+fn an_adapter_that_does_not_answer_is_an_error() {
+    let hasty = support::gpu()
+        .clone()
+        .with_patience(std::time::Duration::from_millis(1));
+    let result = hasty.buffer::<f32>("result", 64).expect("it fits");
+    let slow =
+        hasty
+            .kernel(&SLOW, "main", &[])
+            .bind(&hasty, &[(0, result.binding())], [1000, 1, 1]);
+    hasty.run("slow", [&slow]);
+    let error = hasty.wait().expect_err("it takes longer").to_string();
+    assert!(error.contains("has not answered for 1ms"), "{error}");
+    support::gpu().wait().expect("it does answer");
+}

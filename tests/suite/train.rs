@@ -9,6 +9,8 @@ use trainscope::trace::{
 };
 use trainscope::train::{Finished, Run, Scenario, Verification, replay};
 
+use trainscope::gpu::{AdapterChoice, Gpu};
+
 use crate::support::{SMALL, gpu};
 
 fn scenario(settings: &[&str]) -> Scenario {
@@ -441,4 +443,41 @@ fn refused_runs_leave_nothing_behind() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     fs::write(&images, &bytes).unwrap();
     end(Run::create(gpu(), &idx, &out, None).unwrap());
+}
+
+/// The device fails in mid-run; another one goes on, and nothing shows afterwards.
+#[test]
+fn a_run_survives_its_device() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [whole, broken] = ["whole", "broken"].map(|name| scratch.path().join(name));
+    train(&[], &whole);
+    let fragile = Gpu::new(&AdapterChoice::default()).unwrap();
+    let mut run = Run::create(&fragile, &scenario(&[]), &broken, None).unwrap();
+    for _ in 0..23 {
+        run.advance(&mut |_| {}).unwrap();
+    }
+    fragile.device.destroy();
+    let until_it_fails = |mut run: Run| {
+        loop {
+            if let Err(error) = run.advance(&mut |_| {}) {
+                break error.to_string();
+            }
+        }
+    };
+    let said = until_it_fails(run);
+    assert!(
+        said.contains("device was lost") && said.contains("--resume"),
+        "{said}"
+    );
+    let reader = RunReader::open(&broken).unwrap();
+    let status = &reader.info().status;
+    assert!(
+        matches!(status, Status::Failed(reason) if reason.contains("lost")),
+        "{status}"
+    );
+    assert_eq!(reader.last_checkpoint().unwrap(), 20);
+    assert!(reader.scalars().unwrap()["loss"].len() >= 19);
+    let resumed = end(Run::resume(gpu(), &broken, None).unwrap());
+    assert_eq!(resumed.status, Status::Done);
+    assert!(contents(&broken) == contents(&whole));
 }
