@@ -133,17 +133,29 @@ fn fold(
     let stride = 4u * parameters.column_vectors;
     let first_column = i32(sample * parameters.small_height * parameters.small_width);
 
+    // Without dilation only every STRIDE-th element of the kernel meets a place of the small side.
+    let first_ky = select(0, (y + PADDING_Y) % STRIDE_Y, DILATION_Y == 1);
+    let first_kx = select(0, (x + PADDING_X) % STRIDE_X, DILATION_X == 1);
+    let step_y = select(1, STRIDE_Y, DILATION_Y == 1);
+    let step_x = select(1, STRIDE_X, DILATION_X == 1);
+
     for (var channel = first_channel; channel < end_channel; channel += 1u) {
         let first_row = channel * u32(KERNEL_Y * KERNEL_X);
         var sum = 0.0;
-        for (var ky = 0; ky < KERNEL_Y; ky += 1) {
+        // Counted from 0, so that the number of rounds is the same everywhere.
+        for (var i = 0; i < KERNEL_Y; i += step_y) {
+            let ky = first_ky + i;
             let from_y = y + PADDING_Y - ky * DILATION_Y;
             let small_y = from_y / STRIDE_Y;
-            let y_meets = from_y >= 0 && small_y * STRIDE_Y == from_y && small_y < height;
-            for (var kx = 0; kx < KERNEL_X; kx += 1) {
+            let y_meets =
+                ky < KERNEL_Y && from_y >= 0 && small_y * STRIDE_Y == from_y && small_y < height;
+            for (var j = 0; j < KERNEL_X; j += step_x) {
+                let kx = first_kx + j;
                 let from_x = x + PADDING_X - kx * DILATION_X;
                 let small_x = from_x / STRIDE_X;
-                if (y_meets && from_x >= 0 && small_x * STRIDE_X == from_x && small_x < width) {
+                let x_meets =
+                    kx < KERNEL_X && from_x >= 0 && small_x * STRIDE_X == from_x && small_x < width;
+                if (y_meets && x_meets) {
                     let row = first_row + u32(ky * KERNEL_X + kx);
                     sum += folded_from[row * stride + u32(first_column + small_y * width + small_x)];
                 }
@@ -158,4 +170,52 @@ fn fold(
         }
         folded[at] = sum;
     }
+}
+
+// The same two with a kernel of 1 where an image's places are whole vectors: whole vectors change places.
+@group(0) @binding(1) var<storage, read> image_vectors: array<vec4f>;
+@group(0) @binding(1) var<storage, read> column_vectors: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> folded_vectors: array<vec4f>;
+
+// Where invocation i finds its vector: channel, place in the row of columns, and place among the images.
+fn channel_column_image(i: u32) -> vec3u {
+    let plane = parameters.large_height * parameters.large_width / 4u;
+    let channel = i / parameters.column_vectors;
+    let column = i % parameters.column_vectors;
+    let sample = parameters.first_sample + column / plane;
+    let image = (sample * parameters.channels + channel) * plane + column % plane;
+    return vec3u(channel, column, image);
+}
+
+@compute @workgroup_size(64)
+fn to_channels(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i < parameters.channels * parameters.column_vectors) {
+        columns[i] = image_vectors[channel_column_image(i).z];
+    }
+}
+
+@compute @workgroup_size(64)
+fn to_samples(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i >= parameters.channels * parameters.column_vectors) {
+        return;
+    }
+    let place = channel_column_image(i);
+    var vector = column_vectors[i];
+    if (parameters.has_bias != 0u) {
+        vector += bias[place.x];
+    }
+    if (parameters.accumulate != 0u) {
+        vector += folded_vectors[place.z];
+    }
+    folded_vectors[place.z] = vector;
 }

@@ -244,7 +244,8 @@ impl Part<'_> {
     /// Large side to patches.
     pub fn unfold(&self, large: &Buffer<f32>) -> Dispatch {
         let convolution = &self.convolution;
-        self.unfold_as(convolution.window, convolution.large, large, &self.patches)
+        let (window, rows) = (convolution.window, convolution.rows());
+        self.unfold_as(window, convolution.large, rows, large, &self.patches)
     }
 
     /// Patches to large side.
@@ -255,8 +256,8 @@ impl Part<'_> {
 
     /// The small side, channels first.
     pub fn take_small(&self, small: &Buffer<f32>) -> Dispatch {
-        let window = Window::new(1);
-        self.unfold_as(window, self.convolution.small, small, &self.channels)
+        let shape = self.convolution.small;
+        self.unfold_as(Window::new(1), shape, shape[0], small, &self.channels)
     }
 
     /// The small side, samples first again.
@@ -347,16 +348,12 @@ impl Part<'_> {
         &self,
         window: Window,
         shape: [usize; 3],
+        rows: usize,
         images: &Buffer<f32>,
         columns: &Buffer<f32>,
     ) -> Dispatch {
         let vectors = self.columns / 4;
         let slab = self.slab(shape[0], vectors);
-        let rows = if window == self.convolution.window {
-            self.convolution.rows()
-        } else {
-            shape[0]
-        };
         let gpu = self.context.gpu;
         let uniform = gpu.uniform(
             "unfold",
@@ -365,16 +362,25 @@ impl Part<'_> {
                 ..self.parameters(shape, rows)
             },
         );
-        gpu.kernel(&CONVOLUTION, "unfold", &window.constants())
-            .bind(
-                gpu,
-                &[
-                    (0, uniform.as_entire_binding()),
-                    (1, images.binding()),
-                    (2, columns.binding()),
-                ],
-                grid(vectors * shape[0].div_ceil(slab), 64),
-            )
+        // Rows that are left over are filled with zeros, which takes the other kernel.
+        let (kernel, invocations) = if Self::only_reorders(window, shape) && rows == shape[0] {
+            let kernel = gpu.kernel(&CONVOLUTION, "to_channels", &[]);
+            (kernel, vectors * shape[0])
+        } else {
+            let kernel = gpu.kernel(&CONVOLUTION, "unfold", &window.constants());
+            (kernel, vectors * shape[0].div_ceil(slab))
+        };
+        let bindings = [
+            (0, uniform.as_entire_binding()),
+            (1, images.binding()),
+            (2, columns.binding()),
+        ];
+        kernel.bind(gpu, &bindings, grid(invocations, 64))
+    }
+
+    /// Whether patches are the places themselves, in whole vectors.
+    fn only_reorders(window: Window, [_, height, width]: [usize; 3]) -> bool {
+        window == Window::new(1) && (height * width).is_multiple_of(4)
     }
 
     fn fold_as(
@@ -401,16 +407,20 @@ impl Part<'_> {
             Some(bias) => bias.value(),
             None => columns.binding(),
         };
-        gpu.kernel(&CONVOLUTION, "fold", &window.constants()).bind(
-            gpu,
-            &[
-                (0, uniform.as_entire_binding()),
-                (1, columns.binding()),
-                (2, bias),
-                (3, target.images.binding()),
-            ],
-            grid(places * shape[0].div_ceil(slab), 64),
-        )
+        let (kernel, invocations) = if Self::only_reorders(window, shape) {
+            let kernel = gpu.kernel(&CONVOLUTION, "to_samples", &[]);
+            (kernel, self.columns / 4 * shape[0])
+        } else {
+            let kernel = gpu.kernel(&CONVOLUTION, "fold", &window.constants());
+            (kernel, places * shape[0].div_ceil(slab))
+        };
+        let bindings = [
+            (0, uniform.as_entire_binding()),
+            (1, columns.binding()),
+            (2, bias),
+            (3, target.images.binding()),
+        ];
+        kernel.bind(gpu, &bindings, grid(invocations, 64))
     }
 }
 
