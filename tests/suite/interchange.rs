@@ -26,7 +26,7 @@ fn parameters(dir: &Path, step: u64) -> Vec<NamedTensor> {
     tensors
 }
 
-/// What a graph with the trainer's parameters makes of images 800 to 807 of the file, in evaluation.
+/// What a graph with the trainer's parameters makes of images 800 to 807 of the set, in evaluation.
 fn evaluate(
     trainer: &Trainer,
     graph: &Graph,
@@ -102,6 +102,12 @@ fn comes_in_and_goes_out(name: &str) {
 #[test]
 fn a_state_dict_of_every_layer() {
     comes_in_and_goes_out("every_layer");
+}
+
+#[test]
+fn a_state_dict_of_two_streams() {
+    comes_in_and_goes_out("two_stream_fused");
+    comes_in_and_goes_out("two_stream_late");
 }
 
 #[test]
