@@ -96,6 +96,9 @@ impl Common {
     /// The device, after saying which adapter it is on.
     fn gpu(&self) -> Result<Gpu> {
         let mut gpu = Gpu::new(&self.choice())?;
+        if let Some(caches) = dirs::cache_dir() {
+            gpu = gpu.with_kernel_cache(&caches.join("trainscope"));
+        }
         if let Some(ByteSize(bytes)) = self.memory {
             gpu = gpu.with_memory(bytes);
         }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use wgpu::util::DeviceExt as _;
 use super::adapter::{self, AdapterChoice};
 use super::buffer::Buffer;
 use super::kernel::{Dispatch, Kernel, KernelKey, Shader};
+use super::pipeline_cache::PipelineCache;
 use crate::{Error, Result};
 
 /// A device, its queue and the kernels built on it. Cloning is cheap and shares all three.
@@ -31,6 +33,7 @@ pub struct Gpu {
     pub(super) allocated: Arc<AtomicU64>,
     memory: Option<u64>,
     patience: Duration,
+    pub(super) cache: Option<Arc<PipelineCache>>,
 }
 
 /// How long a submission may take before its adapter counts as hung: far longer than any that is meant.
@@ -62,7 +65,8 @@ impl Gpu {
         };
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("trainscope"),
-            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
+            required_features: adapter.features()
+                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE),
             required_limits,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -106,7 +110,15 @@ impl Gpu {
             allocated: Arc::default(),
             memory: None,
             patience: PATIENCE,
+            cache: None,
         }
+    }
+
+    /// The same device, which keeps compiled kernels in `folder` from one start to the next, where the adapter knows how.
+    /// To be called before the first kernel is made.
+    pub fn with_kernel_cache(self, folder: &Path) -> Self {
+        let cache = PipelineCache::open(&self.device, &self.info, folder).map(Arc::new);
+        Self { cache, ..self }
     }
 
     /// The same device, of which training may use so many bytes and no more. wgpu does not tell how much there is.

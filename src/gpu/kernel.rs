@@ -109,7 +109,7 @@ impl Kernel {
                     // Every kernel writes its shared memory before it reads it.
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: None,
+                cache: gpu.cache.as_ref().map(|cache| cache.get()),
             });
         Self { pipeline, label }
     }

@@ -332,3 +332,41 @@ fn an_adapter_that_does_not_answer_is_an_error() {
     assert!(error.contains("has not answered for 1ms"), "{error}");
     support::gpu().wait().expect("it does answer");
 }
+
+/// Compiled kernels are kept from one device to the next, and a damaged file does no harm.
+#[test]
+fn kernels_are_cached_on_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = folder.path().join("new");
+    let read = || -> Vec<(std::path::PathBuf, Vec<u8>)> {
+        let entries = std::fs::read_dir(&cache).expect("it was made");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths
+            .map(|path| (path.clone(), std::fs::read(path).expect("a file")))
+            .collect()
+    };
+    let compile = || {
+        let gpu = Gpu::new(&AdapterChoice::default()).expect("an adapter");
+        let gpu = gpu.with_kernel_cache(&cache);
+        let result = gpu.buffer::<f32>("result", 64).expect("it fits");
+        let kernel = gpu.kernel(&SLOW, "main", &[]);
+        gpu.run(
+            "once",
+            [&kernel.bind(&gpu, &[(0, result.binding())], [1, 1, 1])],
+        );
+        assert!(gpu.read(&result).expect("it runs")[0] > 0.0);
+        gpu.device
+            .features()
+            .contains(wgpu::Features::PIPELINE_CACHE)
+    };
+    if !compile() {
+        return;
+    }
+    let files = read();
+    assert_eq!(files.len(), 1);
+    compile();
+    assert_eq!(read(), files, "nothing new was compiled");
+    std::fs::write(&files[0].0, b"no cache").expect("a file");
+    compile();
+    assert_eq!(read()[0].1.len(), files[0].1.len());
+}
