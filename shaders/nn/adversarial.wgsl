@@ -6,6 +6,7 @@
 const CROSS_ENTROPY: u32 = 0u;
 const LINEAR: u32 = 1u;
 const HINGE: u32 = 2u;
+const LOG_SIGMOID: u32 = 3u;
 
 override OBJECTIVE: u32 = 0u;
 
@@ -33,6 +34,9 @@ fn cost(margin: vec4f) -> vec4f {
         // NaN stays NaN: a comparison with it is false.
         return select(1.0 + margin, vec4f(0.0), margin <= vec4f(-1.0));
     }
+    if (OBJECTIVE == LOG_SIGMOID) {
+        return -softplus4(-margin);
+    }
     return margin;
 }
 
@@ -42,6 +46,9 @@ fn derivative(margin: vec4f) -> vec4f {
     }
     if (OBJECTIVE == HINGE) {
         return select(vec4f(1.0), vec4f(0.0), margin <= vec4f(-1.0));
+    }
+    if (OBJECTIVE == LOG_SIGMOID) {
+        return sigmoid4(-margin);
     }
     return vec4f(1.0);
 }

@@ -130,7 +130,7 @@ fn reference_steps(
 
 #[test]
 fn steps_agree_with_float64() {
-    for objective in ["cross_entropy", "wasserstein", "hinge"] {
+    for objective in ["cross_entropy", "minimax", "wasserstein", "hinge"] {
         let scenario = scenario(&format!("objective = \"{objective}\""));
         let mut trainer = Trainer::new(gpu(), &scenario).expect("a trainer");
         let start = trainer.checkpoint().expect("a checkpoint");

@@ -21,6 +21,10 @@ pub enum Objective {
     /// Cross-entropy with logits; the generator's is the non-saturating one (Goodfellow et al. 2014).
     #[default]
     CrossEntropy,
+    /// The same for the discriminator; the generator makes `log(1 - D)` small, the game as it is first stated
+    /// (Goodfellow et al. 2014, equation 1). Its gradient is the probability that the discriminator gives to a
+    /// generated image, so it vanishes before a discriminator that tells the two apart.
+    Minimax,
     /// The difference of mean scores (Arjovsky, Chintala, Bottou 2017).
     Wasserstein,
     /// `max(0, 1 - real)` and `max(0, 1 + fake)`; the generator's is `-fake` (Lim and Ye 2017).
@@ -62,6 +66,7 @@ enum Cost {
     Softplus = 0,
     Linear = 1,
     Hinge = 2,
+    LogSigmoid = 3,
 }
 
 impl Adversarial {
@@ -74,7 +79,8 @@ impl Adversarial {
 
     fn cost(self) -> Cost {
         match (self.objective, self.side) {
-            (Objective::CrossEntropy, _) => Cost::Softplus,
+            (Objective::Minimax, Side::Generator) => Cost::LogSigmoid,
+            (Objective::CrossEntropy | Objective::Minimax, _) => Cost::Softplus,
             (Objective::Wasserstein, _) | (Objective::Hinge, Side::Generator) => Cost::Linear,
             (Objective::Hinge, _) => Cost::Hinge,
         }
@@ -98,6 +104,7 @@ impl Operation for Adversarial {
     fn kind(&self) -> &'static str {
         match self.objective {
             Objective::CrossEntropy => "adversarial_cross_entropy",
+            Objective::Minimax => "minimax",
             Objective::Wasserstein => "wasserstein",
             Objective::Hinge => "hinge",
         }
@@ -167,6 +174,7 @@ impl Operation for Adversarial {
                 Cost::Softplus => Activation::Softplus.value(margin),
                 Cost::Linear => margin,
                 Cost::Hinge => (1.0 + margin).max(0.0),
+                Cost::LogSigmoid => -Activation::Softplus.value(-margin),
             }
         };
         io.inputs[0].iter().map(cost).collect()
@@ -179,6 +187,7 @@ impl Operation for Adversarial {
             Cost::Linear => sign,
             Cost::Hinge if sign * score <= -1.0 => 0.0,
             Cost::Hinge => sign,
+            Cost::LogSigmoid => sign * Activation::Sigmoid.value(-sign * score),
         };
         let scores = io.forward.inputs[0].iter().zip(io.output_gradient);
         ReferenceGradients {

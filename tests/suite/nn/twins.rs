@@ -32,6 +32,7 @@ pub const ACTIVATIONS: [Activation; 11] = [
 pub fn adversarial() -> impl Iterator<Item = Adversarial> {
     let objectives = [
         Objective::CrossEntropy,
+        Objective::Minimax,
         Objective::Wasserstein,
         Objective::Hinge,
     ];
