@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::{Error, Result};
 
-/// Something worth telling: the first non-finite value, a dead unit, a spike.
+/// Something worth telling: the first non-finite value, a dead unit, a spike, a GAN out of balance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
     /// The training step, counted from 0.
     pub step: u64,
-    /// What it is, in one word: `nonfinite`, `dead`, `spike`.
+    /// What it is, in one word: `nonfinite`, `dead`, `spike`, `discriminator_saturated`, `diversity_collapse`.
     pub kind: String,
     /// The layer or parameter, where it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

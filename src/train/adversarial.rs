@@ -18,7 +18,7 @@ use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, Watched, vectors};
 use crate::trace::{FIGURES, Kind};
 
 /// Behind the names of a discriminator's tensors on generated images.
-const GENERATED: &str = "@generated";
+pub(super) const GENERATED: &str = "@generated";
 
 /// Turns a scenario's seed, which is below 2^63, into another one.
 const OTHER: u64 = 1 << 63;

@@ -1,5 +1,5 @@
 //! What is worth a line in `events.jsonl` while a run goes on: the first non-finite value, units that die, and spikes
-//! of the loss.
+//! of the loss. [`super::imbalance`] adds what is special to a GAN.
 
 use std::collections::BTreeMap;
 
@@ -181,9 +181,11 @@ impl Watch {
     }
 }
 
-fn figures<const N: usize>(pairs: [(&str, f32); N]) -> BTreeMap<String, f64> {
+pub(super) fn figures<const N: usize, V: Into<f64>>(
+    pairs: [(&str, V); N],
+) -> BTreeMap<String, f64> {
     pairs
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), f64::from(value)))
+        .map(|(name, value)| (name.to_owned(), value.into()))
         .collect()
 }

@@ -3,6 +3,7 @@
 mod adversarial;
 mod events;
 mod gallery;
+mod imbalance;
 mod learner;
 mod need;
 mod probes;

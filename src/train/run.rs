@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::events::{DEAD_AFTER, Watch};
+use super::imbalance::{COLLAPSED_AFTER, COLLAPSED_RECORDS, Imbalance};
 use super::{Scenario, StepRecord, Trainer};
 use crate::gpu::Gpu;
 use crate::trace::{self, Checkpoint, Event, RunInfo, RunReader, RunWriter, Status};
@@ -15,6 +16,7 @@ pub struct Run {
     trainer: Trainer,
     writer: RunWriter,
     watch: Watch,
+    imbalance: Option<Imbalance>,
     scalar_names: Vec<String>,
     relus: Vec<String>,
     /// Results taken from the ring so far.
@@ -112,7 +114,7 @@ impl Run {
         if run.nonfinite_at.is_some() {
             run.watch.knows_of_nonfinite();
         }
-        // The watch remembers the loss's average and streaks of zeros: let it see them again.
+        // The watch remembers the loss's average and streaks of several sorts: let it see them again.
         for record in &kept {
             run.look(record);
         }
@@ -131,6 +133,7 @@ impl Run {
             scalar_names: trainer.scalar_names(),
             relus,
             watch: Watch::new(trainer.layout()),
+            imbalance: Imbalance::new(&trainer),
             trainer,
             clock: TrainingClock {
                 seconds: writer.info().seconds,
@@ -234,6 +237,9 @@ impl Run {
         // A spike is one batch's: name its samples.
         for event in events.iter_mut().filter(|event| event.kind == "spike") {
             event.samples = self.trainer.batch_samples(event.step);
+        }
+        if let Some(imbalance) = &mut self.imbalance {
+            events.extend(imbalance.look(record));
         }
         events
     }
@@ -351,7 +357,9 @@ impl Run {
 fn kept_records(reader: &RunReader, end: u64, trainer: &Trainer) -> Result<Vec<StepRecord>> {
     let names = trainer.scalar_names();
     let scalars = reader.scalars()?;
-    let reach = trainer.scenario().record.every * u64::from(DEAD_AFTER);
+    let every = trainer.scenario().record.every;
+    let reach = every * u64::from(DEAD_AFTER.max(COLLAPSED_RECORDS));
+    let reach = reach.max(every + COLLAPSED_AFTER);
     let mut statistics: BTreeMap<u64, Vec<f32>> = reader
         .statistics(end.saturating_sub(reach), end)?
         .into_iter()

@@ -1,6 +1,6 @@
 //! The built-in scenarios that fail do so for the reason they name, whatever the seed, and their mended twins do not.
 
-use trainscope::trace::{Event, Kind, TraceLayout};
+use trainscope::trace::{Event, Kind, TraceEntry, TraceLayout};
 use trainscope::train::{BUILT_IN, Run, Scenario, StepRecord, Trainer};
 
 use crate::support::gpu;
@@ -27,9 +27,17 @@ fn run(name: &str, steps: u64, settings: &[String]) -> (TraceLayout, Vec<StepRec
 
 /// Six figures of each unit of a tensor's activations.
 fn units<'r>(layout: &TraceLayout, record: &'r StepRecord, tensor: &str) -> &'r [[f32; 6]] {
-    let wanted = |entry: &&trainscope::trace::TraceEntry| {
-        entry.tensor == tensor && entry.kind == Kind::Activation
-    };
+    rows(layout, record, tensor, Kind::Activation)
+}
+
+/// The same of any kind.
+fn rows<'r>(
+    layout: &TraceLayout,
+    record: &'r StepRecord,
+    tensor: &str,
+    kind: Kind,
+) -> &'r [[f32; 6]] {
+    let wanted = |entry: &&TraceEntry| entry.tensor == tensor && entry.kind == kind;
     let entry = layout.entries().iter().find(wanted).expect("recorded");
     let rows = record.statistics.as_ref().expect("recorded");
     &rows.as_chunks().0[entry.first_row..entry.first_row + entry.units]
@@ -87,11 +95,11 @@ fn the_posterior_collapses_under_a_heavy_divergence() {
         assert_eq!(used(&layout, last), 0, "seed {seed}");
         // The divergence itself is what is left of it: next to nothing.
         assert!(last.scalars[2] < 1.0, "seed {seed}: {}", last.scalars[2]);
-        if seed == 1 {
-            let (layout, records) = run("vae-collapses", 60, &settings("1.0"));
-            let last = &records[records.len() - 1];
-            assert!(used(&layout, last) > 0 && last.scalars[2] > 2.0);
-        }
+        let (layout, records) = run("vae-collapses", 60, &settings("1.0"));
+        let last = &records[records.len() - 1];
+        let used = used(&layout, last);
+        assert!(used > 10, "seed {seed}: mended, {used} of 20 are used");
+        assert!(last.scalars[2] > 2.0, "seed {seed}: {}", last.scalars[2]);
     }
 }
 
@@ -158,5 +166,176 @@ fn spikes_name_the_corrupt_samples() {
             assert_eq!(spike.samples.len(), 64);
         }
         assert!(spikes(&mended, seed).is_empty(), "seed {seed}: mended");
+    }
+}
+
+/// A run of a GAN's scenario with all that it would tell a user.
+struct Game {
+    layout: TraceLayout,
+    scalar_names: Vec<String>,
+    /// Every step; every tenth with its statistics.
+    records: Vec<StepRecord>,
+    events: Vec<Event>,
+}
+
+impl Game {
+    fn new(name: &str, steps: u64, settings: &[&str]) -> Self {
+        // As in `run`, a smaller batch fails just as well.
+        let steps = format!("train.steps={steps}");
+        let settings = settings.iter().copied();
+        let settings: Vec<String> = settings
+            .chain([steps.as_str(), "record.every=10", "train.batch=16"])
+            .map(str::to_owned)
+            .collect();
+        let scenario = Scenario::load(name, &settings).expect("a built-in scenario");
+        let folder = tempfile::tempdir().expect("a folder");
+        let dir = folder.path().join("run");
+        let mut run = Run::create(gpu(), &scenario, &dir, None).expect("a run");
+        let layout = run.trainer().layout().clone();
+        let scalar_names = run.trainer().scalar_names();
+        let mut records = Vec::new();
+        let mut keep = |record: &StepRecord| records.push(record.clone());
+        while run.advance(&mut keep).expect("it runs") {}
+        let events = run.finish(false, &mut keep).expect("it ends").events;
+        Self {
+            layout,
+            scalar_names,
+            records,
+            events,
+        }
+    }
+
+    /// A scalar of every step.
+    fn scalar(&self, name: &str) -> Vec<f64> {
+        let place = self.scalar_names.iter().position(|other| other == name);
+        let place = place.expect("it has that scalar");
+        let records = self.records.iter();
+        records
+            .map(|record| f64::from(record.scalars[place]))
+            .collect()
+    }
+
+    /// The records with statistics from step `from` on.
+    fn recorded(&self, from: u64) -> impl Iterator<Item = &StepRecord> {
+        let records = self.records.iter();
+        records.filter(move |record| record.step >= from && record.statistics.is_some())
+    }
+
+    fn events(&self, kind: &str) -> Vec<&Event> {
+        let events = self.events.iter();
+        events.filter(|event| event.kind == kind).collect()
+    }
+
+    /// The only event of a kind, and the step since when it has held, as it says itself.
+    fn event(&self, kind: &str) -> (&Event, usize) {
+        let events = self.events(kind);
+        assert_eq!(events.len(), 1, "{:?}", self.events);
+        (events[0], events[0].figures["since_step"] as usize)
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+/// Root of the sum of squares, per sample, of what reaches the generator's first layer: over units, the mean square
+/// of the gradient in a batch.
+fn gradient_size(layout: &TraceLayout, record: &StepRecord) -> f64 {
+    let units = rows(layout, record, "generator.0", Kind::Gradient).iter();
+    let square = |value: f32| f64::from(value).powi(2);
+    let squares = units.map(|unit| square(unit[0]) + square(unit[1]));
+    squares.sum::<f64>().sqrt()
+}
+
+#[test]
+fn a_generator_stands_still_before_a_certain_discriminator() {
+    let guessing = 2.0 * 2f64.ln();
+    for seed in 1..=5 {
+        let seed = format!("seed={seed}");
+        let name = "gan-strong-discriminator";
+        let failing = Game::new(name, 91, &[&seed]);
+        let mended = Game::new(name, 91, &[&seed, "model.objective=cross_entropy"]);
+
+        // The event names the first of the steps in which the discriminator's loss is below a hundredth of guessing.
+        let (_, since) = failing.event("discriminator_saturated");
+        let losses = failing.scalar("loss");
+        assert!(since > 0 && losses[since - 1] >= 0.01 * guessing, "{seed}");
+        let largest = losses[since..since + 20]
+            .iter()
+            .copied()
+            .fold(0.0, f64::max);
+        assert!(largest < 0.01 * guessing, "{seed}: {largest}");
+        let late = mean(&losses[60..]);
+        assert!(late < 0.01 * guessing, "{seed}: {late}");
+        let late = mean(&mended.scalar("loss")[60..]);
+        assert!(late > 0.1 * guessing, "{seed}: mended, {late}");
+        assert!(mended.events("discriminator_saturated").is_empty());
+
+        for (failing_step, mended_step) in failing.recorded(80).zip(mended.recorded(80)) {
+            // The surest that it is of a generated image being real: a sigmoid below 1/400.
+            let score = units(&failing.layout, failing_step, "discriminator.2@generated")[0];
+            assert!(score[3] < -6.0, "{seed}: {}", score[3]);
+            let size = gradient_size(&failing.layout, failing_step);
+            let other = gradient_size(&mended.layout, mended_step);
+            assert!(size < 1e-3 * other, "{seed}: {size:e} and {other:e}");
+        }
+    }
+}
+
+/// The mean squared difference of two images of MNIST, per pixel: twice the pixels' variances.
+fn real_diversity() -> f64 {
+    let scenario = Scenario::load("gan-mode-collapse", &[]).expect("a built-in scenario");
+    let images = scenario.images().expect("they are part of the program");
+    let size = images.pixels.len() / images.count;
+    let (mut sums, mut squares) = (vec![0.0; size], vec![0.0; size]);
+    for image in images.pixels.chunks_exact(size) {
+        for (place, &pixel) in image.iter().enumerate() {
+            let value = f64::from(pixel) / 255.0;
+            sums[place] += value;
+            squares[place] += value * value;
+        }
+    }
+    let count = images.count as f64;
+    let variance = |(sum, square): (&f64, &f64)| square / count - (sum / count).powi(2);
+    2.0 * sums.iter().zip(&squares).map(variance).sum::<f64>() / size as f64
+}
+
+#[test]
+fn samples_repeat_where_the_discriminator_hardly_learns() {
+    let real = real_diversity();
+    for seed in 1..=5 {
+        let seed = format!("seed={seed}");
+        let name = "gan-mode-collapse";
+        let failing = Game::new(name, 151, &[&seed]);
+        let rate = "train.discriminator_optimizer.adam.lr=2e-3";
+        let mended = Game::new(name, 151, &[&seed, rate]);
+
+        // Two images have something in common from the first, but not all.
+        let all = failing.scalar("diversity");
+        assert!(all[0] > 0.05 * real, "{seed}: {}", all[0] / real);
+        let late = all[60..].iter().copied().fold(0.0, f64::max);
+        assert!(late < 0.01 * real, "{seed}: {}", late / real);
+        let late = mean(&mended.scalar("diversity")[100..]);
+        assert!(late > 0.1 * real, "{seed}: mended, {}", late / real);
+        assert!(mended.events("diversity_collapse").is_empty());
+
+        // The event names a layer and the first record since which its units hardly vary any more.
+        let (event, since) = failing.event("diversity_collapse");
+        let layer = event.layer.as_ref().expect("it names a layer");
+        assert_eq!(layer, "discriminator.0");
+        for record in failing.recorded(0) {
+            let variance = |tensor: &str| {
+                let units = units(&failing.layout, record, tensor).iter();
+                units.map(|unit| f64::from(unit[1]).powi(2)).sum::<f64>()
+            };
+            let share = variance(&format!("{layer}@generated")) / variance(layer);
+            let step = record.step as usize;
+            if step >= since {
+                assert!(share < 0.005, "{seed}, step {step}: {share}");
+            } else if step + 10 == since {
+                assert!(share >= 0.005, "{seed}, step {step}: {share}");
+            }
+        }
+        assert!(since > 0, "{seed}: from the first step on");
     }
 }

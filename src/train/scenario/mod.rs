@@ -83,6 +83,16 @@ pub const BUILT_IN: &[(&str, &str, &str)] = &[
         "fails: three samples that nobody scaled make the loss spike when they come up",
         include_str!("../../../scenarios/vae-corrupt-batch.toml"),
     ),
+    (
+        "gan-strong-discriminator",
+        "fails: the discriminator is certain of all images, and the generator's gradient vanishes",
+        include_str!("../../../scenarios/gan-strong-discriminator.toml"),
+    ),
+    (
+        "gan-mode-collapse",
+        "fails: the discriminator hardly learns, and the generator draws one image again and again",
+        include_str!("../../../scenarios/gan-mode-collapse.toml"),
+    ),
 ];
 
 /// Parts of a key of `--set`: more than the format has, and few enough for those who walk through its sections.
