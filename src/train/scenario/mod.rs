@@ -49,6 +49,21 @@ pub const BUILT_IN: &[(&str, &str, &str)] = &[
         include_str!("../../../scenarios/gan-mnist.toml"),
     ),
     (
+        "dcgan-mnist",
+        "a healthy convolutional GAN on MNIST (DCGAN)",
+        include_str!("../../../scenarios/dcgan-mnist.toml"),
+    ),
+    (
+        "wgan-mnist",
+        "a healthy Wasserstein GAN on MNIST, its critic's weights clipped",
+        include_str!("../../../scenarios/wgan-mnist.toml"),
+    ),
+    (
+        "hinge-gan-mnist",
+        "a healthy GAN with hinge objective on MNIST, its discriminator under spectral norm",
+        include_str!("../../../scenarios/hinge-gan-mnist.toml"),
+    ),
+    (
         "cnn-mnist",
         "a healthy convolutional classifier on MNIST",
         include_str!("../../../scenarios/cnn-mnist.toml"),
