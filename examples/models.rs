@@ -43,13 +43,13 @@ const TELLING: &[(&str, &str, Kind, Quantity)] = &[
     ("cnn-mnist", "layers.7", Kind::Activation, Quantity::Max),
     (
         "two-stream-clips",
-        "fusion.1",
+        "fusion_relu",
         Kind::Activation,
         Quantity::Mean,
     ),
     (
         "two-stream-binding",
-        "fusion.1",
+        "fusion_relu",
         Kind::Activation,
         Quantity::Mean,
     ),
@@ -124,10 +124,11 @@ fn main() -> Result<()> {
     make(std::fs::write(&path, text), &path)
 }
 
-/// The first charts of scalars, the samples, and the units that tell most.
+/// The chart of the loss, and of a GAN's diversity, the samples, and the units that tell most.
 fn figures(gpu: &Gpu, painter: &Painter, name: &str, reader: &RunReader) -> Result<Vec<Figure>> {
-    let mut figures = scalar_figures(painter, reader)?;
-    figures.truncate(1);
+    let scalars = scalar_figures(painter, reader)?.into_iter().enumerate();
+    let shown = scalars.filter(|(place, figure)| *place == 0 || figure.alt.contains("Diversity"));
+    let mut figures: Vec<Figure> = shown.map(|(_, figure)| figure).collect();
     let scenario = Scenario::of_run(reader)?;
     let trainer = Trainer::restored(gpu, &scenario, reader, reader.last_checkpoint()?)?;
     figures.extend(image_figures(painter, &trainer)?.pop());
