@@ -143,7 +143,7 @@ fn conclude(
 
 fn list(common: &Common) -> Result<()> {
     for (name, line, _) in BUILT_IN {
-        common.note(&format!("{name:16} {line}"));
+        common.note(&format!("{name:24} {line}"));
     }
     let rows: Vec<_> = BUILT_IN
         .iter()

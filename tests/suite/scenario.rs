@@ -205,6 +205,15 @@ fn settings_change_what_they_name() {
     assert_eq!(parse(&expected).unwrap(), changed);
     let sgd = set(&["train.optimizer={sgd={lr=0.5}}"]).unwrap();
     assert!(sgd.to_toml().contains("sgd"));
+    // Another choice takes the place of the one there is.
+    let chosen = [
+        "train.optimizer.sgd.lr=0.5",
+        "train.clip.norm=1.0",
+        "train.clip.value=2.0",
+    ];
+    let chosen = set(&chosen).unwrap();
+    assert_eq!(chosen.train.optimizer, sgd.train.optimizer);
+    assert!(chosen.to_toml().contains("value = 2.0"));
 }
 
 #[test]

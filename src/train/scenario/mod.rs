@@ -137,6 +137,23 @@ pub struct Scenario {
     origin: Origin,
 }
 
+/// Sections of `[train]` that hold one of several keys.
+const CHOICES: [&str; 4] = ["optimizer", "discriminator_optimizer", "schedule", "clip"];
+
+/// Makes room in such a section for a setting that chooses another key than it holds.
+fn replace_choice(table: &mut toml::Table, parts: &[&str]) {
+    if let ["train", choice, chosen, ..] = parts
+        && CHOICES.contains(choice)
+        && let Some(section) = table
+            .get_mut("train")
+            .and_then(|train| train.get_mut(*choice))
+        && let Some(section) = section.as_table_mut()
+        && !section.contains_key(*chosen)
+    {
+        section.clear();
+    }
+}
+
 impl Scenario {
     /// A built-in scenario by name, or one from a TOML file, with `settings` (`KEY=VALUE`, keys with dots) on top.
     ///
@@ -237,6 +254,7 @@ impl Scenario {
                     "name a key of the scenario, such as train.batch",
                 ));
             }
+            replace_choice(&mut table, &parts);
             let last = parts.pop().unwrap_or_default();
             let mut inner = &mut table;
             for part in parts {
