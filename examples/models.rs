@@ -75,7 +75,7 @@ const TELLING: &[(&str, &str, Kind, Quantity)] = &[
     ),
     (
         "gan-mode-collapse",
-        "generator.2",
+        "discriminator.0@generated",
         Kind::Activation,
         Quantity::Std,
     ),
@@ -105,8 +105,13 @@ fn main() -> Result<()> {
         let info = reader.info();
         let _ = writeln!(
             text,
-            "\n## {name}\n\n{about}.\n\n```sh\ntrainscope train {name}\n```\n\n{} of {} steps in {:.0} s of training on {}: {}.\n",
-            info.steps_done, info.steps, info.seconds, info.adapter, info.status
+            "\n## {name}\n\n{}{}.\n\n```sh\ntrainscope train {name}\n```\n\n{} of {} steps on {}: {}.\n",
+            about[..1].to_uppercase(),
+            &about[1..],
+            info.steps_done,
+            info.steps,
+            info.adapter,
+            info.status
         );
         for line in findings(reader.folder())? {
             let _ = writeln!(text, "- {line}");
@@ -127,7 +132,8 @@ fn main() -> Result<()> {
 /// The chart of the loss, and of a GAN's diversity, the samples, and the units that tell most.
 fn figures(gpu: &Gpu, painter: &Painter, name: &str, reader: &RunReader) -> Result<Vec<Figure>> {
     let scalars = scalar_figures(painter, reader)?.into_iter().enumerate();
-    let shown = scalars.filter(|(place, figure)| *place == 0 || figure.alt.contains("Diversity"));
+    let shown =
+        scalars.filter(|(place, figure)| *place == 0 || figure.alt.contains("generated images"));
     let mut figures: Vec<Figure> = shown.map(|(_, figure)| figure).collect();
     let scenario = Scenario::of_run(reader)?;
     let trainer = Trainer::restored(gpu, &scenario, reader, reader.last_checkpoint()?)?;

@@ -16,7 +16,7 @@ pub struct ScalarGroup {
 }
 
 /// Title, unit and members of the charts whose scalars have fixed names.
-const GROUPS: [(&str, &str, &[&str]); 6] = [
+const GROUPS: [(&str, &str, &[&str]); 7] = [
     (
         "Loss and its terms",
         "nats per sample",
@@ -47,7 +47,12 @@ const GROUPS: [(&str, &str, &[&str]); 6] = [
     (
         "Diversity of the generated images",
         "mean squared distance of two",
-        &["diversity", "feature_diversity"],
+        &["diversity"],
+    ),
+    (
+        "Diversity of the features before them",
+        "mean squared distance of two",
+        &["feature_diversity"],
     ),
 ];
 
