@@ -65,7 +65,7 @@ fn main() {
     ];
     for (name, shape, a, b) in cases {
         let flops = 2 * shape.iter().product::<usize>() as u64;
-        for variant in [Variant::Cpu, Variant::Gpu] {
+        for variant in [Variant::of(&gpu), Variant::Gpu] {
             let dispatch = product(&gpu, shape, a, b, variant);
             let run = || {
                 gpu.run("matmul", [black_box(&dispatch)]);

@@ -1,16 +1,20 @@
-// C = A B (+ bias) for adapters that run on the CPU: eight lanes side by side along the columns, no shared memory
-// and no barriers. Each lane keeps 16 rows x 2 vec4 of C in registers. A is read at addresses that are the same
-// for all lanes (one scalar load and a broadcast), B as vec4.
+// C = A B (+ bias) for adapters that run on the CPU: a workgroup is one subgroup, without shared memory or barriers.
+//
+// On such an adapter a load from a buffer is a loop over the lanes, many times dearer than a multiplication, and costs
+// the same whether the lanes ask for one address or for many. So no value is loaded twice: a lane loads ROWS rows of A
+// and four columns of B for four k, each lane its own, and hands its rows of A to the others by shuffles. The
+// workgroup's tile of C has LANES ROWS rows and 4 LANES columns; a lane keeps its four columns of all rows in registers.
 //
 // Stored shapes: A is [m, k], or [k, m] with TRANSPOSE_A; B is [k, n], or [n, k] with TRANSPOSE_B; C is [m, n].
-// ALIGNED says that the contiguous dimensions of A, B and C are multiples of 4; without it elements are fetched
-// one by one.
+// `aligned` needs the contiguous dimensions of A, B and C to be multiples of 4; `unaligned` fetches elements one by one.
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
-override ALIGNED: bool = true;
-// Vectors of four columns per lane: 2, or 1 for a C of at most 32 columns.
-override VECTORS: u32 = 2u;
+// The size of a subgroup: 4 or 8.
+override LANES: u32 = 8u;
+// Rows of A that a lane loads: 4, or 2 where C has few rows; 1 in `unaligned`, whose many small loads and stores take
+// the driver's compiler long.
+override ROWS: u32 = 4u;
 
 struct Parameters {
     m: u32,
@@ -31,186 +35,168 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
-@group(0) @binding(4) var<storage, read_write> c_scalar: array<f32>;
+// The same, element by element.
+@group(0) @binding(1) var<storage, read> a_elements: array<f32>;
+@group(0) @binding(2) var<storage, read> b_elements: array<f32>;
+@group(0) @binding(3) var<storage, read> bias_elements: array<f32>;
+@group(0) @binding(4) var<storage, read_write> c_elements: array<f32>;
 
-const ROWS: u32 = 16u;
+// Four by four: [i][j].
+alias Block = array<vec4f, 4>;
+// C of the lane's four columns: [row of a lane][lane].
+alias Tile = array<array<vec4f, 8>, 4>;
 
+fn transposed(block: Block) -> Block {
+    return Block(
+        vec4f(block[0].x, block[1].x, block[2].x, block[3].x),
+        vec4f(block[0].y, block[1].y, block[2].y, block[3].y),
+        vec4f(block[0].z, block[1].z, block[2].z, block[3].z),
+        vec4f(block[0].w, block[1].w, block[2].w, block[3].w),
+    );
+}
+
+// A[row + i, k + j], 0 past the last k. What lies past the last row repeats the last ones and is never stored.
+fn a_block(row: u32, k: u32) -> Block {
+    var block: Block;
+    if (TRANSPOSE_A) {
+        let m4 = parameters.m / 4u;
+        let row4 = min(row / 4u, m4 - 1u);
+        for (var j = 0u; j < 4u; j += 1u) {
+            let values = a[min(k + j, parameters.k - 1u) * m4 + row4];
+            block[j] = select(vec4f(0.0), values, k + j < parameters.k);
+        }
+        block = transposed(block);
+        if (row % 4u == 2u) {
+            return Block(block[2], block[3], block[2], block[3]);
+        }
+        return block;
+    }
+    for (var i = 0u; i < ROWS; i += 1u) {
+        block[i] = a[min(row + i, parameters.m - 1u) * (parameters.k / 4u) + k / 4u];
+    }
+    return block;
+}
+
+// B[k + i, column + j], 0 past the last k. What lies past the last column repeats the last ones and is never stored.
+fn b_block(k: u32, column: u32) -> Block {
+    var block: Block;
+    if (TRANSPOSE_B) {
+        for (var j = 0u; j < 4u; j += 1u) {
+            block[j] = b[min(column + j, parameters.n - 1u) * (parameters.k / 4u) + k / 4u];
+        }
+        return transposed(block);
+    }
+    let n4 = parameters.n / 4u;
+    let column4 = min(column / 4u, n4 - 1u);
+    for (var i = 0u; i < 4u; i += 1u) {
+        let values = b[min(k + i, parameters.k - 1u) * n4 + column4];
+        block[i] = select(vec4f(0.0), values, k + i < parameters.k);
+    }
+    return block;
+}
+
+// A[row, k], 0 outside of A.
 fn a_element(row: u32, k: u32) -> f32 {
     if (row >= parameters.m || k >= parameters.k) {
         return 0.0;
     }
-    let index = select(row * parameters.k + k, k * parameters.m + row, TRANSPOSE_A);
-    return a[index / 4u][index % 4u];
+    return a_elements[select(row * parameters.k + k, k * parameters.m + row, TRANSPOSE_A)];
 }
 
+// B[k, column], 0 outside of B.
 fn b_element(k: u32, column: u32) -> f32 {
     if (column >= parameters.n || k >= parameters.k) {
         return 0.0;
     }
-    let index = select(k * parameters.n + column, column * parameters.k + k, TRANSPOSE_B);
-    return b[index / 4u][index % 4u];
+    return b_elements[select(k * parameters.n + column, column * parameters.k + k, TRANSPOSE_B)];
 }
 
-// A[row, 4 k4 ..], four neighbours along k.
-fn a_along_k(row: u32, row_start: u32, k4: u32) -> vec4f {
-    if (ALIGNED) {
-        return a[row_start + k4];
+// As a_block and b_block.
+fn a_block_of_elements(row: u32, k: u32) -> Block {
+    var block: Block;
+    for (var i = 0u; i < ROWS; i += 1u) {
+        block[i] = vec4f(a_element(row + i, k), a_element(row + i, k + 1u), a_element(row + i, k + 2u), a_element(row + i, k + 3u));
     }
-    let k = 4u * k4;
-    return vec4f(a_element(row, k), a_element(row, k + 1u), a_element(row, k + 2u), a_element(row, k + 3u));
+    return block;
 }
 
-// A[4 row4 .., k], four neighbours along the rows.
-fn a_along_m(row4: u32, k: u32) -> vec4f {
-    if (ALIGNED) {
-        return a[k * (parameters.m / 4u) + min(row4, parameters.m / 4u - 1u)];
+fn b_block_of_elements(k: u32, column: u32) -> Block {
+    var block: Block;
+    for (var i = 0u; i < 4u; i += 1u) {
+        block[i] = vec4f(b_element(k + i, column), b_element(k + i, column + 1u), b_element(k + i, column + 2u), b_element(k + i, column + 3u));
     }
-    let row = 4u * row4;
-    return vec4f(a_element(row, k), a_element(row + 1u, k), a_element(row + 2u, k), a_element(row + 3u, k));
+    return block;
 }
 
-// B[k, 4 column4 ..], four neighbours along the columns.
-fn b_along_n(k: u32, column4: u32) -> vec4f {
-    if (ALIGNED) {
-        return b[k * (parameters.n / 4u) + min(column4, parameters.n / 4u - 1u)];
-    }
-    let column = 4u * column4;
-    return vec4f(b_element(k, column), b_element(k, column + 1u), b_element(k, column + 2u), b_element(k, column + 3u));
-}
-
-// B[4 k4 .., column], four neighbours along k.
-fn b_along_k(k4: u32, column: u32) -> vec4f {
-    if (ALIGNED) {
-        return b[min(column, parameters.n - 1u) * (parameters.k / 4u) + k4];
-    }
-    let k = 4u * k4;
-    return vec4f(b_element(k, column), b_element(k + 1u, column), b_element(k + 2u, column), b_element(k + 3u, column));
-}
-
-// The first of the lane's columns in vector `v`, in units of four columns.
-fn column4_of(workgroup: vec3u, lane: u32, v: u32) -> u32 {
-    return workgroup.x * 8u * VECTORS + 8u * v + lane;
-}
-
-alias Tile = array<array<vec4f, 2>, 16>;
-
-fn product(workgroup: vec3u, lane: u32) -> Tile {
-    var tile: Tile;
-    for (var r = 0u; r < ROWS; r += 1u) {
-        tile[r][0] = vec4f(0.0);
-        tile[r][1] = vec4f(0.0);
-    }
-    let row = workgroup.y * ROWS;
-    let column4 = vec2u(column4_of(workgroup, lane, 0u), column4_of(workgroup, lane, 1u));
-    // Columns of A, and vectors of them, that this slice sums over.
-    let k_begin = workgroup.z * parameters.slice;
-    let k_end = min(k_begin + parameters.slice, parameters.k);
-    let k4_begin = k_begin / 4u;
-    let k4_end = (k_end + 3u) / 4u;
-    // Where each row of A begins, in vectors; rows past the last repeat it and are never stored.
-    var a_row: array<u32, 16>;
-    for (var r = 0u; r < ROWS; r += 1u) {
-        a_row[r] = min(row + r, parameters.m - 1u) * (parameters.k / 4u);
-    }
-    if (TRANSPOSE_A) {
-        // Weight gradients: one outer product for each k. B is never transposed here.
-        for (var k = k_begin; k < k_end; k += 1u) {
-            var b_row: array<vec4f, 2>;
-            b_row[0] = b_along_n(k, column4.x);
-            if (VECTORS > 1u) {
-                b_row[1] = b_along_n(k, column4.y);
-            }
-            for (var q = 0u; q < ROWS / 4u; q += 1u) {
-                let rows = a_along_m(row / 4u + q, k);
-                for (var v = 0u; v < VECTORS; v += 1u) {
-                    tile[4u * q][v] += rows.x * b_row[v];
-                    tile[4u * q + 1u][v] += rows.y * b_row[v];
-                    tile[4u * q + 2u][v] += rows.z * b_row[v];
-                    tile[4u * q + 3u][v] += rows.w * b_row[v];
-                }
-            }
-        }
-    } else if (TRANSPOSE_B) {
-        for (var k4 = k4_begin; k4 < k4_end; k4 += 1u) {
-            for (var v = 0u; v < VECTORS; v += 1u) {
-                let column = 4u * column4[v];
-                let b0 = b_along_k(k4, column);
-                let b1 = b_along_k(k4, column + 1u);
-                let b2 = b_along_k(k4, column + 2u);
-                let b3 = b_along_k(k4, column + 3u);
-                let x = vec4f(b0.x, b1.x, b2.x, b3.x);
-                let y = vec4f(b0.y, b1.y, b2.y, b3.y);
-                let z = vec4f(b0.z, b1.z, b2.z, b3.z);
-                let w = vec4f(b0.w, b1.w, b2.w, b3.w);
-                for (var r = 0u; r < ROWS; r += 1u) {
-                    let ar = a_along_k(row + r, a_row[r], k4);
-                    tile[r][v] += ar.x * x + ar.y * y + ar.z * z + ar.w * w;
-                }
-            }
-        }
-    } else {
-        for (var k4 = k4_begin; k4 < k4_end; k4 += 1u) {
-            for (var v = 0u; v < VECTORS; v += 1u) {
-                // With ALIGNED k is a multiple of 4; without it, rows of B behind the last are zero.
-                let x = b_along_n(4u * k4, column4[v]);
-                let y = b_along_n(4u * k4 + 1u, column4[v]);
-                let z = b_along_n(4u * k4 + 2u, column4[v]);
-                let w = b_along_n(4u * k4 + 3u, column4[v]);
-                for (var r = 0u; r < ROWS; r += 1u) {
-                    let ar = a_along_k(row + r, a_row[r], k4);
-                    tile[r][v] += ar.x * x + ar.y * y + ar.z * z + ar.w * w;
-                }
-            }
+// Adds the products of all lanes' rows with this lane's columns.
+fn add_products(tile: ptr<function, Tile>, rows: Block, columns: Block) {
+    var blocks = rows;
+    for (var i = 0u; i < ROWS; i += 1u) {
+        for (var source = 0u; source < LANES; source += 1u) {
+            let along_k = subgroupShuffle(blocks[i], source);
+            (*tile)[i][source] += along_k.x * columns[0] + along_k.y * columns[1] + along_k.z * columns[2] + along_k.w * columns[3];
         }
     }
-    return tile;
 }
 
-@compute @workgroup_size(8)
-fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
-    var tile = product(workgroup, lane);
+@compute @workgroup_size(LANES)
+fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+    let row = ROWS * (workgroup.y * LANES + lane);
+    let column = 4u * (workgroup.x * LANES + lane);
+    let k_end = min((workgroup.z + 1u) * parameters.slice, parameters.k);
+    var tile = Tile();
+    for (var k = workgroup.z * parameters.slice; k < k_end; k += 4u) {
+        add_products(&tile, a_block(row, k), b_block(k, column));
+    }
+    let column4 = column / 4u;
     let n4 = parameters.n / 4u;
-    let first = workgroup.z * parameters.m * n4;
-    for (var v = 0u; v < VECTORS; v += 1u) {
-        let column4 = column4_of(workgroup, lane, v);
-        if (column4 < n4) {
-            var offset = vec4f(0.0);
-            if (parameters.has_bias != 0u) {
-                offset = bias[column4];
-            }
-            for (var r = 0u; r < ROWS; r += 1u) {
-                let row = workgroup.y * ROWS + r;
-                if (row < parameters.m) {
-                    var value = tile[r][v] + offset;
-                    if (parameters.accumulate != 0u) {
-                        value += c[first + row * n4 + column4];
-                    }
-                    c[first + row * n4 + column4] = value;
+    if (column4 >= n4) {
+        return;
+    }
+    var offset = vec4f(0.0);
+    if (parameters.has_bias != 0u) {
+        offset = bias[column4];
+    }
+    for (var i = 0u; i < ROWS; i += 1u) {
+        for (var source = 0u; source < LANES; source += 1u) {
+            let row = ROWS * (workgroup.y * LANES + source) + i;
+            if (row < parameters.m) {
+                let index = (workgroup.z * parameters.m + row) * n4 + column4;
+                var value = tile[i][source] + offset;
+                if (parameters.accumulate != 0u) {
+                    value += c[index];
                 }
+                c[index] = value;
             }
         }
     }
 }
 
-@compute @workgroup_size(8)
-fn unaligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
-    var tile = product(workgroup, lane);
-    let first = workgroup.z * parameters.m * parameters.n;
-    for (var v = 0u; v < VECTORS; v += 1u) {
-        for (var r = 0u; r < ROWS; r += 1u) {
-            let row = workgroup.y * ROWS + r;
-            for (var i = 0u; i < 4u; i += 1u) {
-                let column = 4u * column4_of(workgroup, lane, v) + i;
-                if (row < parameters.m && column < parameters.n) {
-                    var value = tile[r][v][i];
-                    if (parameters.has_bias != 0u) {
-                        value += bias[column / 4u][column % 4u];
-                    }
-                    if (parameters.accumulate != 0u) {
-                        value += c_scalar[first + row * parameters.n + column];
-                    }
-                    c_scalar[first + row * parameters.n + column] = value;
+@compute @workgroup_size(LANES)
+fn unaligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+    let row = ROWS * (workgroup.y * LANES + lane);
+    let column = 4u * (workgroup.x * LANES + lane);
+    let k_end = min((workgroup.z + 1u) * parameters.slice, parameters.k);
+    var tile = Tile();
+    for (var k = workgroup.z * parameters.slice; k < k_end; k += 4u) {
+        add_products(&tile, a_block_of_elements(row, k), b_block_of_elements(k, column));
+    }
+    // The innermost loop has no constant bound, so that it is not unrolled: that too would take long to compile.
+    let columns = min(column + 4u, parameters.n);
+    for (var i = 0u; i < ROWS; i += 1u) {
+        for (var source = 0u; source < LANES; source += 1u) {
+            let row = ROWS * (workgroup.y * LANES + source) + i;
+            let values = tile[i][source];
+            for (var at = column; at < columns && row < parameters.m; at += 1u) {
+                let index = (workgroup.z * parameters.m + row) * parameters.n + at;
+                var value = values[at - column];
+                if (parameters.has_bias != 0u) {
+                    value += bias_elements[at];
                 }
+                if (parameters.accumulate != 0u) {
+                    value += c_elements[index];
+                }
+                c_elements[index] = value;
             }
         }
     }

@@ -50,7 +50,7 @@ impl Gpu {
     }
 
     /// Makes a device on `adapter` with WebGPU's default limits, raised to the adapter's own for sizes of
-    /// buffers and textures, and with timestamps where the adapter has them.
+    /// buffers and textures, and with timestamps and subgroups where the adapter has them.
     ///
     /// # Errors
     /// The adapter is below WebGPU's default limits or refuses a device.
@@ -66,7 +66,9 @@ impl Gpu {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("trainscope"),
             required_features: adapter.features()
-                & (wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE),
+                & (wgpu::Features::TIMESTAMP_QUERY
+                    | wgpu::Features::PIPELINE_CACHE
+                    | wgpu::Features::SUBGROUP),
             required_limits,
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
@@ -156,6 +158,17 @@ impl Gpu {
     /// Whether the adapter runs on the CPU. Kernels with a variant for either choose by this.
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Invocations of a subgroup, where shaders may use subgroups and all of them have this size.
+    pub fn subgroup_size(&self) -> Option<u32> {
+        let wgpu::AdapterInfo {
+            subgroup_min_size: least,
+            subgroup_max_size: most,
+            ..
+        } = self.info;
+        let usable = self.device.features().contains(wgpu::Features::SUBGROUP);
+        (usable && least == most).then_some(most)
     }
 
     /// The adapter in one line (see [`adapter::describe`]).

@@ -1,8 +1,8 @@
 //! The matrix product, in one variant for adapters that run on the CPU and one for GPUs.
 //!
 //! `shaders/nn/matmul_cpu.wgsl` and `shaders/nn/matmul_gpu.wgsl` compute the same sums in another order; which one
-//! runs is the adapter's nature ([`Gpu::is_software`]) and is written into the run. Why two: on a CPU adapter
-//! shared memory and barriers cost more than the product itself, on a GPU it is the other way round.
+//! runs is the adapter's nature ([`Variant::of`]) and is written into the run. Why two: on a CPU adapter loads cost
+//! more than arithmetic, shared memory and barriers more than the product itself; on a GPU it is the other way round.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -25,8 +25,11 @@ pub enum Orientation {
 /// The kernel variants of the matrix product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variant {
-    /// Registers only, eight lanes along the columns.
-    Cpu,
+    /// A workgroup is a subgroup of so many lanes, 4 or 8, which shares what it loads by shuffles.
+    Cpu {
+        /// The adapter's [`Gpu::subgroup_size`].
+        lanes: u32,
+    },
     /// 64 x 64 tiles through shared memory.
     Gpu,
 }
@@ -34,17 +37,17 @@ pub enum Variant {
 impl Variant {
     /// The variant for an adapter.
     pub fn of(gpu: &Gpu) -> Self {
-        if gpu.is_software() {
-            Self::Cpu
-        } else {
-            Self::Gpu
+        match gpu.subgroup_size() {
+            Some(lanes @ (4 | 8)) if gpu.is_software() => Self::Cpu { lanes },
+            _ => Self::Gpu,
         }
     }
 
     /// Its name in `run.json`.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Cpu => "matmul_cpu 16x64 registers",
+            Self::Cpu { lanes: 4 } => "matmul_cpu 4 lanes",
+            Self::Cpu { .. } => "matmul_cpu 8 lanes",
             Self::Gpu => "matmul_gpu 64x64x16 shared",
         }
     }
@@ -141,29 +144,32 @@ impl Matmul<'_> {
             ("TRANSPOSE_B", f64::from(u8::from(transpose_b))),
         ];
         let (kernel, workgroups) = match variant {
-            Variant::Cpu => {
+            Variant::Cpu { lanes } => {
                 // The dimension along which each operand is contiguous.
                 let a_contiguous = if transpose_a { m } else { k };
                 let b_contiguous = if transpose_b { k } else { n };
                 let aligned = [a_contiguous, b_contiguous, n]
                     .iter()
                     .all(|length| length.is_multiple_of(4));
-                let vectors = if n <= 32 { 1 } else { 2 };
+                let lanes = lanes as usize;
+                // Tall tiles load least for what they compute, if the rows fill them.
+                let filled = |rows: usize| m.next_multiple_of(rows * lanes);
+                let rows = match aligned {
+                    false => 1,
+                    true if filled(2) < filled(4) && m < 16 * lanes => 2,
+                    true => 4,
+                };
                 let constants = [
                     transposed[0],
                     transposed[1],
-                    ("ALIGNED", f64::from(u8::from(aligned))),
-                    ("VECTORS", f64::from(vectors)),
+                    ("LANES", lanes as f64),
+                    ("ROWS", rows as f64),
                 ];
                 let entry = if aligned { "aligned" } else { "unaligned" };
                 let kernel = gpu.kernel(&MATMUL_CPU, entry, &constants);
                 (
                     kernel,
-                    [
-                        groups(n, 32 * vectors as usize),
-                        groups(m, 16),
-                        slices as u32,
-                    ],
+                    [groups(n, 4 * lanes), groups(m, rows * lanes), slices as u32],
                 )
             }
             Variant::Gpu => (

@@ -115,7 +115,7 @@ impl Convolution {
     fn slices(&self, software: bool, batch: usize) -> usize {
         let [m, n] = [self.small[0], self.rows()];
         let (tiles, wanted) = if software {
-            (m.div_ceil(16) * n.div_ceil(64), 8)
+            (m.div_ceil(32) * n.div_ceil(32), 8)
         } else {
             (m.div_ceil(64) * n.div_ceil(64), 256)
         };

@@ -8,7 +8,11 @@ use crate::support;
 
 use Orientation::{Plain, Transposed};
 
-const VARIANTS: [Variant; 2] = [Variant::Cpu, Variant::Gpu];
+/// The adapter's own variant and the one of GPUs.
+fn variants(gpu: &Gpu) -> [Variant; 2] {
+    [Variant::of(gpu), Variant::Gpu]
+}
+
 const ORIENTATIONS: [[Orientation; 2]; 3] =
     [[Plain, Plain], [Transposed, Plain], [Plain, Transposed]];
 
@@ -119,7 +123,7 @@ fn every_shape_and_orientation_agrees_with_float64() {
                 // Each of the k + 2 additions rounds by at most half a unit of the sum of magnitudes.
                 let magnitudes = case.exact(f64::abs);
                 let share = (shape[2] + 3) as f64 * f64::from(f32::EPSILON);
-                for variant in VARIANTS {
+                for variant in variants(gpu) {
                     let got = case.on(gpu, variant);
                     for (i, (&got, (exact, size))) in
                         got.iter().zip(exact.iter().zip(&magnitudes)).enumerate()
@@ -177,7 +181,7 @@ fn non_finite_values_stay_where_they_belong() {
                     }
                     let exact = case.exact(|value| value);
                     assert!(exact.iter().any(|value| !value.is_finite()));
-                    for variant in VARIANTS {
+                    for variant in variants(gpu) {
                         let got = case.on(gpu, variant);
                         for (i, (&got, exact)) in got.iter().zip(&exact).enumerate() {
                             let same = match exact.classify() {
@@ -218,7 +222,7 @@ fn what_cannot_be_multiplied_is_refused_in_a_sentence() {
         ([1 << 22, 4, 4], Plain, "workgroups"),
     ] {
         let error = product(shape, orientation)
-            .dispatch_as(gpu, Variant::Cpu)
+            .dispatch(gpu)
             .expect_err("it must not run")
             .to_string();
         assert!(error.starts_with("matrix product ["), "{error}");
