@@ -5,15 +5,15 @@
 //   units are rows    (weights):     a target is one unit, an item four consecutive values of it;
 //   units are channels (images):     a target is one unit, an item four consecutive places of an image;
 //   units are columns (activations): a target is four neighbouring units, an item one row.
-// On a CPU adapter one invocation does a target alone (LANES 1, TARGETS 64); on a GPU several lanes share its
-// items and are merged in a fixed order.
+// On a CPU adapter one invocation does a target alone (LANES 1), and groups are small, so that all cores have some; on
+// a GPU several lanes share a target's items and are merged in a fixed order.
 //
 // One pass over memory, numerically sound: sums of a block of items are taken around a value near their mean, and
 // blocks, lanes and components are merged by the update of Chan, Golub and LeVeque ("Updating formulae and a
 // pairwise algorithm for computing sample variances", 1979).
 
 override LANES: u32 = 1u;
-override TARGETS: u32 = 64u;
+override TARGETS: u32 = 8u;
 override COLUMNS: bool = false;
 override CHANNELS: bool = false;
 
@@ -200,7 +200,7 @@ fn finish(all: Moments, target_index: u32, local: u32) {
 }
 
 // Rows of values whose length is a multiple of four.
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES * TARGETS)
 fn by_vectors(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
@@ -224,7 +224,7 @@ fn by_vectors(
 }
 
 // All others.
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES * TARGETS)
 fn by_scalars(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,

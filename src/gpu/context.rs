@@ -14,6 +14,7 @@ use super::adapter::{self, AdapterChoice};
 use super::buffer::Buffer;
 use super::kernel::{Dispatch, Kernel, KernelKey, Shader};
 use super::pipeline_cache::PipelineCache;
+use super::pipeline_pool::PipelinePool;
 use crate::{Error, Result};
 
 /// A device, its queue and the kernels built on it. Cloning is cheap and shares all three.
@@ -28,6 +29,7 @@ pub struct Gpu {
     /// The limits that the device was made with.
     pub limits: wgpu::Limits,
     kernels: Arc<Mutex<HashMap<KernelKey, Kernel>>>,
+    pub(super) pool: Arc<PipelinePool>,
     scratch: Arc<Mutex<HashMap<&'static str, Buffer<f32>>>>,
     failure: Arc<Mutex<Option<String>>>,
     pub(super) allocated: Arc<AtomicU64>,
@@ -107,6 +109,7 @@ impl Gpu {
             info,
             limits,
             kernels: Arc::default(),
+            pool: Arc::new(PipelinePool::new()),
             scratch: Arc::default(),
             failure: Arc::default(),
             allocated: Arc::default(),
@@ -194,7 +197,7 @@ impl Gpu {
         }
     }
 
-    /// The kernel at `entry` of `shader` with these override constants; built once, then shared.
+    /// The kernel at `entry` of `shader` with these override constants; built once, by a thread of its own, then shared.
     ///
     /// # Errors
     /// None for shaders of this crate, which a test validates; a device error shows at [`Gpu::check`].

@@ -4,7 +4,10 @@
 //! templating: variants are `override` constants, and the only text that is ever added to a file are the shared
 //! functions that its header names (`// uses common/philox.wgsl`).
 
+use std::sync::{Arc, LazyLock, OnceLock};
+
 use super::Gpu;
+use super::pipeline_pool::Pipeline;
 
 /// A WGSL file of this crate, embedded; made with [`crate::shader!`].
 #[derive(Debug)]
@@ -81,36 +84,41 @@ impl KernelKey {
     }
 }
 
-/// A compute pipeline with a name.
+/// A compute pipeline with a name. It may still be building: the first dispatch that is recorded waits for it.
 #[derive(Debug, Clone)]
 pub struct Kernel {
-    pipeline: wgpu::ComputePipeline,
-    label: String,
+    pipeline: Arc<Pipeline>,
+    label: Arc<str>,
 }
 
 impl Kernel {
     pub(super) fn new(
         gpu: &Gpu,
-        shader: &Shader,
-        entry: &str,
+        shader: &'static Shader,
+        entry: &'static str,
         constants: &[(&'static str, f64)],
     ) -> Self {
-        let label = format!("{}:{entry}", shader.path);
-        let module = trusted_module(&gpu.device, &label, &expand(shader.source));
-        let pipeline = gpu
-            .device
-            .create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-                label: Some(&label),
+        let label: Arc<str> = format!("{}:{entry}", shader.path).into();
+        let (device, cache) = (gpu.device.clone(), gpu.cache.clone());
+        let constants = constants.to_vec();
+        let name = label.clone();
+        let build = move || {
+            let module = trusted_module(&device, &name, &expand(shader.source));
+            device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&name),
                 layout: None,
                 module: &module,
                 entry_point: Some(entry),
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    constants,
+                    constants: &constants,
                     // Every kernel writes its shared memory before it reads it.
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: gpu.cache.as_ref().map(|cache| cache.get()),
-            });
+                cache: cache.as_ref().map(|cache| cache.get()),
+            })
+        };
+        let pipeline: Arc<Pipeline> = Arc::new(LazyLock::new(Box::new(build)));
+        gpu.pool.order(&pipeline);
         Self { pipeline, label }
     }
 
@@ -119,51 +127,60 @@ impl Kernel {
         &self.label
     }
 
-    /// Binds resources to the numbers of `@group(0)` and fixes the number of workgroups.
+    /// Binds buffers to the numbers of `@group(0)` and fixes the number of workgroups.
+    ///
+    /// # Panics
+    /// A resource is no buffer: kernels have no others.
     pub fn bind(
         &self,
         gpu: &Gpu,
         bindings: &[(u32, wgpu::BindingResource<'_>)],
         workgroups: [u32; 3],
     ) -> Dispatch {
-        let entries: Vec<_> = bindings
-            .iter()
-            .map(|(binding, resource)| wgpu::BindGroupEntry {
+        let bound = |(binding, resource): &(u32, wgpu::BindingResource<'_>)| match resource {
+            wgpu::BindingResource::Buffer(buffer) => Bound {
                 binding: *binding,
-                resource: resource.clone(),
-            })
-            .collect();
-        let bind_group = gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(&self.label),
-            layout: &self.pipeline.get_bind_group_layout(0),
-            entries: &entries,
-        });
+                buffer: buffer.buffer.clone(),
+                offset: buffer.offset,
+                size: buffer.size,
+            },
+            other => panic!("{} binds {other:?}", self.label),
+        };
+        let bindings: Arc<[Bound]> = bindings.iter().map(bound).collect();
+        let sizes = bindings.iter().filter_map(|bound| bound.size);
         Dispatch {
             kernel: self.clone(),
-            bind_group,
+            device: gpu.device.clone(),
             workgroups,
             flops: 0.0,
-            bytes: bindings.iter().map(|(_, resource)| storage(resource)).sum(),
+            // Buffers of parameters are bound whole, without a size, and do not count.
+            bytes: sizes.map(|size| size.get()).sum(),
+            bindings,
+            bind_group: Arc::default(),
         }
     }
+}
+
+/// A buffer, or a part of it, and the number that it is bound to.
+#[derive(Debug)]
+struct Bound {
+    binding: u32,
+    buffer: wgpu::Buffer,
+    offset: u64,
+    size: Option<wgpu::BufferSize>,
 }
 
 /// A kernel, its buffers and its workgroups: built once, recorded as often as wanted.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
     kernel: Kernel,
-    bind_group: wgpu::BindGroup,
+    device: wgpu::Device,
+    bindings: Arc<[Bound]>,
+    /// Made when it is first recorded: its layout is the pipeline's.
+    bind_group: Arc<OnceLock<wgpu::BindGroup>>,
     workgroups: [u32; 3],
     flops: f64,
     bytes: u64,
-}
-
-/// Bytes of a storage binding; those of parameters, which are bound as whole buffers, do not count.
-fn storage(resource: &wgpu::BindingResource<'_>) -> u64 {
-    match resource {
-        wgpu::BindingResource::Buffer(binding) => binding.size.map_or(0, |size| size.get()),
-        _ => 0,
-    }
 }
 
 impl Dispatch {
@@ -187,12 +204,35 @@ impl Dispatch {
         self.bytes
     }
 
-    /// Records it into a pass.
+    /// Records it into a pass. The first time it waits for its pipeline.
     pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         let [x, y, z] = self.workgroups;
         pass.set_pipeline(&self.kernel.pipeline);
-        pass.set_bind_group(0, &self.bind_group, &[]);
+        pass.set_bind_group(0, self.bind_group.get_or_init(|| self.bound()), &[]);
         pass.dispatch_workgroups(x, y, z);
+    }
+
+    fn bound(&self) -> wgpu::BindGroup {
+        let entry = |bound| {
+            let &Bound {
+                binding,
+                ref buffer,
+                offset,
+                size,
+            } = bound;
+            let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset,
+                size,
+            });
+            wgpu::BindGroupEntry { binding, resource }
+        };
+        let entries: Vec<_> = self.bindings.iter().map(entry).collect();
+        self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(self.label()),
+            layout: &self.kernel.pipeline.get_bind_group_layout(0),
+            entries: &entries,
+        })
     }
 
     /// File and entry point of its kernel.

@@ -16,6 +16,7 @@ mod kernel;
 pub(crate) mod layout;
 mod need;
 mod pipeline_cache;
+mod pipeline_pool;
 mod readback;
 mod timing;
 

@@ -5,6 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 
 static SHADER: Shader = crate::shader!("trace/statistics.wgsl");
+/// Of a workgroup on a GPU.
 const INVOCATIONS: usize = 64;
 
 /// Figures that are kept of a unit: the columns of a row of statistics, see [`super::Quantity`].
@@ -194,7 +195,10 @@ pub fn statistics_by(
         (Lanes::Several, true) => 8,
         (Lanes::Several, false) => INVOCATIONS,
     };
-    let targets_per_group = INVOCATIONS / lanes;
+    let targets_per_group = match lanes {
+        1 => 8,
+        _ => INVOCATIONS / lanes,
+    };
     let kernel = gpu.kernel(
         &SHADER,
         entry,

@@ -335,6 +335,31 @@ fn an_adapter_that_does_not_answer_is_an_error() {
 
 /// Compiled kernels are kept from one device to the next, and a damaged file does no harm.
 #[test]
+fn kernels_are_built_side_by_side_and_need_not_be_used() {
+    static STATISTICS: Shader = trainscope::shader!("trace/statistics.wgsl");
+    let gpu = Gpu::new(&AdapterChoice::default()).expect("an adapter");
+    let result = gpu.buffer::<f32>("result", 64).expect("it fits");
+    // Far more than there are threads; the first is used at once, from here and from another thread.
+    let kernel = gpu.kernel(&SLOW, "main", &[]);
+    for targets in 1..=40 {
+        gpu.kernel(
+            &STATISTICS,
+            "by_vectors",
+            &[("TARGETS", f64::from(targets))],
+        );
+    }
+    let dispatch = kernel.bind(&gpu, &[(0, result.binding())], [1, 1, 1]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| gpu.run("there", [&dispatch]));
+        gpu.run("here", [&dispatch]);
+    });
+    assert!(gpu.read(&result).expect("it runs")[0] > 0.0);
+    gpu.check().expect("no device error");
+    // What is not built yet is left: the device goes without a wait for it, and without an error.
+    drop(gpu);
+}
+
+#[test]
 fn kernels_are_cached_on_disk() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = folder.path().join("new");

@@ -36,8 +36,10 @@ fn every_file_is_valid_wgsl() {
         });
         naga::valid::Validator::new(
             naga::valid::ValidationFlags::all(),
-            naga::valid::Capabilities::default(),
+            naga::valid::Capabilities::SUBGROUP,
         )
+        .subgroup_stages(naga::valid::ShaderStages::COMPUTE)
+        .subgroup_operations(naga::valid::SubgroupOperationSet::SHUFFLE)
         .validate(&module)
         .unwrap_or_else(|error| {
             panic!(
