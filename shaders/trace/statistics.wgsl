@@ -67,12 +67,16 @@ fn nothing() -> Moments {
     return Moments(zero, zero, zero, vec4f(LARGEST), vec4f(-LARGEST), zero, zero);
 }
 
+// Before the first block: around its first value. (Around 0 where that is not finite; later blocks know the mean.)
+fn begin(block: ptr<function, Block>, value: vec4f) {
+    let finite = (bitcast<vec4u>(value) & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
+    (*block).shift = select(vec4f(0.0), value, finite);
+}
+
 fn absorb(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f, present: vec4<bool>) {
     let bits = bitcast<vec4u>(value);
     let finite = (bits & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
     let used = finite & present;
-    let fresh = used & ((*all).count + (*block).count == vec4f(0.0));
-    (*block).shift = select((*block).shift, value, fresh);
     let deviation = select(vec4f(0.0), value - (*block).shift, used);
     (*block).count += select(vec4f(0.0), vec4f(1.0), used);
     (*block).sum += deviation;
@@ -212,6 +216,7 @@ fn by_vectors(
     var block: Block;
     if (target_index < parameters.targets) {
         let start = target_index * parameters.target_stride / 4u;
+        begin(&block, value_vectors[start + offset_of(min(local / TARGETS, parameters.items - 1u)) / 4u]);
         for (var first = local / TARGETS; first < parameters.items; first += BLOCK * LANES) {
             let end = min(first + BLOCK * LANES, parameters.items);
             for (var item = first; item < end; item += LANES) {
@@ -221,6 +226,19 @@ fn by_vectors(
         }
     }
     finish(all, target_index, local);
+}
+
+// An item element by element, 0 where there is none.
+fn values_at(start: u32, target_index: u32, item: u32) -> vec4f {
+    let present = is_present(target_index, item);
+    let at = start + offset_of(item);
+    var value = vec4f(0.0);
+    for (var c = 0u; c < 4u; c += 1u) {
+        if (present[c]) {
+            value[c] = values[at + c];
+        }
+    }
+    return value;
 }
 
 // All others.
@@ -236,18 +254,14 @@ fn by_scalars(
     var block: Block;
     if (target_index < parameters.targets) {
         let start = target_index * parameters.target_stride;
+        let item = min(local / TARGETS, parameters.items - 1u);
+        let value = values_at(start, target_index, item);
+        // A component that this item has not may come in the next one, and is of the same unit.
+        begin(&block, select(vec4f(value.x), value, is_present(target_index, item)));
         for (var first = local / TARGETS; first < parameters.items; first += BLOCK * LANES) {
             let end = min(first + BLOCK * LANES, parameters.items);
             for (var item = first; item < end; item += LANES) {
-                let present = is_present(target_index, item);
-                let at = start + offset_of(item);
-                var value = vec4f(0.0);
-                for (var c = 0u; c < 4u; c += 1u) {
-                    if (present[c]) {
-                        value[c] = values[at + c];
-                    }
-                }
-                absorb(&all, &block, value, present);
+                absorb(&all, &block, values_at(start, target_index, item), is_present(target_index, item));
             }
             close_block(&all, &block);
         }

@@ -122,7 +122,7 @@ fn markdown(
             step.batch,
             1e3 * step.seconds,
             1.0 / step.seconds,
-            100.0 * (step.recorded_seconds / step.seconds - 1.0),
+            100.0 * step.recording,
             step.total.dispatches,
             1e3 * step.total.seconds,
             1e-9 * step.total.flops / step.seconds,
