@@ -30,7 +30,9 @@ struct Parameters {
     padding2: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+// Not uniform: Mesa compiles the values of uniforms that decide branches into the kernel, anew for every dispatch, and
+// keeps each copy until the end.
+@group(0) @binding(0) var<storage, read> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;

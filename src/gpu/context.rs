@@ -263,13 +263,15 @@ impl Gpu {
         self.queue.write_buffer(buffer.raw(), offset, &padded);
     }
 
-    /// A small uniform buffer for a kernel's parameters.
+    /// A small buffer for a kernel's parameters: uniform, or storage that is only read.
     pub fn uniform<P: Pod>(&self, label: &str, parameters: &P) -> wgpu::Buffer {
         self.device
             .create_buffer_init(&wgpu::util::BufferInitDescriptor {
                 label: Some(label),
                 contents: bytemuck::bytes_of(parameters),
-                usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+                usage: wgpu::BufferUsages::UNIFORM
+                    | wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_DST,
             })
     }
 
