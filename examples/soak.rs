@@ -90,7 +90,9 @@ fn train(mut run: Run, gpu: &Gpu, end: u64, print: bool) -> Result<Vec<Look>> {
     let started = Instant::now();
     let mut looks = Vec::new();
     let every = (end / LOOKS).max(1);
-    while run.trainer().steps_done() < end && run.advance(&mut |_| ())? {
+    let mut training = true;
+    while training && run.trainer().steps_done() < end {
+        training = run.advance(&mut |_| ())?;
         let step = run.trainer().steps_done();
         if !step.is_multiple_of(every) {
             continue;
