@@ -1,20 +1,12 @@
-// C = A B (+ bias) for adapters that run on the CPU: a workgroup is one subgroup, without shared memory or barriers.
-//
-// On such an adapter a load from a buffer is a loop over the lanes, many times dearer than a multiplication, and costs
-// the same whether the lanes ask for one address or for many. So no value is loaded twice: a lane loads ROWS rows of A
-// and four columns of B for four k, each lane its own, and hands its rows of A to the others by shuffles. The
-// workgroup's tile of C has LANES ROWS rows and 4 LANES columns; a lane keeps its four columns of all rows in registers.
+// C = A B (+ bias) for adapters that run on the CPU: a workgroup is one subgroup.
 //
 // Stored shapes: A is [m, k], or [k, m] with TRANSPOSE_A; B is [k, n], or [n, k] with TRANSPOSE_B; C is [m, n].
-// `aligned` needs the contiguous dimensions of A, B and C to be multiples of 4; `unaligned` fetches elements one by one.
+// `aligned` needs the contiguous dimensions of A, B and C to be multiples of 4; `unaligned` fetches elements one by one,
+// with ROWS 1, because many small loads and stores take the driver's compiler long.
+// uses nn/subgroup_product.wgsl
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
-// The size of a subgroup: 4 or 8.
-override LANES: u32 = 8u;
-// Rows of A that a lane loads: 4, or 2 where C has few rows; 1 in `unaligned`, whose many small loads and stores take
-// the driver's compiler long.
-override ROWS: u32 = 4u;
 
 struct Parameters {
     m: u32,
@@ -42,20 +34,6 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> b_elements: array<f32>;
 @group(0) @binding(3) var<storage, read> bias_elements: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c_elements: array<f32>;
-
-// Four by four: [i][j].
-alias Block = array<vec4f, 4>;
-// C of the lane's four columns: [row of a lane][lane].
-alias Tile = array<array<vec4f, 8>, 4>;
-
-fn transposed(block: Block) -> Block {
-    return Block(
-        vec4f(block[0].x, block[1].x, block[2].x, block[3].x),
-        vec4f(block[0].y, block[1].y, block[2].y, block[3].y),
-        vec4f(block[0].z, block[1].z, block[2].z, block[3].z),
-        vec4f(block[0].w, block[1].w, block[2].w, block[3].w),
-    );
-}
 
 // A[row + i, k + j], 0 past the last k. What lies past the last row repeats the last ones and is never stored.
 fn a_block(row: u32, k: u32) -> Block {
@@ -128,17 +106,6 @@ fn b_block_of_elements(k: u32, column: u32) -> Block {
         block[i] = vec4f(b_element(k + i, column), b_element(k + i, column + 1u), b_element(k + i, column + 2u), b_element(k + i, column + 3u));
     }
     return block;
-}
-
-// Adds the products of all lanes' rows with this lane's columns.
-fn add_products(tile: ptr<function, Tile>, rows: Block, columns: Block) {
-    var blocks = rows;
-    for (var i = 0u; i < ROWS; i += 1u) {
-        for (var source = 0u; source < LANES; source += 1u) {
-            let along_k = subgroupShuffle(blocks[i], source);
-            (*tile)[i][source] += along_k.x * columns[0] + along_k.y * columns[1] + along_k.z * columns[2] + along_k.w * columns[3];
-        }
-    }
 }
 
 @compute @workgroup_size(LANES)

@@ -265,10 +265,15 @@ impl Gpu {
 
     /// A small buffer for a kernel's parameters: uniform, or storage that is only read.
     pub fn uniform<P: Pod>(&self, label: &str, parameters: &P) -> wgpu::Buffer {
+        self.parameters(label, std::slice::from_ref(parameters))
+    }
+
+    /// The same for an array of parameters.
+    pub fn parameters<P: Pod>(&self, label: &str, parameters: &[P]) -> wgpu::Buffer {
         self.device
             .create_buffer_init(&wgpu::util::BufferInitDescriptor {
                 label: Some(label),
-                contents: bytemuck::bytes_of(parameters),
+                contents: bytemuck::cast_slice(parameters),
                 usage: wgpu::BufferUsages::UNIFORM
                     | wgpu::BufferUsages::STORAGE
                     | wgpu::BufferUsages::COPY_DST,

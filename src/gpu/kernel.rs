@@ -37,7 +37,11 @@ static SHARED: &[Shader] = &[
     crate::shader!("common/rows.wgsl"),
     crate::shader!("common/scale.wgsl"),
     crate::shader!("data/permutation.wgsl"),
+    crate::shader!("nn/convolution/gradient.wgsl"),
+    crate::shader!("nn/convolution/images.wgsl"),
+    crate::shader!("nn/convolution/product.wgsl"),
     crate::shader!("nn/pace.wgsl"),
+    crate::shader!("nn/subgroup_product.wgsl"),
 ];
 
 /// The text that is compiled: the shared functions that the header lines `// uses PATH` name, then the file.

@@ -43,6 +43,19 @@ impl Variant {
         }
     }
 
+    /// Rows of a result that each lane of a subgroup loads, for a product of so many channels: tall tiles load least for
+    /// what they compute, if the channels fill them.
+    pub(super) fn lane_rows(self, channels: usize) -> u32 {
+        match self {
+            Self::Cpu { lanes } => match channels.div_ceil(lanes as usize) {
+                1 => 1,
+                2 => 2,
+                _ => 4,
+            },
+            Self::Gpu => 4,
+        }
+    }
+
     /// Its name in `run.json`.
     pub fn name(self) -> &'static str {
         match self {

@@ -254,12 +254,13 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
     }
 
     /// What it takes of memory that all operations share ([`Gpu::scratch`]): labels and elements. `software` says whether
-    /// the adapter runs on the CPU.
+    /// the adapter runs on the CPU, `differentiated` whether any input's gradient is asked for.
     fn scratch(
         &self,
         _software: bool,
         _batch: usize,
         _inputs: &[&[usize]],
+        _differentiated: bool,
     ) -> Vec<(&'static str, usize)> {
         Vec::new()
     }

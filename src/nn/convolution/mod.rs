@@ -1,27 +1,28 @@
-//! What a convolution and a transposed one share. Both are matrix products between patches laid out as columns:
+//! What a convolution and a transposed one share: three products between their large side, their small side and their
+//! weight.
 //!
-//! - small = weight x unfold(large): the forward pass of a convolution, the input's gradient of a transposed one;
-//! - large = fold(weight^T x small): the other way round;
-//! - weight gradient = small x unfold(large)^T, for both.
+//! - small = weight x patches of large: the forward pass of a convolution, the input's gradient of a transposed one;
+//! - large = weight^T x small, added up where patches overlap: the other way round;
+//! - weight gradient = small x patches of large, summed over samples and places, for both.
 //!
-//! The large side is the input of a convolution and the output of a transposed one. Columns of all samples stand side
-//! by side, so that the products are wide whatever the sizes of images; a batch is taken in parts, so that the
-//! unfolded patches stay small: 16 MiB on a CPU adapter, 32 MiB on a GPU. All layers share that memory.
+//! The large side is the input of a convolution and the output of a transposed one. No patches are laid out: the
+//! products find their elements in the images, which are interleaved before, so that four samples are one vector. Only
+//! where the large side has few channels, which would leave most rows of a tile empty, all elements of the kernel
+//! become channels first, and are folded.
 
+mod fold;
+mod gradient;
+mod images;
+mod interleave;
 pub(crate) mod reference;
 
-use bytemuck::{Pod, Zeroable};
-
-use super::matmul::{Matmul, Orientation, Variant};
-use super::operation::{Context, Misfit, ParameterSlice};
-use super::sums::column_sum;
+use self::images::Product;
+use self::interleave::{Interleaved, interleave};
+use super::matmul::Variant;
+use super::operation::{Context, Misfit, ParameterSlice, expect_indices};
 use super::window::Window;
 use crate::Result;
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
-use crate::shader;
-
-static CONVOLUTION: Shader = shader!("nn/convolution.wgsl");
-static PAD: Shader = shader!("nn/pad.wgsl");
+use crate::gpu::{Buffer, Dispatch};
 
 /// As many weights as one binding of common adapters holds, or a misfit.
 pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Misfit> {
@@ -38,32 +39,6 @@ pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Misf
     Ok(())
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    large_height: u32,
-    large_width: u32,
-    small_height: u32,
-    small_width: u32,
-    channels: u32,
-    first_sample: u32,
-    samples: u32,
-    column_vectors: u32,
-    rows: u32,
-    slab: u32,
-    accumulate: u32,
-    has_bias: u32,
-}
-
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct PadParameters {
-    rows: u32,
-    from_columns: u32,
-    to_columns: u32,
-    padding: u32,
-}
-
 /// A window between two sides of these shapes: [channels, height, width].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
@@ -73,412 +48,192 @@ pub(crate) struct Convolution {
 }
 
 /// Where images go.
+#[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub images: &'a Buffer<f32>,
     pub bias: Option<ParameterSlice<'a>>,
     pub accumulate: bool,
 }
 
-/// A part of the batch, with the memory that its products need.
-pub(crate) struct Part<'a> {
-    context: &'a Context<'a>,
-    convolution: Convolution,
-    first: usize,
-    samples: usize,
-    /// Columns: its samples' places, rounded up to a multiple of four.
-    columns: usize,
-    /// `[rows, columns]`: unfolded patches of the large side.
-    patches: Buffer<f32>,
-    /// `[small channels, columns]`: the small side.
-    channels: Buffer<f32>,
+/// Elements of a batch of images.
+fn elements(batch: usize, shape: [usize; 3]) -> usize {
+    shape.iter().fold(batch, |all, &n| all.saturating_mul(n))
 }
 
 impl Convolution {
-    /// Rows of the unfolded patches, rounded up to a multiple of four.
-    fn rows(&self) -> usize {
-        (self.large[0] * self.window.area()).next_multiple_of(4)
+    /// Weights for each channel of the small side.
+    fn weights(&self) -> usize {
+        self.large[0] * self.window.area()
     }
 
-    fn is_padded(&self) -> bool {
-        self.rows() != self.large[0] * self.window.area()
-    }
-
-    /// Samples of a part of the batch, and its columns: so many that the patches take a bounded amount of memory.
-    fn part_size(&self, software: bool, batch: usize) -> (usize, usize) {
-        let most = if software { 1 << 22 } else { 1 << 23 };
-        let places = self.small[1] * self.small[2];
-        let samples = (most / (places * self.rows())).clamp(1, batch);
-        (samples, (samples * places).next_multiple_of(4))
-    }
-
-    /// Slices in which weight gradients are added up.
-    fn slices(&self, software: bool, batch: usize) -> usize {
-        let [m, n] = [self.small[0], self.rows()];
-        let (tiles, wanted) = if software {
-            (m.div_ceil(32) * n.div_ceil(32), 8)
-        } else {
-            (m.div_ceil(64) * n.div_ceil(64), 256)
+    /// The convolution by a kernel of 1 whose large side has a channel for each element of the kernel, where the
+    /// product to the large side is better made of that one and a fold.
+    fn unfolded(&self, batch: usize) -> Option<Self> {
+        let [_, height, width] = self.small;
+        let unfolded = Self {
+            window: Window::new(1),
+            large: [self.weights(), height, width],
+            small: self.small,
         };
-        let columns = batch * self.small[1] * self.small[2];
-        (wanted / tiles).min(columns / 256).max(1)
+        let few_channels = self.large[0] <= 8 && elements(batch, unfolded.large) <= 1 << 23;
+        // Each place modulo the stride takes a product of its own.
+        let long_strides = self.window.stride.y * self.window.stride.x > 64;
+        (self.window.area() > 1 && (few_channels || long_strides)).then_some(unfolded)
     }
 
-    /// What forward and backward pass take of the memory that all share.
-    pub fn scratch(&self, software: bool, batch: usize) -> Vec<(&'static str, usize)> {
-        let (_, columns) = self.part_size(software, batch);
-        let [m, n] = [self.small[0], self.rows()];
-        let mut scratch = vec![("patches", n * columns), ("channels", m * columns)];
-        let slices = self.slices(software, batch);
-        if slices > 1 {
-            scratch.push(("gradient slices", slices * m * n));
+    /// What the products take of the memory that all operations share; `large` says whether that to the large side is
+    /// among them.
+    pub fn scratch(&self, software: bool, batch: usize, large: bool) -> Vec<(&'static str, usize)> {
+        let groups = batch.next_multiple_of(4);
+        let unfolded = self.unfolded(batch).filter(|_| large);
+        let packed = |products: &[Product]| products.iter().map(Product::packed).sum::<usize>();
+        let mut weights = packed(&[Product::to_small(self, batch)]);
+        if large {
+            let products = Product::to_large(&unfolded.unwrap_or(*self), batch);
+            weights = weights.max(packed(&products));
         }
-        if self.is_padded() {
-            scratch.extend([("padded weight", m * n), ("padded gradient", m * n)]);
+        let mut scratch = vec![
+            ("large side", elements(groups, self.large)),
+            ("small side", elements(groups, self.small)),
+            ("packed weight", 4 * weights),
+        ];
+        if let Some(unfolded) = unfolded {
+            scratch.push(("patches", elements(batch, unfolded.large)));
+        }
+        let slices = gradient::slices(self, software, batch);
+        if slices > 1 {
+            scratch.push(("gradient slices", slices * self.small[0] * self.weights()));
         }
         scratch
     }
 
-    /// The batch in parts whose patches take a bounded amount of memory.
-    pub fn parts<'a>(&self, context: &'a Context<'a>) -> Result<Vec<Part<'a>>> {
-        let (samples, columns) = self.part_size(context.gpu.is_software(), context.batch);
-        let places = self.small[1] * self.small[2];
-        let gpu = context.gpu;
-        let patches = gpu.scratch("patches", self.rows() * columns)?;
-        let channels = gpu.scratch("channels", self.small[0] * columns)?;
-        let part = |first: usize| {
-            let samples = samples.min(context.batch - first);
-            Part {
-                context,
-                convolution: *self,
-                first,
-                samples,
-                columns: (samples * places).next_multiple_of(4),
-                patches: patches.clone(),
-                channels: channels.clone(),
-            }
-        };
-        Ok((0..context.batch).step_by(samples).map(part).collect())
-    }
-
-    /// The weight `[small channels, rows]`: as it is, or a copy whose rows are padded.
-    pub fn weight(
-        &self,
-        gpu: &Gpu,
-        weight: wgpu::BindingResource<'_>,
-    ) -> Result<(Vec<Dispatch>, Option<Buffer<f32>>)> {
-        if !self.is_padded() {
-            return Ok((Vec::new(), None));
-        }
-        let padded = gpu.scratch("padded weight", self.small[0] * self.rows())?;
-        let columns = self.large[0] * self.window.area();
-        let sizes = [self.small[0], columns, self.rows()];
-        let copy = pad(gpu, sizes, weight, padded.binding());
-        Ok((vec![copy], Some(padded)))
-    }
-
-    /// Where the parts' weight gradients are added up: in slices, so that a small gradient of many columns keeps the
-    /// adapter busy.
-    pub fn weight_gradient<'w>(
-        &self,
-        context: &Context<'_>,
-        weight: ParameterSlice<'w>,
-    ) -> Result<WeightGradient<'w>> {
-        let gpu = context.gpu;
-        let [m, n] = [self.small[0], self.rows()];
-        let slices = self.slices(gpu.is_software(), context.batch);
-        let sums = match slices {
-            1 => None,
-            _ => Some(gpu.scratch("gradient slices", slices * m * n)?),
-        };
-        let padded = match self.is_padded() {
-            false => None,
-            true => Some(gpu.scratch("padded gradient", m * n)?),
-        };
-        Ok(WeightGradient {
+    /// Its products for a plan.
+    pub fn products<'a>(&self, context: &'a Context<'a>) -> Products<'a> {
+        Products {
+            context,
             convolution: *self,
-            weight,
-            slices,
-            sums,
-            padded,
-        })
+            variant: Variant::of(context.gpu),
+            dispatches: Vec::new(),
+        }
     }
 }
 
-/// The gradient of a weight while the parts of a batch are added to it.
-pub(crate) struct WeightGradient<'w> {
+/// The products of a convolution for one batch on one adapter.
+pub(crate) struct Products<'a> {
+    context: &'a Context<'a>,
     convolution: Convolution,
-    weight: ParameterSlice<'w>,
-    slices: usize,
-    /// `[slices, small channels, rows]`.
-    sums: Option<Buffer<f32>>,
-    /// `[small channels, rows]`.
-    padded: Option<Buffer<f32>>,
+    variant: Variant,
+    /// What has been asked for, in this order.
+    pub dispatches: Vec<Dispatch>,
 }
 
-impl WeightGradient<'_> {
-    /// The matrix that all slices make.
-    fn whole(&self) -> wgpu::BindingResource<'_> {
-        match &self.padded {
-            Some(padded) => padded.binding(),
-            None => self.weight.gradient(),
-        }
+impl Products<'_> {
+    /// The large side as the products read it.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn large(&mut self, images: &Buffer<f32>) -> Result<Interleaved> {
+        self.interleaved("large side", images, self.convolution.large)
     }
 
-    /// What brings the gradient into its place when all parts are added.
-    pub fn finish(&self, gpu: &Gpu) -> Vec<Dispatch> {
-        let mut dispatches = Vec::new();
-        let [m, n] = [self.convolution.small[0], self.convolution.rows()];
-        if let Some(sums) = &self.sums {
-            dispatches.push(column_sum(gpu, [self.slices, m * n], sums, self.whole()));
-        }
-        if let Some(padded) = &self.padded {
-            let columns = self.convolution.large[0] * self.convolution.window.area();
-            let gradient = self.weight.gradient();
-            dispatches.push(pad(gpu, [m, n, columns], padded.binding(), gradient));
-        }
-        dispatches
-    }
-}
-
-impl Part<'_> {
-    /// Large side to patches.
-    pub fn unfold(&self, large: &Buffer<f32>) -> Dispatch {
-        let convolution = &self.convolution;
-        let (window, rows) = (convolution.window, convolution.rows());
-        self.unfold_as(window, convolution.large, rows, large, &self.patches)
+    /// The small side as the products read it.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn small(&mut self, images: &Buffer<f32>) -> Result<Interleaved> {
+        self.interleaved("small side", images, self.convolution.small)
     }
 
-    /// Patches to large side.
-    pub fn fold(&self, target: &Target<'_>) -> Dispatch {
-        let convolution = &self.convolution;
-        self.fold_as(convolution.window, convolution.large, &self.patches, target)
-    }
-
-    /// The small side, channels first.
-    pub fn take_small(&self, small: &Buffer<f32>) -> Dispatch {
-        let shape = self.convolution.small;
-        self.unfold_as(Window::new(1), shape, shape[0], small, &self.channels)
-    }
-
-    /// The small side, samples first again.
-    pub fn put_small(&self, target: &Target<'_>) -> Dispatch {
-        let window = Window::new(1);
-        self.fold_as(window, self.convolution.small, &self.channels, target)
-    }
-
-    /// `channels = weight x patches`.
-    pub fn to_small(&self, weight: wgpu::BindingResource<'_>) -> Result<Dispatch> {
-        Matmul {
-            m: self.convolution.small[0],
-            n: self.columns,
-            k: self.convolution.rows(),
-            a: (weight, Orientation::Plain),
-            b: (self.patches.binding(), Orientation::Plain),
-            bias: None,
-            c: self.channels.binding(),
-            accumulate: false,
-        }
-        .dispatch(self.context.gpu)
-    }
-
-    /// `patches = weight^T x channels`.
-    pub fn to_patches(&self, weight: wgpu::BindingResource<'_>) -> Result<Dispatch> {
-        Matmul {
-            m: self.convolution.rows(),
-            n: self.columns,
-            k: self.convolution.small[0],
-            a: (weight, Orientation::Transposed),
-            b: (self.channels.binding(), Orientation::Plain),
-            bias: None,
-            c: self.patches.binding(),
-            accumulate: false,
-        }
-        .dispatch(self.context.gpu)
-    }
-
-    /// `gradient = channels x patches^T`, added up over the parts.
-    pub fn to_weight(&self, gradient: &WeightGradient<'_>) -> Result<Dispatch> {
-        let gpu = self.context.gpu;
-        let sum = match &gradient.sums {
-            Some(sums) => sums.binding(),
-            None => gradient.whole(),
-        };
-        Matmul {
-            m: self.convolution.small[0],
-            n: self.convolution.rows(),
-            k: self.columns,
-            a: (self.channels.binding(), Orientation::Plain),
-            b: (self.patches.binding(), Orientation::Transposed),
-            bias: None,
-            c: sum,
-            accumulate: self.first > 0,
-        }
-        .dispatch_sliced(gpu, Variant::of(gpu), gradient.slices)
-    }
-
-    fn parameters(&self, [channels, height, width]: [usize; 3], rows: usize) -> Parameters {
-        let [_, small_height, small_width] = self.convolution.small;
-        Parameters {
-            large_height: height as u32,
-            large_width: width as u32,
-            small_height: small_height as u32,
-            small_width: small_width as u32,
-            channels: channels as u32,
-            first_sample: self.first as u32,
-            samples: self.samples as u32,
-            column_vectors: (self.columns / 4) as u32,
-            rows: rows as u32,
-            slab: 1,
-            accumulate: 0,
-            has_bias: 0,
-        }
-    }
-
-    /// Channels for one invocation: on a CPU adapter as many as leave work enough for all cores, because an invocation
-    /// finds its place by divisions.
-    fn slab(&self, channels: usize, invocations: usize) -> usize {
-        if self.context.gpu.is_software() {
-            (channels * invocations / 2048).clamp(1, channels)
-        } else {
-            1
-        }
-    }
-
-    fn unfold_as(
-        &self,
-        window: Window,
-        shape: [usize; 3],
-        rows: usize,
+    fn interleaved(
+        &mut self,
+        label: &'static str,
         images: &Buffer<f32>,
-        columns: &Buffer<f32>,
-    ) -> Dispatch {
-        let vectors = self.columns / 4;
-        let slab = self.slab(shape[0], vectors);
-        let gpu = self.context.gpu;
-        let uniform = gpu.uniform(
-            "unfold",
-            &Parameters {
-                slab: slab as u32,
-                ..self.parameters(shape, rows)
-            },
-        );
-        // Rows that are left over are filled with zeros, which takes the other kernel.
-        let (kernel, invocations) = if Self::only_reorders(window, shape) && rows == shape[0] {
-            let kernel = gpu.kernel(&CONVOLUTION, "to_channels", &[]);
-            (kernel, vectors * shape[0])
-        } else {
-            let kernel = gpu.kernel(&CONVOLUTION, "unfold", &window.constants());
-            (kernel, vectors * shape[0].div_ceil(slab))
-        };
-        let bindings = [
-            (0, uniform.as_entire_binding()),
-            (1, images.binding()),
-            (2, columns.binding()),
-        ];
-        kernel.bind(gpu, &bindings, grid(invocations, 64))
-    }
-
-    /// Whether patches are the places themselves, in whole vectors.
-    fn only_reorders(window: Window, [_, height, width]: [usize; 3]) -> bool {
-        window == Window::new(1) && (height * width).is_multiple_of(4)
-    }
-
-    fn fold_as(
-        &self,
-        window: Window,
         shape: [usize; 3],
-        columns: &Buffer<f32>,
-        target: &Target<'_>,
-    ) -> Dispatch {
-        let places = self.samples * shape[1] * shape[2];
-        let slab = self.slab(shape[0], places);
-        let gpu = self.context.gpu;
-        let uniform = gpu.uniform(
-            "fold",
-            &Parameters {
-                slab: slab as u32,
-                accumulate: target.accumulate.into(),
-                has_bias: target.bias.is_some().into(),
-                ..self.parameters(shape, 0)
-            },
-        );
-        // Without a bias the binding still needs a buffer that is not written.
-        let bias = match &target.bias {
-            Some(bias) => bias.value(),
-            None => columns.binding(),
-        };
-        let (kernel, invocations) = if Self::only_reorders(window, shape) {
-            let kernel = gpu.kernel(&CONVOLUTION, "to_samples", &[]);
-            (kernel, self.columns / 4 * shape[0])
-        } else {
-            let kernel = gpu.kernel(&CONVOLUTION, "fold", &window.constants());
-            (kernel, places * shape[0].div_ceil(slab))
-        };
-        let bindings = [
-            (0, uniform.as_entire_binding()),
-            (1, columns.binding()),
-            (2, bias),
-            (3, target.images.binding()),
-        ];
-        kernel.bind(gpu, &bindings, grid(invocations, 64))
+    ) -> Result<Interleaved> {
+        let (dispatch, interleaved) = interleave(self.context, label, images, shape)?;
+        self.dispatches.push(dispatch);
+        Ok(interleaved)
     }
-}
 
-fn pad(
-    gpu: &Gpu,
-    [rows, from, to]: [usize; 3],
-    source: wgpu::BindingResource<'_>,
-    copy: wgpu::BindingResource<'_>,
-) -> Dispatch {
-    let uniform = gpu.uniform(
-        "pad",
-        &PadParameters {
-            rows: rows as u32,
-            from_columns: from as u32,
-            to_columns: to as u32,
-            padding: 0,
-        },
-    );
-    gpu.kernel(&PAD, "main", &[]).bind(
-        gpu,
-        &[(0, uniform.as_entire_binding()), (1, source), (2, copy)],
-        grid(rows * to, 64),
-    )
-}
+    /// `small = weight x patches of large`, plus bias; the weight is `[small channels, large channels, kernel]`.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn make_small(
+        &mut self,
+        weight: wgpu::BindingResource<'_>,
+        large: &Interleaved,
+        target: &Target<'_>,
+    ) -> Result<()> {
+        let product = Product::to_small(&self.convolution, self.context.batch);
+        self.images(vec![product], weight, large, target)
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
+    /// `large = weight^T x small` with overlapping patches added up, plus bias.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn make_large(
+        &mut self,
+        weight: wgpu::BindingResource<'_>,
+        small: &Interleaved,
+        target: &Target<'_>,
+    ) -> Result<()> {
+        let context = self.context;
+        let Some(unfolded) = self.convolution.unfolded(context.batch) else {
+            let products = Product::to_large(&self.convolution, context.batch);
+            return self.images(products, weight, small, target);
+        };
+        expect_indices(context, &unfolded.large)?;
+        let patches = context
+            .gpu
+            .scratch("patches", elements(context.batch, unfolded.large))?;
+        let to_patches = Target {
+            images: &patches,
+            bias: None,
+            accumulate: false,
+        };
+        let products = Product::to_large(&unfolded, context.batch);
+        self.images(products, weight, small, &to_patches)?;
+        let fold = fold::fold(context, &self.convolution, &patches, target);
+        self.dispatches.push(fold);
+        Ok(())
+    }
 
-    layout_test!(
-        parameters,
-        CONVOLUTION,
-        "Parameters",
-        Parameters {
-            large_height,
-            large_width,
-            small_height,
-            small_width,
-            channels,
-            first_sample,
-            samples,
-            column_vectors,
-            rows,
-            slab,
-            accumulate,
-            has_bias
+    fn images(
+        &mut self,
+        mut products: Vec<Product>,
+        weight: wgpu::BindingResource<'_>,
+        images: &Interleaved,
+        target: &Target<'_>,
+    ) -> Result<()> {
+        for product in &mut products {
+            product.ends_in(target);
         }
-    );
-    layout_test!(
-        pad_parameters,
-        PAD,
-        "Parameters",
-        PadParameters {
-            rows,
-            from_columns,
-            to_columns,
-            padding
-        }
-    );
+        let gpu = self.context.gpu;
+        let dispatches = images::dispatches(gpu, self.variant, &products, weight, images, target)?;
+        self.dispatches.extend(dispatches);
+        Ok(())
+    }
+
+    /// `gradient = small x patches of large`, summed over samples and places.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn make_gradient(
+        &mut self,
+        small: &Interleaved,
+        large: &Interleaved,
+        gradient: wgpu::BindingResource<'_>,
+    ) -> Result<()> {
+        let dispatches = gradient::dispatches(
+            self.context,
+            self.variant,
+            &self.convolution,
+            [small, large],
+            gradient,
+        )?;
+        self.dispatches.extend(dispatches);
+        Ok(())
+    }
 }

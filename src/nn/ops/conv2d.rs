@@ -103,9 +103,10 @@ impl Operation for Conv2d {
         software: bool,
         batch: usize,
         inputs: &[&[usize]],
+        differentiated: bool,
     ) -> Vec<(&'static str, usize)> {
         let convolution = self.fitting(inputs[0]);
-        let mut scratch = convolution.scratch(software, batch);
+        let mut scratch = convolution.scratch(software, batch, differentiated);
         scratch.push(bias_scratch(batch, convolution.small));
         scratch
     }
@@ -122,46 +123,37 @@ impl Operation for Conv2d {
         expect_indices(context, io.output_shape)?;
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = self.weight(io.input_shapes[0]);
-        let value = || weight.value(&io.parameters, io.workspace);
+        let value = weight.value(&io.parameters, io.workspace);
         let mut dispatches = weight.forward(context, &io.parameters, io.workspace);
-        let (padding, padded) = convolution.weight(context.gpu, value())?;
-        dispatches.extend(padding);
         let target = Target {
             images: io.output,
             bias: Some(io.parameters[1]),
             accumulate: false,
         };
-        for part in convolution.parts(context)? {
-            let weight = padded.as_ref().map_or_else(value, |p| p.binding());
-            dispatches.push(part.unfold(io.inputs[0]));
-            dispatches.push(part.to_small(weight)?);
-            dispatches.push(part.put_small(&target));
-        }
+        let mut products = convolution.products(context);
+        let large = products.large(io.inputs[0])?;
+        products.make_small(value, &large, &target)?;
+        dispatches.extend(products.dispatches);
         Ok(dispatches)
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
-        let gpu = context.gpu;
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = self.weight(io.input_shapes[0]);
-        let value = || weight.value(&io.parameters, io.workspace);
-        let (mut dispatches, padded) = convolution.weight(gpu, value())?;
-        let gradient = convolution.weight_gradient(context, io.parameters[0])?;
-        for part in convolution.parts(context)? {
-            dispatches.push(part.take_small(io.output_gradient));
-            dispatches.push(part.unfold(io.inputs[0]));
-            dispatches.push(part.to_weight(&gradient)?);
-            if let Some(target) = io.input_gradients[0] {
-                let weight = padded.as_ref().map_or_else(value, |p| p.binding());
-                dispatches.push(part.to_patches(weight)?);
-                dispatches.push(part.fold(&Target {
-                    images: target.buffer,
-                    bias: None,
-                    accumulate: target.accumulate,
-                }));
-            }
+        let mut products = convolution.products(context);
+        let small = products.small(io.output_gradient)?;
+        let large = products.large(io.inputs[0])?;
+        products.make_gradient(&small, &large, io.parameters[0].gradient())?;
+        if let Some(target) = io.input_gradients[0] {
+            let target = Target {
+                images: target.buffer,
+                bias: None,
+                accumulate: target.accumulate,
+            };
+            let value = weight.value(&io.parameters, io.workspace);
+            products.make_large(value, &small, &target)?;
         }
-        dispatches.extend(gradient.finish(gpu));
+        let mut dispatches = products.dispatches;
         dispatches.extend(weight.backward(context, &io.parameters, io.workspace));
         let bias = channel_bias_gradient(
             context,

@@ -123,9 +123,10 @@ impl Operation for ConvTranspose2d {
         software: bool,
         batch: usize,
         inputs: &[&[usize]],
+        _differentiated: bool,
     ) -> Vec<(&'static str, usize)> {
         let convolution = self.fitting(inputs[0]);
-        let mut scratch = convolution.scratch(software, batch);
+        let mut scratch = convolution.scratch(software, batch, true);
         scratch.push(bias_scratch(batch, convolution.large));
         scratch
     }
@@ -142,42 +143,33 @@ impl Operation for ConvTranspose2d {
         expect_indices(context, io.output_shape)?;
         let convolution = self.fitting(io.input_shapes[0]);
         let [weight, bias] = [io.parameters[0], io.parameters[1]];
-        let (mut dispatches, padded) = convolution.weight(context.gpu, weight.value())?;
         let target = Target {
             images: io.output,
             bias: Some(bias),
             accumulate: false,
         };
-        for part in convolution.parts(context)? {
-            let weight = padded.as_ref().map_or(weight.value(), |p| p.binding());
-            dispatches.push(part.take_small(io.inputs[0]));
-            dispatches.push(part.to_patches(weight)?);
-            dispatches.push(part.fold(&target));
-        }
-        Ok(dispatches)
+        let mut products = convolution.products(context);
+        let small = products.small(io.inputs[0])?;
+        products.make_large(weight.value(), &small, &target)?;
+        Ok(products.dispatches)
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
-        let gpu = context.gpu;
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = io.parameters[0];
-        let (mut dispatches, padded) = convolution.weight(gpu, weight.value())?;
-        let gradient = convolution.weight_gradient(context, weight)?;
-        for part in convolution.parts(context)? {
-            dispatches.push(part.take_small(io.inputs[0]));
-            dispatches.push(part.unfold(io.output_gradient));
-            dispatches.push(part.to_weight(&gradient)?);
-            if let Some(target) = io.input_gradients[0] {
-                let weight = padded.as_ref().map_or(weight.value(), |p| p.binding());
-                dispatches.push(part.to_small(weight)?);
-                dispatches.push(part.put_small(&Target {
-                    images: target.buffer,
-                    bias: None,
-                    accumulate: target.accumulate,
-                }));
-            }
+        let mut products = convolution.products(context);
+        let small = products.small(io.inputs[0])?;
+        let large = products.large(io.output_gradient)?;
+        products.make_gradient(&small, &large, weight.gradient())?;
+        if let Some(target) = io.input_gradients[0] {
+            let target = Target {
+                images: target.buffer,
+                bias: None,
+                accumulate: target.accumulate,
+            };
+            products.make_small(weight.value(), &large, &target)?;
         }
-        dispatches.extend(gradient.finish(gpu));
+        let mut dispatches = products.dispatches;
         let bias = channel_bias_gradient(
             context,
             io.output_gradient,

@@ -162,7 +162,8 @@ impl Plan {
 
     /// Adds to `need` what a plan of `graph` will take, parameters apart.
     pub fn need(gpu: &Gpu, graph: &Graph, size: &PlanSize<'_>, need: &mut Need) {
-        let tensors = Layout::of(graph, size).place(graph, size);
+        let layout = Layout::of(graph, size);
+        let tensors = layout.place(graph, size);
         let nodes = graph.nodes();
         for (buffer, &elements) in tensors.placement.sizes.iter().enumerate() {
             // Named after the largest that lies in it.
@@ -182,7 +183,12 @@ impl Plan {
             }
             if let Some(operation) = &node.operation {
                 let inputs = graph.shapes(&node.inputs);
-                for (label, elements) in operation.scratch(gpu.is_software(), size.batch, &inputs) {
+                let mut before = node.inputs.iter();
+                let differentiated = before.any(|input| layout.differentiated[input.0]);
+                let software = gpu.is_software();
+                for (label, elements) in
+                    operation.scratch(software, size.batch, &inputs, differentiated)
+                {
                     need.scratch(label, &place, elements);
                 }
             }

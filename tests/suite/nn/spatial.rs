@@ -98,8 +98,22 @@ fn sizes() -> Vec<(usize, [usize; 2], [usize; 2], Window)> {
         ),
         // Several slices of the weight's gradient.
         (9, [8, 4], [24, 24], Window::new(5).padding(2)),
-        // Several parts of the batch.
-        (75, [8, 3], [24, 24], Window::new(5).padding(2)),
+        // Every place modulo the stride has a product of its own: some with fewer elements of the kernel, some with none.
+        (3, [9, 12], [7, 5], Window::new(2).stride(3)),
+        (
+            6,
+            [10, 9],
+            [9, 9],
+            Window::new(3).stride(2).dilation(3).padding(2),
+        ),
+        (
+            2,
+            [20, 40],
+            [12, 11],
+            Window::new([4, 3]).stride([4, 2]).dilation([2, 3]),
+        ),
+        // So many that they are folded instead.
+        (2, [9, 9], [19, 10], Window::new(10).stride(9)),
     ]
 }
 

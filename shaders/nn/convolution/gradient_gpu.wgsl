@@ -1,0 +1,58 @@
+// The gradient of a convolution's weight for GPUs: a workgroup of 16 x 16 invocations makes a 64 x 64 tile, each
+// invocation 4 x 4 of it in registers; tiles of both sides, 16 deep, pass through shared memory, as in matmul_gpu.wgsl.
+// uses nn/convolution/gradient.wgsl
+
+const TILE: u32 = 64u;
+// Places of four samples.
+const DEPTH: u32 = 4u;
+
+// [place and sample][TILE / 4], so that an invocation reads its four rows and its four columns as one vector each.
+var<workgroup> row_tile: array<array<vec4f, 16>, 16>;
+var<workgroup> column_tile: array<array<vec4f, 16>, 16>;
+
+@compute @workgroup_size(16, 16)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(local_invocation_id) local: vec3u,
+    @builtin(local_invocation_index) index: u32,
+) {
+    // Neighbouring invocations fetch neighbouring places.
+    let depth = index % DEPTH;
+    let fetched = index / DEPTH;
+    let fetched_row = workgroup.y * TILE + fetched;
+    let fetched_column = column_at(workgroup.x * TILE + fetched);
+    let begin = workgroup.z * parameters.slice;
+    let end = min(begin + parameters.slice, place_count());
+    let step = place_at(DEPTH);
+    var place = place_at(begin + depth);
+    var tile: array<vec4f, 4>;
+    for (var k = begin; k < end; k += DEPTH) {
+        let present = k + depth < end;
+        let of_row = small_vector(fetched_row, place, present);
+        let of_column = large_vector(fetched_column, place, present);
+        for (var sample = 0u; sample < 4u; sample += 1u) {
+            row_tile[4u * depth + sample][fetched / 4u][fetched % 4u] = of_row[sample];
+            column_tile[4u * depth + sample][fetched / 4u][fetched % 4u] = of_column[sample];
+        }
+        place = advanced(place, step);
+        workgroupBarrier();
+        for (var i = 0u; i < 4u * DEPTH; i += 1u) {
+            let rows = row_tile[i][local.y];
+            let columns = column_tile[i][local.x];
+            tile[0] += rows.x * columns;
+            tile[1] += rows.y * columns;
+            tile[2] += rows.z * columns;
+            tile[3] += rows.w * columns;
+        }
+        workgroupBarrier();
+    }
+    for (var r = 0u; r < 4u; r += 1u) {
+        let row = workgroup.y * TILE + 4u * local.y + r;
+        for (var i = 0u; i < 4u; i += 1u) {
+            let column = workgroup.x * TILE + 4u * local.x + i;
+            if (row < parameters.small_channels && column < column_count()) {
+                gradient[(workgroup.z * parameters.small_channels + row) * column_count() + column] = tile[r][i];
+            }
+        }
+    }
+}

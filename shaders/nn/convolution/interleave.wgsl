@@ -1,0 +1,58 @@
+// Images [sample, element] with four samples side by side: [sample / 4, element, 4], zero past the last sample. What a
+// product of a convolution needs of four samples is then one vector, wherever it lies in their images.
+// uses common/grid.wgsl
+
+struct Parameters {
+    samples: u32,
+    // Of an image.
+    elements: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> images: array<f32>;
+@group(0) @binding(1) var<storage, read> image_vectors: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> interleaved: array<vec4f>;
+
+@compute @workgroup_size(64)
+fn by_elements(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    let first = 4u * (i / parameters.elements);
+    if (first >= parameters.samples) {
+        return;
+    }
+    var vector = vec4f(0.0);
+    for (var j = 0u; j < 4u; j += 1u) {
+        if (first + j < parameters.samples) {
+            vector[j] = images[(first + j) * parameters.elements + i % parameters.elements];
+        }
+    }
+    interleaved[i] = vector;
+}
+
+// Where an image's elements are whole vectors: four of them at a time.
+@compute @workgroup_size(64)
+fn by_vectors(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    let vectors = parameters.elements / 4u;
+    let first = 4u * (i / vectors);
+    if (first >= parameters.samples) {
+        return;
+    }
+    var rows: array<vec4f, 4>;
+    for (var j = 0u; j < 4u; j += 1u) {
+        let sample = min(first + j, parameters.samples - 1u);
+        let row = image_vectors[sample * vectors + i % vectors];
+        rows[j] = select(vec4f(0.0), row, first + j < parameters.samples);
+    }
+    for (var e = 0u; e < 4u; e += 1u) {
+        interleaved[4u * i + e] = vec4f(rows[0][e], rows[1][e], rows[2][e], rows[3][e]);
+    }
+}

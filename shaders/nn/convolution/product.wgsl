@@ -1,0 +1,75 @@
+// The products of a convolution that give images, as matrix products without unfolded patches:
+// C(row, column) = sum over inner of A(inner, row) B(inner, column).
+//
+//     product    row            column                           inner                             A, B, C
+//     to_small   small channel  sample, place on the small side  place in kernel, large channel    weight, large, small
+//     to_large   large channel  sample, place on the large side  place in kernel, small channel    weight, small, large
+//
+// Where the elements of B and C lie is linear in places, channels and samples, and B is zero outside of its images. Of
+// to_large there is a product for each place modulo the stride, because each meets other elements of the kernel. The
+// weight is packed: [inner, row], rows in whole vectors. B is interleaved, so a column stands for four samples.
+
+struct Product {
+    rows: u32,
+    // Channels and size of the kernel's part that is summed over: inner = (y * inner_width + x) * inner_channels + channel.
+    inner_channels: u32,
+    inner_height: u32,
+    inner_width: u32,
+    // Samples, vectors of four of them, and places in an image.
+    samples: u32,
+    groups: u32,
+    column_height: u32,
+    column_width: u32,
+
+    // The weight: the first element, and from one to the next.
+    weight_first: u32,
+    weight_row: u32,
+    weight_channel: u32,
+    weight_y: u32,
+    weight_x: u32,
+    // Where its packed vectors start.
+    packed_first: u32,
+
+    // B: images of this size, with inner_channels channels.
+    image_height: u32,
+    image_width: u32,
+    // y in the image = first_y + column_y * y of the column + inner_y * y of the inner index; likewise x.
+    first_y: i32,
+    first_x: i32,
+    column_y: i32,
+    column_x: i32,
+    inner_y: i32,
+    inner_x: i32,
+
+    // C: the first element, and from one to the next.
+    c_first: u32,
+    c_sample: u32,
+    c_row: u32,
+    c_y: u32,
+    c_x: u32,
+    // 1: add to what C holds.
+    accumulate: u32,
+    // 1: add bias[row].
+    has_bias: u32,
+}
+
+fn inner_count(product: Product) -> u32 {
+    return product.inner_height * product.inner_width * product.inner_channels;
+}
+
+fn row_vectors(product: Product) -> u32 {
+    return (product.rows + 3u) / 4u;
+}
+
+// An inner index.
+struct Inner {
+    y: u32,
+    x: u32,
+    channel: u32,
+}
+
+fn inner_at(product: Product, index: u32) -> Inner {
+    let place = index / product.inner_channels;
+    return Inner(place / product.inner_width, place % product.inner_width, index % product.inner_channels);
+}
+

@@ -1,0 +1,148 @@
+//! The gradient of a convolution's weight.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::Convolution;
+use super::interleave::Interleaved;
+use crate::Result;
+use crate::gpu::{Dispatch, Shader, groups};
+use crate::nn::matmul::Variant;
+use crate::nn::operation::Context;
+use crate::nn::sums::column_sum;
+use crate::shader;
+
+static CPU: Shader = shader!("nn/convolution/gradient_cpu.wgsl");
+static GPU: Shader = shader!("nn/convolution/gradient_gpu.wgsl");
+
+/// The twin of `Gradient` in `shaders/nn/convolution/gradient.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Gradient {
+    samples_by_four: u32,
+    small_channels: u32,
+    small_height: u32,
+    small_width: u32,
+    large_channels: u32,
+    large_height: u32,
+    large_width: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_y: u32,
+    stride_x: u32,
+    padding_y: u32,
+    padding_x: u32,
+    dilation_y: u32,
+    dilation_x: u32,
+    slice: u32,
+}
+
+/// Places of four samples.
+fn places(convolution: &Convolution, batch: usize) -> usize {
+    batch.div_ceil(4) * convolution.small[1] * convolution.small[2]
+}
+
+/// Slices in which the sums over samples and places are made side by side, so that a small gradient of many places
+/// keeps the adapter busy.
+pub(super) fn slices(convolution: &Convolution, software: bool, batch: usize) -> usize {
+    let (tile, wanted) = if software { (32, 8) } else { (64, 256) };
+    let tiles = convolution.small[0].div_ceil(tile) * convolution.weights().div_ceil(tile);
+    (wanted / tiles).min(places(convolution, batch) / 64).max(1)
+}
+
+/// The dispatches of `gradient = small x patches of large`; the sides are the small one and the large one.
+pub(super) fn dispatches(
+    context: &Context<'_>,
+    variant: Variant,
+    convolution: &Convolution,
+    [small, large]: [&Interleaved; 2],
+    gradient: wgpu::BindingResource<'_>,
+) -> Result<Vec<Dispatch>> {
+    let gpu = context.gpu;
+    let [small_channels, small_height, small_width] = convolution.small.map(|n| n as u32);
+    let [large_channels, large_height, large_width] = convolution.large.map(|n| n as u32);
+    let window = convolution.window;
+    let slices = slices(convolution, gpu.is_software(), context.batch);
+    let all_places = places(convolution, context.batch);
+    let parameters = Gradient {
+        samples_by_four: context.batch.div_ceil(4) as u32,
+        small_channels,
+        small_height,
+        small_width,
+        large_channels,
+        large_height,
+        large_width,
+        kernel_height: window.kernel.y as u32,
+        kernel_width: window.kernel.x as u32,
+        stride_y: window.stride.y as u32,
+        stride_x: window.stride.x as u32,
+        padding_y: window.padding.y as u32,
+        padding_x: window.padding.x as u32,
+        dilation_y: window.dilation.y as u32,
+        dilation_x: window.dilation.x as u32,
+        slice: all_places.div_ceil(slices).next_multiple_of(4) as u32,
+    };
+    let (rows, columns) = (convolution.small[0], convolution.weights());
+    let (kernel, [tile_rows, tile_columns]) = match variant {
+        Variant::Cpu { lanes } => {
+            let lane_rows = variant.lane_rows(rows);
+            let constants = [("LANES", f64::from(lanes)), ("ROWS", f64::from(lane_rows))];
+            let kernel = gpu.kernel(&CPU, "main", &constants);
+            (kernel, [(lane_rows * lanes) as usize, 4 * lanes as usize])
+        }
+        Variant::Gpu => (gpu.kernel(&GPU, "main", &[]), [64, 64]),
+    };
+    let workgroups = [
+        groups(columns, tile_columns),
+        groups(rows, tile_rows),
+        slices as u32,
+    ];
+    let uniform = gpu.uniform("gradient", &parameters);
+    let dispatch = |target: wgpu::BindingResource<'_>| {
+        let bindings = [
+            (0, uniform.as_entire_binding()),
+            (1, small.0.binding()),
+            (2, large.0.binding()),
+            (3, target),
+        ];
+        let flops = 2.0 * (rows * columns) as f64 * (4 * all_places) as f64;
+        kernel.bind(gpu, &bindings, workgroups).with_flops(flops)
+    };
+    if slices == 1 {
+        return Ok(vec![dispatch(gradient)]);
+    }
+    let sums = gpu.scratch("gradient slices", slices * rows * columns)?;
+    Ok(vec![
+        dispatch(sums.binding()),
+        column_sum(gpu, [slices, rows * columns], &sums, gradient),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        CPU,
+        "Gradient",
+        Gradient {
+            samples_by_four,
+            small_channels,
+            small_height,
+            small_width,
+            large_channels,
+            large_height,
+            large_width,
+            kernel_height,
+            kernel_width,
+            stride_y,
+            stride_x,
+            padding_y,
+            padding_x,
+            dilation_y,
+            dilation_x,
+            slice
+        }
+    );
+}
