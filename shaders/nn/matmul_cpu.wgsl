@@ -36,14 +36,14 @@ struct Parameters {
 @group(0) @binding(4) var<storage, read_write> c_elements: array<f32>;
 
 // A[row + i, k + j], 0 past the last k. What lies past the last row repeats the last ones and is never stored.
-fn a_block(row: u32, k: u32) -> Block {
+fn a_block(size: Parameters, row: u32, k: u32) -> Block {
     var block: Block;
     if (TRANSPOSE_A) {
-        let m4 = parameters.m / 4u;
+        let m4 = size.m / 4u;
         let row4 = min(row / 4u, m4 - 1u);
         for (var j = 0u; j < 4u; j += 1u) {
-            let values = a[min(k + j, parameters.k - 1u) * m4 + row4];
-            block[j] = select(vec4f(0.0), values, k + j < parameters.k);
+            let values = a[min(k + j, size.k - 1u) * m4 + row4];
+            block[j] = select(vec4f(0.0), values, k + j < size.k);
         }
         block = transposed(block);
         if (row % 4u == 2u) {
@@ -52,87 +52,89 @@ fn a_block(row: u32, k: u32) -> Block {
         return block;
     }
     for (var i = 0u; i < ROWS; i += 1u) {
-        block[i] = a[min(row + i, parameters.m - 1u) * (parameters.k / 4u) + k / 4u];
+        block[i] = a[min(row + i, size.m - 1u) * (size.k / 4u) + k / 4u];
     }
     return block;
 }
 
 // B[k + i, column + j], 0 past the last k. What lies past the last column repeats the last ones and is never stored.
-fn b_block(k: u32, column: u32) -> Block {
+fn b_block(size: Parameters, k: u32, column: u32) -> Block {
     var block: Block;
     if (TRANSPOSE_B) {
         for (var j = 0u; j < 4u; j += 1u) {
-            block[j] = b[min(column + j, parameters.n - 1u) * (parameters.k / 4u) + k / 4u];
+            block[j] = b[min(column + j, size.n - 1u) * (size.k / 4u) + k / 4u];
         }
         return transposed(block);
     }
-    let n4 = parameters.n / 4u;
+    let n4 = size.n / 4u;
     let column4 = min(column / 4u, n4 - 1u);
     for (var i = 0u; i < 4u; i += 1u) {
-        let values = b[min(k + i, parameters.k - 1u) * n4 + column4];
-        block[i] = select(vec4f(0.0), values, k + i < parameters.k);
+        let values = b[min(k + i, size.k - 1u) * n4 + column4];
+        block[i] = select(vec4f(0.0), values, k + i < size.k);
     }
     return block;
 }
 
 // A[row, k], 0 outside of A.
-fn a_element(row: u32, k: u32) -> f32 {
-    if (row >= parameters.m || k >= parameters.k) {
+fn a_element(size: Parameters, row: u32, k: u32) -> f32 {
+    if (row >= size.m || k >= size.k) {
         return 0.0;
     }
-    return a_elements[select(row * parameters.k + k, k * parameters.m + row, TRANSPOSE_A)];
+    return a_elements[select(row * size.k + k, k * size.m + row, TRANSPOSE_A)];
 }
 
 // B[k, column], 0 outside of B.
-fn b_element(k: u32, column: u32) -> f32 {
-    if (column >= parameters.n || k >= parameters.k) {
+fn b_element(size: Parameters, k: u32, column: u32) -> f32 {
+    if (column >= size.n || k >= size.k) {
         return 0.0;
     }
-    return b_elements[select(k * parameters.n + column, column * parameters.k + k, TRANSPOSE_B)];
+    return b_elements[select(k * size.n + column, column * size.k + k, TRANSPOSE_B)];
 }
 
 // As a_block and b_block.
-fn a_block_of_elements(row: u32, k: u32) -> Block {
+fn a_block_of_elements(size: Parameters, row: u32, k: u32) -> Block {
     var block: Block;
     for (var i = 0u; i < ROWS; i += 1u) {
-        block[i] = vec4f(a_element(row + i, k), a_element(row + i, k + 1u), a_element(row + i, k + 2u), a_element(row + i, k + 3u));
+        block[i] = vec4f(a_element(size, row + i, k), a_element(size, row + i, k + 1u), a_element(size, row + i, k + 2u), a_element(size, row + i, k + 3u));
     }
     return block;
 }
 
-fn b_block_of_elements(k: u32, column: u32) -> Block {
+fn b_block_of_elements(size: Parameters, k: u32, column: u32) -> Block {
     var block: Block;
     for (var i = 0u; i < 4u; i += 1u) {
-        block[i] = vec4f(b_element(k + i, column), b_element(k + i, column + 1u), b_element(k + i, column + 2u), b_element(k + i, column + 3u));
+        block[i] = vec4f(b_element(size, k + i, column), b_element(size, k + i, column + 1u), b_element(size, k + i, column + 2u), b_element(size, k + i, column + 3u));
     }
     return block;
 }
 
 @compute @workgroup_size(LANES)
 fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-    let row = ROWS * (workgroup.y * LANES + lane);
-    let column = 4u * (workgroup.x * LANES + lane);
-    let k_end = min((workgroup.z + 1u) * parameters.slice, parameters.k);
+    // Once, since the driver turns even these loads into loops over the lanes where they stand in a loop.
+    let size = parameters;
+    let row = ROWS * (workgroup.x * LANES + lane);
+    let column = 4u * (workgroup.y * LANES + lane);
+    let k_end = min((workgroup.z + 1u) * size.slice, size.k);
     var tile = Tile();
-    for (var k = workgroup.z * parameters.slice; k < k_end; k += 4u) {
-        add_products(&tile, a_block(row, k), b_block(k, column));
+    for (var k = workgroup.z * size.slice; k < k_end; k += 4u) {
+        add_products(&tile, a_block(size, row, k), b_block(size, k, column));
     }
     let column4 = column / 4u;
-    let n4 = parameters.n / 4u;
+    let n4 = size.n / 4u;
     if (column4 >= n4) {
         return;
     }
     var offset = vec4f(0.0);
-    if (parameters.has_bias != 0u) {
+    if (size.has_bias != 0u) {
         offset = bias[column4];
     }
     for (var i = 0u; i < ROWS; i += 1u) {
         for (var source = 0u; source < LANES; source += 1u) {
-            let row = ROWS * (workgroup.y * LANES + source) + i;
-            if (row < parameters.m) {
-                let index = (workgroup.z * parameters.m + row) * n4 + column4;
+            let row = ROWS * (workgroup.x * LANES + source) + i;
+            if (row < size.m) {
+                let index = (workgroup.z * size.m + row) * n4 + column4;
                 var value = tile[i][source] + offset;
-                if (parameters.accumulate != 0u) {
+                if (size.accumulate != 0u) {
                     value += c[index];
                 }
                 c[index] = value;
@@ -143,26 +145,27 @@ fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation
 
 @compute @workgroup_size(LANES)
 fn unaligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-    let row = ROWS * (workgroup.y * LANES + lane);
-    let column = 4u * (workgroup.x * LANES + lane);
-    let k_end = min((workgroup.z + 1u) * parameters.slice, parameters.k);
+    let size = parameters;
+    let row = ROWS * (workgroup.x * LANES + lane);
+    let column = 4u * (workgroup.y * LANES + lane);
+    let k_end = min((workgroup.z + 1u) * size.slice, size.k);
     var tile = Tile();
-    for (var k = workgroup.z * parameters.slice; k < k_end; k += 4u) {
-        add_products(&tile, a_block_of_elements(row, k), b_block_of_elements(k, column));
+    for (var k = workgroup.z * size.slice; k < k_end; k += 4u) {
+        add_products(&tile, a_block_of_elements(size, row, k), b_block_of_elements(size, k, column));
     }
     // The innermost loop has no constant bound, so that it is not unrolled: that too would take long to compile.
-    let columns = min(column + 4u, parameters.n);
+    let columns = min(column + 4u, size.n);
     for (var i = 0u; i < ROWS; i += 1u) {
         for (var source = 0u; source < LANES; source += 1u) {
-            let row = ROWS * (workgroup.y * LANES + source) + i;
+            let row = ROWS * (workgroup.x * LANES + source) + i;
             let values = tile[i][source];
-            for (var at = column; at < columns && row < parameters.m; at += 1u) {
-                let index = (workgroup.z * parameters.m + row) * parameters.n + at;
+            for (var at = column; at < columns && row < size.m; at += 1u) {
+                let index = (workgroup.z * size.m + row) * size.n + at;
                 var value = values[at - column];
-                if (parameters.has_bias != 0u) {
+                if (size.has_bias != 0u) {
                     value += bias_elements[at];
                 }
-                if (parameters.accumulate != 0u) {
+                if (size.accumulate != 0u) {
                     value += c_elements[index];
                 }
                 c_elements[index] = value;

@@ -182,7 +182,8 @@ impl Matmul<'_> {
                 let kernel = gpu.kernel(&MATMUL_CPU, entry, &constants);
                 (
                     kernel,
-                    [groups(n, 4 * lanes), groups(m, rows * lanes), slices as u32],
+                    // Tiles of the same columns follow each other, and find B in the cache.
+                    [groups(m, rows * lanes), groups(n, 4 * lanes), slices as u32],
                 )
             }
             Variant::Gpu => (

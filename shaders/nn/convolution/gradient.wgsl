@@ -29,12 +29,12 @@ struct Gradient {
 // [slice, row, column].
 @group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
 
-fn column_count() -> u32 {
-    return parameters.large_channels * parameters.kernel_height * parameters.kernel_width;
+fn column_count(shape: Gradient) -> u32 {
+    return shape.large_channels * shape.kernel_height * shape.kernel_width;
 }
 
-fn place_count() -> u32 {
-    return parameters.samples_by_four * parameters.small_height * parameters.small_width;
+fn place_count(shape: Gradient) -> u32 {
+    return shape.samples_by_four * shape.small_height * shape.small_width;
 }
 
 // Four samples at one place of the small side.
@@ -44,20 +44,20 @@ struct Place {
     x: u32,
 }
 
-fn place_at(index: u32) -> Place {
-    let row = index / parameters.small_width;
-    return Place(row / parameters.small_height, row % parameters.small_height, index % parameters.small_width);
+fn place_at(shape: Gradient, index: u32) -> Place {
+    let row = index / shape.small_width;
+    return Place(row / shape.small_height, row % shape.small_height, index % shape.small_width);
 }
 
 // The place that lies `step` behind another.
-fn advanced(place: Place, step: Place) -> Place {
+fn advanced(shape: Gradient, place: Place, step: Place) -> Place {
     var next = Place(place.group + step.group, place.y + step.y, place.x + step.x);
-    if (next.x >= parameters.small_width) {
-        next.x -= parameters.small_width;
+    if (next.x >= shape.small_width) {
+        next.x -= shape.small_width;
         next.y += 1u;
     }
-    if (next.y >= parameters.small_height) {
-        next.y -= parameters.small_height;
+    if (next.y >= shape.small_height) {
+        next.y -= shape.small_height;
         next.group += 1u;
     }
     return next;
@@ -71,29 +71,29 @@ struct Column {
 }
 
 // What lies past the last column repeats it, and must not be stored.
-fn column_at(index: u32) -> Column {
-    let i = min(index, column_count() - 1u);
-    let row = i / parameters.kernel_width;
-    let y = row % parameters.kernel_height * parameters.dilation_y;
-    let x = i % parameters.kernel_width * parameters.dilation_x;
-    return Column(row / parameters.kernel_height, i32(y) - i32(parameters.padding_y), i32(x) - i32(parameters.padding_x));
+fn column_at(shape: Gradient, index: u32) -> Column {
+    let i = min(index, column_count(shape) - 1u);
+    let row = i / shape.kernel_width;
+    let y = row % shape.kernel_height * shape.dilation_y;
+    let x = i % shape.kernel_width * shape.dilation_x;
+    return Column(row / shape.kernel_height, i32(y) - i32(shape.padding_y), i32(x) - i32(shape.padding_x));
 }
 
 // What lies past the last row repeats it, and must not be stored.
-fn small_vector(row: u32, place: Place, present: bool) -> vec4f {
-    let channel = place.group * parameters.small_channels + min(row, parameters.small_channels - 1u);
-    let index = (channel * parameters.small_height + place.y) * parameters.small_width + place.x;
+fn small_vector(shape: Gradient, row: u32, place: Place, present: bool) -> vec4f {
+    let channel = place.group * shape.small_channels + min(row, shape.small_channels - 1u);
+    let index = (channel * shape.small_height + place.y) * shape.small_width + place.x;
     return select(vec4f(0.0), small[select(0u, index, present)], present);
 }
 
 // Zero outside of the images.
-fn large_vector(column: Column, place: Place, present: bool) -> vec4f {
+fn large_vector(shape: Gradient, column: Column, place: Place, present: bool) -> vec4f {
     // What is negative is large without its sign.
-    let y = u32(i32(place.y * parameters.stride_y) + column.y);
-    let x = u32(i32(place.x * parameters.stride_x) + column.x);
-    let inside = present && y < parameters.large_height && x < parameters.large_width;
-    let channel = place.group * parameters.large_channels + column.channel;
-    let index = (channel * parameters.large_height + y) * parameters.large_width + x;
+    let y = u32(i32(place.y * shape.stride_y) + column.y);
+    let x = u32(i32(place.x * shape.stride_x) + column.x);
+    let inside = present && y < shape.large_height && x < shape.large_width;
+    let channel = place.group * shape.large_channels + column.channel;
+    let index = (channel * shape.large_height + y) * shape.large_width + x;
     return select(vec4f(0.0), large[select(0u, index, inside)], inside);
 }
 

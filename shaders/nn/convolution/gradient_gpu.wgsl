@@ -16,25 +16,26 @@ fn main(
     @builtin(local_invocation_id) local: vec3u,
     @builtin(local_invocation_index) index: u32,
 ) {
+    let shape = parameters;
     // Neighbouring invocations fetch neighbouring places.
     let depth = index % DEPTH;
     let fetched = index / DEPTH;
     let fetched_row = workgroup.y * TILE + fetched;
-    let fetched_column = column_at(workgroup.x * TILE + fetched);
-    let begin = workgroup.z * parameters.slice;
-    let end = min(begin + parameters.slice, place_count());
-    let step = place_at(DEPTH);
-    var place = place_at(begin + depth);
+    let fetched_column = column_at(shape, workgroup.x * TILE + fetched);
+    let begin = workgroup.z * shape.slice;
+    let end = min(begin + shape.slice, place_count(shape));
+    let step = place_at(shape, DEPTH);
+    var place = place_at(shape, begin + depth);
     var tile: array<vec4f, 4>;
     for (var k = begin; k < end; k += DEPTH) {
         let present = k + depth < end;
-        let of_row = small_vector(fetched_row, place, present);
-        let of_column = large_vector(fetched_column, place, present);
+        let of_row = small_vector(shape, fetched_row, place, present);
+        let of_column = large_vector(shape, fetched_column, place, present);
         for (var sample = 0u; sample < 4u; sample += 1u) {
             row_tile[4u * depth + sample][fetched / 4u][fetched % 4u] = of_row[sample];
             column_tile[4u * depth + sample][fetched / 4u][fetched % 4u] = of_column[sample];
         }
-        place = advanced(place, step);
+        place = advanced(shape, place, step);
         workgroupBarrier();
         for (var i = 0u; i < 4u * DEPTH; i += 1u) {
             let rows = row_tile[i][local.y];
@@ -50,8 +51,8 @@ fn main(
         let row = workgroup.y * TILE + 4u * local.y + r;
         for (var i = 0u; i < 4u; i += 1u) {
             let column = workgroup.x * TILE + 4u * local.x + i;
-            if (row < parameters.small_channels && column < column_count()) {
-                gradient[(workgroup.z * parameters.small_channels + row) * column_count() + column] = tile[r][i];
+            if (row < shape.small_channels && column < column_count(shape)) {
+                gradient[(workgroup.z * shape.small_channels + row) * column_count(shape) + column] = tile[r][i];
             }
         }
     }
