@@ -15,12 +15,14 @@
 override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
 override COLUMNS: bool = false;
-override CHANNELS: bool = false;
 
 const BLOCK = 32u;
 const LARGEST = 3.4028234e38;
 
-struct Parameters {
+// A matrix whose units are measured; a dispatch takes several of them, side by side.
+struct Matrix {
+    // Its first element.
+    start: u32,
     targets: u32,
     items: u32,
     // Elements between neighbouring targets and items.
@@ -31,18 +33,19 @@ struct Parameters {
     units: u32,
     first_row: u32,
     not_a_number: u32,
-    // With CHANNELS: items of an image's channel, and elements from one image to the next.
+    // Items of an image's channel, or all, and elements from one image to the next.
     run: u32,
     run_stride: u32,
-    padding0: u32,
-    padding1: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<storage, read> matrices: array<Matrix>;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(1) var<storage, read> value_vectors: array<vec4f>;
 // The bits of [rows, 6] floats.
 @group(0) @binding(2) var<storage, read_write> statistics: array<u32>;
+
+// That of this workgroup.
+var<private> matrix: Matrix;
 
 struct Moments {
     count: vec4f,
@@ -88,6 +91,19 @@ fn absorb(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f
     (*all).nonfinite += select(vec4f(0.0), vec4f(1.0), present & !finite);
 }
 
+// The same where all is present and finite, at half the operations. Returns the bits of the greatest magnitude so far, by
+// which the caller sees whether it was.
+fn absorb_finite(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f, magnitude: vec4u) -> vec4u {
+    let deviation = value - (*block).shift;
+    (*block).count += vec4f(1.0);
+    (*block).sum += deviation;
+    (*block).squares += deviation * deviation;
+    (*all).least = min((*all).least, value);
+    (*all).greatest = max((*all).greatest, value);
+    (*all).zeros += select(vec4f(0.0), vec4f(1.0), value == vec4f(0.0));
+    return max(magnitude, bitcast<vec4u>(value) & vec4u(0x7fffffffu));
+}
+
 fn merge(a: Moments, b: Moments) -> Moments {
     let count = a.count + b.count;
     let apart = b.mean - a.mean;
@@ -122,23 +138,30 @@ fn close_block(all: ptr<function, Moments>, block: ptr<function, Block>) {
     (*block).squares = vec4f(0.0);
 }
 
-fn is_present(target_index: u32, item: u32) -> vec4<bool> {
-    var place = item;
-    if (COLUMNS) {
-        place = target_index;
-    } else if (CHANNELS) {
-        place = item % parameters.run;
-    }
-    place *= 4u;
-    return vec4u(place) + vec4u(0u, 1u, 2u, 3u) < vec4u(parameters.limit);
+// An item of a target: elements from the target's first one to it, and its place in the row, or in the image's channel.
+struct Item {
+    offset: u32,
+    place: u32,
 }
 
-// Elements from a target's first item to this one.
-fn offset_of(item: u32) -> u32 {
-    if (!CHANNELS) {
-        return item * parameters.item_stride;
-    }
-    return (item / parameters.run) * parameters.run_stride + (item % parameters.run) * parameters.item_stride;
+fn item_at(index: u32) -> Item {
+    let image = index / matrix.run;
+    let place = index % matrix.run;
+    return Item(image * matrix.run_stride + place * matrix.item_stride, place);
+}
+
+// The item that lies `step` behind another.
+fn behind(item: Item, step: Item) -> Item {
+    let next = Item(item.offset + step.offset, item.place + step.place);
+    // Past the end of one image's channel: to the next image.
+    let skip = matrix.run_stride - matrix.run * matrix.item_stride;
+    let past = next.place >= matrix.run;
+    return Item(select(next.offset, next.offset + skip, past), select(next.place, next.place - matrix.run, past));
+}
+
+fn is_present(target_index: u32, item: Item) -> vec4<bool> {
+    let place = 4u * select(item.place, target_index, COLUMNS);
+    return vec4u(place) + vec4u(0u, 1u, 2u, 3u) < vec4u(matrix.limit);
 }
 
 var<workgroup> shared_moments: array<Moments, 64>;
@@ -172,13 +195,13 @@ fn component(all: Moments, c: u32) -> Moments {
 }
 
 fn write_unit(unit: u32, all: Moments) {
-    if (unit >= parameters.units) {
+    if (unit >= matrix.units) {
         return;
     }
-    let at = (parameters.first_row + unit) * 6u;
+    let at = (matrix.first_row + unit) * 6u;
     let some = all.count.x > 0.0;
     let count = max(all.count.x, 1.0);
-    let none = parameters.not_a_number;
+    let none = matrix.not_a_number;
     statistics[at] = select(none, bitcast<u32>(all.mean.x), some);
     statistics[at + 1u] = select(none, bitcast<u32>(sqrt(all.spread.x / count)), some);
     statistics[at + 2u] = select(none, bitcast<u32>(all.least.x), some);
@@ -189,7 +212,7 @@ fn write_unit(unit: u32, all: Moments) {
 
 fn finish(all: Moments, target_index: u32, local: u32) {
     let merged = merge_lanes(all, local);
-    if (local >= TARGETS || target_index >= parameters.targets) {
+    if (local >= TARGETS || target_index >= matrix.targets) {
         return;
     }
     if (COLUMNS) {
@@ -210,17 +233,37 @@ fn by_vectors(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
+    matrix = matrices[workgroup.z];
     let group = workgroup.y * workgroups.x + workgroup.x;
+    if (group * TARGETS >= matrix.targets) {
+        return;
+    }
     let target_index = group * TARGETS + local % TARGETS;
     var all = nothing();
     var block: Block;
-    if (target_index < parameters.targets) {
-        let start = target_index * parameters.target_stride / 4u;
-        begin(&block, value_vectors[start + offset_of(min(local / TARGETS, parameters.items - 1u)) / 4u]);
-        for (var first = local / TARGETS; first < parameters.items; first += BLOCK * LANES) {
-            let end = min(first + BLOCK * LANES, parameters.items);
-            for (var item = first; item < end; item += LANES) {
-                absorb(&all, &block, value_vectors[start + offset_of(item) / 4u], vec4<bool>(true));
+    if (target_index < matrix.targets) {
+        let start = (matrix.start + target_index * matrix.target_stride) / 4u;
+        var item = item_at(min(local / TARGETS, matrix.items - 1u));
+        let step = item_at(LANES);
+        begin(&block, value_vectors[start + item.offset / 4u]);
+        for (var first = local / TARGETS; first < matrix.items; first += BLOCK * LANES) {
+            let end = min(first + BLOCK * LANES, matrix.items);
+            let all_before = all;
+            let block_before = block;
+            let item_before = item;
+            var magnitude = vec4u(0u);
+            for (var i = first; i < end; i += LANES) {
+                magnitude = absorb_finite(&all, &block, value_vectors[start + item.offset / 4u], magnitude);
+                item = behind(item, step);
+            }
+            if (any(magnitude >= vec4u(0x7f800000u))) {
+                all = all_before;
+                block = block_before;
+                item = item_before;
+                for (var i = first; i < end; i += LANES) {
+                    absorb(&all, &block, value_vectors[start + item.offset / 4u], vec4<bool>(true));
+                    item = behind(item, step);
+                }
             }
             close_block(&all, &block);
         }
@@ -229,9 +272,8 @@ fn by_vectors(
 }
 
 // An item element by element, 0 where there is none.
-fn values_at(start: u32, target_index: u32, item: u32) -> vec4f {
-    let present = is_present(target_index, item);
-    let at = start + offset_of(item);
+fn values_at(start: u32, item: Item, present: vec4<bool>) -> vec4f {
+    let at = start + item.offset;
     var value = vec4f(0.0);
     for (var c = 0u; c < 4u; c += 1u) {
         if (present[c]) {
@@ -248,20 +290,28 @@ fn by_scalars(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
+    matrix = matrices[workgroup.z];
     let group = workgroup.y * workgroups.x + workgroup.x;
+    if (group * TARGETS >= matrix.targets) {
+        return;
+    }
     let target_index = group * TARGETS + local % TARGETS;
     var all = nothing();
     var block: Block;
-    if (target_index < parameters.targets) {
-        let start = target_index * parameters.target_stride;
-        let item = min(local / TARGETS, parameters.items - 1u);
-        let value = values_at(start, target_index, item);
+    if (target_index < matrix.targets) {
+        let start = matrix.start + target_index * matrix.target_stride;
+        var item = item_at(min(local / TARGETS, matrix.items - 1u));
+        let step = item_at(LANES);
+        var present = is_present(target_index, item);
+        let value = values_at(start, item, present);
         // A component that this item has not may come in the next one, and is of the same unit.
-        begin(&block, select(vec4f(value.x), value, is_present(target_index, item)));
-        for (var first = local / TARGETS; first < parameters.items; first += BLOCK * LANES) {
-            let end = min(first + BLOCK * LANES, parameters.items);
-            for (var item = first; item < end; item += LANES) {
-                absorb(&all, &block, values_at(start, target_index, item), is_present(target_index, item));
+        begin(&block, select(vec4f(value.x), value, present));
+        for (var first = local / TARGETS; first < matrix.items; first += BLOCK * LANES) {
+            let end = min(first + BLOCK * LANES, matrix.items);
+            for (var i = first; i < end; i += LANES) {
+                present = is_present(target_index, item);
+                absorb(&all, &block, values_at(start, item, present), present);
+                item = behind(item, step);
             }
             close_block(&all, &block);
         }

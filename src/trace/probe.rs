@@ -88,10 +88,22 @@ impl Lanes {
     }
 }
 
-/// The twin of `Parameters` in `shaders/trace/statistics.wgsl`.
+/// Units of a buffer whose statistics are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Units {
+    /// First element in the buffer, a multiple of 4.
+    pub at: usize,
+    /// How they lie from there on.
+    pub layout: UnitLayout,
+    /// Row of the statistics that the first unit gets; the others follow.
+    pub first_row: usize,
+}
+
+/// The twin of `Matrix` in `shaders/trace/statistics.wgsl`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct Parameters {
+struct Matrix {
+    start: u32,
     targets: u32,
     items: u32,
     target_stride: u32,
@@ -102,123 +114,125 @@ struct Parameters {
     not_a_number: u32,
     run: u32,
     run_stride: u32,
-    padding0: u32,
-    padding1: u32,
 }
 
-/// A dispatch that writes [`FIGURES`] numbers for each unit of the matrix that starts at element `at` of `source`
-/// into `out` `[rows, 6]`, from row `first_row` on: mean, standard deviation (of the population), least and
-/// greatest value, fraction of zeros, number of non-finite values.
+impl Matrix {
+    fn new(units: &Units) -> Self {
+        let (targets, items, target_stride, item_stride, limit) = match units.layout {
+            UnitLayout::Columns { rows, units } => (units.div_ceil(4), rows, 4, units, units),
+            UnitLayout::Channels {
+                samples,
+                units,
+                places,
+            } => (units, samples * places.div_ceil(4), places, 4, places),
+            UnitLayout::Rows { units, length } => (units, length.div_ceil(4), length, 4, length),
+        };
+        let (run, run_stride) = match units.layout {
+            UnitLayout::Channels { units, places, .. } => (places.div_ceil(4), units * places),
+            _ => (items, 0),
+        };
+        Self {
+            start: units.at as u32,
+            targets: targets as u32,
+            items: items as u32,
+            target_stride: target_stride as u32,
+            item_stride: item_stride as u32,
+            limit: limit as u32,
+            units: units.layout.units() as u32,
+            first_row: units.first_row as u32,
+            not_a_number: f32::NAN.to_bits(),
+            run: run as u32,
+            run_stride: run_stride as u32,
+        }
+    }
+}
+
+/// What tells the kernels apart: the entry point, and whether units are columns.
+fn kind(layout: UnitLayout) -> (&'static str, bool) {
+    let (row, columns) = match layout {
+        UnitLayout::Columns { units, .. } => (units, true),
+        UnitLayout::Channels { places, .. } => (places, false),
+        UnitLayout::Rows { length, .. } => (length, false),
+    };
+    let entry = if row.is_multiple_of(4) {
+        "by_vectors"
+    } else {
+        "by_scalars"
+    };
+    (entry, columns)
+}
+
+/// Dispatches that write [`FIGURES`] numbers for each unit of some matrices in `source` into `out` `[rows, 6]`: mean,
+/// standard deviation (of the population), least and greatest value, fraction of zeros, number of non-finite values.
+/// Matrices of one kind go into one dispatch: on a CPU adapter a dispatch costs as much as a hundred thousand values.
 ///
 /// Non-finite values count in the last figure and in no other; a unit without a finite value has NaN for its first
 /// four. A standard deviation is infinite where squares leave the range of f32 (values beyond about 1e19), and so
 /// may be the mean of values beyond 1e36. The order of all sums is fixed.
 ///
 /// # Panics
-/// `at` is not a multiple of 64 elements, or a buffer is smaller than asked: mistakes of the caller.
+/// A matrix does not start at a multiple of 4 elements, or a buffer is smaller than asked: mistakes of the caller.
 pub fn statistics(
-    gpu: &Gpu,
-    source: &Buffer<f32>,
-    at: usize,
-    layout: UnitLayout,
-    out: &Buffer<f32>,
-    first_row: usize,
-) -> Dispatch {
-    let lanes = Lanes::for_adapter(gpu);
-    statistics_by(gpu, lanes, source, at, layout, out, first_row)
-}
-
-/// [`statistics`] with a given number of lanes.
-///
-/// # Panics
-/// As [`statistics`].
-pub fn statistics_by(
     gpu: &Gpu,
     lanes: Lanes,
     source: &Buffer<f32>,
-    at: usize,
-    layout: UnitLayout,
+    matrices: &[Units],
     out: &Buffer<f32>,
-    first_row: usize,
-) -> Dispatch {
-    assert!(
-        at.is_multiple_of(64) && at + layout.len() <= source.len() && !layout.is_empty(),
-        "{layout:?} at element {at} of {}",
-        source.len()
-    );
-    assert!(
-        (first_row + layout.units()) * FIGURES <= out.len(),
-        "rows of statistics"
-    );
-    let (columns, targets, items, target_stride, item_stride, limit) = match layout {
-        UnitLayout::Columns { rows, units } => (true, units.div_ceil(4), rows, 4, units, units),
-        UnitLayout::Channels {
-            samples,
-            units,
-            places,
-        } => (
-            false,
-            units,
-            samples * places.div_ceil(4),
-            places,
-            4,
-            places,
-        ),
-        UnitLayout::Rows { units, length } => (false, units, length.div_ceil(4), length, 4, length),
-    };
-    let (run, run_stride) = match layout {
-        UnitLayout::Channels { units, places, .. } => (places.div_ceil(4), units * places),
-        _ => (0, 0),
-    };
-    let parameters = Parameters {
-        targets: targets as u32,
-        items: items as u32,
-        target_stride: target_stride as u32,
-        item_stride: item_stride as u32,
-        limit: limit as u32,
-        units: layout.units() as u32,
-        first_row: first_row as u32,
-        not_a_number: f32::NAN.to_bits(),
-        run: run as u32,
-        run_stride: run_stride as u32,
-        padding0: 0,
-        padding1: 0,
-    };
-    let entry = if limit.is_multiple_of(4) {
-        "by_vectors"
-    } else {
-        "by_scalars"
-    };
-    let lanes = match (lanes, columns) {
-        (Lanes::One, _) => 1,
-        // Eight vectors side by side are a cache line of most GPUs.
-        (Lanes::Several, true) => 8,
-        (Lanes::Several, false) => INVOCATIONS,
-    };
-    let targets_per_group = match lanes {
-        1 => 8,
-        _ => INVOCATIONS / lanes,
-    };
-    let kernel = gpu.kernel(
-        &SHADER,
-        entry,
-        &[
+) -> Vec<Dispatch> {
+    for units in matrices {
+        let Units { at, layout, .. } = *units;
+        assert!(
+            at.is_multiple_of(4) && at + layout.len() <= source.len() && !layout.is_empty(),
+            "{layout:?} at element {at} of {}",
+            source.len()
+        );
+        assert!(
+            (units.first_row + layout.units()) * FIGURES <= out.len(),
+            "rows of statistics"
+        );
+    }
+    let mut kinds: Vec<_> = matrices.iter().map(|units| kind(units.layout)).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let dispatch = |wanted: (&'static str, bool)| {
+        let of_kind: Vec<&Units> = matrices
+            .iter()
+            .filter(|units| kind(units.layout) == wanted)
+            .collect();
+        let (entry, columns) = wanted;
+        let lanes = match (lanes, columns) {
+            (Lanes::One, _) => 1,
+            // Eight vectors side by side are a cache line of most GPUs.
+            (Lanes::Several, true) => 8,
+            (Lanes::Several, false) => INVOCATIONS,
+        };
+        let targets_per_group = match lanes {
+            1 => 8,
+            _ => INVOCATIONS / lanes,
+        };
+        let constants = [
             ("LANES", lanes as f64),
             ("TARGETS", targets_per_group as f64),
             ("COLUMNS", f64::from(u8::from(columns))),
-            ("CHANNELS", f64::from(u8::from(run > 0))),
-        ],
-    );
-    let uniform = gpu.uniform("statistics", &parameters);
-    kernel.bind(
-        gpu,
-        &[
-            (0, uniform.as_entire_binding()),
-            (1, source.binding_of(at..at + layout.len())),
-            (2, out.binding()),
-        ],
-        grid(targets, targets_per_group),
-    )
+        ];
+        let list: Vec<Matrix> = of_kind.iter().map(|units| Matrix::new(units)).collect();
+        let targets = list.iter().map(|matrix| matrix.targets as usize).max();
+        let [x, y, _] = grid(targets.unwrap_or(0), targets_per_group);
+        let values: usize = of_kind.iter().map(|units| units.layout.len()).sum();
+        let rows: usize = of_kind.iter().map(|units| units.layout.units()).sum();
+        gpu.kernel(&SHADER, entry, &constants)
+            .bind(
+                gpu,
+                &[
+                    (0, gpu.parameters("statistics", &list).as_entire_binding()),
+                    (1, source.binding()),
+                    (2, out.binding()),
+                ],
+                [x, y, list.len() as u32],
+            )
+            .with_bytes(4 * (values + rows * FIGURES) as u64)
+    };
+    kinds.into_iter().map(dispatch).collect()
 }
 
 #[cfg(test)]
@@ -226,10 +240,11 @@ mod tests {
     use super::*;
 
     crate::gpu::layout::layout_test!(
-        parameters,
+        matrix,
         SHADER,
-        "Parameters",
-        Parameters {
+        "Matrix",
+        Matrix {
+            start,
             targets,
             items,
             target_stride,
@@ -239,9 +254,7 @@ mod tests {
             first_row,
             not_a_number,
             run,
-            run_stride,
-            padding0,
-            padding1
+            run_stride
         }
     );
 }

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::nn::{Graph, Parameter, Parameters, Quantity, Watched};
-use crate::trace::{FIGURES, Kind, TraceLayout, UnitLayout, statistics};
+use crate::trace::{FIGURES, Kind, Lanes, TraceLayout, UnitLayout, Units, statistics};
 
 /// Collects the layout of the statistics while plans are built.
 pub(super) struct Probes<'g> {
@@ -44,14 +44,12 @@ impl<'g> Probes<'g> {
             Quantity::Gradient => Kind::Gradient,
         };
         let first_row = self.layout.push(name, kind, units);
-        Ok(vec![statistics(
-            self.gpu,
-            watched.buffer,
-            0,
-            unit_layout,
-            &self.statistics,
+        let units = Units {
+            at: 0,
+            layout: unit_layout,
             first_row,
-        )])
+        };
+        Ok(self.dispatches(watched.buffer, &[units]))
     }
 
     /// Probes of a network's parameters ([`Kind::Weight`]), or of what an update has left in their gradients' place
@@ -72,7 +70,7 @@ impl<'g> Probes<'g> {
                 && (parameter.learnt || kind == Kind::Weight)
                 && parameters.has(&parameter.name)
         };
-        let mut dispatches = Vec::new();
+        let mut matrices = Vec::new();
         for parameter in graph.parameters().iter().filter(is_probed) {
             let Some(slice) = parameters.slice(&parameter.name) else {
                 continue;
@@ -81,16 +79,18 @@ impl<'g> Probes<'g> {
             let units = parameter.shape[0];
             let length = slice.len / units;
             let first_row = self.layout.push(&parameter.name, kind, units);
-            dispatches.push(statistics(
-                self.gpu,
-                buffer,
-                slice.start,
-                UnitLayout::Rows { units, length },
-                &self.statistics,
+            matrices.push(Units {
+                at: slice.start,
+                layout: UnitLayout::Rows { units, length },
                 first_row,
-            ));
+            });
         }
-        dispatches
+        self.dispatches(buffer, &matrices)
+    }
+
+    fn dispatches(&self, source: &Buffer<f32>, matrices: &[Units]) -> Vec<Dispatch> {
+        let lanes = Lanes::for_adapter(self.gpu);
+        statistics(self.gpu, lanes, source, matrices, &self.statistics)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use trainscope::gpu::Buffer;
 use trainscope::random::{Stream, standard_normal, words};
-use trainscope::trace::{FIGURES, Lanes, UnitLayout, statistics, statistics_by};
+use trainscope::trace::{FIGURES, Lanes, UnitLayout, Units, statistics};
 
 use crate::support::gpu;
 
@@ -120,8 +120,15 @@ fn statistics_equal_their_twin() {
             let out: Buffer<f32> = gpu
                 .upload("statistics", &vec![7.0; (first_row + units + 1) * FIGURES])
                 .unwrap();
-            let dispatch = statistics_by(gpu, lanes, &source, at, layout, &out, first_row);
-            gpu.run("statistics", &[dispatch]);
+            let matrix = Units {
+                at,
+                layout,
+                first_row,
+            };
+            gpu.run(
+                "statistics",
+                &statistics(gpu, lanes, &source, &[matrix], &out),
+            );
             let found = gpu.read(&out).unwrap();
             assert!(found[..first_row * FIGURES].iter().all(|&v| v == 7.0));
             assert!(
@@ -172,8 +179,15 @@ fn huge_values_have_a_mean_and_an_infinite_deviation() {
     };
     for lanes in [Lanes::One, Lanes::Several] {
         let out: Buffer<f32> = gpu.buffer("statistics", FIGURES).unwrap();
-        let dispatch = statistics_by(gpu, lanes, &source, 0, layout, &out, 0);
-        gpu.run("statistics", &[dispatch]);
+        let matrix = Units {
+            at: 0,
+            layout,
+            first_row: 0,
+        };
+        gpu.run(
+            "statistics",
+            &statistics(gpu, lanes, &source, &[matrix], &out),
+        );
         let row = gpu.read(&out).unwrap();
         assert!(
             (f64::from(row[0]) / expected[0] - 1.0).abs() < 1e-5,
@@ -195,13 +209,70 @@ fn statistics_repeat_bit_for_bit() {
     let values: Vec<f32> = (0..layout.len()).map(|i| awkward(0, i)).collect();
     let source = gpu.upload("values", &values).unwrap();
     let out: Buffer<f32> = gpu.buffer("statistics", 400 * FIGURES).unwrap();
-    let dispatch = statistics(gpu, &source, 0, layout, &out, 0);
+    let matrix = Units {
+        at: 0,
+        layout,
+        first_row: 0,
+    };
+    let dispatches = statistics(gpu, Lanes::for_adapter(gpu), &source, &[matrix], &out);
     let mut runs = (0..3).map(|_| {
         gpu.write(&out, 0, &vec![0.0; 400 * FIGURES]);
-        gpu.run("statistics", std::slice::from_ref(&dispatch));
+        gpu.run("statistics", &dispatches);
         let read = gpu.read(&out).unwrap();
         read.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
     });
     let first = runs.next().unwrap();
     assert!(runs.all(|run| run == first));
+}
+
+/// Matrices of all kinds and sizes side by side: each gets what it gets alone.
+#[test]
+fn matrices_that_share_a_dispatch_do_not_meet() {
+    let gpu = gpu();
+    let rows = |units, length| UnitLayout::Rows { units, length };
+    let columns = |rows, units| UnitLayout::Columns { rows, units };
+    let layouts = [
+        rows(40, 784),
+        rows(40, 1),
+        rows(3, 40),
+        columns(5, 12),
+        rows(9, 7),
+        columns(3, 6),
+        UnitLayout::Channels {
+            samples: 3,
+            units: 5,
+            places: 49,
+        },
+        rows(1, 4),
+    ];
+    let (mut matrices, mut at, mut first_row) = (Vec::new(), 0, 0);
+    for layout in layouts {
+        matrices.push(Units {
+            at,
+            layout,
+            first_row,
+        });
+        at = (at + layout.len()).next_multiple_of(64);
+        first_row += layout.units();
+    }
+    let values: Vec<f32> = (0..at).map(|i| awkward(i % 7, i)).collect();
+    let source = gpu.upload("values", &values).unwrap();
+    let run = |lanes, matrices: &[Units]| {
+        let out: Buffer<f32> = gpu.buffer("statistics", first_row * FIGURES).unwrap();
+        let dispatches = statistics(gpu, lanes, &source, matrices, &out);
+        gpu.run("statistics", &dispatches);
+        let read = gpu.read(&out).unwrap();
+        let bits: Vec<u32> = read.iter().map(|value| value.to_bits()).collect();
+        (bits, dispatches.len())
+    };
+    for lanes in [Lanes::One, Lanes::Several] {
+        let (together, dispatches) = run(lanes, &matrices);
+        assert_eq!(dispatches, 4, "one for each kind");
+        for matrix in &matrices {
+            let (alone, _) = run(lanes, std::slice::from_ref(matrix));
+            let rows =
+                matrix.first_row * FIGURES..(matrix.first_row + matrix.layout.units()) * FIGURES;
+            assert_eq!(together[rows.clone()], alone[rows], "{matrix:?} {lanes:?}");
+        }
+    }
 }
