@@ -14,7 +14,6 @@
 
 override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
-override COLUMNS: bool = false;
 
 const BLOCK = 32u;
 const LARGEST = 3.4028234e38;
@@ -36,6 +35,8 @@ struct Matrix {
     // Items of an image's channel, or all, and elements from one image to the next.
     run: u32,
     run_stride: u32,
+    // 1: units are columns.
+    columns: u32,
 }
 
 @group(0) @binding(0) var<storage, read> matrices: array<Matrix>;
@@ -160,7 +161,7 @@ fn behind(item: Item, step: Item) -> Item {
 }
 
 fn is_present(target_index: u32, item: Item) -> vec4<bool> {
-    let place = 4u * select(item.place, target_index, COLUMNS);
+    let place = 4u * select(item.place, target_index, matrix.columns != 0u);
     return vec4u(place) + vec4u(0u, 1u, 2u, 3u) < vec4u(matrix.limit);
 }
 
@@ -215,15 +216,15 @@ fn finish(all: Moments, target_index: u32, local: u32) {
     if (local >= TARGETS || target_index >= matrix.targets) {
         return;
     }
-    if (COLUMNS) {
+    if (matrix.columns != 0u) {
         for (var c = 0u; c < 4u; c += 1u) {
             write_unit(target_index * 4u + c, component(merged, c));
         }
-    } else {
-        let first = merge(component(merged, 0u), component(merged, 1u));
-        let second = merge(component(merged, 2u), component(merged, 3u));
-        write_unit(target_index, merge(first, second));
+        return;
     }
+    let first = merge(component(merged, 0u), component(merged, 1u));
+    let second = merge(component(merged, 2u), component(merged, 3u));
+    write_unit(target_index, merge(first, second));
 }
 
 // Rows of values whose length is a multiple of four.

@@ -114,6 +114,7 @@ struct Matrix {
     not_a_number: u32,
     run: u32,
     run_stride: u32,
+    columns: u32,
 }
 
 impl Matrix {
@@ -143,23 +144,25 @@ impl Matrix {
             not_a_number: f32::NAN.to_bits(),
             run: run as u32,
             run_stride: run_stride as u32,
+            columns: matches!(units.layout, UnitLayout::Columns { .. }).into(),
         }
     }
 }
 
-/// What tells the kernels apart: the entry point, and whether units are columns.
-fn kind(layout: UnitLayout) -> (&'static str, bool) {
-    let (row, columns) = match layout {
-        UnitLayout::Columns { units, .. } => (units, true),
-        UnitLayout::Channels { places, .. } => (places, false),
-        UnitLayout::Rows { length, .. } => (length, false),
+/// What tells the kernels apart: the entry point, and how many lanes share a target.
+fn kind(lanes: Lanes, layout: UnitLayout) -> (&'static str, usize) {
+    let (row, several) = match layout {
+        // Eight vectors side by side are a cache line of most GPUs.
+        UnitLayout::Columns { units, .. } => (units, 8),
+        UnitLayout::Channels { places, .. } => (places, INVOCATIONS),
+        UnitLayout::Rows { length, .. } => (length, INVOCATIONS),
     };
     let entry = if row.is_multiple_of(4) {
         "by_vectors"
     } else {
         "by_scalars"
     };
-    (entry, columns)
+    (entry, if lanes == Lanes::One { 1 } else { several })
 }
 
 /// Dispatches that write [`FIGURES`] numbers for each unit of some matrices in `source` into `out` `[rows, 6]`: mean,
@@ -191,21 +194,16 @@ pub fn statistics(
             "rows of statistics"
         );
     }
-    let mut kinds: Vec<_> = matrices.iter().map(|units| kind(units.layout)).collect();
+    let kind = |units: &Units| kind(lanes, units.layout);
+    let mut kinds: Vec<_> = matrices.iter().map(kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let dispatch = |wanted: (&'static str, bool)| {
+    let dispatch = |wanted: (&'static str, usize)| {
         let of_kind: Vec<&Units> = matrices
             .iter()
-            .filter(|units| kind(units.layout) == wanted)
+            .filter(|&units| kind(units) == wanted)
             .collect();
-        let (entry, columns) = wanted;
-        let lanes = match (lanes, columns) {
-            (Lanes::One, _) => 1,
-            // Eight vectors side by side are a cache line of most GPUs.
-            (Lanes::Several, true) => 8,
-            (Lanes::Several, false) => INVOCATIONS,
-        };
+        let (entry, lanes) = wanted;
         let targets_per_group = match lanes {
             1 => 8,
             _ => INVOCATIONS / lanes,
@@ -213,7 +211,6 @@ pub fn statistics(
         let constants = [
             ("LANES", lanes as f64),
             ("TARGETS", targets_per_group as f64),
-            ("COLUMNS", f64::from(u8::from(columns))),
         ];
         let list: Vec<Matrix> = of_kind.iter().map(|units| Matrix::new(units)).collect();
         let targets = list.iter().map(|matrix| matrix.targets as usize).max();
@@ -254,7 +251,8 @@ mod tests {
             first_row,
             not_a_number,
             run,
-            run_stride
+            run_stride,
+            columns
         }
     );
 }

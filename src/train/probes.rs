@@ -79,9 +79,14 @@ impl<'g> Probes<'g> {
             let units = parameter.shape[0];
             let length = slice.len / units;
             let first_row = self.layout.push(&parameter.name, kind, units);
+            let layout = match length {
+                // Of a bias: a value for each unit, side by side.
+                1 => UnitLayout::Columns { rows: 1, units },
+                _ => UnitLayout::Rows { units, length },
+            };
             matrices.push(Units {
                 at: slice.start,
-                layout: UnitLayout::Rows { units, length },
+                layout,
                 first_row,
             });
         }

@@ -73,6 +73,13 @@ impl Discriminator {
     }
 }
 
+/// What the generator and the discriminator learn: burn counts running means and variances of batch norms too.
+pub fn learnt(generator: &Generator, discriminator: &Discriminator) -> usize {
+    let normed = DCGAN_WIDTHS.iter().chain(&DCGAN_WIDTHS[1..]);
+    let running = 2 * normed.sum::<usize>();
+    generator.num_params() + discriminator.num_params() - running
+}
+
 fn norms<'a>(widths: impl Iterator<Item = &'a usize>, device: &Device) -> Vec<BatchNorm> {
     widths
         .map(|&width| BatchNormConfig::new(width).init(device))

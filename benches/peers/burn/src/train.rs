@@ -6,7 +6,7 @@ use burn::tensor::activation::log_sigmoid;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use peer_protocol::{Arguments, Contender, Failure, Images, measure};
 
-use crate::gan::{Discriminator, Generator};
+use crate::gan::{Discriminator, Generator, learnt};
 use crate::vae::Vae;
 
 /// The data set on the device and whose turn it is.
@@ -104,7 +104,7 @@ pub fn dcgan(
     let mut batches = Batches::new(&arguments.images()?, batch, device);
     let mut generator = Learner::new(Generator::new(device), 2e-4, 0.5);
     let mut discriminator = Learner::new(Discriminator::new(device), 2e-4, 0.5);
-    let parameters = generator.module().num_params() + discriminator.module().num_params();
+    let parameters = learnt(generator.module(), discriminator.module());
     measure(arguments, contender(parameters), |steps| {
         let mut last = None;
         for _ in 0..steps {
