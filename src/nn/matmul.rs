@@ -191,16 +191,7 @@ impl Matmul<'_> {
                 [groups(n, 64), groups(m, 64), slices as u32],
             ),
         };
-        let most = gpu.limits.max_compute_workgroups_per_dimension;
-        if workgroups.iter().any(|&count| count > most) {
-            return Err(Error::gpu(
-                place,
-                format!(
-                    "it needs {workgroups:?} workgroups, the adapter allows {most} in one dimension"
-                ),
-                "make the layer or the batch smaller",
-            ));
-        }
+        expect_workgroups(gpu, place, workgroups)?;
         let uniform = gpu.uniform("matmul", &parameters);
         // Without a bias the binding still needs a buffer that the product does not write.
         let bias = self.bias.unwrap_or_else(|| self.a.0.clone());
@@ -218,6 +209,21 @@ impl Matmul<'_> {
             .with_flops(flops)
             .with_bytes(bytes))
     }
+}
+
+/// As many workgroups as the adapter starts at once.
+pub(super) fn expect_workgroups(gpu: &Gpu, place: String, workgroups: [u32; 3]) -> Result<()> {
+    let most = gpu.limits.max_compute_workgroups_per_dimension;
+    if workgroups.iter().any(|&count| count > most) {
+        return Err(Error::gpu(
+            place,
+            format!(
+                "it needs {workgroups:?} workgroups, the adapter allows {most} in one dimension"
+            ),
+            "make the layer or the batch smaller",
+        ));
+    }
+    Ok(())
 }
 
 /// The CPU twin in float64: `A B (+ bias)` of row-major slices, `a` `[m, k]` (or `[k, m]`), `b` `[k, n]` (or `[n, k]`).

@@ -6,7 +6,7 @@ use super::Convolution;
 use super::interleave::Interleaved;
 use crate::Result;
 use crate::gpu::{Dispatch, Shader, groups};
-use crate::nn::matmul::Variant;
+use crate::nn::matmul::{Variant, expect_workgroups};
 use crate::nn::operation::Context;
 use crate::nn::sums::column_sum;
 use crate::shader;
@@ -96,6 +96,8 @@ pub(super) fn dispatches(
         groups(rows, tile_rows),
         slices as u32,
     ];
+    let place = format!("gradient of a convolution's weight [{rows}, {columns}]");
+    expect_workgroups(gpu, place, workgroups)?;
     let uniform = gpu.uniform("gradient", &parameters);
     let dispatch = |target: wgpu::BindingResource<'_>| {
         let bindings = [

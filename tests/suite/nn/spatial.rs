@@ -5,11 +5,12 @@ use trainscope::nn::losses::Reconstruction;
 use trainscope::nn::ops::{
     Activation, Add, Concat, Conv2d, ConvTranspose2d, Dense, Pool, Reshape, Slice, Upsample,
 };
-use trainscope::nn::{Graph, NodeId, Operation, Window};
+use trainscope::nn::{Graph, NodeId, Operation, Parameters, Plan, PlanOptions, Window};
 
 use super::harness::check;
 use super::operations::{front, numbers_for, squared};
 use super::twins;
+use crate::support;
 
 /// Images that a learnable layer made.
 fn learnable_images(graph: &mut Graph, shape: &[usize]) -> NodeId {
@@ -126,6 +127,32 @@ fn convolutions() {
             Conv2d::new(channels, window),
         );
     }
+}
+
+/// A kernel as large as its images, with more elements than a dispatch has tiles for.
+#[test]
+fn a_weight_beyond_one_dispatch_is_refused_in_a_sentence() {
+    let gpu = support::gpu();
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[1, 2_100, 2_100]);
+    let y = graph.add("y", Conv2d::new(1, Window::new(2_100)), &[x]);
+    squared(&mut graph, y.expect("it fits"));
+    let parameters = Parameters::new(gpu, &graph, 1).expect("parameters");
+    let options = PlanOptions {
+        batch: 1,
+        seed: 1,
+        clock: &gpu.upload("clock", &[0u32]).expect("a clock"),
+        training: true,
+        keep: &[],
+        inputs: &[],
+    };
+    let plan = Plan::new(gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new()));
+    let error = plan.err().expect("it must not run").to_string();
+    assert!(
+        error.starts_with("gradient of a convolution's weight [1, 4410000]"),
+        "{error}"
+    );
+    assert!(error.contains("workgroups"), "{error}");
 }
 
 #[test]
