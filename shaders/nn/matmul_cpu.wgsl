@@ -3,6 +3,7 @@
 // Stored shapes: A is [m, k], or [k, m] with TRANSPOSE_A; B is [k, n], or [n, k] with TRANSPOSE_B; C is [m, n].
 // `aligned` needs the contiguous dimensions of A, B and C to be multiples of 4; `unaligned` fetches elements one by one,
 // with ROWS 1, because many small loads and stores take the driver's compiler long.
+// uses common/texels.wgsl
 // uses nn/subgroup_product.wgsl
 
 override TRANSPOSE_A: bool = false;
@@ -25,15 +26,21 @@ struct Parameters {
 // Not uniform: Mesa compiles the values of uniforms that decide branches into the kernel, anew for every dispatch, and
 // keeps each copy until the end.
 @group(0) @binding(0) var<storage, read> parameters: Parameters;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+@group(0) @binding(1) var a: texture_2d<f32>;
+@group(0) @binding(2) var b: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
 // The same, element by element.
-@group(0) @binding(1) var<storage, read> a_elements: array<f32>;
-@group(0) @binding(2) var<storage, read> b_elements: array<f32>;
 @group(0) @binding(3) var<storage, read> bias_elements: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c_elements: array<f32>;
+
+fn a_vector(i: u32) -> vec4f {
+    return textureLoad(a, texel(i), 0);
+}
+
+fn b_vector(i: u32) -> vec4f {
+    return textureLoad(b, texel(i), 0);
+}
 
 // A[row + i, k + j], 0 past the last k. What lies past the last row repeats the last ones and is never stored.
 fn a_block(size: Parameters, row: u32, k: u32) -> Block {
@@ -42,7 +49,7 @@ fn a_block(size: Parameters, row: u32, k: u32) -> Block {
         let m4 = size.m / 4u;
         let row4 = min(row / 4u, m4 - 1u);
         for (var j = 0u; j < 4u; j += 1u) {
-            let values = a[min(k + j, size.k - 1u) * m4 + row4];
+            let values = a_vector(min(k + j, size.k - 1u) * m4 + row4);
             block[j] = select(vec4f(0.0), values, k + j < size.k);
         }
         block = transposed(block);
@@ -52,7 +59,7 @@ fn a_block(size: Parameters, row: u32, k: u32) -> Block {
         return block;
     }
     for (var i = 0u; i < ROWS; i += 1u) {
-        block[i] = a[min(row + i, size.m - 1u) * (size.k / 4u) + k / 4u];
+        block[i] = a_vector(min(row + i, size.m - 1u) * (size.k / 4u) + k / 4u);
     }
     return block;
 }
@@ -62,14 +69,14 @@ fn b_block(size: Parameters, k: u32, column: u32) -> Block {
     var block: Block;
     if (TRANSPOSE_B) {
         for (var j = 0u; j < 4u; j += 1u) {
-            block[j] = b[min(column + j, size.n - 1u) * (size.k / 4u) + k / 4u];
+            block[j] = b_vector(min(column + j, size.n - 1u) * (size.k / 4u) + k / 4u);
         }
         return transposed(block);
     }
     let n4 = size.n / 4u;
     let column4 = min(column / 4u, n4 - 1u);
     for (var i = 0u; i < 4u; i += 1u) {
-        let values = b[min(k + i, size.k - 1u) * n4 + column4];
+        let values = b_vector(min(k + i, size.k - 1u) * n4 + column4);
         block[i] = select(vec4f(0.0), values, k + i < size.k);
     }
     return block;
@@ -80,7 +87,8 @@ fn a_element(size: Parameters, row: u32, k: u32) -> f32 {
     if (row >= size.m || k >= size.k) {
         return 0.0;
     }
-    return a_elements[select(row * size.k + k, k * size.m + row, TRANSPOSE_A)];
+    let i = select(row * size.k + k, k * size.m + row, TRANSPOSE_A);
+    return component(a_vector(i / 4u), i % 4u);
 }
 
 // B[k, column], 0 outside of B.
@@ -88,7 +96,8 @@ fn b_element(size: Parameters, k: u32, column: u32) -> f32 {
     if (column >= size.n || k >= size.k) {
         return 0.0;
     }
-    return b_elements[select(k * size.n + column, column * size.k + k, TRANSPOSE_B)];
+    let i = select(k * size.n + column, column * size.k + k, TRANSPOSE_B);
+    return component(b_vector(i / 4u), i % 4u);
 }
 
 // As a_block and b_block.

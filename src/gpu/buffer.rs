@@ -34,28 +34,16 @@ impl<T: Pod> Buffer<T> {
                 size,
             ));
         }
-        // Without a scope of its own, running out of memory would show as an error of some later call.
-        let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let raw = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some(label),
-            size,
-            usage: wgpu::BufferUsages::STORAGE
-                | wgpu::BufferUsages::COPY_SRC
-                | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        if pollster::block_on(scope.pop()).is_some() {
-            return Err(Error::gpu(
-                format!("adapter '{}'", gpu.info.name),
-                format!(
-                    "it has no memory left for {} of '{label}', after {} of other buffers",
-                    ByteSize(size),
-                    ByteSize(gpu.allocated())
-                ),
-                SMALLER,
-            ));
-        }
-        gpu.allocated.fetch_add(size, Ordering::Relaxed);
+        let raw = allocated(gpu, label, size, || {
+            gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size,
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_SRC
+                    | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        })?;
         Ok(Self {
             raw,
             len,
@@ -146,4 +134,32 @@ pub(super) fn too_large(gpu: &Gpu, place: String, what: &str, bytes: u64) -> Err
         ),
         SMALLER,
     )
+}
+
+/// What `make` makes, of so many bytes on the adapter, counted in [`Gpu::allocated`].
+///
+/// # Errors
+/// The adapter has no memory left.
+pub(super) fn allocated<T>(
+    gpu: &Gpu,
+    label: &str,
+    bytes: u64,
+    make: impl FnOnce() -> T,
+) -> Result<T> {
+    // Without a scope of its own, running out of memory would show as an error of some later call.
+    let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+    let made = make();
+    if pollster::block_on(scope.pop()).is_some() {
+        return Err(Error::gpu(
+            format!("adapter '{}'", gpu.info.name),
+            format!(
+                "it has no memory left for {} of '{label}', after {} of other buffers",
+                ByteSize(bytes),
+                ByteSize(gpu.allocated())
+            ),
+            SMALLER,
+        ));
+    }
+    gpu.allocated.fetch_add(bytes, Ordering::Relaxed);
+    Ok(made)
 }

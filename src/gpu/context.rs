@@ -15,6 +15,7 @@ use super::buffer::Buffer;
 use super::kernel::{Dispatch, Kernel, KernelKey, Shader};
 use super::pipeline_cache::PipelineCache;
 use super::pipeline_pool::PipelinePool;
+use super::texels::Texels;
 use crate::{Error, Result};
 
 /// A device, its queue and the kernels built on it. Cloning is cheap and shares all three.
@@ -31,6 +32,7 @@ pub struct Gpu {
     kernels: Arc<Mutex<HashMap<KernelKey, Kernel>>>,
     pub(super) pool: Arc<PipelinePool>,
     scratch: Arc<Mutex<HashMap<&'static str, Buffer<f32>>>>,
+    pub(super) texels: Arc<Mutex<HashMap<&'static str, Texels>>>,
     failure: Arc<Mutex<Option<String>>>,
     pub(super) allocated: Arc<AtomicU64>,
     memory: Option<u64>,
@@ -111,6 +113,7 @@ impl Gpu {
             kernels: Arc::default(),
             pool: Arc::new(PipelinePool::new()),
             scratch: Arc::default(),
+            texels: Arc::default(),
             failure: Arc::default(),
             allocated: Arc::default(),
             memory: None,
@@ -280,19 +283,43 @@ impl Gpu {
             })
     }
 
-    /// Records `dispatches` in order into one compute pass.
+    /// Records `dispatches` in order into one compute pass, or as many as the copies between them ask for.
     pub fn record<'a>(
         &self,
         encoder: &mut wgpu::CommandEncoder,
         label: &str,
         dispatches: impl IntoIterator<Item = &'a Dispatch>,
     ) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some(label),
-            timestamp_writes: None,
-        });
-        for dispatch in dispatches {
-            dispatch.record(&mut pass);
+        self.record_timed(encoder, label, dispatches, None);
+    }
+
+    /// The same, with a timestamp at its start and another at its end, where there are `timestamps` for them.
+    pub(super) fn record_timed<'a>(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        label: &str,
+        dispatches: impl IntoIterator<Item = &'a Dispatch>,
+        timestamps: Option<&wgpu::QuerySet>,
+    ) {
+        let dispatches: Vec<&Dispatch> = dispatches.into_iter().collect();
+        let mut passes = dispatches.chunk_by(|_, next| !next.copies()).peekable();
+        let mut start = Some(0);
+        while let Some(dispatches) = passes.next() {
+            dispatches[0].record_copies(encoder);
+            let start = start.take();
+            let end = passes.peek().is_none().then_some(1);
+            let timestamps = timestamps.filter(|_| start.or(end).is_some());
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+                label: Some(label),
+                timestamp_writes: timestamps.map(|query_set| wgpu::ComputePassTimestampWrites {
+                    query_set,
+                    beginning_of_pass_write_index: start,
+                    end_of_pass_write_index: end,
+                }),
+            });
+            for dispatch in dispatches {
+                dispatch.record(&mut pass);
+            }
         }
     }
 

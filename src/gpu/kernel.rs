@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::Gpu;
 use super::pipeline_pool::Pipeline;
+use super::texels::Texels;
 
 /// A WGSL file of this crate, embedded; made with [`crate::shader!`].
 #[derive(Debug)]
@@ -36,6 +37,7 @@ static SHARED: &[Shader] = &[
     crate::shader!("common/philox.wgsl"),
     crate::shader!("common/rows.wgsl"),
     crate::shader!("common/scale.wgsl"),
+    crate::shader!("common/texels.wgsl"),
     crate::shader!("data/permutation.wgsl"),
     crate::shader!("nn/convolution/gradient.wgsl"),
     crate::shader!("nn/convolution/images.wgsl"),
@@ -134,21 +136,15 @@ impl Kernel {
     /// Binds buffers to the numbers of `@group(0)` and fixes the number of workgroups.
     ///
     /// # Panics
-    /// A resource is no buffer: kernels have no others.
+    /// A resource is no buffer: textures come with [`Dispatch::with_texels`].
     pub fn bind(
         &self,
         gpu: &Gpu,
         bindings: &[(u32, wgpu::BindingResource<'_>)],
         workgroups: [u32; 3],
     ) -> Dispatch {
-        let bound = |(binding, resource): &(u32, wgpu::BindingResource<'_>)| match resource {
-            wgpu::BindingResource::Buffer(buffer) => Bound {
-                binding: *binding,
-                buffer: buffer.buffer.clone(),
-                offset: buffer.offset,
-                size: buffer.size,
-            },
-            other => panic!("{} binds {other:?}", self.label),
+        let bound = |(binding, resource): &(u32, wgpu::BindingResource<'_>)| {
+            Bound::new(&self.label, *binding, resource)
         };
         let bindings: Arc<[Bound]> = bindings.iter().map(bound).collect();
         let sizes = bindings.iter().filter_map(|bound| bound.size);
@@ -160,6 +156,7 @@ impl Kernel {
             // Buffers of parameters are bound whole, without a size, and do not count.
             bytes: sizes.map(|size| size.get()).sum(),
             bindings,
+            copies: Vec::new(),
             bind_group: Arc::default(),
         }
     }
@@ -174,12 +171,35 @@ struct Bound {
     size: Option<wgpu::BufferSize>,
 }
 
+impl Bound {
+    fn new(label: &str, binding: u32, resource: &wgpu::BindingResource<'_>) -> Self {
+        let wgpu::BindingResource::Buffer(part) = resource else {
+            panic!("{label} binds {resource:?}");
+        };
+        Self {
+            binding,
+            buffer: part.buffer.clone(),
+            offset: part.offset,
+            size: part.size,
+        }
+    }
+}
+
+/// Vectors that are copied before a dispatch into the texels that it reads.
+#[derive(Debug, Clone)]
+struct Copy {
+    from: Arc<Bound>,
+    vectors: usize,
+    to: Texels,
+}
+
 /// A kernel, its buffers and its workgroups: built once, recorded as often as wanted.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
     kernel: Kernel,
     device: wgpu::Device,
     bindings: Arc<[Bound]>,
+    copies: Vec<Copy>,
     /// Made when it is first recorded: its layout is the pipeline's.
     bind_group: Arc<OnceLock<wgpu::BindGroup>>,
     workgroups: [u32; 3],
@@ -198,6 +218,25 @@ impl Dispatch {
         Self { bytes, ..self }
     }
 
+    /// The same, reading so many elements of a buffer as texels, which are copied anew each time.
+    ///
+    /// # Panics
+    /// The source is no buffer.
+    pub fn with_texels(
+        mut self,
+        binding: u32,
+        source: &wgpu::BindingResource<'_>,
+        elements: usize,
+        texels: Texels,
+    ) -> Self {
+        self.copies.push(Copy {
+            from: Arc::new(Bound::new(self.label(), binding, source)),
+            vectors: elements.div_ceil(4),
+            to: texels,
+        });
+        self
+    }
+
     /// Multiplications and additions, where they were told.
     pub fn flops(&self) -> f64 {
         self.flops
@@ -208,8 +247,20 @@ impl Dispatch {
         self.bytes
     }
 
+    /// Whether something is to be copied before it, which no pass may hold.
+    pub(super) fn copies(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
+    /// Records what is to be copied before it.
+    pub(super) fn record_copies(&self, encoder: &mut wgpu::CommandEncoder) {
+        for Copy { from, vectors, to } in &self.copies {
+            to.copy(encoder, &from.buffer, from.offset, *vectors);
+        }
+    }
+
     /// Records it into a pass. The first time it waits for its pipeline.
-    pub fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
+    pub(super) fn record(&self, pass: &mut wgpu::ComputePass<'_>) {
         let [x, y, z] = self.workgroups;
         pass.set_pipeline(&self.kernel.pipeline);
         pass.set_bind_group(0, self.bind_group.get_or_init(|| self.bound()), &[]);
@@ -231,7 +282,12 @@ impl Dispatch {
             });
             wgpu::BindGroupEntry { binding, resource }
         };
-        let entries: Vec<_> = self.bindings.iter().map(entry).collect();
+        let buffers = self.bindings.iter().map(entry);
+        let texels = self.copies.iter().map(|copy| wgpu::BindGroupEntry {
+            binding: copy.from.binding,
+            resource: wgpu::BindingResource::TextureView(&copy.to.view),
+        });
+        let entries: Vec<_> = buffers.chain(texels).collect();
         self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.label()),
             layout: &self.kernel.pipeline.get_bind_group_layout(0),

@@ -18,12 +18,14 @@ mod need;
 mod pipeline_cache;
 mod pipeline_pool;
 mod readback;
+mod texels;
 mod timing;
 
 pub use adapter::AdapterChoice;
 pub use buffer::Buffer;
 pub use context::Gpu;
 pub use kernel::{Dispatch, Kernel, Shader, expand, grid, groups};
-pub use need::Need;
+pub use need::{Need, Scratch};
 pub use readback::ReadbackRing;
+pub use texels::Texels;
 pub use timing::Timer;

@@ -4,14 +4,39 @@ use std::collections::BTreeMap;
 
 use super::Gpu;
 use super::buffer::{SMALLER, bytes_of, too_large};
+use super::texels::Texels;
 use crate::{ByteSize, Error, Result};
 
 /// A list of buffers that are to be made.
 #[derive(Debug, Clone, Default)]
 pub struct Need {
     buffers: Vec<Planned>,
-    /// The largest of those that share one memory ([`Gpu::scratch`]), by label.
-    shared: BTreeMap<&'static str, Planned>,
+    /// The largest of those that share one memory, by label.
+    shared: BTreeMap<&'static str, (Scratch, Planned)>,
+}
+
+/// Memory that everybody who asks under its label shares, for what one group of dispatches writes and reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scratch {
+    /// [`Gpu::scratch`]: label and elements.
+    Buffer(&'static str, usize),
+    /// [`Gpu::texels`]: label and elements.
+    Texels(&'static str, usize),
+}
+
+impl Scratch {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Buffer(label, _) | Self::Texels(label, _) => label,
+        }
+    }
+
+    fn bytes(self) -> u64 {
+        match self {
+            Self::Buffer(_, elements) => bytes_of::<f32>(elements),
+            Self::Texels(_, elements) => Texels::bytes(elements),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -31,22 +56,39 @@ impl Need {
         });
     }
 
-    /// The same of [`Gpu::scratch`]: of one label, only the largest counts.
-    pub fn scratch(&mut self, label: &'static str, place: &str, elements: usize) {
-        let bytes = bytes_of::<u32>(elements);
-        let largest = self.shared.entry(label).or_insert_with(|| Planned {
+    /// Shared memory: of one label, only the largest counts.
+    pub fn scratch(&mut self, scratch: Scratch, place: &str) {
+        let planned = Planned {
             what: "workspace",
             place: place.to_owned(),
-            bytes: 0,
-        });
-        if bytes > largest.bytes {
-            largest.bytes = bytes;
-            largest.place = place.to_owned();
+            bytes: scratch.bytes(),
+        };
+        let largest = self
+            .shared
+            .entry(scratch.label())
+            .or_insert_with(|| (scratch, planned.clone()));
+        if planned.bytes > largest.1.bytes {
+            *largest = (scratch, planned);
         }
     }
 
+    /// Makes the shared memory in its full size, which else would be made anew wherever somebody asks for more.
+    ///
+    /// # Errors
+    /// As [`Gpu::scratch`] and [`Gpu::texels`].
+    pub fn reserve(&self, gpu: &Gpu) -> Result<()> {
+        for (scratch, _) in self.shared.values() {
+            match *scratch {
+                Scratch::Buffer(label, elements) => gpu.scratch(label, elements).map(drop)?,
+                Scratch::Texels(label, elements) => gpu.texels(label, elements).map(drop)?,
+            }
+        }
+        Ok(())
+    }
+
     fn all(&self) -> impl Iterator<Item = &Planned> {
-        self.buffers.iter().chain(self.shared.values())
+        let shared = self.shared.values().map(|(_, planned)| planned);
+        self.buffers.iter().chain(shared)
     }
 
     /// Bytes of all.

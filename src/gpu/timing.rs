@@ -3,7 +3,7 @@
 use super::{Dispatch, Gpu};
 use crate::Result;
 
-/// Measures compute passes with two timestamps each.
+/// Measures dispatches with two timestamps.
 pub struct Timer {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
@@ -33,7 +33,7 @@ impl Timer {
             })
     }
 
-    /// Runs `dispatches` in one pass, waits, and returns the seconds the GPU spent between its first and last.
+    /// Runs `dispatches`, waits, and returns the seconds the GPU spent between its first and last.
     ///
     /// # Errors
     /// The device was lost or reported an error.
@@ -43,19 +43,7 @@ impl Timer {
         dispatches: impl IntoIterator<Item = &'a Dispatch>,
     ) -> Result<f64> {
         let mut encoder = gpu.encoder("timed");
-        {
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some("timed"),
-                timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                    query_set: &self.queries,
-                    beginning_of_pass_write_index: Some(0),
-                    end_of_pass_write_index: Some(1),
-                }),
-            });
-            for dispatch in dispatches {
-                dispatch.record(&mut pass);
-            }
-        }
+        gpu.record_timed(&mut encoder, "timed", dispatches, Some(&self.queries));
         encoder.resolve_query_set(&self.queries, 0..2, &self.resolved, 0);
         gpu.queue.submit([encoder.finish()]);
         let ticks: Vec<u64> =

@@ -6,12 +6,16 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::gpu::{Dispatch, Gpu, Shader, groups};
+use crate::gpu::{Dispatch, Gpu, Scratch, Shader, groups};
 use crate::shader;
 use crate::{Error, Result};
 
 static MATMUL_CPU: Shader = shader!("nn/matmul_cpu.wgsl");
 static MATMUL_GPU: Shader = shader!("nn/matmul_gpu.wgsl");
+
+/// The operands as [`crate::gpu::Texels`], which the variant for CPU adapters reads.
+const LEFT: &str = "left operand";
+const RIGHT: &str = "right operand";
 
 /// Which way an operand lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,20 +199,30 @@ impl Matmul<'_> {
         let uniform = gpu.uniform("matmul", &parameters);
         // Without a bias the binding still needs a buffer that the product does not write.
         let bias = self.bias.unwrap_or_else(|| self.a.0.clone());
-        let bindings = [
-            (0, uniform.as_entire_binding()),
-            (1, self.a.0),
-            (2, self.b.0),
-            (3, bias),
-            (4, self.c),
-        ];
+        let mut bindings = vec![(0, uniform.as_entire_binding()), (3, bias), (4, self.c)];
+        let (a, b) = (self.a.0, self.b.0);
+        let dispatch = match variant {
+            Variant::Cpu { .. } => kernel
+                .bind(gpu, &bindings, workgroups)
+                .with_texels(1, &a, m * k, gpu.texels(LEFT, m * k)?)
+                .with_texels(2, &b, k * n, gpu.texels(RIGHT, k * n)?),
+            Variant::Gpu => {
+                bindings.extend([(1, a), (2, b)]);
+                kernel.bind(gpu, &bindings, workgroups)
+            }
+        };
         let flops = 2.0 * m as f64 * n as f64 * k as f64;
         let bytes = 4 * (m * k + k * n + slices * m * n) as u64;
-        Ok(kernel
-            .bind(gpu, &bindings, workgroups)
-            .with_flops(flops)
-            .with_bytes(bytes))
+        Ok(dispatch.with_flops(flops).with_bytes(bytes))
     }
+}
+
+/// What operands of at most so many elements take of the memory that all products share.
+pub(super) fn scratch(software: bool, left: usize, right: usize) -> Vec<Scratch> {
+    if !software {
+        return Vec::new();
+    }
+    vec![Scratch::Texels(LEFT, left), Scratch::Texels(RIGHT, right)]
 }
 
 /// As many workgroups as the adapter starts at once.

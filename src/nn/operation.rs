@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Initialisation;
-use crate::gpu::{Buffer, Dispatch, Gpu, grid};
+use crate::gpu::{Buffer, Dispatch, Gpu, Scratch, grid};
 use crate::{Error, Result};
 
 /// Why inputs do not fit an operation: what came in, and what it needs.
@@ -253,7 +253,7 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
         0
     }
 
-    /// What it takes of memory that all operations share ([`Gpu::scratch`]): labels and elements. `software` says whether
+    /// What it takes of the memory that all operations share. `software` says whether
     /// the adapter runs on the CPU, `differentiated` whether any input's gradient is asked for.
     fn scratch(
         &self,
@@ -261,7 +261,7 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
         _batch: usize,
         _inputs: &[&[usize]],
         _differentiated: bool,
-    ) -> Vec<(&'static str, usize)> {
+    ) -> Vec<Scratch> {
         Vec::new()
     }
 

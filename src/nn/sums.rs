@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::operation::{Context, ParameterSlice};
 use crate::Result;
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader, groups};
+use crate::gpu::{Buffer, Dispatch, Gpu, Scratch, Shader, groups};
 use crate::shader;
 
 static SUMS: Shader = shader!("nn/sums.wgsl");
@@ -49,9 +49,12 @@ pub(super) fn column_sum(
     )
 }
 
+/// The label of the sums over places.
+const CHANNEL_SUMS: &str = "channel sums";
+
 /// What [`channel_bias_gradient`] takes of the memory that all share.
-pub(super) fn bias_scratch(batch: usize, [channels, ..]: [usize; 3]) -> (&'static str, usize) {
-    ("channel sums", batch * channels)
+pub(super) fn bias_scratch(batch: usize, [channels, ..]: [usize; 3]) -> Scratch {
+    Scratch::Buffer(CHANNEL_SUMS, batch * channels)
 }
 
 /// Sums of images' gradients over samples and places: the gradient of a bias for each channel.
@@ -64,8 +67,7 @@ pub(super) fn channel_bias_gradient(
     let gpu = context.gpu;
     let rows = context.batch * channels;
     let places = height * width;
-    let (label, len) = bias_scratch(context.batch, [channels, height, width]);
-    let sums = gpu.scratch(label, len)?;
+    let sums = gpu.scratch(CHANNEL_SUMS, rows)?;
     let entry = if places.is_multiple_of(4) {
         "of_rows_by_vectors"
     } else {

@@ -96,8 +96,9 @@ impl Trainer {
     pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
         let mut images = scenario.images()?;
         let config = scenario.model();
-        let (model, housing, _) = Self::plan(gpu, scenario, &images)?;
+        let (model, housing, need) = Self::plan(gpu, scenario, &images)?;
         let batching = scenario.batching(images.count)?;
+        need.reserve(gpu)?;
         let skipped = std::mem::take(&mut images.skipped);
         let cursor = Cursor::new(gpu, images.count, scenario.train.batch)?;
         let generator_clock = Cursor::new(gpu, 1, 1)?;

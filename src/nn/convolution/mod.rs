@@ -22,7 +22,7 @@ use super::matmul::Variant;
 use super::operation::{Context, Misfit, ParameterSlice, expect_indices};
 use super::window::Window;
 use crate::Result;
-use crate::gpu::{Buffer, Dispatch};
+use crate::gpu::{Buffer, Dispatch, Scratch};
 
 /// As many weights as one binding of common adapters holds, or a misfit.
 pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Misfit> {
@@ -83,7 +83,7 @@ impl Convolution {
 
     /// What the products take of the memory that all operations share; `large` says whether that to the large side is
     /// among them.
-    pub fn scratch(&self, software: bool, batch: usize, large: bool) -> Vec<(&'static str, usize)> {
+    pub fn scratch(&self, software: bool, batch: usize, large: bool) -> Vec<Scratch> {
         let groups = batch.next_multiple_of(4);
         let unfolded = self.unfolded(batch).filter(|_| large);
         let packed = |products: &[Product]| products.iter().map(Product::packed).sum::<usize>();
@@ -93,16 +93,19 @@ impl Convolution {
             weights = weights.max(packed(&products));
         }
         let mut scratch = vec![
-            ("large side", elements(groups, self.large)),
-            ("small side", elements(groups, self.small)),
-            ("packed weight", 4 * weights),
+            Scratch::Buffer("large side", elements(groups, self.large)),
+            Scratch::Buffer("small side", elements(groups, self.small)),
+            Scratch::Buffer("packed weight", 4 * weights),
         ];
         if let Some(unfolded) = unfolded {
-            scratch.push(("patches", elements(batch, unfolded.large)));
+            scratch.push(Scratch::Buffer("patches", elements(batch, unfolded.large)));
         }
         let slices = gradient::slices(self, software, batch);
         if slices > 1 {
-            scratch.push(("gradient slices", slices * self.small[0] * self.weights()));
+            scratch.push(Scratch::Buffer(
+                "gradient slices",
+                slices * self.small[0] * self.weights(),
+            ));
         }
         scratch
     }

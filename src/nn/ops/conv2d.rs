@@ -1,7 +1,7 @@
 //! The convolution of images, as PyTorch's `conv2d` without groups.
 
 use crate::Result;
-use crate::gpu::Dispatch;
+use crate::gpu::{Dispatch, Scratch};
 use crate::nn::Initialisation;
 use crate::nn::convolution::{Convolution, Target, expect_weights, reference};
 use crate::nn::operation::{
@@ -104,7 +104,7 @@ impl Operation for Conv2d {
         batch: usize,
         inputs: &[&[usize]],
         differentiated: bool,
-    ) -> Vec<(&'static str, usize)> {
+    ) -> Vec<Scratch> {
         let convolution = self.fitting(inputs[0]);
         let mut scratch = convolution.scratch(software, batch, differentiated);
         scratch.push(bias_scratch(batch, convolution.small));

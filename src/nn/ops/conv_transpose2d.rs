@@ -1,7 +1,7 @@
 //! The transposed convolution of images, as PyTorch's `conv_transpose2d` without groups.
 
 use crate::Result;
-use crate::gpu::Dispatch;
+use crate::gpu::{Dispatch, Scratch};
 use crate::nn::Initialisation;
 use crate::nn::convolution::{Convolution, Target, expect_weights, reference};
 use crate::nn::operation::{
@@ -124,7 +124,7 @@ impl Operation for ConvTranspose2d {
         batch: usize,
         inputs: &[&[usize]],
         _differentiated: bool,
-    ) -> Vec<(&'static str, usize)> {
+    ) -> Vec<Scratch> {
         let convolution = self.fitting(inputs[0]);
         let mut scratch = convolution.scratch(software, batch, true);
         scratch.push(bias_scratch(batch, convolution.large));

@@ -186,10 +186,8 @@ impl Plan {
                 let mut before = node.inputs.iter();
                 let differentiated = before.any(|input| layout.differentiated[input.0]);
                 let software = gpu.is_software();
-                for (label, elements) in
-                    operation.scratch(software, size.batch, &inputs, differentiated)
-                {
-                    need.scratch(label, &place, elements);
+                for scratch in operation.scratch(software, size.batch, &inputs, differentiated) {
+                    need.scratch(scratch, &place);
                 }
             }
         }
