@@ -187,7 +187,7 @@ fn main() -> trainscope::Result<()> {
     let plan = Plan::new(&gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new()))?;
     let update = Update::from(Optimiser::Adam(Adam::new(1e-3)));
     let state = update.state(&gpu, &parameters)?;
-    let updates = update.dispatches(&gpu, &parameters, &state, cursor.buffer())?;
+    let updates = update.dispatches(&gpu, &parameters, &state, cursor.buffer(), false)?;
     let batching = Batching {
         shuffle: true,
         seed: SEED,

@@ -1,6 +1,5 @@
 // Adam (Kingma and Ba 2015) with L2 weight decay, and AdamW (Loshchilov and Hutter 2019), whose decay is apart from the
-// gradient; in PyTorch's form, over all parameters at once. The gradient is replaced by the update that was applied, so
-// that a probe can record it.
+// gradient; in PyTorch's form, over all parameters at once.
 // uses common/grid.wgsl
 // uses nn/pace.wgsl
 
@@ -66,6 +65,8 @@ fn main(
     }
     first_moments[i] = first;
     second_moments[i] = second;
-    gradients[i] = update;
+    if (KEEP_UPDATES) {
+        gradients[i] = update;
+    }
     weights[i] = weight + update;
 }

@@ -10,6 +10,9 @@ struct Pace {
     padding: f32,
 }
 
+// Leave the update in place of the gradient, so that a probe can record it.
+override KEEP_UPDATES: bool = true;
+
 // Largest magnitude of a gradient's element; 0: any.
 override LARGEST: f32 = 0.0;
 

@@ -1,5 +1,4 @@
-// RMSprop (Hinton 2012) in PyTorch's form, over all parameters at once. The gradient is replaced by the update that was
-// applied, so that a probe can record it. One entry point for each set of memories.
+// RMSprop (Hinton 2012) in PyTorch's form, over all parameters at once. One entry point for each set of memories.
 // uses common/grid.wgsl
 // uses nn/pace.wgsl
 
@@ -50,7 +49,9 @@ fn next_velocity(i: u32, direction: vec4f) -> vec4f {
 
 fn apply(i: u32, direction: vec4f) {
     let update = -(parameters.learning_rate * pace.rate) * direction;
-    gradients[i] = update;
+    if (KEEP_UPDATES) {
+        gradients[i] = update;
+    }
     weights[i] += update;
 }
 

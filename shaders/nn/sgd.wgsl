@@ -1,5 +1,4 @@
 // Stochastic gradient descent with momentum and L2 weight decay, in PyTorch's form, over all parameters at once.
-// The gradient is replaced by the update that was applied, so that a probe can record it.
 // uses common/grid.wgsl
 // uses nn/pace.wgsl
 
@@ -32,6 +31,8 @@ fn main(
     let velocity = parameters.momentum * velocities[i] + gradient;
     let update = -(parameters.learning_rate * pace.rate) * velocity;
     velocities[i] = velocity;
-    gradients[i] = update;
+    if (KEEP_UPDATES) {
+        gradients[i] = update;
+    }
     weights[i] = weight + update;
 }

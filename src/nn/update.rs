@@ -66,8 +66,9 @@ impl Update {
         Ok(state)
     }
 
-    /// The dispatches that update `parameters` from their gradients and leave the updates in place of those. `clock`'s
-    /// first word is the step, counted from 0: all that changes from step to step follows from it.
+    /// The dispatches that update `parameters` from their gradients; with `keep_updates` they leave the updates in place
+    /// of those, for a probe to read. `clock`'s first word is the step, counted from 0: all that changes from step to
+    /// step follows from it.
     ///
     /// # Errors
     /// The adapter's limits.
@@ -77,6 +78,7 @@ impl Update {
         parameters: &Parameters,
         state: &OptimiserState,
         clock: &Buffer<u32>,
+        keep_updates: bool,
     ) -> Result<Vec<Dispatch>> {
         let pace = &state.pace;
         let mut dispatches: Vec<Dispatch> = self
@@ -87,10 +89,14 @@ impl Update {
         if let Some(clip) = self.clip {
             dispatches.extend(clip.dispatches(gpu, parameters, pace)?);
         }
-        dispatches.push(
-            self.optimiser
-                .clipped_dispatch(gpu, parameters, state, clock, self.clip),
-        );
+        dispatches.push(self.optimiser.clipped_dispatch(
+            gpu,
+            parameters,
+            state,
+            clock,
+            self.clip,
+            keep_updates,
+        ));
         if let (Some(decay), Some(average)) = (self.ema, state.memory(AVERAGE)) {
             let vectors = parameters.learnt_len().div_ceil(4);
             let uniform = gpu.uniform(

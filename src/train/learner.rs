@@ -80,7 +80,10 @@ impl Network {
     ) -> Result<()> {
         procedure.probe(probes.parameters(graph, &self.parameters, Kind::Weight));
         procedure.probe(self.norms.dispatches.iter().cloned());
-        procedure.work(update.dispatches(probes.gpu, &self.parameters, &self.state, clock)?);
+        let updates =
+            |keep| update.dispatches(probes.gpu, &self.parameters, &self.state, clock, keep);
+        procedure.plain.extend(updates(false)?);
+        procedure.watched.extend(updates(true)?);
         procedure.probe(probes.parameters(graph, &self.parameters, Kind::Update));
         Ok(())
     }

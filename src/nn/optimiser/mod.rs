@@ -111,10 +111,10 @@ impl Optimiser {
         state: &OptimiserState,
         clock: &Buffer<u32>,
     ) -> Dispatch {
-        self.clipped_dispatch(gpu, parameters, state, clock, None)
+        self.clipped_dispatch(gpu, parameters, state, clock, None, true)
     }
 
-    /// The same, of gradients as `clip` leaves them.
+    /// The same, of gradients as `clip` leaves them; without `keep_updates` these stay where they are.
     pub(super) fn clipped_dispatch(
         &self,
         gpu: &Gpu,
@@ -122,14 +122,17 @@ impl Optimiser {
         state: &OptimiserState,
         clock: &Buffer<u32>,
         clip: Option<Clip>,
+        keep_updates: bool,
     ) -> Dispatch {
+        let mut constants = Clip::constants(clip);
+        constants.push(("KEEP_UPDATES", f64::from(u8::from(keep_updates))));
         let job = Job {
             gpu,
             parameters,
             state,
             clock,
             vectors: parameters.learnt_len().div_ceil(4),
-            constants: Clip::constants(clip),
+            constants,
         };
         let dispatch = match self {
             Self::Sgd(sgd) => sgd.dispatch(&job),

@@ -60,7 +60,7 @@ impl<'a> Twin<'a> {
         let clock = gpu.upload("clock", &[0u32]).expect("small");
         let state = update.state(gpu, &parameters).expect("state");
         let dispatches = update
-            .dispatches(gpu, &parameters, &state, &clock)
+            .dispatches(gpu, &parameters, &state, &clock, true)
             .expect("dispatches");
         let values = gpu.read(&parameters.values).expect("values");
         let weights: Vec<Vec<f64>> = split(&parameters, &values)
@@ -351,5 +351,36 @@ fn schedules_and_clips_that_cannot_work_are_named() {
         (Clip::Value(f64::INFINITY), Some("value")),
     ] {
         assert_eq!(clip.misfit().map(|(key, _)| key), key, "{clip:?}");
+    }
+}
+
+#[test]
+fn updates_that_nobody_reads_are_not_kept() {
+    let gpu = support::gpu();
+    let graph = graph();
+    for optimiser in [
+        Optimiser::Sgd(Sgd::new(0.1)),
+        Optimiser::Adam(Adam::new(0.1)),
+        Optimiser::AdamW(Adam::new(0.1)),
+        Optimiser::RmsProp(RmsProp::new(0.1)),
+    ] {
+        let update = Update::from(optimiser);
+        let clock = gpu.upload("clock", &[0u32]).expect("small");
+        let after = |keep_updates| {
+            let parameters = Parameters::new(gpu, &graph, 3).expect("parameters");
+            let state = update.state(gpu, &parameters).expect("state");
+            let dispatches = update
+                .dispatches(gpu, &parameters, &state, &clock, keep_updates)
+                .expect("dispatches");
+            let gradients = Numbers::new(5).many(parameters.gradients.len(), 0.1, 0.2);
+            gpu.write(&parameters.gradients, 0, &gradients);
+            gpu.run("update", &dispatches);
+            let left = gpu.read(&parameters.gradients).expect("gradients");
+            let weights = gpu.read(&parameters.values).expect("values");
+            (weights, left == gradients)
+        };
+        let (kept, dropped) = (after(true), after(false));
+        assert_eq!(kept.0, dropped.0, "{optimiser:?}: weights");
+        assert!(!kept.1 && dropped.1, "{optimiser:?}: gradients");
     }
 }
