@@ -37,17 +37,18 @@ fn exp_minus_tangent(v: f32) -> f32 {
     return exp(v) - 1.0 - v;
 }
 
-@compute @workgroup_size(LANES, ROWS)
-fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) local: vec3u) {
-    let row = workgroup.x * ROWS + local.y;
+@compute @workgroup_size(LANES * ROWS)
+fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
+    let row = workgroup.x * ROWS + row_of(local);
+    let lane = lane_of(local);
     let first = min(row, parameters.batch - 1u) * parameters.size;
     var sum = 0.0;
-    for (var i = local.x; i < parameters.size; i += LANES) {
+    for (var i = lane; i < parameters.size; i += LANES) {
         let m = mu[first + i];
         sum += 0.5 * (m * m + exp_minus_tangent(log_variance[first + i]));
     }
-    sum = sum_over_lanes(sum, local.x);
-    if (local.x == 0u && row < parameters.batch) {
+    sum = sum_over_lanes(sum, lane);
+    if (lane == 0u && row < parameters.batch) {
         divergence[row] = sum;
     }
 }

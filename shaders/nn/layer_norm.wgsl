@@ -25,62 +25,64 @@ struct Parameters {
 @group(0) @binding(6) var<storage, read_write> weight_gradient: array<f32>;
 @group(0) @binding(7) var<storage, read_write> bias_gradient: array<f32>;
 
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
-    @builtin(local_invocation_id) local: vec3u,
+    @builtin(local_invocation_index) local: u32,
 ) {
-    let row = linear_index(workgroup, workgroups, local.y, ROWS);
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
     let first = min(row, parameters.rows - 1u) * parameters.size;
     let count = f32(parameters.size);
     var sum = 0.0;
-    for (var i = local.x; i < parameters.size; i += LANES) {
+    for (var i = lane; i < parameters.size; i += LANES) {
         sum += x[first + i];
     }
-    let mean = sum_over_lanes(sum, local.x) / count;
+    let mean = sum_over_lanes(sum, lane) / count;
     var squares = 0.0;
-    for (var i = local.x; i < parameters.size; i += LANES) {
+    for (var i = lane; i < parameters.size; i += LANES) {
         let d = x[first + i] - mean;
         squares += d * d;
     }
-    let scale = 1.0 / sqrt(sum_over_lanes(squares, local.x) / count + parameters.epsilon);
+    let scale = 1.0 / sqrt(sum_over_lanes(squares, lane) / count + parameters.epsilon);
     if (row >= parameters.rows) {
         return;
     }
-    if (local.x == 0u) {
+    if (lane == 0u) {
         statistics[row] = vec2f(mean, scale);
     }
-    for (var i = local.x; i < parameters.size; i += LANES) {
+    for (var i = lane; i < parameters.size; i += LANES) {
         y[first + i] = (x[first + i] - mean) * scale * weight[i] + bias[i];
     }
 }
 
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn backward(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
-    @builtin(local_invocation_id) local: vec3u,
+    @builtin(local_invocation_index) local: u32,
 ) {
-    let row = linear_index(workgroup, workgroups, local.y, ROWS);
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
     let own = min(row, parameters.rows - 1u);
     let first = own * parameters.size;
     let mean = statistics[own].x;
     let scale = statistics[own].y;
     var sum = 0.0;
     var product = 0.0;
-    for (var i = local.x; i < parameters.size; i += LANES) {
+    for (var i = lane; i < parameters.size; i += LANES) {
         let g = y_gradient[first + i] * weight[i];
         sum += g;
         product += g * (x[first + i] - mean);
     }
     let count = f32(parameters.size);
-    let shift = sum_over_lanes(sum, local.x) / count;
-    let slope = sum_over_lanes(product, local.x) * scale * scale / count;
+    let shift = sum_over_lanes(sum, lane) / count;
+    let slope = sum_over_lanes(product, lane) * scale * scale / count;
     if (row >= parameters.rows) {
         return;
     }
-    for (var i = local.x; i < parameters.size; i += LANES) {
+    for (var i = lane; i < parameters.size; i += LANES) {
         let g = y_gradient[first + i] * weight[i];
         var gradient = scale * (g - shift - (x[first + i] - mean) * slope);
         if (parameters.accumulate != 0u) {

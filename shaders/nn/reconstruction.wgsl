@@ -40,10 +40,10 @@ fn element_derivative(x: vec4f, t: vec4f) -> vec4f {
     return sigmoid4(x) - t;
 }
 
-@compute @workgroup_size(LANES, ROWS)
-fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_id) local: vec3u) {
-    let row = workgroup.x * ROWS + local.y;
-    let lane = local.x;
+@compute @workgroup_size(LANES * ROWS)
+fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
+    let row = workgroup.x * ROWS + row_of(local);
+    let lane = lane_of(local);
     let first = min(row, parameters.batch - 1u) * parameters.size;
     var sum = 0.0;
     if (parameters.size % 4u == 0u) {

@@ -41,20 +41,21 @@ fn multiply_left(
 }
 
 // W v: one row for each invocation or workgroup.
-@compute @workgroup_size(LANES, ROWS)
+@compute @workgroup_size(LANES * ROWS)
 fn multiply_right(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
-    @builtin(local_invocation_id) local: vec3u,
+    @builtin(local_invocation_index) local: u32,
 ) {
-    let row = linear_index(workgroup, workgroups, local.y, ROWS);
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
     let first = min(row, parameters.rows - 1u) * parameters.columns;
     var sum = 0.0;
-    for (var column = local.x; column < parameters.columns; column += LANES) {
+    for (var column = lane; column < parameters.columns; column += LANES) {
         sum += weight[first + column] * v[column];
     }
-    sum = sum_over_lanes(sum, local.x);
-    if (local.x == 0u && row < parameters.rows) {
+    sum = sum_over_lanes(sum, lane);
+    if (lane == 0u && row < parameters.rows) {
         product[row] = sum;
     }
 }

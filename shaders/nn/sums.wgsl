@@ -15,20 +15,10 @@ struct Parameters {
 @group(0) @binding(1) var<storage, read> vectors: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 
-struct Place {
-    row: u32,
-    lane: u32,
-}
-
-fn place_of(workgroup: vec3u, workgroups: vec3u, local: u32) -> Place {
-    let group = workgroup.y * workgroups.x + workgroup.x;
-    return Place(group * ROWS + local % ROWS, local / ROWS);
-}
-
-fn finish(place: Place, sum: f32) {
-    let total = sum_over_lanes(sum, place.lane);
-    if (place.lane == 0u && place.row < parameters.rows) {
-        sums[place.row] = total;
+fn finish(row: u32, lane: u32, sum: f32) {
+    let total = sum_over_lanes(sum, lane);
+    if (lane == 0u && row < parameters.rows) {
+        sums[row] = total;
     }
 }
 
@@ -46,36 +36,38 @@ fn of_columns(@builtin(global_invocation_id) invocation: vec3u) {
     sums[column] = sum;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES * ROWS)
 fn of_rows_by_scalars(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local);
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
     var sum = 0.0;
-    if (place.row < parameters.rows) {
-        for (var i = place.lane; i < parameters.columns; i += LANES) {
-            sum += values[place.row * parameters.columns + i];
+    if (row < parameters.rows) {
+        for (var i = lane; i < parameters.columns; i += LANES) {
+            sum += values[row * parameters.columns + i];
         }
     }
-    finish(place, sum);
+    finish(row, lane, sum);
 }
 
 // Where columns are a multiple of four.
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES * ROWS)
 fn of_rows_by_vectors(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local);
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
     let count = parameters.columns / 4u;
     var sum = vec4f(0.0);
-    if (place.row < parameters.rows) {
-        for (var i = place.lane; i < count; i += LANES) {
-            sum += vectors[place.row * count + i];
+    if (row < parameters.rows) {
+        for (var i = lane; i < count; i += LANES) {
+            sum += vectors[row * count + i];
         }
     }
-    finish(place, (sum.x + sum.y) + (sum.z + sum.w));
+    finish(row, lane, (sum.x + sum.y) + (sum.z + sum.w));
 }

@@ -48,6 +48,9 @@ pub struct Saved {
     pub output: bool,
 }
 
+/// Rows that a workgroup sums on a CPU adapter: its eight lanes take one each, and a batch gives all threads workgroups.
+const SOFTWARE_ROWS: usize = 8;
+
 /// What all dispatches of a plan share.
 pub struct Context<'a> {
     /// The device.
@@ -68,7 +71,7 @@ impl Context<'_> {
     /// Constants of `shaders/common/rows.wgsl` for this adapter.
     pub fn row_constants(&self) -> [(&'static str, f64); 2] {
         if self.gpu.is_software() {
-            [("LANES", 1.0), ("ROWS", 64.0)]
+            [("LANES", 1.0), ("ROWS", SOFTWARE_ROWS as f64)]
         } else {
             [("LANES", 64.0), ("ROWS", 1.0)]
         }
@@ -77,7 +80,12 @@ impl Context<'_> {
     /// Workgroups for [`Context::row_constants`] over any number of rows, for kernels that find their row with
     /// `linear_index` of `common/grid.wgsl`.
     pub fn row_grid(&self, rows: usize) -> [u32; 3] {
-        grid(rows, if self.gpu.is_software() { 64 } else { 1 })
+        let rows_of_group = if self.gpu.is_software() {
+            SOFTWARE_ROWS
+        } else {
+            1
+        };
+        grid(rows, rows_of_group)
     }
 
     /// Constants of `shaders/common/rows.wgsl` for long rows, one row a workgroup, with [`Context::long_row_grid`]: a CPU
@@ -99,7 +107,7 @@ impl Context<'_> {
     /// More samples than one dispatch holds.
     pub fn row_workgroups(&self) -> Result<[u32; 3]> {
         let groups = if self.gpu.is_software() {
-            self.batch.div_ceil(64)
+            self.batch.div_ceil(SOFTWARE_ROWS)
         } else {
             self.batch
         };
