@@ -28,6 +28,7 @@ fn product(
         b: (right.binding(), b),
         bias: None,
         c: out.binding(),
+        row_sums: None,
         accumulate: false,
     }
     .dispatch_as(gpu, variant)

@@ -8,6 +8,10 @@
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
+// Tiles of C that a workgroup makes, one below the other, from the same columns of B: 1 or 2.
+override TILES: u32 = 1u;
+// Also write the sum of each row of A: the gradient of a bias, where A is that of a layer's outputs.
+override ROW_SUMS: bool = false;
 
 struct Parameters {
     m: u32,
@@ -30,6 +34,7 @@ struct Parameters {
 @group(0) @binding(2) var b: texture_2d<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
+@group(0) @binding(5) var<storage, read_write> row_sums: array<f32>;
 // The same, element by element.
 @group(0) @binding(3) var<storage, read> bias_elements: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c_elements: array<f32>;
@@ -117,18 +122,31 @@ fn b_block_of_elements(size: Parameters, k: u32, column: u32) -> Block {
     return block;
 }
 
-@compute @workgroup_size(LANES)
-fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-    // Once, since the driver turns even these loads into loops over the lanes where they stand in a loop.
-    let size = parameters;
-    let row = ROWS * (workgroup.x * LANES + lane);
-    let column = 4u * (workgroup.y * LANES + lane);
-    let k_end = min((workgroup.z + 1u) * size.slice, size.k);
-    var tile = Tile();
-    for (var k = workgroup.z * size.slice; k < k_end; k += 4u) {
-        add_products(&tile, a_block(size, row, k), b_block(size, k, column));
+// Adds what a lane's rows of A hold to the sums of those rows.
+fn add_rows(sums: ptr<function, vec4f>, rows: Block) {
+    if (ROW_SUMS) {
+        *sums += vec4f(sum(rows[0]), sum(rows[1]), sum(rows[2]), sum(rows[3]));
     }
-    let column4 = column / 4u;
+}
+
+fn sum(values: vec4f) -> f32 {
+    return (values.x + values.y) + (values.z + values.w);
+}
+
+// The sums of a lane's rows, by the first of the workgroups that share them.
+fn store_sums(size: Parameters, sums: vec4f, row: u32, column_of_workgroups: u32) {
+    if (!ROW_SUMS || column_of_workgroups != 0u) {
+        return;
+    }
+    for (var i = 0u; i < ROWS; i += 1u) {
+        if (row + i < size.m) {
+            row_sums[row + i] = sums[i];
+        }
+    }
+}
+
+// The tile whose first row is first_row, and this lane's columns of it.
+fn store(size: Parameters, tile: ptr<function, Tile>, first_row: u32, slice: u32, column4: u32) {
     let n4 = size.n / 4u;
     if (column4 >= n4) {
         return;
@@ -139,10 +157,10 @@ fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation
     }
     for (var i = 0u; i < ROWS; i += 1u) {
         for (var source = 0u; source < LANES; source += 1u) {
-            let row = ROWS * (workgroup.x * LANES + source) + i;
+            let row = first_row + ROWS * source + i;
             if (row < size.m) {
-                let index = (workgroup.z * size.m + row) * n4 + column4;
-                var value = tile[i][source] + offset;
+                let index = (slice * size.m + row) * n4 + column4;
+                var value = (*tile)[i][source] + offset;
                 if (size.accumulate != 0u) {
                     value += c[index];
                 }
@@ -153,15 +171,52 @@ fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation
 }
 
 @compute @workgroup_size(LANES)
+fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+    // Once, since the driver turns even these loads into loops over the lanes where they stand in a loop.
+    let size = parameters;
+    let first_row = workgroup.x * TILES * ROWS * LANES;
+    let next_row = first_row + ROWS * LANES;
+    let row = first_row + ROWS * lane;
+    let row_of_next = next_row + ROWS * lane;
+    let column = 4u * (workgroup.y * LANES + lane);
+    let k_end = min((workgroup.z + 1u) * size.slice, size.k);
+    var tile = Tile();
+    var sums = vec4f(0.0);
+    var next_tile = Tile();
+    var next_sums = vec4f(0.0);
+    for (var k = workgroup.z * size.slice; k < k_end; k += 4u) {
+        let columns = b_block(size, k, column);
+        let rows = a_block(size, row, k);
+        add_products(&tile, rows, columns);
+        add_rows(&sums, rows);
+        if (TILES > 1u) {
+            let next_rows = a_block(size, row_of_next, k);
+            add_products(&next_tile, next_rows, columns);
+            add_rows(&next_sums, next_rows);
+        }
+    }
+    store(size, &tile, first_row, workgroup.z, column / 4u);
+    store_sums(size, sums, row, workgroup.y);
+    if (TILES > 1u) {
+        store(size, &next_tile, next_row, workgroup.z, column / 4u);
+        store_sums(size, next_sums, row_of_next, workgroup.y);
+    }
+}
+
+@compute @workgroup_size(LANES)
 fn unaligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
     let size = parameters;
     let row = ROWS * (workgroup.x * LANES + lane);
     let column = 4u * (workgroup.y * LANES + lane);
     let k_end = min((workgroup.z + 1u) * size.slice, size.k);
     var tile = Tile();
+    var sums = vec4f(0.0);
     for (var k = workgroup.z * size.slice; k < k_end; k += 4u) {
-        add_products(&tile, a_block_of_elements(size, row, k), b_block_of_elements(size, k, column));
+        let rows = a_block_of_elements(size, row, k);
+        add_products(&tile, rows, b_block_of_elements(size, k, column));
+        add_rows(&sums, rows);
     }
+    store_sums(size, sums, row, workgroup.y);
     // The innermost loop has no constant bound, so that it is not unrolled: that too would take long to compile.
     let columns = min(column + 4u, size.n);
     for (var i = 0u; i < ROWS; i += 1u) {

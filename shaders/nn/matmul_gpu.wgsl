@@ -5,6 +5,8 @@
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
+// Also write the sum of each row of A: the gradient of a bias, where A is that of a layer's outputs.
+override ROW_SUMS: bool = false;
 
 struct Parameters {
     m: u32,
@@ -25,6 +27,7 @@ struct Parameters {
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c: array<f32>;
+@group(0) @binding(5) var<storage, read_write> row_sums: array<f32>;
 
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
@@ -59,6 +62,9 @@ fn main(
     for (var r = 0u; r < 4u; r += 1u) {
         tile[r] = vec4f(0.0);
     }
+    // The first workgroup of a row of them sums rows of A, one an invocation.
+    let sums_rows = ROW_SUMS && workgroup.x == 0u && index < TILE;
+    var row_sum = 0.0;
     // The columns of A that this slice sums over.
     let k_begin = workgroup.z * parameters.slice;
     let k_end = min(k_begin + parameters.slice, parameters.k);
@@ -86,7 +92,15 @@ fn main(
             tile[2] += rows.z * columns;
             tile[3] += rows.w * columns;
         }
+        if (sums_rows) {
+            for (var k = 0u; k < DEPTH; k += 1u) {
+                row_sum += a_tile[k][index / 4u][index % 4u];
+            }
+        }
         workgroupBarrier();
+    }
+    if (sums_rows && first_row + index < parameters.m) {
+        row_sums[first_row + index] = row_sum;
     }
     let first = workgroup.z * parameters.m * parameters.n;
     for (var r = 0u; r < 4u; r += 1u) {

@@ -24,6 +24,7 @@ pub fn matmul(gpu: &Gpu, stopwatch: &Stopwatch, size: usize) -> Result<Measured>
         b: (b.binding(), Orientation::Plain),
         bias: None,
         c: c.binding(),
+        row_sums: None,
         accumulate: false,
     };
     let dispatch = product.dispatch(gpu)?;

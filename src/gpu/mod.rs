@@ -4,10 +4,10 @@
 //! [`Kernel`] (a WGSL file plus constants) bound to buffers is a [`Dispatch`], dispatches are recorded into a
 //! pass and submitted, and small results come back through a [`ReadbackRing`].
 //!
-//! This is the only home of `unsafe` in the library (two: shaders without run-time checks, cached pipelines) and of device
-//! creation. It knows nothing of networks or pictures. Nor does
-//! it hide wgpu: fields are public, so that other applications can mix their own wgpu calls with ours, and
-//! [`Gpu::from_wgpu`] takes a device and queue that somebody else made.
+//! This is the only home of `unsafe` in the library (two: shaders without run-time checks, cached pipelines) and of
+//! device creation. It knows nothing of networks or pictures. Nor does it hide wgpu: fields are public, so that other
+//! applications can mix their own wgpu calls with ours, and [`Gpu::from_wgpu`] takes a device and queue that somebody
+//! else made.
 
 pub mod adapter;
 mod buffer;

@@ -16,6 +16,8 @@ static MATMUL_GPU: Shader = shader!("nn/matmul_gpu.wgsl");
 /// The operands as [`crate::gpu::Texels`], which the variant for CPU adapters reads.
 const LEFT: &str = "left operand";
 const RIGHT: &str = "right operand";
+/// What is bound where no sums are asked for: a kernel's bindings are the same with all its constants.
+const NO_SUMS: &str = "no row sums";
 
 /// Which way an operand lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,8 @@ pub struct Matmul<'a> {
     pub bias: Option<wgpu::BindingResource<'a>>,
     /// `[m, n]`.
     pub c: wgpu::BindingResource<'a>,
+    /// `[m]`: also write the sum of each row of A there. A layer's weight gradient so gives its bias' gradient.
+    pub row_sums: Option<wgpu::BindingResource<'a>>,
     /// Add to what C holds instead of overwriting it.
     pub accumulate: bool,
 }
@@ -124,7 +128,7 @@ impl Matmul<'_> {
     /// `[slices, m, n]`, whose sum over the slices is the product. For small C and long k.
     ///
     /// # Errors
-    /// As [`Matmul::dispatch_as`].
+    /// As [`Matmul::dispatch_as`]; row sums of more than one slice.
     pub fn dispatch_sliced(self, gpu: &Gpu, variant: Variant, slices: usize) -> Result<Dispatch> {
         let Self { m, n, k, .. } = self;
         let place = format!("matrix product [{m}, {k}] x [{k}, {n}]");
@@ -145,6 +149,13 @@ impl Matmul<'_> {
             ));
         }
         let slices = slices.max(1);
+        if slices > 1 && self.row_sums.is_some() {
+            return Err(Error::input(
+                place,
+                format!("row sums of {slices} slices"),
+                "ask for one slice, or for no sums",
+            ));
+        }
         let slice = k.div_ceil(slices).next_multiple_of(16);
         let parameters = Parameters {
             m: m as u32,
@@ -156,9 +167,11 @@ impl Matmul<'_> {
             padding1: 0,
             padding2: 0,
         };
-        let transposed = [
-            ("TRANSPOSE_A", f64::from(u8::from(transpose_a))),
-            ("TRANSPOSE_B", f64::from(u8::from(transpose_b))),
+        let flag = |set: bool| f64::from(u8::from(set));
+        let constants = [
+            ("TRANSPOSE_A", flag(transpose_a)),
+            ("TRANSPOSE_B", flag(transpose_b)),
+            ("ROW_SUMS", flag(self.row_sums.is_some())),
         ];
         let (kernel, workgroups) = match variant {
             Variant::Cpu { lanes } => {
@@ -176,22 +189,29 @@ impl Matmul<'_> {
                     true if filled(2) < filled(4) && m < 16 * lanes => 2,
                     true => 4,
                 };
+                // Two tiles share what is loaded of B, unless too few workgroups remain for the cores.
+                let columns = groups(n, 4 * lanes);
+                let many = m > rows * lanes && groups(m, 2 * rows * lanes) * columns >= 16;
+                let tiles = if aligned && many { 2 } else { 1 };
                 let constants = [
-                    transposed[0],
-                    transposed[1],
-                    ("LANES", lanes as f64),
-                    ("ROWS", rows as f64),
-                ];
+                    &constants[..],
+                    &[
+                        ("LANES", lanes as f64),
+                        ("ROWS", rows as f64),
+                        ("TILES", tiles as f64),
+                    ],
+                ]
+                .concat();
                 let entry = if aligned { "aligned" } else { "unaligned" };
                 let kernel = gpu.kernel(&MATMUL_CPU, entry, &constants);
                 (
                     kernel,
                     // Tiles of the same columns follow each other, and find B in the cache.
-                    [groups(m, rows * lanes), groups(n, 4 * lanes), slices as u32],
+                    [groups(m, tiles * rows * lanes), columns, slices as u32],
                 )
             }
             Variant::Gpu => (
-                gpu.kernel(&MATMUL_GPU, "main", &transposed),
+                gpu.kernel(&MATMUL_GPU, "main", &constants),
                 [groups(n, 64), groups(m, 64), slices as u32],
             ),
         };
@@ -199,7 +219,14 @@ impl Matmul<'_> {
         let uniform = gpu.uniform("matmul", &parameters);
         // Without a bias the binding still needs a buffer that the product does not write.
         let bias = self.bias.unwrap_or_else(|| self.a.0.clone());
-        let mut bindings = vec![(0, uniform.as_entire_binding()), (3, bias), (4, self.c)];
+        let no_sums = gpu.scratch(NO_SUMS, 1)?;
+        let row_sums = self.row_sums.unwrap_or_else(|| no_sums.binding());
+        let mut bindings = vec![
+            (0, uniform.as_entire_binding()),
+            (3, bias),
+            (4, self.c),
+            (5, row_sums),
+        ];
         let (a, b) = (self.a.0, self.b.0);
         let dispatch = match variant {
             Variant::Cpu { .. } => kernel

@@ -9,7 +9,6 @@ use crate::nn::operation::{
     ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
-use crate::nn::sums::column_sum;
 
 /// A dense layer. Parameters: `weight` `[units, inputs]` (`weight_orig` under a spectral norm) and `bias` `[units]`;
 /// inputs of more than one dimension are taken flat.
@@ -123,6 +122,7 @@ impl Operation for Dense {
             ),
             bias: Some(io.parameters[1].value()),
             c: io.output.binding(),
+            row_sums: None,
             accumulate: false,
         };
         dispatches.push(product.dispatch(context.gpu)?);
@@ -140,15 +140,10 @@ impl Operation for Dense {
             b: (io.inputs[0].binding(), Orientation::Plain),
             bias: None,
             c: io.parameters[0].gradient(),
+            row_sums: Some(io.parameters[1].gradient()),
             accumulate: false,
         };
-        let bias_gradient = column_sum(
-            gpu,
-            [context.batch, self.units],
-            io.output_gradient,
-            io.parameters[1].gradient(),
-        );
-        let mut dispatches = vec![weight_gradient.dispatch(gpu)?, bias_gradient];
+        let mut dispatches = vec![weight_gradient.dispatch(gpu)?];
         let weight = self.weight(io.input_shapes[0]);
         dispatches.extend(weight.backward(context, &io.parameters, io.workspace));
         if let Some(target) = io.input_gradients[0] {
@@ -163,6 +158,7 @@ impl Operation for Dense {
                 ),
                 bias: None,
                 c: target.buffer.binding(),
+                row_sums: None,
                 accumulate: target.accumulate,
             };
             dispatches.push(input_gradient.dispatch(gpu)?);

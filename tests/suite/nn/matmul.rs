@@ -1,6 +1,6 @@
 //! The matrix product in both variants, against float64.
 
-use trainscope::gpu::Gpu;
+use trainscope::gpu::{Buffer, Gpu};
 use trainscope::nn::matmul::{Matmul, Orientation, Variant, reference};
 
 use super::harness::{Numbers, wide};
@@ -45,6 +45,15 @@ impl Case {
     }
 
     fn on(&self, gpu: &Gpu, variant: Variant) -> Vec<f32> {
+        self.with_row_sums(gpu, variant, None)
+    }
+
+    fn with_row_sums(
+        &self,
+        gpu: &Gpu,
+        variant: Variant,
+        row_sums: Option<&Buffer<f32>>,
+    ) -> Vec<f32> {
         let [m, n, k] = self.shape;
         let upload = |label, values: &[f32]| gpu.upload(label, values).expect("a buffer");
         let (a, b) = (upload("a", &self.a), upload("b", &self.b));
@@ -60,6 +69,7 @@ impl Case {
             b: (b.binding(), self.orientations[1]),
             bias: bias.as_ref().map(|bias| bias.binding()),
             c: c.binding(),
+            row_sums: row_sums.map(Buffer::binding),
             accumulate: self.accumulate,
         };
         let dispatch = product.dispatch_as(gpu, variant).expect("it fits");
@@ -141,6 +151,44 @@ fn every_shape_and_orientation_agrees_with_float64() {
     gpu.check().expect("no device error");
 }
 
+#[test]
+fn sums_of_rows_come_with_the_product() {
+    let gpu = support::gpu();
+    let mut numbers = Numbers::new(3);
+    for shape in [
+        [1, 1, 1],
+        [5, 36, 7],
+        [16, 64, 16],
+        [67, 131, 37],
+        [132, 200, 12],
+        [20, 400, 128],
+        [7, 8, 130],
+    ] {
+        let [m, _, k] = shape;
+        for orientations in ORIENTATIONS {
+            let case = Case::random(shape, orientations, &mut numbers);
+            let a = |row, inner| match orientations[0] {
+                Plain => case.a[row * k + inner],
+                Transposed => case.a[inner * m + row],
+            };
+            for variant in variants(gpu) {
+                let sums = gpu.upload("sums", &vec![GUARD; m + GUARDS]).unwrap();
+                let product = case.with_row_sums(gpu, variant, Some(&sums));
+                assert_eq!(product, case.on(gpu, variant), "{shape:?} {variant:?}");
+                let got = gpu.read(&sums).unwrap();
+                assert_eq!(got[m..], [GUARD; GUARDS], "behind the sums");
+                for (row, &got) in got[..m].iter().enumerate() {
+                    let exact: f64 = (0..k).map(|inner| f64::from(a(row, inner))).sum();
+                    assert!(
+                        (f64::from(got) - exact).abs() <= k as f64 * k as f64 * 1e-7,
+                        "{shape:?} {orientations:?} {variant:?}: row {row} sums to {got}, not {exact}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// NaN and infinity reach the rows and columns that depend on them, as NaN and infinity, and no others.
 #[test]
 fn non_finite_values_stay_where_they_belong() {
@@ -214,6 +262,7 @@ fn what_cannot_be_multiplied_is_refused_in_a_sentence() {
         b: (buffer.binding(), orientation),
         bias: None,
         c: buffer.binding(),
+        row_sums: None,
         accumulate: false,
     };
     for (shape, orientation, problem) in [

@@ -108,6 +108,7 @@ fn products(arguments: &Arguments, gpu: &Gpu, side: usize) -> Result<(), Failure
             b: (buffers[from].binding(), Orientation::Plain),
             bias: None,
             c: buffers[1 - from].binding(),
+            row_sums: None,
             accumulate: false,
         }
         .dispatch(gpu)
