@@ -66,6 +66,10 @@ struct Block {
     squares: vec4f,
 }
 
+fn is_finite(value: vec4f) -> vec4<bool> {
+    return (bitcast<vec4u>(value) & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
+}
+
 fn nothing() -> Moments {
     let zero = vec4f(0.0);
     return Moments(zero, zero, zero, vec4f(LARGEST), vec4f(-LARGEST), zero, zero);
@@ -73,13 +77,11 @@ fn nothing() -> Moments {
 
 // Before the first block: around its first value. (Around 0 where that is not finite; later blocks know the mean.)
 fn begin(block: ptr<function, Block>, value: vec4f) {
-    let finite = (bitcast<vec4u>(value) & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
-    (*block).shift = select(vec4f(0.0), value, finite);
+    (*block).shift = select(vec4f(0.0), value, is_finite(value));
 }
 
 fn absorb(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f, present: vec4<bool>) {
-    let bits = bitcast<vec4u>(value);
-    let finite = (bits & vec4u(0x7f800000u)) != vec4u(0x7f800000u);
+    let finite = is_finite(value);
     let used = finite & present;
     let deviation = select(vec4f(0.0), value - (*block).shift, used);
     (*block).count += select(vec4f(0.0), vec4f(1.0), used);
@@ -87,22 +89,20 @@ fn absorb(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f
     (*block).squares += deviation * deviation;
     (*all).least = select((*all).least, min((*all).least, value), used);
     (*all).greatest = select((*all).greatest, max((*all).greatest, value), used);
-    let zero = (bits & vec4u(0x7fffffffu)) == vec4u(0u);
+    let zero = (bitcast<vec4u>(value) & vec4u(0x7fffffffu)) == vec4u(0u);
     (*all).zeros += select(vec4f(0.0), vec4f(1.0), zero & present);
     (*all).nonfinite += select(vec4f(0.0), vec4f(1.0), present & !finite);
 }
 
-// The same where all is present and finite, at half the operations. Returns the bits of the greatest magnitude so far, by
-// which the caller sees whether it was.
-fn absorb_finite(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f, magnitude: vec4u) -> vec4u {
+// The same where all is present and finite, at half the operations. The caller counts, and sees by the squares whether
+// all was.
+fn absorb_finite(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f) {
     let deviation = value - (*block).shift;
-    (*block).count += vec4f(1.0);
     (*block).sum += deviation;
     (*block).squares += deviation * deviation;
-    (*all).least = min((*all).least, value);
-    (*all).greatest = max((*all).greatest, value);
+    (*all).least = select((*all).least, value, value < (*all).least);
+    (*all).greatest = select((*all).greatest, value, value > (*all).greatest);
     (*all).zeros += select(vec4f(0.0), vec4f(1.0), value == vec4f(0.0));
-    return max(magnitude, bitcast<vec4u>(value) & vec4u(0x7fffffffu));
 }
 
 fn merge(a: Moments, b: Moments) -> Moments {
@@ -127,9 +127,8 @@ fn close_block(all: ptr<function, Moments>, block: ptr<function, Block>) {
     var part = *all;
     part.count = (*block).count;
     part.mean = (*block).shift + offset;
-    let infinite = (bitcast<vec4u>((*block).squares) & vec4u(0x7f800000u)) == vec4u(0x7f800000u);
     let spread = max((*block).squares - (*block).sum * offset, vec4f(0.0));
-    part.spread = select(spread, (*block).squares, infinite);
+    part.spread = select((*block).squares, spread, is_finite((*block).squares));
     part.zeros = vec4f(0.0);
     part.nonfinite = vec4f(0.0);
     *all = merge(*all, part);
@@ -252,12 +251,12 @@ fn by_vectors(
             let all_before = all;
             let block_before = block;
             let item_before = item;
-            var magnitude = vec4u(0u);
             for (var i = first; i < end; i += LANES) {
-                magnitude = absorb_finite(&all, &block, value_vectors[start + item.offset / 4u], magnitude);
+                absorb_finite(&all, &block, value_vectors[start + item.offset / 4u]);
                 item = behind(item, step);
             }
-            if (any(magnitude >= vec4u(0x7f800000u))) {
+            block.count = vec4f(f32((end - first + LANES - 1u) / LANES));
+            if (any(!is_finite(block.squares))) {
                 all = all_before;
                 block = block_before;
                 item = item_before;
