@@ -8,8 +8,6 @@
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
-// Tiles of C that a workgroup makes, one below the other, from the same columns of B: 1 or 2.
-override TILES: u32 = 1u;
 // Also write the sum of each row of A: the gradient of a bias, where A is that of a layer's outputs.
 override ROW_SUMS: bool = false;
 
@@ -145,8 +143,22 @@ fn store_sums(size: Parameters, sums: vec4f, row: u32, column_of_workgroups: u32
     }
 }
 
-// The tile whose first row is first_row, and this lane's columns of it.
-fn store(size: Parameters, tile: ptr<function, Tile>, first_row: u32, slice: u32, column4: u32) {
+@compute @workgroup_size(LANES)
+fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
+    // Once, since the driver turns even these loads into loops over the lanes where they stand in a loop.
+    let size = parameters;
+    let row = ROWS * (workgroup.x * LANES + lane);
+    let column = 4u * (workgroup.y * LANES + lane);
+    let k_end = min((workgroup.z + 1u) * size.slice, size.k);
+    var tile = Tile();
+    var sums = vec4f(0.0);
+    for (var k = workgroup.z * size.slice; k < k_end; k += 4u) {
+        let rows = a_block(size, row, k);
+        add_products(&tile, rows, b_block(size, k, column));
+        add_rows(&sums, rows);
+    }
+    store_sums(size, sums, row, workgroup.y);
+    let column4 = column / 4u;
     let n4 = size.n / 4u;
     if (column4 >= n4) {
         return;
@@ -157,49 +169,16 @@ fn store(size: Parameters, tile: ptr<function, Tile>, first_row: u32, slice: u32
     }
     for (var i = 0u; i < ROWS; i += 1u) {
         for (var source = 0u; source < LANES; source += 1u) {
-            let row = first_row + ROWS * source + i;
+            let row = ROWS * (workgroup.x * LANES + source) + i;
             if (row < size.m) {
-                let index = (slice * size.m + row) * n4 + column4;
-                var value = (*tile)[i][source] + offset;
+                let index = (workgroup.z * size.m + row) * n4 + column4;
+                var value = tile[i][source] + offset;
                 if (size.accumulate != 0u) {
                     value += c[index];
                 }
                 c[index] = value;
             }
         }
-    }
-}
-
-@compute @workgroup_size(LANES)
-fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-    // Once, since the driver turns even these loads into loops over the lanes where they stand in a loop.
-    let size = parameters;
-    let first_row = workgroup.x * TILES * ROWS * LANES;
-    let next_row = first_row + ROWS * LANES;
-    let row = first_row + ROWS * lane;
-    let row_of_next = next_row + ROWS * lane;
-    let column = 4u * (workgroup.y * LANES + lane);
-    let k_end = min((workgroup.z + 1u) * size.slice, size.k);
-    var tile = Tile();
-    var sums = vec4f(0.0);
-    var next_tile = Tile();
-    var next_sums = vec4f(0.0);
-    for (var k = workgroup.z * size.slice; k < k_end; k += 4u) {
-        let columns = b_block(size, k, column);
-        let rows = a_block(size, row, k);
-        add_products(&tile, rows, columns);
-        add_rows(&sums, rows);
-        if (TILES > 1u) {
-            let next_rows = a_block(size, row_of_next, k);
-            add_products(&next_tile, next_rows, columns);
-            add_rows(&next_sums, next_rows);
-        }
-    }
-    store(size, &tile, first_row, workgroup.z, column / 4u);
-    store_sums(size, sums, row, workgroup.y);
-    if (TILES > 1u) {
-        store(size, &next_tile, next_row, workgroup.z, column / 4u);
-        store_sums(size, next_sums, row_of_next, workgroup.y);
     }
 }
 

@@ -189,17 +189,9 @@ impl Matmul<'_> {
                     true if filled(2) < filled(4) && m < 16 * lanes => 2,
                     true => 4,
                 };
-                // Two tiles share what is loaded of B, unless too few workgroups remain for the cores.
-                let columns = groups(n, 4 * lanes);
-                let many = m > rows * lanes && groups(m, 2 * rows * lanes) * columns >= 16;
-                let tiles = if aligned && many { 2 } else { 1 };
                 let constants = [
                     &constants[..],
-                    &[
-                        ("LANES", lanes as f64),
-                        ("ROWS", rows as f64),
-                        ("TILES", tiles as f64),
-                    ],
+                    &[("LANES", lanes as f64), ("ROWS", rows as f64)],
                 ]
                 .concat();
                 let entry = if aligned { "aligned" } else { "unaligned" };
@@ -207,7 +199,7 @@ impl Matmul<'_> {
                 (
                     kernel,
                     // Tiles of the same columns follow each other, and find B in the cache.
-                    [groups(m, tiles * rows * lanes), columns, slices as u32],
+                    [groups(m, rows * lanes), groups(n, 4 * lanes), slices as u32],
                 )
             }
             Variant::Gpu => (
