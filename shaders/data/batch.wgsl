@@ -28,6 +28,9 @@ struct Parameters {
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
+// The same for kernels with loops that it bounds: Mesa compiles uniforms that bound loops into the kernel, for some values
+// anew at every dispatch.
+@group(0) @binding(0) var<storage, read> stored_parameters: Parameters;
 // step, epoch, offset in the epoch, spare
 @group(0) @binding(1) var<storage, read> cursor: vec4u;
 // The number of each row's sample.
@@ -53,6 +56,7 @@ fn choose(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
+    let parameters = stored_parameters;
     let row = linear_index(workgroup, workgroups, local, LANES);
     if (row >= parameters.batch) {
         return;
@@ -87,6 +91,7 @@ fn draw_changes(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
+    let parameters = stored_parameters;
     let row = linear_index(workgroup, workgroups, local, LANES);
     if (row >= parameters.batch) {
         return;
