@@ -97,7 +97,7 @@ impl Operation for Sine {
         let elements = io.output.len();
         let uniform = self.uniform(context.gpu, elements, false);
         let bindings = [
-            (0, uniform.as_entire_binding()),
+            (0, uniform.binding()),
             (1, io.inputs[0].binding()),
             (2, io.output.binding()),
         ];
@@ -120,7 +120,7 @@ impl Operation for Sine {
         let elements = io.output.len();
         let uniform = self.uniform(context.gpu, elements, target.accumulate);
         let bindings = [
-            (0, uniform.as_entire_binding()),
+            (0, uniform.binding()),
             (1, io.inputs[0].binding()),
             (3, io.output_gradient.binding()),
             (4, target.buffer.binding()),

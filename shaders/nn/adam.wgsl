@@ -1,6 +1,7 @@
 // Adam (Kingma and Ba 2015) with L2 weight decay, and AdamW (Loshchilov and Hutter 2019), whose decay is apart from the
 // gradient; in PyTorch's form, over all parameters at once.
 // uses common/grid.wgsl
+// uses common/texels.wgsl
 // uses nn/pace.wgsl
 
 // Weight decay acts on the weights, not through the moments.
@@ -37,36 +38,87 @@ fn one_minus_exp(x: f32) -> f32 {
     return 1.0 - exp(x);
 }
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3u,
-    @builtin(num_workgroups) workgroups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.vectors) {
-        return;
-    }
+// A vector of each: weights, gradients and moments.
+struct Vectors {
+    weight: vec4f,
+    gradient: vec4f,
+    first: vec4f,
+    second: vec4f,
+}
+
+// Read before any branch, where a load of one address is one load on llvmpipe too.
+struct Step {
+    learning_rate: f32,
+    // Of the gradients.
+    scale: f32,
+    correction1: f32,
+    correction2: f32,
+}
+
+fn this_step() -> Step {
     let t = f32(clock[0] + 1u);
-    let correction1 = one_minus_exp(t * parameters.log_beta1);
-    let correction2 = one_minus_exp(t * parameters.log_beta2);
-    let weight = weights[i];
-    let learning_rate = parameters.learning_rate * pace.rate;
-    var gradient = clipped(gradients[i], pace.scale);
+    return Step(
+        parameters.learning_rate * pace.rate,
+        pace.scale,
+        one_minus_exp(t * parameters.log_beta1),
+        one_minus_exp(t * parameters.log_beta2),
+    );
+}
+
+fn update_vector(i: u32, step: Step, before: Vectors) {
+    var gradient = clipped(before.gradient, step.scale);
     if (!DECOUPLED) {
-        gradient += parameters.weight_decay * weight;
+        gradient += parameters.weight_decay * before.weight;
     }
-    let first = (1.0 - parameters.complement1) * first_moments[i] + parameters.complement1 * gradient;
-    let second = (1.0 - parameters.complement2) * second_moments[i] + parameters.complement2 * gradient * gradient;
-    let denominator = sqrt(second) / sqrt(correction2) + parameters.epsilon;
-    var update = -(learning_rate / correction1) * first / denominator;
+    let first = (1.0 - parameters.complement1) * before.first + parameters.complement1 * gradient;
+    let second = (1.0 - parameters.complement2) * before.second + parameters.complement2 * gradient * gradient;
+    let denominator = sqrt(second) / sqrt(step.correction2) + parameters.epsilon;
+    var update = -(step.learning_rate / step.correction1) * first / denominator;
     if (DECOUPLED) {
-        update -= learning_rate * parameters.weight_decay * weight;
+        update -= step.learning_rate * parameters.weight_decay * before.weight;
     }
     first_moments[i] = first;
     second_moments[i] = second;
     if (KEEP_UPDATES) {
         gradients[i] = update;
     }
-    weights[i] = weight + update;
+    weights[i] = before.weight + update;
+}
+
+@compute @workgroup_size(64)
+fn by_vectors(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let step = this_step();
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i < parameters.vectors) {
+        update_vector(i, step, Vectors(weights[i], gradients[i], first_moments[i], second_moments[i]));
+    }
+}
+
+// The same memory as texels.
+@group(0) @binding(7) var weight_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(8) var gradient_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(9) var first_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(10) var second_texels: texture_storage_2d<rgba32float, read>;
+
+@compute @workgroup_size(64)
+fn by_texels(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let step = this_step();
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i < parameters.vectors) {
+        let at = texel(i);
+        update_vector(i, step, Vectors(
+            textureLoad(weight_texels, at),
+            textureLoad(gradient_texels, at),
+            textureLoad(first_texels, at),
+            textureLoad(second_texels, at),
+        ));
+    }
 }

@@ -10,26 +10,24 @@ override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 // Also write the sum of each row of A: the gradient of a bias, where A is that of a layer's outputs.
 override ROW_SUMS: bool = false;
+// Add to what C holds. A constant, because llvmpipe walks through the lanes of a load in a branch that is not taken.
+override ACCUMULATE: bool = false;
+// Add bias[column].
+override HAS_BIAS: bool = false;
 
 struct Parameters {
     m: u32,
     n: u32,
     k: u32,
-    // 1: add to what C holds.
-    accumulate: u32,
-    // 1: add bias[column].
-    has_bias: u32,
     // Columns of A that one slice sums over (a multiple of 16); slice z writes the z-th matrix of C.
     slice: u32,
-    padding1: u32,
-    padding2: u32,
 }
 
 // Not uniform: Mesa compiles the values of uniforms that decide branches into the kernel, anew for every dispatch, and
 // keeps each copy until the end.
 @group(0) @binding(0) var<storage, read> parameters: Parameters;
-@group(0) @binding(1) var a: texture_2d<f32>;
-@group(0) @binding(2) var b: texture_2d<f32>;
+@group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> row_sums: array<f32>;
@@ -38,11 +36,11 @@ struct Parameters {
 @group(0) @binding(4) var<storage, read_write> c_elements: array<f32>;
 
 fn a_vector(i: u32) -> vec4f {
-    return textureLoad(a, texel(i), 0);
+    return textureLoad(a, texel(i));
 }
 
 fn b_vector(i: u32) -> vec4f {
-    return textureLoad(b, texel(i), 0);
+    return textureLoad(b, texel(i));
 }
 
 // A[row + i, k + j], 0 past the last k. What lies past the last row repeats the last ones and is never stored.
@@ -164,7 +162,7 @@ fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation
         return;
     }
     var offset = vec4f(0.0);
-    if (size.has_bias != 0u) {
+    if (HAS_BIAS) {
         offset = bias[column4];
     }
     for (var i = 0u; i < ROWS; i += 1u) {
@@ -173,7 +171,7 @@ fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation
             if (row < size.m) {
                 let index = (workgroup.z * size.m + row) * n4 + column4;
                 var value = tile[i][source] + offset;
-                if (size.accumulate != 0u) {
+                if (ACCUMULATE) {
                     value += c[index];
                 }
                 c[index] = value;
@@ -205,10 +203,10 @@ fn unaligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocati
             for (var at = column; at < columns && row < size.m; at += 1u) {
                 let index = (workgroup.z * size.m + row) * size.n + at;
                 var value = values[at - column];
-                if (size.has_bias != 0u) {
+                if (HAS_BIAS) {
                     value += bias_elements[at];
                 }
-                if (size.accumulate != 0u) {
+                if (ACCUMULATE) {
                     value += c_elements[index];
                 }
                 c_elements[index] = value;

@@ -7,19 +7,17 @@ override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
 // Also write the sum of each row of A: the gradient of a bias, where A is that of a layer's outputs.
 override ROW_SUMS: bool = false;
+// Add to what C holds.
+override ACCUMULATE: bool = false;
+// Add bias[column].
+override HAS_BIAS: bool = false;
 
 struct Parameters {
     m: u32,
     n: u32,
     k: u32,
-    // 1: add to what C holds.
-    accumulate: u32,
-    // 1: add bias[column].
-    has_bias: u32,
     // Columns of A that one slice sums over (a multiple of 16); slice z writes the z-th matrix of C.
     slice: u32,
-    padding1: u32,
-    padding2: u32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -109,10 +107,10 @@ fn main(
             let column = first_column + 4u * local.x + i;
             if (row < parameters.m && column < parameters.n) {
                 var value = tile[r][i];
-                if (parameters.has_bias != 0u) {
+                if (HAS_BIAS) {
                     value += bias[column];
                 }
-                if (parameters.accumulate != 0u) {
+                if (ACCUMULATE) {
                     value += c[first + row * parameters.n + column];
                 }
                 c[first + row * parameters.n + column] = value;

@@ -40,8 +40,7 @@ struct Matrix {
 }
 
 @group(0) @binding(0) var<storage, read> matrices: array<Matrix>;
-@group(0) @binding(1) var<storage, read> values: array<f32>;
-@group(0) @binding(1) var<storage, read> value_vectors: array<vec4f>;
+// Binding 1 is the buffer, as the adapter reads it best: statistics_cpu.wgsl and statistics_gpu.wgsl.
 // The bits of [rows, 6] floats.
 @group(0) @binding(2) var<storage, read_write> statistics: array<u32>;
 
@@ -245,14 +244,14 @@ fn by_vectors(
         let start = (matrix.start + target_index * matrix.target_stride) / 4u;
         var item = item_at(min(local / TARGETS, matrix.items - 1u));
         let step = item_at(LANES);
-        begin(&block, value_vectors[start + item.offset / 4u]);
+        begin(&block, vector_at(start + item.offset / 4u));
         for (var first = local / TARGETS; first < matrix.items; first += BLOCK * LANES) {
             let end = min(first + BLOCK * LANES, matrix.items);
             let all_before = all;
             let block_before = block;
             let item_before = item;
             for (var i = first; i < end; i += LANES) {
-                absorb_finite(&all, &block, value_vectors[start + item.offset / 4u]);
+                absorb_finite(&all, &block, vector_at(start + item.offset / 4u));
                 item = behind(item, step);
             }
             block.count = vec4f(f32((end - first + LANES - 1u) / LANES));
@@ -261,7 +260,7 @@ fn by_vectors(
                 block = block_before;
                 item = item_before;
                 for (var i = first; i < end; i += LANES) {
-                    absorb(&all, &block, value_vectors[start + item.offset / 4u], vec4<bool>(true));
+                    absorb(&all, &block, vector_at(start + item.offset / 4u), vec4<bool>(true));
                     item = behind(item, step);
                 }
             }
@@ -269,18 +268,6 @@ fn by_vectors(
         }
     }
     finish(all, target_index, local);
-}
-
-// An item element by element, 0 where there is none.
-fn values_at(start: u32, item: Item, present: vec4<bool>) -> vec4f {
-    let at = start + item.offset;
-    var value = vec4f(0.0);
-    for (var c = 0u; c < 4u; c += 1u) {
-        if (present[c]) {
-            value[c] = values[at + c];
-        }
-    }
-    return value;
 }
 
 // All others.
@@ -303,14 +290,14 @@ fn by_scalars(
         var item = item_at(min(local / TARGETS, matrix.items - 1u));
         let step = item_at(LANES);
         var present = is_present(target_index, item);
-        let value = values_at(start, item, present);
+        let value = elements_at(start + item.offset, present);
         // A component that this item has not may come in the next one, and is of the same unit.
         begin(&block, select(vec4f(value.x), value, present));
         for (var first = local / TARGETS; first < matrix.items; first += BLOCK * LANES) {
             let end = min(first + BLOCK * LANES, matrix.items);
             for (var i = first; i < end; i += LANES) {
                 present = is_present(target_index, item);
-                absorb(&all, &block, values_at(start, item, present), present);
+                absorb(&all, &block, elements_at(start + item.offset, present), present);
                 item = behind(item, step);
             }
             close_block(&all, &block);

@@ -7,7 +7,7 @@ use super::dataset::Store;
 use super::permutation::half_bits;
 use super::stream::{Stream, chunk_steps};
 use super::{Cursor, Dataset, Order};
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
+use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Shader, Uniform, grid};
 use crate::{Error, Result, random};
 
 static SHADER: Shader = crate::shader!("data/batch.wgsl");
@@ -116,8 +116,8 @@ impl Dataset {
         let parameters = self.parameters(batch, batching, ring);
         let uniform = gpu.uniform("batch", &parameters);
         let samples: Buffer<u32> = gpu.buffer("samples of the batch", batch)?;
-        let rows = |entry, bindings: &[(u32, wgpu::BindingResource<'_>)]| {
-            let all = [&[(0, uniform.as_entire_binding())][..], bindings].concat();
+        let rows = |entry, bindings: &[(u32, Binding<'_>)]| {
+            let all = [&[(0, uniform.binding())][..], bindings].concat();
             gpu.kernel(&SHADER, entry, &[])
                 .bind(gpu, &all, grid(batch, LANES))
         };
@@ -263,7 +263,7 @@ impl Dataset {
             None => "gather_scalars",
         };
         let mut bindings = vec![
-            (0, rows.uniform.as_entire_binding()),
+            (0, rows.uniform.binding()),
             (3, rows.words.binding()),
             (4, pixels.binding()),
             (7, rows.places.binding()),
@@ -289,7 +289,7 @@ impl Batching {
 
 /// Rows of a batch: where their images and labels lie, and what changes them.
 struct Rows<'a> {
-    uniform: &'a wgpu::Buffer,
+    uniform: &'a Uniform,
     words: &'a Buffer<u32>,
     labels: Option<&'a Buffer<u32>>,
     places: &'a Buffer<u32>,
@@ -315,7 +315,7 @@ impl Rows<'_> {
             ));
         };
         let bindings = [
-            (0, self.uniform.as_entire_binding()),
+            (0, self.uniform.binding()),
             (5, all.binding()),
             (6, labels.binding()),
             (7, self.places.binding()),

@@ -56,7 +56,7 @@ impl Cursor {
         let uniform = gpu.uniform("cursor", &parameters);
         let advance = gpu.kernel(&SHADER, "advance", &[]).bind(
             gpu,
-            &[(0, uniform.as_entire_binding()), (1, state.binding())],
+            &[(0, uniform.binding()), (1, state.binding())],
             [1, 1, 1],
         );
         Ok(Self {

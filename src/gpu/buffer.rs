@@ -2,21 +2,31 @@
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytemuck::Pod;
 
 use super::Gpu;
+use super::aliasing::{self, Memory};
+use super::binding::Binding;
 use crate::{ByteSize, Error, Result};
 
 /// What mends a lack of memory.
 pub(super) const SMALLER: &str =
     "make the layers or the batch smaller, or choose a larger adapter with --adapter";
 
+/// What storage buffers are for.
+pub(super) const USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
+    .union(wgpu::BufferUsages::COPY_SRC)
+    .union(wgpu::BufferUsages::COPY_DST);
+
 /// A storage buffer of `len` elements of `T`, padded to a multiple of 16 bytes so that shaders may read it as
 /// `array<vec4f>`. Cloning shares the memory.
 #[derive(Debug, Clone)]
 pub struct Buffer<T> {
+    /// Where the buffer can be bound as texels. Before the buffer itself, which keeps the device.
+    memory: Option<Arc<Memory>>,
     raw: wgpu::Buffer,
     len: usize,
     element: PhantomData<T>,
@@ -34,17 +44,26 @@ impl<T: Pod> Buffer<T> {
                 size,
             ));
         }
-        let raw = allocated(gpu, label, size, || {
-            gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        let made = if gpu.has_texels() {
+            aliasing::buffer(&gpu.device, label, size).map(|(raw, memory)| (Some(memory), raw))
+        } else {
+            // Without a scope of its own, running out of memory would show as an error of some later call.
+            let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
+            let raw = gpu.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
                 size,
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_SRC
-                    | wgpu::BufferUsages::COPY_DST,
+                usage: USAGE,
                 mapped_at_creation: false,
-            })
-        })?;
+            });
+            let is_made = pollster::block_on(scope.pop()).is_none();
+            is_made.then_some((None, raw))
+        };
+        let Some((memory, raw)) = made else {
+            return Err(no_memory(gpu, label, size));
+        };
+        gpu.allocated.fetch_add(size, Ordering::Relaxed);
         Ok(Self {
+            memory,
             raw,
             len,
             element: PhantomData,
@@ -75,6 +94,7 @@ impl<T> Buffer<T> {
     pub fn shortened(&self, len: usize) -> Self {
         assert!(len <= self.len, "a buffer cannot grow");
         Self {
+            memory: self.memory.clone(),
             raw: self.raw.clone(),
             len,
             element: PhantomData,
@@ -88,6 +108,7 @@ impl<T> Buffer<T> {
     pub fn cast<U: Pod>(&self) -> Buffer<U> {
         assert_eq!(size_of::<T>(), size_of::<U>(), "elements of one size");
         Buffer {
+            memory: self.memory.clone(),
             raw: self.raw.clone(),
             len: self.len,
             element: PhantomData,
@@ -95,21 +116,18 @@ impl<T> Buffer<T> {
     }
 
     /// All its elements as a binding, padded to 16 bytes.
-    pub fn binding(&self) -> wgpu::BindingResource<'_> {
+    pub fn binding(&self) -> Binding<'_> {
         self.binding_of(0..self.len)
     }
 
     /// Elements `range` as a binding, padded to 16 bytes. The start must lie on the device's storage offset
     /// alignment (256 bytes at most).
-    pub fn binding_of(&self, range: Range<usize>) -> wgpu::BindingResource<'_> {
+    pub fn binding_of(&self, range: Range<usize>) -> Binding<'_> {
         let size = ((range.len() * size_of::<T>()) as u64)
             .max(16)
             .next_multiple_of(16);
-        wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-            buffer: &self.raw,
-            offset: (range.start * size_of::<T>()) as u64,
-            size: wgpu::BufferSize::new(size),
-        })
+        let offset = (range.start * size_of::<T>()) as u64;
+        Binding::new(&self.raw, offset, size, self.memory.as_ref())
     }
 }
 
@@ -136,30 +154,14 @@ pub(super) fn too_large(gpu: &Gpu, place: String, what: &str, bytes: u64) -> Err
     )
 }
 
-/// What `make` makes, of so many bytes on the adapter, counted in [`Gpu::allocated`].
-///
-/// # Errors
-/// The adapter has no memory left.
-pub(super) fn allocated<T>(
-    gpu: &Gpu,
-    label: &str,
-    bytes: u64,
-    make: impl FnOnce() -> T,
-) -> Result<T> {
-    // Without a scope of its own, running out of memory would show as an error of some later call.
-    let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-    let made = make();
-    if pollster::block_on(scope.pop()).is_some() {
-        return Err(Error::gpu(
-            format!("adapter '{}'", gpu.info.name),
-            format!(
-                "it has no memory left for {} of '{label}', after {} of other buffers",
-                ByteSize(bytes),
-                ByteSize(gpu.allocated())
-            ),
-            SMALLER,
-        ));
-    }
-    gpu.allocated.fetch_add(bytes, Ordering::Relaxed);
-    Ok(made)
+fn no_memory(gpu: &Gpu, label: &str, bytes: u64) -> Error {
+    Error::gpu(
+        format!("adapter '{}'", gpu.info.name),
+        format!(
+            "it has no memory left for {} of '{label}', after {} of other buffers",
+            ByteSize(bytes),
+            ByteSize(gpu.allocated())
+        ),
+        SMALLER,
+    )
 }

@@ -11,11 +11,12 @@ use bytemuck::Pod;
 use wgpu::util::DeviceExt as _;
 
 use super::adapter::{self, AdapterChoice};
+use super::aliasing;
+use super::binding::Uniform;
 use super::buffer::Buffer;
 use super::kernel::{Dispatch, Kernel, KernelKey, Shader};
 use super::pipeline_cache::PipelineCache;
 use super::pipeline_pool::PipelinePool;
-use super::texels::Texels;
 use crate::{Error, Result};
 
 /// A device, its queue and the kernels built on it. Cloning is cheap and shares all three.
@@ -32,7 +33,7 @@ pub struct Gpu {
     kernels: Arc<Mutex<HashMap<KernelKey, Kernel>>>,
     pub(super) pool: Arc<PipelinePool>,
     scratch: Arc<Mutex<HashMap<&'static str, Buffer<f32>>>>,
-    pub(super) texels: Arc<Mutex<HashMap<&'static str, Texels>>>,
+    has_texels: bool,
     failure: Arc<Mutex<Option<String>>>,
     pub(super) allocated: Arc<AtomicU64>,
     memory: Option<u64>,
@@ -105,6 +106,7 @@ impl Gpu {
     /// Wraps a device and queue that another application made. Its error callbacks are left as they are.
     pub fn from_wgpu(info: wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let limits = device.limits();
+        let has_texels = aliasing::is_supported(&info, &device);
         Self {
             device,
             queue,
@@ -113,7 +115,7 @@ impl Gpu {
             kernels: Arc::default(),
             pool: Arc::new(PipelinePool::new()),
             scratch: Arc::default(),
-            texels: Arc::default(),
+            has_texels,
             failure: Arc::default(),
             allocated: Arc::default(),
             memory: None,
@@ -164,6 +166,12 @@ impl Gpu {
     /// Whether the adapter runs on the CPU. Kernels with a variant for either choose by this.
     pub fn is_software(&self) -> bool {
         self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether kernels can read buffers as texels ([`super::Binding::as_texels`]). Those with a variant that does choose
+    /// by this.
+    pub fn has_texels(&self) -> bool {
+        self.has_texels
     }
 
     /// Invocations of a subgroup, where shaders may use subgroups and all of them have this size.
@@ -267,23 +275,25 @@ impl Gpu {
     }
 
     /// A small buffer for a kernel's parameters: uniform, or storage that is only read.
-    pub fn uniform<P: Pod>(&self, label: &str, parameters: &P) -> wgpu::Buffer {
+    pub fn uniform<P: Pod>(&self, label: &str, parameters: &P) -> Uniform {
         self.parameters(label, std::slice::from_ref(parameters))
     }
 
     /// The same for an array of parameters.
-    pub fn parameters<P: Pod>(&self, label: &str, parameters: &[P]) -> wgpu::Buffer {
-        self.device
-            .create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                label: Some(label),
-                contents: bytemuck::cast_slice(parameters),
-                usage: wgpu::BufferUsages::UNIFORM
-                    | wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_DST,
-            })
+    pub fn parameters<P: Pod>(&self, label: &str, parameters: &[P]) -> Uniform {
+        Uniform(
+            self.device
+                .create_buffer_init(&wgpu::util::BufferInitDescriptor {
+                    label: Some(label),
+                    contents: bytemuck::cast_slice(parameters),
+                    usage: wgpu::BufferUsages::UNIFORM
+                        | wgpu::BufferUsages::STORAGE
+                        | wgpu::BufferUsages::COPY_DST,
+                }),
+        )
     }
 
-    /// Records `dispatches` in order into one compute pass, or as many as the copies between them ask for.
+    /// Records `dispatches` in order into one compute pass.
     pub fn record<'a>(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -301,25 +311,16 @@ impl Gpu {
         dispatches: impl IntoIterator<Item = &'a Dispatch>,
         timestamps: Option<&wgpu::QuerySet>,
     ) {
-        let dispatches: Vec<&Dispatch> = dispatches.into_iter().collect();
-        let mut passes = dispatches.chunk_by(|_, next| !next.copies()).peekable();
-        let mut start = Some(0);
-        while let Some(dispatches) = passes.next() {
-            dispatches[0].record_copies(encoder);
-            let start = start.take();
-            let end = passes.peek().is_none().then_some(1);
-            let timestamps = timestamps.filter(|_| start.or(end).is_some());
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                label: Some(label),
-                timestamp_writes: timestamps.map(|query_set| wgpu::ComputePassTimestampWrites {
-                    query_set,
-                    beginning_of_pass_write_index: start,
-                    end_of_pass_write_index: end,
-                }),
-            });
-            for dispatch in dispatches {
-                dispatch.record(&mut pass);
-            }
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
+            label: Some(label),
+            timestamp_writes: timestamps.map(|query_set| wgpu::ComputePassTimestampWrites {
+                query_set,
+                beginning_of_pass_write_index: Some(0),
+                end_of_pass_write_index: Some(1),
+            }),
+        });
+        for dispatch in dispatches {
+            dispatch.record(&mut pass);
         }
     }
 

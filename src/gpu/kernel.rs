@@ -7,8 +7,8 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::Gpu;
+use super::binding::{Binding, Bound};
 use super::pipeline_pool::Pipeline;
-use super::texels::Texels;
 
 /// A WGSL file of this crate, embedded; made with [`crate::shader!`].
 #[derive(Debug)]
@@ -44,6 +44,7 @@ static SHARED: &[Shader] = &[
     crate::shader!("nn/convolution/product.wgsl"),
     crate::shader!("nn/pace.wgsl"),
     crate::shader!("nn/subgroup_product.wgsl"),
+    crate::shader!("trace/statistics.wgsl"),
 ];
 
 /// The text that is compiled: the shared functions that the header lines `// uses PATH` name, then the file.
@@ -134,63 +135,25 @@ impl Kernel {
     }
 
     /// Binds buffers to the numbers of `@group(0)` and fixes the number of workgroups.
-    ///
-    /// # Panics
-    /// A resource is no buffer: textures come with [`Dispatch::with_texels`].
     pub fn bind(
         &self,
         gpu: &Gpu,
-        bindings: &[(u32, wgpu::BindingResource<'_>)],
+        bindings: &[(u32, Binding<'_>)],
         workgroups: [u32; 3],
     ) -> Dispatch {
-        let bound = |(binding, resource): &(u32, wgpu::BindingResource<'_>)| {
-            Bound::new(&self.label, *binding, resource)
-        };
-        let bindings: Arc<[Bound]> = bindings.iter().map(bound).collect();
-        let sizes = bindings.iter().filter_map(|bound| bound.size);
         Dispatch {
             kernel: self.clone(),
             device: gpu.device.clone(),
             workgroups,
             flops: 0.0,
-            // Buffers of parameters are bound whole, without a size, and do not count.
-            bytes: sizes.map(|size| size.get()).sum(),
-            bindings,
-            copies: Vec::new(),
+            bytes: bindings.iter().map(|(_, binding)| binding.bytes()).sum(),
+            bindings: bindings
+                .iter()
+                .map(|(number, binding)| binding.bound(&gpu.device, *number))
+                .collect(),
             bind_group: Arc::default(),
         }
     }
-}
-
-/// A buffer, or a part of it, and the number that it is bound to.
-#[derive(Debug)]
-struct Bound {
-    binding: u32,
-    buffer: wgpu::Buffer,
-    offset: u64,
-    size: Option<wgpu::BufferSize>,
-}
-
-impl Bound {
-    fn new(label: &str, binding: u32, resource: &wgpu::BindingResource<'_>) -> Self {
-        let wgpu::BindingResource::Buffer(part) = resource else {
-            panic!("{label} binds {resource:?}");
-        };
-        Self {
-            binding,
-            buffer: part.buffer.clone(),
-            offset: part.offset,
-            size: part.size,
-        }
-    }
-}
-
-/// Vectors that are copied before a dispatch into the texels that it reads.
-#[derive(Debug, Clone)]
-struct Copy {
-    from: Arc<Bound>,
-    vectors: usize,
-    to: Texels,
 }
 
 /// A kernel, its buffers and its workgroups: built once, recorded as often as wanted.
@@ -199,7 +162,6 @@ pub struct Dispatch {
     kernel: Kernel,
     device: wgpu::Device,
     bindings: Arc<[Bound]>,
-    copies: Vec<Copy>,
     /// Made when it is first recorded: its layout is the pipeline's.
     bind_group: Arc<OnceLock<wgpu::BindGroup>>,
     workgroups: [u32; 3],
@@ -218,25 +180,6 @@ impl Dispatch {
         Self { bytes, ..self }
     }
 
-    /// The same, reading so many elements of a buffer as texels, which are copied anew each time.
-    ///
-    /// # Panics
-    /// The source is no buffer.
-    pub fn with_texels(
-        mut self,
-        binding: u32,
-        source: &wgpu::BindingResource<'_>,
-        elements: usize,
-        texels: Texels,
-    ) -> Self {
-        self.copies.push(Copy {
-            from: Arc::new(Bound::new(self.label(), binding, source)),
-            vectors: elements.div_ceil(4),
-            to: texels,
-        });
-        self
-    }
-
     /// Multiplications and additions, where they were told.
     pub fn flops(&self) -> f64 {
         self.flops
@@ -245,18 +188,6 @@ impl Dispatch {
     /// Bytes of storage that it moves at least.
     pub fn bytes(&self) -> u64 {
         self.bytes
-    }
-
-    /// Whether something is to be copied before it, which no pass may hold.
-    pub(super) fn copies(&self) -> bool {
-        !self.copies.is_empty()
-    }
-
-    /// Records what is to be copied before it.
-    pub(super) fn record_copies(&self, encoder: &mut wgpu::CommandEncoder) {
-        for Copy { from, vectors, to } in &self.copies {
-            to.copy(encoder, &from.buffer, from.offset, *vectors);
-        }
     }
 
     /// Records it into a pass. The first time it waits for its pipeline.
@@ -268,26 +199,7 @@ impl Dispatch {
     }
 
     fn bound(&self) -> wgpu::BindGroup {
-        let entry = |bound| {
-            let &Bound {
-                binding,
-                ref buffer,
-                offset,
-                size,
-            } = bound;
-            let resource = wgpu::BindingResource::Buffer(wgpu::BufferBinding {
-                buffer,
-                offset,
-                size,
-            });
-            wgpu::BindGroupEntry { binding, resource }
-        };
-        let buffers = self.bindings.iter().map(entry);
-        let texels = self.copies.iter().map(|copy| wgpu::BindGroupEntry {
-            binding: copy.from.binding,
-            resource: wgpu::BindingResource::TextureView(&copy.to.view),
-        });
-        let entries: Vec<_> = buffers.chain(texels).collect();
+        let entries: Vec<_> = self.bindings.iter().map(Bound::entry).collect();
         self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some(self.label()),
             layout: &self.kernel.pipeline.get_bind_group_layout(0),

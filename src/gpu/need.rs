@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use super::Gpu;
 use super::buffer::{SMALLER, bytes_of, too_large};
-use super::texels::Texels;
 use crate::{ByteSize, Error, Result};
 
 /// A list of buffers that are to be made.
@@ -15,27 +14,20 @@ pub struct Need {
     shared: BTreeMap<&'static str, (Scratch, Planned)>,
 }
 
-/// Memory that everybody who asks under its label shares, for what one group of dispatches writes and reads.
+/// Memory that everybody who asks under its label shares, for what one group of dispatches writes and reads:
+/// [`Gpu::scratch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scratch {
-    /// [`Gpu::scratch`]: label and elements.
-    Buffer(&'static str, usize),
-    /// [`Gpu::texels`]: label and elements.
-    Texels(&'static str, usize),
+pub struct Scratch {
+    /// What it is asked for by.
+    pub label: &'static str,
+    /// Values.
+    pub elements: usize,
 }
 
 impl Scratch {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Buffer(label, _) | Self::Texels(label, _) => label,
-        }
-    }
-
-    fn bytes(self) -> u64 {
-        match self {
-            Self::Buffer(_, elements) => bytes_of::<f32>(elements),
-            Self::Texels(_, elements) => Texels::bytes(elements),
-        }
+    /// `elements` values under `label`.
+    pub fn new(label: &'static str, elements: usize) -> Self {
+        Self { label, elements }
     }
 }
 
@@ -61,11 +53,11 @@ impl Need {
         let planned = Planned {
             what: "workspace",
             place: place.to_owned(),
-            bytes: scratch.bytes(),
+            bytes: bytes_of::<f32>(scratch.elements),
         };
         let largest = self
             .shared
-            .entry(scratch.label())
+            .entry(scratch.label)
             .or_insert_with(|| (scratch, planned.clone()));
         if planned.bytes > largest.1.bytes {
             *largest = (scratch, planned);
@@ -75,13 +67,10 @@ impl Need {
     /// Makes the shared memory in its full size, which else would be made anew wherever somebody asks for more.
     ///
     /// # Errors
-    /// As [`Gpu::scratch`] and [`Gpu::texels`].
+    /// As [`Gpu::scratch`].
     pub fn reserve(&self, gpu: &Gpu) -> Result<()> {
-        for (scratch, _) in self.shared.values() {
-            match *scratch {
-                Scratch::Buffer(label, elements) => gpu.scratch(label, elements).map(drop)?,
-                Scratch::Texels(label, elements) => gpu.texels(label, elements).map(drop)?,
-            }
+        for (Scratch { label, elements }, _) in self.shared.values() {
+            gpu.scratch(label, *elements)?;
         }
         Ok(())
     }

@@ -63,7 +63,7 @@ impl Clip {
                 padding: 0,
             },
         );
-        let (uniform, sums) = (uniform.as_entire_binding(), sums.binding());
+        let (uniform, sums) = (uniform.binding(), sums.binding());
         let squares = [
             (0, uniform.clone()),
             (1, parameters.gradients.binding()),

@@ -62,7 +62,7 @@ pub(super) fn copy(
     gpu.kernel(&COPY, entry, &[]).bind(
         gpu,
         &[
-            (0, uniform.as_entire_binding()),
+            (0, uniform.binding()),
             (1, source.0.binding()),
             (2, result.0.binding()),
         ],

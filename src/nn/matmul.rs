@@ -6,16 +6,13 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::gpu::{Dispatch, Gpu, Scratch, Shader, groups};
+use crate::gpu::{Binding, Dispatch, Gpu, Shader, groups};
 use crate::shader;
 use crate::{Error, Result};
 
 static MATMUL_CPU: Shader = shader!("nn/matmul_cpu.wgsl");
 static MATMUL_GPU: Shader = shader!("nn/matmul_gpu.wgsl");
 
-/// The operands as [`crate::gpu::Texels`], which the variant for CPU adapters reads.
-const LEFT: &str = "left operand";
-const RIGHT: &str = "right operand";
 /// What is bound where no sums are asked for: a kernel's bindings are the same with all its constants.
 const NO_SUMS: &str = "no row sums";
 
@@ -44,8 +41,16 @@ impl Variant {
     /// The variant for an adapter.
     pub fn of(gpu: &Gpu) -> Self {
         match gpu.subgroup_size() {
-            Some(lanes @ (4 | 8)) if gpu.is_software() => Self::Cpu { lanes },
+            Some(lanes @ (4 | 8)) if gpu.has_texels() => Self::Cpu { lanes },
             _ => Self::Gpu,
+        }
+    }
+
+    /// An operand as this variant reads it.
+    pub(super) fn operand(self, operand: Binding<'_>) -> Binding<'_> {
+        match self {
+            Self::Cpu { .. } => operand.as_texels(),
+            Self::Gpu => operand,
         }
     }
 
@@ -78,11 +83,7 @@ struct Parameters {
     m: u32,
     n: u32,
     k: u32,
-    accumulate: u32,
-    has_bias: u32,
     slice: u32,
-    padding1: u32,
-    padding2: u32,
 }
 
 /// `C[m, n] = A[m, k] B[k, n]`, plus `bias[n]` for every row, added to C where `accumulate` is set.
@@ -94,15 +95,15 @@ pub struct Matmul<'a> {
     /// Columns of A and rows of B.
     pub k: usize,
     /// `[m, k]`, or `[k, m]` transposed.
-    pub a: (wgpu::BindingResource<'a>, Orientation),
+    pub a: (Binding<'a>, Orientation),
     /// `[k, n]`, or `[n, k]` transposed.
-    pub b: (wgpu::BindingResource<'a>, Orientation),
+    pub b: (Binding<'a>, Orientation),
     /// `[n]`.
-    pub bias: Option<wgpu::BindingResource<'a>>,
+    pub bias: Option<Binding<'a>>,
     /// `[m, n]`.
-    pub c: wgpu::BindingResource<'a>,
+    pub c: Binding<'a>,
     /// `[m]`: also write the sum of each row of A there. A layer's weight gradient so gives its bias' gradient.
-    pub row_sums: Option<wgpu::BindingResource<'a>>,
+    pub row_sums: Option<Binding<'a>>,
     /// Add to what C holds instead of overwriting it.
     pub accumulate: bool,
 }
@@ -161,17 +162,15 @@ impl Matmul<'_> {
             m: m as u32,
             n: n as u32,
             k: k as u32,
-            accumulate: self.accumulate.into(),
-            has_bias: self.bias.is_some().into(),
             slice: slice as u32,
-            padding1: 0,
-            padding2: 0,
         };
         let flag = |set: bool| f64::from(u8::from(set));
         let constants = [
             ("TRANSPOSE_A", flag(transpose_a)),
             ("TRANSPOSE_B", flag(transpose_b)),
             ("ROW_SUMS", flag(self.row_sums.is_some())),
+            ("ACCUMULATE", flag(self.accumulate)),
+            ("HAS_BIAS", flag(self.bias.is_some())),
         ];
         let (kernel, workgroups) = match variant {
             Variant::Cpu { lanes } => {
@@ -210,38 +209,22 @@ impl Matmul<'_> {
         expect_workgroups(gpu, place, workgroups)?;
         let uniform = gpu.uniform("matmul", &parameters);
         // Without a bias the binding still needs a buffer that the product does not write.
-        let bias = self.bias.unwrap_or_else(|| self.a.0.clone());
+        let bias = self.bias.unwrap_or(self.a.0);
         let no_sums = gpu.scratch(NO_SUMS, 1)?;
         let row_sums = self.row_sums.unwrap_or_else(|| no_sums.binding());
-        let mut bindings = vec![
-            (0, uniform.as_entire_binding()),
+        let bindings = [
+            (0, uniform.binding()),
+            (1, variant.operand(self.a.0)),
+            (2, variant.operand(self.b.0)),
             (3, bias),
             (4, self.c),
             (5, row_sums),
         ];
-        let (a, b) = (self.a.0, self.b.0);
-        let dispatch = match variant {
-            Variant::Cpu { .. } => kernel
-                .bind(gpu, &bindings, workgroups)
-                .with_texels(1, &a, m * k, gpu.texels(LEFT, m * k)?)
-                .with_texels(2, &b, k * n, gpu.texels(RIGHT, k * n)?),
-            Variant::Gpu => {
-                bindings.extend([(1, a), (2, b)]);
-                kernel.bind(gpu, &bindings, workgroups)
-            }
-        };
+        let dispatch = kernel.bind(gpu, &bindings, workgroups);
         let flops = 2.0 * m as f64 * n as f64 * k as f64;
         let bytes = 4 * (m * k + k * n + slices * m * n) as u64;
         Ok(dispatch.with_flops(flops).with_bytes(bytes))
     }
-}
-
-/// What operands of at most so many elements take of the memory that all products share.
-pub(super) fn scratch(software: bool, left: usize, right: usize) -> Vec<Scratch> {
-    if !software {
-        return Vec::new();
-    }
-    vec![Scratch::Texels(LEFT, left), Scratch::Texels(RIGHT, right)]
 }
 
 /// As many workgroups as the adapter starts at once.
@@ -295,30 +278,12 @@ mod tests {
         cpu_parameters,
         MATMUL_CPU,
         "Parameters",
-        Parameters {
-            m,
-            n,
-            k,
-            accumulate,
-            has_bias,
-            slice,
-            padding1,
-            padding2
-        }
+        Parameters { m, n, k, slice }
     );
     layout_test!(
         gpu_parameters,
         MATMUL_GPU,
         "Parameters",
-        Parameters {
-            m,
-            n,
-            k,
-            accumulate,
-            has_bias,
-            slice,
-            padding1,
-            padding2
-        }
+        Parameters { m, n, k, slice }
     );
 }

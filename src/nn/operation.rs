@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::Initialisation;
-use crate::gpu::{Buffer, Dispatch, Gpu, Scratch, grid};
+use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Scratch, grid};
 use crate::{Error, Result};
 
 /// Why inputs do not fit an operation: what came in, and what it needs.
@@ -142,12 +142,12 @@ impl ParameterSlice<'_> {
     }
 
     /// The values as a binding.
-    pub fn value(&self) -> wgpu::BindingResource<'_> {
+    pub fn value(&self) -> Binding<'_> {
         self.values.binding_of(self.range())
     }
 
     /// The gradients as a binding.
-    pub fn gradient(&self) -> wgpu::BindingResource<'_> {
+    pub fn gradient(&self) -> Binding<'_> {
         self.gradients.binding_of(self.range())
     }
 }

@@ -97,7 +97,7 @@ impl Schedule {
         Some(gpu.kernel(&SCHEDULE, "main", &[]).bind(
             gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, clock.binding()),
                 (2, pace.binding()),
             ],

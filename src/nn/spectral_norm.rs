@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use super::Initialisation;
 use super::operation::{Context, ParameterSlice, ParameterSpec, ReferenceForward};
-use crate::gpu::{Buffer, Dispatch, Shader, grid};
+use crate::gpu::{Binding, Buffer, Dispatch, Shader, grid};
 use crate::shader;
 
 static SPECTRAL_NORM: Shader = shader!("nn/spectral_norm.wgsl");
@@ -77,7 +77,7 @@ impl Weight {
         self,
         parameters: &'a [ParameterSlice<'a>],
         workspace: Option<&'a Buffer<f32>>,
-    ) -> wgpu::BindingResource<'a> {
+    ) -> Binding<'a> {
         match (self.0, workspace) {
             (Some(norm), Some(workspace)) => norm.scaled(workspace),
             _ => parameters[0].value(),
@@ -175,7 +175,7 @@ impl SpectralNorm {
     }
 
     /// The scaled weight's place in the workspace.
-    pub fn scaled(self, workspace: &Buffer<f32>) -> wgpu::BindingResource<'_> {
+    pub fn scaled(self, workspace: &Buffer<f32>) -> Binding<'_> {
         workspace.binding_of(self.weight_start()..self.workspace())
     }
 
@@ -218,7 +218,7 @@ impl SpectralNorm {
             "project" => (vec![scalars, scaled, gradient], &[], [1, 1, 1]),
             _ => (vec![(3, u), (4, v), scalars, gradient], &[], elements),
         };
-        bindings.push((0, uniform.as_entire_binding()));
+        bindings.push((0, uniform.binding()));
         gpu.kernel(&SPECTRAL_NORM, entry, constants)
             .bind(gpu, &bindings, workgroups)
     }

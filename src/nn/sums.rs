@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::operation::{Context, ParameterSlice};
 use crate::Result;
-use crate::gpu::{Buffer, Dispatch, Gpu, Scratch, Shader, groups};
+use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Scratch, Shader, Uniform, groups};
 use crate::shader;
 
 static SUMS: Shader = shader!("nn/sums.wgsl");
@@ -18,7 +18,7 @@ struct Parameters {
     padding1: u32,
 }
 
-fn sum_uniform(gpu: &Gpu, rows: usize, columns: usize) -> wgpu::Buffer {
+fn sum_uniform(gpu: &Gpu, rows: usize, columns: usize) -> Uniform {
     gpu.uniform(
         "sum",
         &Parameters {
@@ -35,16 +35,12 @@ pub(super) fn column_sum(
     gpu: &Gpu,
     [rows, columns]: [usize; 2],
     matrix: &Buffer<f32>,
-    sums: wgpu::BindingResource<'_>,
+    sums: Binding<'_>,
 ) -> Dispatch {
     let uniform = sum_uniform(gpu, rows, columns);
     gpu.kernel(&SUMS, "of_columns", &[]).bind(
         gpu,
-        &[
-            (0, uniform.as_entire_binding()),
-            (1, matrix.binding()),
-            (2, sums),
-        ],
+        &[(0, uniform.binding()), (1, matrix.binding()), (2, sums)],
         [groups(columns, 64), 1, 1],
     )
 }
@@ -54,7 +50,7 @@ const CHANNEL_SUMS: &str = "channel sums";
 
 /// What [`channel_bias_gradient`] takes of the memory that all share.
 pub(super) fn bias_scratch(batch: usize, [channels, ..]: [usize; 3]) -> Scratch {
-    Scratch::Buffer(CHANNEL_SUMS, batch * channels)
+    Scratch::new(CHANNEL_SUMS, batch * channels)
 }
 
 /// Sums of images' gradients over samples and places: the gradient of a bias for each channel.
@@ -76,7 +72,7 @@ pub(super) fn channel_bias_gradient(
     let by_row = gpu.kernel(&SUMS, entry, &context.row_constants()).bind(
         gpu,
         &[
-            (0, sum_uniform(gpu, rows, places).as_entire_binding()),
+            (0, sum_uniform(gpu, rows, places).binding()),
             (1, gradient.binding()),
             (2, sums.binding()),
         ],

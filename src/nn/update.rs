@@ -109,7 +109,7 @@ impl Update {
                 },
             );
             let bindings = [
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, clock.binding()),
                 (2, parameters.values.binding()),
                 (3, average.binding()),

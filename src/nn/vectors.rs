@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::gpu::{Dispatch, Gpu, Shader, grid};
+use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::shader;
 
 static VECTORS: Shader = shader!("nn/vectors.wgsl");
@@ -19,40 +19,25 @@ struct Parameters {
 }
 
 /// Sets the elements `range` of a binding to one value.
-pub fn fill(
-    gpu: &Gpu,
-    elements: wgpu::BindingResource<'_>,
-    range: Range<usize>,
-    value: f32,
-) -> Dispatch {
+pub fn fill(gpu: &Gpu, elements: Binding<'_>, range: Range<usize>, value: f32) -> Dispatch {
     pass(gpu, "fill", elements, None, range, value)
 }
 
 /// Adds `others` to the elements `range`.
-pub fn add(
-    gpu: &Gpu,
-    elements: wgpu::BindingResource<'_>,
-    others: wgpu::BindingResource<'_>,
-    range: Range<usize>,
-) -> Dispatch {
+pub fn add(gpu: &Gpu, elements: Binding<'_>, others: Binding<'_>, range: Range<usize>) -> Dispatch {
     pass(gpu, "add", elements, Some(others), range, 0.0)
 }
 
 /// Brings the elements `range` into `[-most, most]`; NaN stays NaN.
-pub fn bound(
-    gpu: &Gpu,
-    elements: wgpu::BindingResource<'_>,
-    range: Range<usize>,
-    most: f32,
-) -> Dispatch {
+pub fn bound(gpu: &Gpu, elements: Binding<'_>, range: Range<usize>, most: f32) -> Dispatch {
     pass(gpu, "bound", elements, None, range, most)
 }
 
 fn pass(
     gpu: &Gpu,
     entry: &'static str,
-    elements: wgpu::BindingResource<'_>,
-    others: Option<wgpu::BindingResource<'_>>,
+    elements: Binding<'_>,
+    others: Option<Binding<'_>>,
     range: Range<usize>,
     value: f32,
 ) -> Dispatch {
@@ -63,7 +48,7 @@ fn pass(
         padding: 0,
     };
     let uniform = gpu.uniform(entry, &parameters);
-    let mut bindings = vec![(0, uniform.as_entire_binding()), (1, elements)];
+    let mut bindings = vec![(0, uniform.binding()), (1, elements)];
     bindings.extend(others.map(|others| (2, others)));
     gpu.kernel(&VECTORS, entry, &[])
         .bind(gpu, &bindings, grid(range.len(), 64))

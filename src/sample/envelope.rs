@@ -80,7 +80,7 @@ impl Envelopes {
             },
         );
         let bindings = [
-            (0, uniform.as_entire_binding()),
+            (0, uniform.binding()),
             (1, values.binding()),
             (2, spans.binding()),
             (3, buffer.binding()),

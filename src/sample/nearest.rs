@@ -49,7 +49,7 @@ pub(super) fn assign(
             },
         );
         let bindings = [
-            (0, uniform.as_entire_binding()),
+            (0, uniform.binding()),
             (1, envelopes.buffer.binding()),
             (2, selection.envelopes.binding()),
             (3, nearest.binding()),

@@ -56,7 +56,7 @@ pub fn classes(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<Class>> {
             padding: 0,
         },
     );
-    let parameters = || (0, uniform.as_entire_binding());
+    let parameters = || (0, uniform.binding());
     let kernel = |entry| gpu.kernel(&PRIORITY, entry, &[]);
     let quad_groups = groups(quads, 32);
     let dispatches = [

@@ -10,7 +10,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::envelope::Envelopes;
 use crate::Result;
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader, groups};
+use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Shader, groups};
 use crate::shader;
 
 static SELECTION: Shader = shader!("sample/selection.wgsl");
@@ -168,11 +168,11 @@ impl Chunk<'_> {
         &self,
         entry: &'static str,
         parameters: &Parameters,
-        bindings: &[(u32, wgpu::BindingResource<'_>)],
+        bindings: &[(u32, Binding<'_>)],
         workgroups: [u32; 3],
     ) -> Dispatch {
         let uniform = self.gpu.uniform("selection", parameters);
-        let mut all = vec![(0, uniform.as_entire_binding())];
+        let mut all = vec![(0, uniform.binding())];
         all.extend(bindings.iter().cloned());
         let kernel = self.gpu.kernel(&SELECTION, entry, &[]);
         kernel.bind(self.gpu, &all, workgroups)

@@ -3,8 +3,10 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
+use crate::shader;
 
-static SHADER: Shader = crate::shader!("trace/statistics.wgsl");
+static CPU: Shader = shader!("trace/statistics_cpu.wgsl");
+static GPU: Shader = shader!("trace/statistics_gpu.wgsl");
 /// Of a workgroup on a GPU.
 const INVOCATIONS: usize = 64;
 
@@ -194,6 +196,11 @@ pub fn statistics(
             "rows of statistics"
         );
     }
+    let (shader, values) = if lanes == Lanes::One && gpu.has_texels() {
+        (&CPU, source.binding().as_texels())
+    } else {
+        (&GPU, source.binding())
+    };
     let kind = |units: &Units| kind(lanes, units.layout);
     let mut kinds: Vec<_> = matrices.iter().map(kind).collect();
     kinds.sort_unstable();
@@ -215,19 +222,19 @@ pub fn statistics(
         let list: Vec<Matrix> = of_kind.iter().map(|units| Matrix::new(units)).collect();
         let targets = list.iter().map(|matrix| matrix.targets as usize).max();
         let [x, y, _] = grid(targets.unwrap_or(0), targets_per_group);
-        let values: usize = of_kind.iter().map(|units| units.layout.len()).sum();
+        let elements: usize = of_kind.iter().map(|units| units.layout.len()).sum();
         let rows: usize = of_kind.iter().map(|units| units.layout.units()).sum();
-        gpu.kernel(&SHADER, entry, &constants)
+        gpu.kernel(shader, entry, &constants)
             .bind(
                 gpu,
                 &[
-                    (0, gpu.parameters("statistics", &list).as_entire_binding()),
-                    (1, source.binding()),
+                    (0, gpu.parameters("statistics", &list).binding()),
+                    (1, values),
                     (2, out.binding()),
                 ],
                 [x, y, list.len() as u32],
             )
-            .with_bytes(4 * (values + rows * FIGURES) as u64)
+            .with_bytes(4 * (elements + rows * FIGURES) as u64)
     };
     kinds.into_iter().map(dispatch).collect()
 }
@@ -238,7 +245,7 @@ mod tests {
 
     crate::gpu::layout::layout_test!(
         matrix,
-        SHADER,
+        CPU,
         "Matrix",
         Matrix {
             start,

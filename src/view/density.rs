@@ -107,7 +107,7 @@ impl Density {
             let end = (first + batch).min(lines.lines);
             let uniform = gpu.uniform("density", &parameters(first, end));
             let bindings = [
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, lines.values.binding()),
                 (2, image.counts.binding()),
             ];
@@ -118,7 +118,7 @@ impl Density {
         let combine = gpu.kernel(&SHADER, "combine", &[]).bind(
             gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (2, image.counts.binding()),
                 (3, image.peaks.binding()),
             ],
@@ -126,7 +126,7 @@ impl Density {
         );
         let largest = gpu.kernel(&SHADER, "largest", &[]).bind(
             gpu,
-            &[(0, uniform.as_entire_binding()), (3, image.peaks.binding())],
+            &[(0, uniform.binding()), (3, image.peaks.binding())],
             [1, 1, 1],
         );
         gpu.run("density", &[combine, largest]);
@@ -159,7 +159,7 @@ impl Canvas<'_> {
             &IMAGE,
             ["density_vertex", "density_fragment"],
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, density.counts.binding()),
                 (2, density.peaks.binding()),
             ],

@@ -132,10 +132,7 @@ impl ImageGrid<'_> {
                 canvas.layer(
                     &SHADER,
                     ["image_vertex", "image_fragment"],
-                    &[
-                        (0, uniform.as_entire_binding()),
-                        (1, images.images.binding()),
-                    ],
+                    &[(0, uniform.binding()), (1, images.images.binding())],
                     6,
                     rect,
                 );

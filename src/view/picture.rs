@@ -13,7 +13,7 @@ use super::Theme;
 use super::quads::{self, Quad};
 use super::text::Glyphs;
 use super::theme::Colour;
-use crate::gpu::{Gpu, Shader, expand};
+use crate::gpu::{Binding, Gpu, Shader, expand};
 use crate::{Error, Result};
 
 /// The format of every picture.
@@ -256,12 +256,16 @@ impl<'a> Canvas<'a> {
         &mut self,
         shader: &'static Shader,
         entries: [&'static str; 2],
-        bindings: &[(u32, wgpu::BindingResource<'_>)],
+        bindings: &[(u32, Binding<'_>)],
         vertices: u32,
         clip: Rect,
     ) {
         self.flush();
-        self.push_layer(shader, entries, bindings, vertices, clip);
+        let bindings: Vec<_> = bindings
+            .iter()
+            .map(|&(number, binding)| (number, binding.into()))
+            .collect();
+        self.push_layer(shader, entries, &bindings, vertices, clip);
     }
 
     fn push_layer(
@@ -323,7 +327,7 @@ impl<'a> Canvas<'a> {
             &quads::SHADER,
             ["quad_vertex", "quad_fragment"],
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding().into()),
                 (1, buffer.as_entire_binding()),
                 (2, wgpu::BindingResource::TextureView(&atlas)),
             ],

@@ -178,7 +178,7 @@ impl Canvas<'_> {
                     &SHADER,
                     entries,
                     &[
-                        (0, uniform.as_entire_binding()),
+                        (0, uniform.binding()),
                         (1, lines.values.binding()),
                         (2, list.binding()),
                     ],

@@ -5,7 +5,7 @@ use wgpu::util::DeviceExt as _;
 
 use super::picture::Rect;
 use super::theme::Colour;
-use crate::gpu::{Gpu, Shader};
+use crate::gpu::{Gpu, Shader, Uniform};
 use crate::shader;
 
 pub(super) static SHADER: Shader = shader!("view/quads.wgsl");
@@ -59,11 +59,7 @@ struct Parameters {
 }
 
 /// The uniform and storage buffers of one layer of quads.
-pub(super) fn upload(
-    gpu: &Gpu,
-    quads: &[Quad],
-    target_size: [f32; 2],
-) -> (wgpu::Buffer, wgpu::Buffer) {
+pub(super) fn upload(gpu: &Gpu, quads: &[Quad], target_size: [f32; 2]) -> (Uniform, wgpu::Buffer) {
     let uniform = gpu.uniform(
         "quads",
         &Parameters {

@@ -24,8 +24,7 @@ struct Gradient {
 
 // Not uniform: see images.wgsl.
 @group(0) @binding(0) var<storage, read> parameters: Gradient;
-@group(0) @binding(1) var<storage, read> small: array<vec4f>;
-@group(0) @binding(2) var<storage, read> large: array<vec4f>;
+// Bindings 1 and 2 are the small and the large side, as the adapter reads them best.
 // [slice, row, column].
 @group(0) @binding(3) var<storage, read_write> gradient: array<f32>;
 
@@ -79,21 +78,20 @@ fn column_at(shape: Gradient, index: u32) -> Column {
     return Column(row / shape.kernel_height, i32(y) - i32(shape.padding_y), i32(x) - i32(shape.padding_x));
 }
 
-// What lies past the last row repeats it, and must not be stored.
-fn small_vector(shape: Gradient, row: u32, place: Place, present: bool) -> vec4f {
+// Where a row's vector lies. What lies past the last row repeats it, and must not be stored.
+fn small_index(shape: Gradient, row: u32, place: Place) -> u32 {
     let channel = place.group * shape.small_channels + min(row, shape.small_channels - 1u);
-    let index = (channel * shape.small_height + place.y) * shape.small_width + place.x;
-    return select(vec4f(0.0), small[select(0u, index, present)], present);
+    return (channel * shape.small_height + place.y) * shape.small_width + place.x;
 }
 
-// Zero outside of the images.
-fn large_vector(shape: Gradient, column: Column, place: Place, present: bool) -> vec4f {
+// Where a column's vector lies, or NOWHERE where it is zero: outside of the images.
+const NOWHERE: u32 = 0xffffffffu;
+
+fn large_index(shape: Gradient, column: Column, place: Place) -> u32 {
     // What is negative is large without its sign.
     let y = u32(i32(place.y * shape.stride_y) + column.y);
     let x = u32(i32(place.x * shape.stride_x) + column.x);
-    let inside = present && y < shape.large_height && x < shape.large_width;
+    let inside = y < shape.large_height && x < shape.large_width;
     let channel = place.group * shape.large_channels + column.channel;
-    let index = (channel * shape.large_height + y) * shape.large_width + x;
-    return select(vec4f(0.0), large[select(0u, index, inside)], inside);
+    return select(NOWHERE, (channel * shape.large_height + y) * shape.large_width + x, inside);
 }
-

@@ -1,6 +1,10 @@
 // The gradient of a convolution's weight for adapters that run on the CPU: a workgroup is one subgroup.
+// uses common/texels.wgsl
 // uses nn/subgroup_product.wgsl
 // uses nn/convolution/gradient.wgsl
+
+@group(0) @binding(1) var small: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var large: texture_storage_2d<rgba32float, read>;
 
 fn store_row(shape: Gradient, slice: u32, row: u32, first_column: u32, values: vec4f) {
     let first = (slice * shape.small_channels + row) * column_count(shape);
@@ -43,11 +47,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
     for (var k = begin; k < end; k += 1u) {
         var rows: Block;
         for (var i = 0u; i < ROWS; i += 1u) {
-            rows[i] = small_vector(shape, row + i, place, true);
+            rows[i] = textureLoad(small, texel(small_index(shape, row + i, place)));
         }
         var by_column: Block;
         for (var j = 0u; j < 4u; j += 1u) {
-            by_column[j] = large_vector(shape, columns[j], place, true);
+            let index = large_index(shape, columns[j], place);
+            let value = textureLoad(large, texel(select(index, 0u, index == NOWHERE)));
+            by_column[j] = select(value, vec4f(0.0), index == NOWHERE);
         }
         add_products(&tile, rows, transposed(by_column));
         place = advanced(shape, place, step);

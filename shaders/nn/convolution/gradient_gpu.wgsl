@@ -2,6 +2,9 @@
 // invocation 4 x 4 of it in registers; tiles of both sides, 16 deep, pass through shared memory, as in matmul_gpu.wgsl.
 // uses nn/convolution/gradient.wgsl
 
+@group(0) @binding(1) var<storage, read> small: array<vec4f>;
+@group(0) @binding(2) var<storage, read> large: array<vec4f>;
+
 const TILE: u32 = 64u;
 // Places of four samples.
 const DEPTH: u32 = 4u;
@@ -29,8 +32,11 @@ fn main(
     var tile: array<vec4f, 4>;
     for (var k = begin; k < end; k += DEPTH) {
         let present = k + depth < end;
-        let of_row = small_vector(shape, fetched_row, place, present);
-        let of_column = large_vector(shape, fetched_column, place, present);
+        // Past the end nothing is loaded.
+        let row_index = select(NOWHERE, small_index(shape, fetched_row, place), present);
+        let column_index = select(NOWHERE, large_index(shape, fetched_column, place), present);
+        let of_row = select(small[select(row_index, 0u, row_index == NOWHERE)], vec4f(0.0), row_index == NOWHERE);
+        let of_column = select(large[select(column_index, 0u, column_index == NOWHERE)], vec4f(0.0), column_index == NOWHERE);
         for (var sample = 0u; sample < 4u; sample += 1u) {
             row_tile[4u * depth + sample][fetched / 4u][fetched % 4u] = of_row[sample];
             column_tile[4u * depth + sample][fetched / 4u][fetched % 4u] = of_column[sample];

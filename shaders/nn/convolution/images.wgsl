@@ -1,11 +1,15 @@
 // How the products that give images find what they multiply and where it goes; see product.wgsl.
 // uses nn/convolution/product.wgsl
 
+// Add bias[row].
+override HAS_BIAS: bool = false;
+// Add to what C holds. Constants both, because llvmpipe walks through the lanes of a load in a branch that is not taken.
+override ACCUMULATE: bool = false;
+
 // Not uniform: Mesa compiles the values of uniforms that decide branches into the kernel, anew for every dispatch, and
 // keeps each copy until the end.
 @group(0) @binding(0) var<storage, read> products: array<Product>;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+// Bindings 1 and 2 are A and B, as the adapter reads them best.
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c: array<f32>;
 
@@ -65,20 +69,19 @@ fn b_index(product: Product, column: Column, inner: Inner) -> u32 {
     return select(NOWHERE, index, inside);
 }
 
-fn b_vector(index: u32) -> vec4f {
-    return select(b[select(index, 0u, index == NOWHERE)], vec4f(0.0), index == NOWHERE);
+fn bias_of(product: Product, row: u32) -> f32 {
+    if (HAS_BIAS) {
+        return bias[min(row, product.rows - 1u)];
+    }
+    return 0.0;
 }
 
 // C(row, column) of one of the four samples.
 fn store(product: Product, row: u32, column: Column, sample: u32, value: f32) {
     let at = column.c + sample * product.c_sample + row * product.c_row;
-    var sum = value;
-    if (product.has_bias != 0u) {
-        sum += bias[row];
+    if (ACCUMULATE) {
+        c[at] += value;
+    } else {
+        c[at] = value;
     }
-    if (product.accumulate != 0u) {
-        sum += c[at];
-    }
-    c[at] = sum;
 }
-

@@ -1,16 +1,26 @@
 // The products of a convolution that give images, for adapters that run on the CPU: a workgroup is one subgroup, whose
 // lanes load every value once and hand vectors of A to each other (see subgroup_product.wgsl).
+// uses common/texels.wgsl
 // uses nn/subgroup_product.wgsl
 // uses nn/convolution/product.wgsl
 // uses nn/convolution/images.wgsl
+
+@group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
+
+fn b_vector(index: u32) -> vec4f {
+    let value = textureLoad(b, texel(select(index, 0u, index == NOWHERE)));
+    return select(value, vec4f(0.0), index == NOWHERE);
+}
 
 // Vectors of A for one inner index. The lanes load those of four inner indices, ROWS each.
 const MOST_VECTORS: u32 = 8u;
 
 fn store_samples(product: Product, row: u32, column: Column, samples: u32, values: vec4f) {
+    let offset = bias_of(product, row);
     // No constant bound, so that the loop is not unrolled, which would take the driver's compiler long.
     for (var j = 0u; j < samples && row < product.rows; j += 1u) {
-        store(product, row, column, j, component(values, j));
+        store(product, row, column, j, component(values, j) + offset);
     }
 }
 
@@ -59,7 +69,7 @@ fn main(
             let index = i * LANES + lane;
             let a_k = min(k + index / vectors, count - 1u);
             let vector = min(first_vector + index % vectors, all_vectors - 1u);
-            let value = a[product.packed_first + a_k * all_vectors + vector];
+            let value = textureLoad(a, texel(product.packed_first + a_k * all_vectors + vector));
             a_block[i] = select(vec4f(0.0), value, k + index / vectors < count);
         }
         for (var v = 0u; v < vectors; v += 1u) {

@@ -4,6 +4,13 @@
 // uses nn/convolution/product.wgsl
 // uses nn/convolution/images.wgsl
 
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+
+fn b_vector(index: u32) -> vec4f {
+    return select(b[select(index, 0u, index == NOWHERE)], vec4f(0.0), index == NOWHERE);
+}
+
 const TILE: u32 = 16u;
 const DEPTH: u32 = 16u;
 
@@ -52,9 +59,10 @@ fn main(
     }
     for (var r = 0u; r < 4u; r += 1u) {
         let row = 4u * (first_vector + local.y) + r;
+        let offset = bias_of(product, row);
         for (var j = 0u; j < 4u; j += 1u) {
             if (row < product.rows && first_column + local.x < columns && column.first_sample + j < product.samples) {
-                store(product, row, column, j, tile[r][j]);
+                store(product, row, column, j, tile[r][j] + offset);
             }
         }
     }

@@ -47,10 +47,6 @@ struct Product {
     c_row: u32,
     c_y: u32,
     c_x: u32,
-    // 1: add to what C holds.
-    accumulate: u32,
-    // 1: add bias[row].
-    has_bias: u32,
 }
 
 fn inner_count(product: Product) -> u32 {

@@ -49,7 +49,7 @@ pub(super) fn fold(
         None => patches.binding(),
     };
     let bindings = [
-        (0, uniform.as_entire_binding()),
+        (0, uniform.binding()),
         (1, patches.binding()),
         (2, bias),
         (3, target.images.binding()),

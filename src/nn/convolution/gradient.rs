@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::Convolution;
 use super::interleave::Interleaved;
 use crate::Result;
-use crate::gpu::{Dispatch, Shader, groups};
+use crate::gpu::{Binding, Dispatch, Shader, groups};
 use crate::nn::matmul::{Variant, expect_workgroups};
 use crate::nn::operation::Context;
 use crate::nn::sums::column_sum;
@@ -55,7 +55,7 @@ pub(super) fn dispatches(
     variant: Variant,
     convolution: &Convolution,
     [small, large]: [&Interleaved; 2],
-    gradient: wgpu::BindingResource<'_>,
+    gradient: Binding<'_>,
 ) -> Result<Vec<Dispatch>> {
     let gpu = context.gpu;
     let [small_channels, small_height, small_width] = convolution.small.map(|n| n as u32);
@@ -99,11 +99,11 @@ pub(super) fn dispatches(
     let place = format!("gradient of a convolution's weight [{rows}, {columns}]");
     expect_workgroups(gpu, place, workgroups)?;
     let uniform = gpu.uniform("gradient", &parameters);
-    let dispatch = |target: wgpu::BindingResource<'_>| {
+    let dispatch = |target: Binding<'_>| {
         let bindings = [
-            (0, uniform.as_entire_binding()),
-            (1, small.0.binding()),
-            (2, large.0.binding()),
+            (0, uniform.binding()),
+            (1, variant.operand(small.0.binding())),
+            (2, variant.operand(large.0.binding())),
             (3, target),
         ];
         let flops = 2.0 * (rows * columns) as f64 * (4 * all_places) as f64;

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::interleave::Interleaved;
 use super::{Convolution, Target};
 use crate::Result;
-use crate::gpu::{Dispatch, Gpu, Shader, grid};
+use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::matmul::Variant;
 use crate::shader;
 
@@ -44,8 +44,6 @@ pub(super) struct Product {
     c_row: u32,
     c_y: u32,
     c_x: u32,
-    accumulate: u32,
-    has_bias: u32,
 }
 
 /// Along one axis, the places of the large side that are equal modulo the stride, and the elements of the kernel that
@@ -138,8 +136,6 @@ impl Product {
             c_row: places as u32,
             c_y: small_width as u32,
             c_x: 1,
-            accumulate: 0,
-            has_bias: 0,
         }
     }
 
@@ -181,8 +177,6 @@ impl Product {
             c_row: large_area as u32,
             c_y: (stride.y * large_width) as u32,
             c_x: stride.x as u32,
-            accumulate: 0,
-            has_bias: 0,
         };
         let along_x = phases(large_width, kernel.x, stride.x, padding.x, dilation.x);
         let along_y = phases(large_height, kernel.y, stride.y, padding.y, dilation.y);
@@ -199,12 +193,6 @@ impl Product {
             }
         }
         products
-    }
-
-    /// Adds a bias, and what there is, as the target says.
-    pub fn ends_in(&mut self, target: &Target<'_>) {
-        self.accumulate = target.accumulate.into();
-        self.has_bias = target.bias.is_some().into();
     }
 
     /// Inner indices.
@@ -233,7 +221,7 @@ pub(super) fn dispatches(
     gpu: &Gpu,
     variant: Variant,
     products: &[Product],
-    weight: wgpu::BindingResource<'_>,
+    weight: Binding<'_>,
     images: &Interleaved,
     target: &Target<'_>,
 ) -> Result<[Dispatch; 2]> {
@@ -244,24 +232,25 @@ pub(super) fn dispatches(
     let vectors: usize = products.iter().map(Product::packed).sum();
     let packed = gpu.scratch("packed weight", 4 * vectors)?;
     let [x, y, _] = grid(most(&Product::packed), 64);
-    let bindings = [
-        (0, list.as_entire_binding()),
-        (1, weight),
-        (2, packed.binding()),
-    ];
+    let bindings = [(0, list.binding()), (1, weight), (2, packed.binding())];
     let pack = gpu
         .kernel(&PACK, "main", &[])
         .bind(gpu, &bindings, [x, y, count]);
 
     let rows = products[0].rows as usize;
+    let flag = |set: bool| f64::from(u8::from(set));
+    let ends = [
+        ("HAS_BIAS", flag(target.bias.is_some())),
+        ("ACCUMULATE", flag(target.accumulate)),
+    ];
     let (kernel, [tile_rows, tile_columns]) = match variant {
         Variant::Cpu { lanes } => {
             let lane_rows = variant.lane_rows(rows);
-            let constants = [("LANES", f64::from(lanes)), ("ROWS", f64::from(lane_rows))];
-            let kernel = gpu.kernel(&CPU, "main", &constants);
+            let tile = [("LANES", f64::from(lanes)), ("ROWS", f64::from(lane_rows))];
+            let kernel = gpu.kernel(&CPU, "main", &[&ends[..], &tile].concat());
             (kernel, [(lane_rows * lanes) as usize, lanes as usize])
         }
-        Variant::Gpu => (gpu.kernel(&GPU, "main", &[]), [64, 16]),
+        Variant::Gpu => (gpu.kernel(&GPU, "main", &ends), [64, 16]),
     };
     let tiles =
         |product: &Product| rows.div_ceil(tile_rows) * product.columns().div_ceil(tile_columns);
@@ -272,9 +261,9 @@ pub(super) fn dispatches(
         None => packed.binding(),
     };
     let bindings = [
-        (0, list.as_entire_binding()),
-        (1, packed.binding()),
-        (2, images.0.binding()),
+        (0, list.binding()),
+        (1, variant.operand(packed.binding())),
+        (2, variant.operand(images.0.binding())),
         (3, bias),
         (4, target.images.binding()),
     ];
@@ -320,9 +309,7 @@ mod tests {
             c_sample,
             c_row,
             c_y,
-            c_x,
-            accumulate,
-            has_bias
+            c_x
         }
     );
 }

@@ -41,7 +41,7 @@ pub(super) fn interleave(
         ("by_elements", groups * elements)
     };
     let bindings = [
-        (0, uniform.as_entire_binding()),
+        (0, uniform.binding()),
         (1, images.binding()),
         (2, interleaved.binding()),
     ];

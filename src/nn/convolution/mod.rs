@@ -22,7 +22,7 @@ use super::matmul::Variant;
 use super::operation::{Context, Misfit, ParameterSlice, expect_indices};
 use super::window::Window;
 use crate::Result;
-use crate::gpu::{Buffer, Dispatch, Scratch};
+use crate::gpu::{Binding, Buffer, Dispatch, Scratch};
 
 /// As many weights as one binding of common adapters holds, or a misfit.
 pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Misfit> {
@@ -93,16 +93,16 @@ impl Convolution {
             weights = weights.max(packed(&products));
         }
         let mut scratch = vec![
-            Scratch::Buffer("large side", elements(groups, self.large)),
-            Scratch::Buffer("small side", elements(groups, self.small)),
-            Scratch::Buffer("packed weight", 4 * weights),
+            Scratch::new("large side", elements(groups, self.large)),
+            Scratch::new("small side", elements(groups, self.small)),
+            Scratch::new("packed weight", 4 * weights),
         ];
         if let Some(unfolded) = unfolded {
-            scratch.push(Scratch::Buffer("patches", elements(batch, unfolded.large)));
+            scratch.push(Scratch::new("patches", elements(batch, unfolded.large)));
         }
         let slices = gradient::slices(self, software, batch);
         if slices > 1 {
-            scratch.push(Scratch::Buffer(
+            scratch.push(Scratch::new(
                 "gradient slices",
                 slices * self.small[0] * self.weights(),
             ));
@@ -164,7 +164,7 @@ impl Products<'_> {
     /// The adapter's limits.
     pub fn make_small(
         &mut self,
-        weight: wgpu::BindingResource<'_>,
+        weight: Binding<'_>,
         large: &Interleaved,
         target: &Target<'_>,
     ) -> Result<()> {
@@ -178,7 +178,7 @@ impl Products<'_> {
     /// The adapter's limits.
     pub fn make_large(
         &mut self,
-        weight: wgpu::BindingResource<'_>,
+        weight: Binding<'_>,
         small: &Interleaved,
         target: &Target<'_>,
     ) -> Result<()> {
@@ -205,14 +205,11 @@ impl Products<'_> {
 
     fn images(
         &mut self,
-        mut products: Vec<Product>,
-        weight: wgpu::BindingResource<'_>,
+        products: Vec<Product>,
+        weight: Binding<'_>,
         images: &Interleaved,
         target: &Target<'_>,
     ) -> Result<()> {
-        for product in &mut products {
-            product.ends_in(target);
-        }
         let gpu = self.context.gpu;
         let dispatches = images::dispatches(gpu, self.variant, &products, weight, images, target)?;
         self.dispatches.extend(dispatches);
@@ -227,7 +224,7 @@ impl Products<'_> {
         &mut self,
         small: &Interleaved,
         large: &Interleaved,
-        gradient: wgpu::BindingResource<'_>,
+        gradient: Binding<'_>,
     ) -> Result<()> {
         let dispatches = gradient::dispatches(
             self.context,

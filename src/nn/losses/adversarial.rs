@@ -138,7 +138,7 @@ impl Operation for Adversarial {
         Ok(vec![kernel.bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, io.inputs[0].binding()),
                 (2, io.output.binding()),
             ],
@@ -158,7 +158,7 @@ impl Operation for Adversarial {
         Ok(vec![kernel.bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, io.inputs[0].binding()),
                 (2, io.output_gradient.binding()),
                 (3, target.buffer.binding()),

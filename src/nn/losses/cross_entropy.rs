@@ -77,7 +77,7 @@ impl Operation for SoftmaxCrossEntropy {
         Ok(vec![kernel.bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, io.inputs[0].binding()),
                 (2, io.inputs[1].binding()),
                 (3, io.output.binding()),
@@ -103,7 +103,7 @@ impl Operation for SoftmaxCrossEntropy {
         Ok(vec![kernel.bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, io.inputs[0].binding()),
                 (2, io.inputs[1].binding()),
                 (3, io.output_gradient.binding()),

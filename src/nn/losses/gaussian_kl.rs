@@ -65,7 +65,7 @@ impl Operation for GaussianKl {
         Ok(vec![kernel.bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, io.inputs[0].binding()),
                 (2, io.inputs[1].binding()),
                 (3, io.output.binding()),
@@ -94,7 +94,7 @@ impl Operation for GaussianKl {
             dispatches.push(context.gpu.kernel(&GAUSSIAN_KL, entry, &[]).bind(
                 context.gpu,
                 &[
-                    (0, uniform.as_entire_binding()),
+                    (0, uniform.binding()),
                     (1 + place as u32, io.inputs[place].binding()),
                     (3, io.output_gradient.binding()),
                     (4, target.buffer.binding()),

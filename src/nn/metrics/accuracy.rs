@@ -83,7 +83,7 @@ impl Operation for Accuracy {
         Ok(vec![context.gpu.kernel(&ACCURACY, entry, &[]).bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, io.inputs[0].binding()),
                 (2, io.inputs[1].binding()),
                 (3, io.output.binding()),

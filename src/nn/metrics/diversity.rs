@@ -51,12 +51,12 @@ pub fn diversity(
         },
     );
     let deviations = [
-        (0, uniform.as_entire_binding()),
+        (0, uniform.binding()),
         (1, values.binding()),
         (2, sums.binding()),
     ];
     let total = [
-        (0, uniform.as_entire_binding()),
+        (0, uniform.binding()),
         (2, sums.binding()),
         (3, result.binding()),
     ];

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::Result;
-use crate::gpu::{Dispatch, Gpu, Shader, grid};
+use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
     ReferenceGradients, Saved, elements, expect_inputs,
@@ -151,7 +151,7 @@ impl Activation {
         entry: &'static str,
         count: usize,
         accumulate: bool,
-        buffers: &[wgpu::BindingResource<'_>],
+        buffers: &[Binding<'_>],
     ) -> Dispatch {
         let vectors = count.div_ceil(4);
         let uniform = gpu.uniform(
@@ -164,7 +164,7 @@ impl Activation {
             },
         );
         let kernel = gpu.kernel(&ACTIVATION, entry, &[("KIND", f64::from(self.number()))]);
-        let mut bindings = vec![(0, uniform.as_entire_binding())];
+        let mut bindings = vec![(0, uniform.binding())];
         bindings.extend((1..).zip(buffers.iter().cloned()));
         kernel.bind(gpu, &bindings, grid(vectors, 64))
     }

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::gpu::{Dispatch, Shader, groups};
+use crate::gpu::{Dispatch, Shader, Uniform, groups};
 use crate::nn::Initialisation;
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
@@ -110,7 +110,7 @@ impl Spread {
 }
 
 impl BatchNorm {
-    fn uniform(&self, context: &Context<'_>, shape: &[usize], accumulate: bool) -> wgpu::Buffer {
+    fn uniform(&self, context: &Context<'_>, shape: &[usize], accumulate: bool) -> Uniform {
         let chunk = Spread::of(context, shape).chunk(context.batch, shape);
         context.gpu.uniform(
             "batch norm",
@@ -224,7 +224,7 @@ impl Operation for BatchNorm {
         let spread = Spread::of(context, shape);
         let constants = spread.constants();
         let uniform = self.uniform(context, shape, false);
-        let uniform = uniform.as_entire_binding();
+        let uniform = uniform.binding();
         let statistics = io.workspace.expect("asked for").binding();
         let x = io.inputs[0].binding();
         let [weight, bias, mean, variance, batches] =
@@ -283,13 +283,13 @@ impl Operation for BatchNorm {
             (6, io.parameters[0].gradient()),
             (7, io.parameters[1].gradient()),
         ];
-        let sums = [&[(0, uniform.as_entire_binding())], &common[..]].concat();
+        let sums = [&[(0, uniform.binding())], &common[..]].concat();
         let kernel = gpu.kernel(&BATCH_NORM, "backward_parameters", &constants);
         let mut dispatches = vec![kernel.bind(gpu, &sums, [by_channel, 1, 1])];
         if let Some(target) = io.input_gradients[0] {
             let uniform = self.uniform(context, shape, target.accumulate);
             let own = [
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (3, io.parameters[0].value()),
                 (4, target.buffer.binding()),
             ];

@@ -1,7 +1,7 @@
 //! The dense layer: `y = x W^T + b`, with PyTorch's weight layout `[out, in]`.
 
 use crate::Result;
-use crate::gpu::{Dispatch, Scratch};
+use crate::gpu::Dispatch;
 use crate::nn::Initialisation;
 use crate::nn::matmul::{self, Matmul, Orientation};
 use crate::nn::operation::{
@@ -82,23 +82,6 @@ impl Operation for Dense {
 
     fn workspace(&self, _batch: usize, inputs: &[&[usize]]) -> usize {
         self.weight(inputs[0]).workspace()
-    }
-
-    fn scratch(
-        &self,
-        software: bool,
-        batch: usize,
-        inputs: &[&[usize]],
-        _differentiated: bool,
-    ) -> Vec<Scratch> {
-        let inputs = elements(inputs[0]);
-        let (activations, gradients) = (batch * inputs, batch * self.units);
-        let weight = inputs * self.units;
-        matmul::scratch(
-            software,
-            activations.max(gradients),
-            activations.max(weight),
-        )
     }
 
     fn saved(&self) -> Saved {

@@ -67,7 +67,7 @@ impl Dropout {
         context.gpu.kernel(&DROPOUT, "main", &[]).bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, context.clock.binding()),
                 (2, from.binding()),
                 (3, to.binding()),

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::Result;
-use crate::gpu::{Dispatch, Shader, grid};
+use crate::gpu::{Binding, Dispatch, Shader, Uniform, grid};
 use crate::nn::Initialisation;
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
@@ -43,7 +43,7 @@ struct Parameters {
 }
 
 impl Embedding {
-    fn uniform(&self, context: &Context<'_>) -> wgpu::Buffer {
+    fn uniform(&self, context: &Context<'_>) -> Uniform {
         context.gpu.uniform(
             "embedding",
             &Parameters {
@@ -59,16 +59,11 @@ impl Embedding {
         (label as usize).min(self.classes - 1)
     }
 
-    fn rows(
-        &self,
-        context: &Context<'_>,
-        io: &Forward<'_>,
-        table: wgpu::BindingResource<'_>,
-    ) -> Dispatch {
+    fn rows(&self, context: &Context<'_>, io: &Forward<'_>, table: Binding<'_>) -> Dispatch {
         context.gpu.kernel(&EMBEDDING, "forward", &[]).bind(
             context.gpu,
             &[
-                (0, self.uniform(context).as_entire_binding()),
+                (0, self.uniform(context).binding()),
                 (1, io.inputs[0].binding()),
                 (2, table),
                 (3, io.output.binding()),
@@ -145,7 +140,7 @@ impl Operation for Embedding {
         Ok(vec![context.gpu.kernel(&EMBEDDING, "backward", &[]).bind(
             context.gpu,
             &[
-                (0, self.uniform(context).as_entire_binding()),
+                (0, self.uniform(context).binding()),
                 (1, io.inputs[0].binding()),
                 (2, io.output_gradient.binding()),
                 (3, io.parameters[0].gradient()),

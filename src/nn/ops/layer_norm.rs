@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::Result;
-use crate::gpu::{Dispatch, Shader, grid};
+use crate::gpu::{Dispatch, Shader, Uniform, grid};
 use crate::nn::Initialisation;
 use crate::nn::operation::{
     Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
@@ -53,7 +53,7 @@ impl LayerNorm {
         batch * elements(shape) / elements(self.normalised(shape))
     }
 
-    fn uniform(&self, context: &Context<'_>, shape: &[usize], accumulate: bool) -> wgpu::Buffer {
+    fn uniform(&self, context: &Context<'_>, shape: &[usize], accumulate: bool) -> Uniform {
         context.gpu.uniform(
             "layer norm",
             &Parameters {
@@ -127,7 +127,7 @@ impl Operation for LayerNorm {
         Ok(vec![kernel.bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, io.inputs[0].binding()),
                 (2, io.workspace.expect("asked for").binding()),
                 (3, io.parameters[0].value()),
@@ -146,7 +146,7 @@ impl Operation for LayerNorm {
         let mut dispatches = vec![gpu.kernel(&LAYER_NORM, "backward_parameters", &[]).bind(
             gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, io.inputs[0].binding()),
                 (2, statistics.binding()),
                 (5, io.output_gradient.binding()),
@@ -161,7 +161,7 @@ impl Operation for LayerNorm {
             dispatches.push(kernel.bind(
                 gpu,
                 &[
-                    (0, uniform.as_entire_binding()),
+                    (0, uniform.binding()),
                     (1, io.inputs[0].binding()),
                     (2, statistics.binding()),
                     (3, io.parameters[0].value()),

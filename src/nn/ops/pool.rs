@@ -87,7 +87,7 @@ impl Pooling {
             },
         );
         let mut bindings = vec![
-            (0, uniform.as_entire_binding()),
+            (0, uniform.binding()),
             (1, source.binding()),
             (2, result.binding()),
         ];

@@ -103,7 +103,7 @@ impl Operation for Reparameterise {
         Ok(vec![kernel.bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, context.clock.binding()),
                 (2, io.inputs[1].binding()),
                 (3, io.inputs[0].binding()),
@@ -126,7 +126,7 @@ impl Operation for Reparameterise {
             };
             let uniform = context.gpu.uniform("reparameterise", &parameters);
             let mut bindings = vec![
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (3, io.output_gradient.binding()),
                 (4, target.buffer.binding()),
             ];

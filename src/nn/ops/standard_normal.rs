@@ -64,7 +64,7 @@ impl Operation for StandardNormal {
         Ok(vec![kernel.bind(
             context.gpu,
             &[
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, context.clock.binding()),
                 (2, io.output.binding()),
             ],

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Job};
-use crate::gpu::{Dispatch, Shader, grid};
+use crate::gpu::{Binding, Dispatch, Shader, grid};
 use crate::shader;
 
 static ADAM: Shader = shader!("nn/adam.wgsl");
@@ -119,18 +119,22 @@ impl Adam {
                 weight_decay: self.decay(kind) as f32,
             },
         );
-        let bindings = [
-            (0, uniform.as_entire_binding()),
+        let read_and_written = [job.values(), job.gradients(), job.moment(0), job.moment(1)];
+        let mut bindings = vec![
+            (0, uniform.binding()),
             (1, job.clock.binding()),
-            (2, job.values()),
-            (3, job.gradients()),
-            (4, job.moment(0)),
-            (5, job.moment(1)),
             (6, job.pace()),
         ];
+        bindings.extend((2..).zip(read_and_written));
+        let mut entry = "by_vectors";
+        if job.gpu.has_texels() {
+            entry = "by_texels";
+            bindings.extend((7..).zip(read_and_written.map(Binding::as_texels)));
+        }
         job.gpu
-            .kernel(&ADAM, "main", &constants)
+            .kernel(&ADAM, entry, &constants)
             .bind(job.gpu, &bindings, grid(job.vectors, 64))
+            .with_bytes(read_and_written.iter().map(Binding::bytes).sum())
     }
 
     /// The float64 twin: one weight after step `step`, counted from 0, from its gradient and its memories.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clip::Clip;
 use super::parameters::{NamedTensor, Parameters};
-use crate::gpu::{Buffer, Dispatch, Gpu};
+use crate::gpu::{Binding, Buffer, Dispatch, Gpu};
 use crate::{Error, Result};
 
 pub use adam::Adam;
@@ -51,19 +51,19 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn values(&self) -> wgpu::BindingResource<'_> {
+    fn values(&self) -> Binding<'_> {
         self.parameters.values.binding()
     }
 
-    fn gradients(&self) -> wgpu::BindingResource<'_> {
+    fn gradients(&self) -> Binding<'_> {
         self.parameters.gradients.binding()
     }
 
-    fn moment(&self, index: usize) -> wgpu::BindingResource<'_> {
+    fn moment(&self, index: usize) -> Binding<'_> {
         self.state.moments[index].1.binding()
     }
 
-    fn pace(&self) -> wgpu::BindingResource<'_> {
+    fn pace(&self) -> Binding<'_> {
         self.state.pace.binding()
     }
 }

@@ -115,7 +115,7 @@ impl RmsProp {
             (true, true) => ("centered_with_momentum", &[4, 5, 6]),
         };
         let mut bindings = vec![
-            (0, uniform.as_entire_binding()),
+            (0, uniform.binding()),
             (1, job.pace()),
             (2, job.values()),
             (3, job.gradients()),

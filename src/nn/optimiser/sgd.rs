@@ -62,7 +62,7 @@ impl Sgd {
             },
         );
         let bindings = [
-            (0, uniform.as_entire_binding()),
+            (0, uniform.binding()),
             (1, job.values()),
             (2, job.gradients()),
             (3, job.moment(0)),

@@ -137,7 +137,7 @@ impl<'a> Builder<'a> {
                 },
             );
             let bindings = [
-                (0, uniform.as_entire_binding()),
+                (0, uniform.binding()),
                 (1, self.value(term.node.0).binding()),
                 (2, scalars.binding()),
             ];

@@ -19,7 +19,7 @@ fn passes_touch_their_range_and_nothing_else() {
         a[range.start] = f32::NAN;
         let b = numbers.many(len, -2.0, 2.0);
         let others = gpu.upload("others", &b).unwrap();
-        let run = |make: &dyn Fn(wgpu::BindingResource<'_>) -> trainscope::gpu::Dispatch| {
+        let run = |make: &dyn Fn(Binding<'_>) -> trainscope::gpu::Dispatch| {
             let elements = gpu.upload("elements", &a).unwrap();
             gpu.run("pass", [&make(elements.binding())]);
             gpu.read(&elements).unwrap()

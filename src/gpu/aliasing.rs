@@ -1,0 +1,193 @@
+//! Memory that a buffer and images are bound to at once, on Mesa's llvmpipe. [`super::texels`] says what for.
+//!
+//! wgpu gives every buffer and every texture memory of its own, so this goes past it, to Vulkan. What makes that sound
+//! holds of llvmpipe and is not promised by Vulkan: images lie row after row in the memory they are bound to, have no
+//! layouts, and dispatches run one after the other, each seeing all that was written before. So nothing is done here on
+//! any other driver. Resources hold on to their memory: it is freed when the last of them is gone.
+
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+
+use ash::vk;
+use wgpu::hal;
+
+use super::buffer::USAGE;
+use super::texels::{ROW, TEXEL};
+
+/// The type of llvmpipe's only memory.
+const MEMORY_TYPE: u32 = 0;
+/// llvmpipe's images have whole blocks of so many rows.
+const BLOCK: u32 = 4;
+/// An image that starts anywhere in a buffer may end this far behind it.
+const TAIL: u64 = (ROW * TEXEL) as u64 * (BLOCK as u64 + 1);
+
+/// Memory of a buffer, to which images can be bound too.
+pub(super) struct Memory {
+    raw: vk::DeviceMemory,
+    device: ash::Device,
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:?}", self.raw)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: whatever is bound to it holds on to it, and to the device through wgpu's own resources.
+        unsafe { self.device.free_memory(self.raw, None) };
+    }
+}
+
+/// Whether buffers of this device can be seen as images.
+pub(super) fn is_supported(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> bool {
+    if info.backend != wgpu::Backend::Vulkan || info.driver != "llvmpipe" {
+        return false;
+    }
+    let rows_follow_each_other = |device: &hal::vulkan::Device| {
+        let device = device.raw_device();
+        let image = image(device, 2 * BLOCK)?;
+        // SAFETY: the image is of this device, has one plane and level, and is not used after.
+        let rows = unsafe {
+            let color = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
+            let rows = device.get_image_subresource_layout(image, color);
+            device.destroy_image(image, None);
+            rows
+        };
+        Some(rows.offset == 0 && rows.row_pitch == (ROW * TEXEL) as u64)
+    };
+    with_vulkan(device, rows_follow_each_other) == Some(true)
+        && buffer(device, "probe", 16).is_some()
+}
+
+/// A zeroed storage buffer that can be copied from and to, and its memory. None: there is no memory left.
+pub(super) fn buffer(
+    device: &wgpu::Device,
+    label: &str,
+    size: u64,
+) -> Option<(wgpu::Buffer, Arc<Memory>)> {
+    let (hal_buffer, memory) = with_vulkan(device, |device| {
+        let raw = device.raw_device();
+        let usage = vk::BufferUsageFlags::STORAGE_BUFFER
+            | vk::BufferUsageFlags::TRANSFER_SRC
+            | vk::BufferUsageFlags::TRANSFER_DST;
+        let described = vk::BufferCreateInfo::default().size(size).usage(usage);
+        let asked = vk::MemoryAllocateInfo::default()
+            .memory_type_index(MEMORY_TYPE)
+            .allocation_size(size + TAIL);
+        // SAFETY: the memory is larger than the buffer, llvmpipe's only type can be mapped, and each is destroyed once:
+        // the buffer before its memory, which the callback holds on to.
+        unsafe {
+            let memory = Arc::new(Memory {
+                raw: raw.allocate_memory(&asked, None).ok()?,
+                device: raw.clone(),
+            });
+            let flags = vk::MemoryMapFlags::empty();
+            let bytes = raw.map_memory(memory.raw, 0, size, flags).ok()?;
+            bytes.cast::<u8>().write_bytes(0, size as usize);
+            raw.unmap_memory(memory.raw);
+            let buffer = raw.create_buffer(&described, None).ok()?;
+            let held = memory.clone();
+            let destroy = Box::new(move || held.device.destroy_buffer(buffer, None));
+            let bound = raw.bind_buffer_memory(buffer, memory.raw, 0);
+            let hal_buffer = hal::vulkan::Buffer::from_raw_externally_owned(buffer, destroy);
+            bound.ok().map(|()| (hal_buffer, memory))
+        }
+    })?;
+    let described = wgpu::BufferDescriptor {
+        label: Some(label),
+        size,
+        usage: USAGE,
+        mapped_at_creation: false,
+    };
+    // SAFETY: it is of this device, as described, and zeroed.
+    let buffer =
+        unsafe { device.create_buffer_from_hal::<hal::api::Vulkan>(hal_buffer, &described) };
+    Some((buffer, memory))
+}
+
+/// `rows` rows of texels that lie in `memory` from a byte of it on, as a texture that shaders read.
+///
+/// # Panics
+/// The device is none of [`is_supported`]'s.
+pub(super) fn texture(
+    device: &wgpu::Device,
+    memory: &Arc<Memory>,
+    offset: u64,
+    rows: u32,
+) -> wgpu::Texture {
+    let size = wgpu::Extent3d {
+        width: ROW as u32,
+        height: rows,
+        depth_or_array_layers: 1,
+    };
+    let hal_texture = with_vulkan(device, |device| {
+        let raw = device.raw_device();
+        let image = image(raw, rows)?;
+        let described = hal::TextureDescriptor {
+            label: Some("texels"),
+            size,
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: wgpu::TextureDimension::D2,
+            format: wgpu::TextureFormat::Rgba32Float,
+            usage: wgpu::TextureUses::STORAGE_READ_ONLY,
+            memory_flags: hal::MemoryFlags::empty(),
+            view_formats: Vec::new(),
+        };
+        // SAFETY: the image ends before its memory, which the callback holds on to, and is destroyed once.
+        unsafe {
+            let held = memory.clone();
+            let destroy = Box::new(move || held.device.destroy_image(image, None));
+            let bound = raw.bind_image_memory(image, memory.raw, offset);
+            let external = hal::vulkan::TextureMemory::External;
+            let texture = device.texture_from_raw(image, &described, Some(destroy), external);
+            bound.ok().map(|()| texture)
+        }
+    })
+    .expect("llvmpipe makes images of its memory");
+    let described = wgpu::TextureDescriptor {
+        label: Some("texels"),
+        size,
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Float,
+        usage: wgpu::TextureUsages::STORAGE_BINDING,
+        view_formats: &[],
+    };
+    let state = wgpu::TextureUses::STORAGE_READ_ONLY;
+    // SAFETY: it is of this device, as described, and holds what its memory holds.
+    unsafe { device.create_texture_from_hal::<hal::api::Vulkan>(hal_texture, &described, state) }
+}
+
+/// An image of texels without memory.
+fn image(device: &ash::Device, rows: u32) -> Option<vk::Image> {
+    let described = vk::ImageCreateInfo::default()
+        .image_type(vk::ImageType::TYPE_2D)
+        .format(vk::Format::R32G32B32A32_SFLOAT)
+        .extent(vk::Extent3D {
+            width: ROW as u32,
+            height: rows,
+            depth: 1,
+        })
+        .mip_levels(1)
+        .array_layers(1)
+        .samples(vk::SampleCountFlags::TYPE_1)
+        .tiling(vk::ImageTiling::LINEAR)
+        .usage(vk::ImageUsageFlags::STORAGE)
+        .initial_layout(vk::ImageLayout::PREINITIALIZED);
+    // SAFETY: all that Vulkan asks for is described.
+    unsafe { device.create_image(&described, None).ok() }
+}
+
+fn with_vulkan<T>(
+    device: &wgpu::Device,
+    f: impl FnOnce(&hal::vulkan::Device) -> Option<T>,
+) -> Option<T> {
+    // SAFETY: nobody destroys it, nor anything of it that wgpu made.
+    let device = unsafe { device.as_hal::<hal::api::Vulkan>() }?;
+    f(&device)
+}

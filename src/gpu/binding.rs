@@ -1,0 +1,134 @@
+//! What kernels are bound to.
+
+use std::sync::Arc;
+
+use super::aliasing::Memory;
+use super::texels::texels;
+
+/// A part of a buffer that a kernel reads or writes, or that it reads as texels ([`Binding::as_texels`]).
+#[derive(Debug, Clone, Copy)]
+pub struct Binding<'a> {
+    buffer: &'a wgpu::Buffer,
+    offset: u64,
+    size: u64,
+    memory: Option<&'a Arc<Memory>>,
+    as_texels: bool,
+}
+
+/// A small buffer of parameters. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Uniform(pub(super) wgpu::Buffer);
+
+impl Uniform {
+    /// All of it.
+    pub fn binding(&self) -> Binding<'_> {
+        Binding::new(&self.0, 0, self.0.size(), None)
+    }
+
+    /// The wgpu buffer.
+    pub fn raw(&self) -> &wgpu::Buffer {
+        &self.0
+    }
+}
+
+impl<'a> Binding<'a> {
+    pub(super) fn new(
+        buffer: &'a wgpu::Buffer,
+        offset: u64,
+        size: u64,
+        memory: Option<&'a Arc<Memory>>,
+    ) -> Self {
+        Self {
+            buffer,
+            offset,
+            size,
+            memory,
+            as_texels: false,
+        }
+    }
+
+    /// The same values as a `texture_storage_2d<rgba32float, read>`, of four values a texel; where `texel` of
+    /// `shaders/common/texels.wgsl` says.
+    pub fn as_texels(self) -> Self {
+        Self {
+            as_texels: true,
+            ..self
+        }
+    }
+
+    /// Bytes of storage; 0 of parameters.
+    pub fn bytes(&self) -> u64 {
+        if self.buffer.usage().contains(wgpu::BufferUsages::UNIFORM) {
+            0
+        } else {
+            self.size
+        }
+    }
+
+    /// Made to last, for binding number `number`.
+    ///
+    /// # Panics
+    /// It is to be bound as texels on a device that has none ([`super::Gpu::has_texels`]).
+    pub(super) fn bound(&self, device: &wgpu::Device, number: u32) -> Bound {
+        let resource = if self.as_texels {
+            let memory = self.memory.expect("the adapter has texels");
+            Resource::Texels(texels(device, memory, self.offset, self.size))
+        } else {
+            Resource::Part {
+                buffer: self.buffer.clone(),
+                offset: self.offset,
+                size: wgpu::BufferSize::new(self.size),
+            }
+        };
+        Bound { number, resource }
+    }
+}
+
+impl<'a> From<Binding<'a>> for wgpu::BindingResource<'a> {
+    fn from(binding: Binding<'a>) -> Self {
+        Self::Buffer(wgpu::BufferBinding {
+            buffer: binding.buffer,
+            offset: binding.offset,
+            size: wgpu::BufferSize::new(binding.size),
+        })
+    }
+}
+
+/// What is bound, and the number that it is bound to.
+#[derive(Debug)]
+pub(super) struct Bound {
+    number: u32,
+    resource: Resource,
+}
+
+#[derive(Debug)]
+enum Resource {
+    Part {
+        buffer: wgpu::Buffer,
+        offset: u64,
+        size: Option<wgpu::BufferSize>,
+    },
+    Texels(wgpu::TextureView),
+}
+
+impl Bound {
+    /// As wgpu wants it.
+    pub fn entry(&self) -> wgpu::BindGroupEntry<'_> {
+        let resource = match &self.resource {
+            Resource::Part {
+                buffer,
+                offset,
+                size,
+            } => wgpu::BindingResource::Buffer(wgpu::BufferBinding {
+                buffer,
+                offset: *offset,
+                size: *size,
+            }),
+            Resource::Texels(view) => wgpu::BindingResource::TextureView(view),
+        };
+        wgpu::BindGroupEntry {
+            binding: self.number,
+            resource,
+        }
+    }
+}
