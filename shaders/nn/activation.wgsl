@@ -1,8 +1,11 @@
 // Functions of one element, four elements an invocation: activations, and the heads that bound a log-variance.
 // uses common/grid.wgsl
 // uses common/elementary.wgsl
+// uses common/texels.wgsl
 
 override KIND: u32 = 0u;
+// Backward: add to what the input's gradient holds.
+override ACCUMULATE: bool = false;
 
 const RELU = 0u;
 const LEAKY_RELU = 1u;
@@ -24,12 +27,11 @@ const FLOOR: f32 = 1e-3;
 struct Parameters {
     // Vectors of four elements.
     vectors: u32,
-    // 1: add to what the input's gradient holds.
-    accumulate: u32,
     // Of a leaky ReLU below zero; alpha of an ELU; scale of an affine map.
     slope: f32,
     // Of an affine map.
     shift: f32,
+    padding: u32,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -40,6 +42,11 @@ struct Parameters {
 @group(0) @binding(1) var<storage, read> saved: array<vec4f>;
 @group(0) @binding(2) var<storage, read> y_gradient: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> x_gradient: array<vec4f>;
+
+// The memory of bindings 1 and 2.
+@group(0) @binding(4) var x_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var saved_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(5) var y_gradient_texels: texture_storage_2d<rgba32float, read>;
 
 // The standard normal distribution function. exp(z^2) erfc(z) / t with t = 1 / (1 + z / 2) is the exponential of a
 // polynomial in t, fitted at Chebyshev nodes: relative error 1.1e-7 for every z >= 0 before rounding.
@@ -152,7 +159,12 @@ fn forward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i >= parameters.vectors) {
+        return;
+    }
+    if (TEXELS) {
+        y[i] = value(textureLoad(x_texels, texel(i)));
+    } else {
         y[i] = value(x[i]);
     }
 }
@@ -164,11 +176,17 @@ fn backward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
-        var gradient = derivative(saved[i]) * y_gradient[i];
-        if (parameters.accumulate != 0u) {
-            gradient += x_gradient[i];
-        }
-        x_gradient[i] = gradient;
+    if (i >= parameters.vectors) {
+        return;
     }
+    var gradient: vec4f;
+    if (TEXELS) {
+        gradient = derivative(textureLoad(saved_texels, texel(i))) * textureLoad(y_gradient_texels, texel(i));
+    } else {
+        gradient = derivative(saved[i]) * y_gradient[i];
+    }
+    if (ACCUMULATE) {
+        gradient += x_gradient[i];
+    }
+    x_gradient[i] = gradient;
 }

@@ -85,27 +85,26 @@ fn update_vector(i: u32, step: Step, before: Vectors) {
     weights[i] = before.weight + update;
 }
 
-@compute @workgroup_size(64)
-fn by_vectors(
-    @builtin(workgroup_id) workgroup: vec3u,
-    @builtin(num_workgroups) workgroups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let step = this_step();
-    let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
-        update_vector(i, step, Vectors(weights[i], gradients[i], first_moments[i], second_moments[i]));
-    }
-}
-
 // The same memory as texels.
 @group(0) @binding(7) var weight_texels: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(8) var gradient_texels: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(9) var first_texels: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(10) var second_texels: texture_storage_2d<rgba32float, read>;
 
+fn vectors_at(i: u32) -> Vectors {
+    if (TEXELS) {
+        return Vectors(
+            textureLoad(weight_texels, texel(i)),
+            textureLoad(gradient_texels, texel(i)),
+            textureLoad(first_texels, texel(i)),
+            textureLoad(second_texels, texel(i)),
+        );
+    }
+    return Vectors(weights[i], gradients[i], first_moments[i], second_moments[i]);
+}
+
 @compute @workgroup_size(64)
-fn by_texels(
+fn main(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
@@ -113,12 +112,6 @@ fn by_texels(
     let step = this_step();
     let i = linear_index(workgroup, workgroups, local, 64u);
     if (i < parameters.vectors) {
-        let at = texel(i);
-        update_vector(i, step, Vectors(
-            textureLoad(weight_texels, at),
-            textureLoad(gradient_texels, at),
-            textureLoad(first_texels, at),
-            textureLoad(second_texels, at),
-        ));
+        update_vector(i, step, vectors_at(i));
     }
 }

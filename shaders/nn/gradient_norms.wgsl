@@ -3,9 +3,11 @@
 // Squares of float32 numbers do not fit float32, so those of small and of large elements are summed apart, each scaled
 // by a power of two that brings them into range.
 
-// Workgroups of the first pass for each parameter, and their lanes.
+// uses common/texels.wgsl
+
+// Workgroups of the first pass for each parameter, each with a slice of its elements, and their lanes.
 const SLICES = 16u;
-const LANES = 64u;
+override LANES: u32 = 64u;
 
 // From here on an element is large: 2^20.
 const LARGE = 1048576.0;
@@ -24,17 +26,28 @@ struct Place {
 // Sums of small and of large squares.
 @group(0) @binding(2) var<storage, read_write> sums: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> norms: array<f32>;
+// The memory of binding 1.
+@group(0) @binding(4) var gradient_texels: texture_storage_2d<rgba32float, read>;
 
-@compute @workgroup_size(64)
+fn gradient_vector(i: u32) -> vec4f {
+    if (TEXELS) {
+        return textureLoad(gradient_texels, texel(i));
+    }
+    return gradients[i];
+}
+
+@compute @workgroup_size(LANES)
 fn squares(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
     let place = places[workgroup.y];
     let first = place.start / 4u;
     let vectors = (place.len + 3u) / 4u;
     var small = vec4f(0.0);
     var large = vec4f(0.0);
-    for (var i = workgroup.x * LANES + lane; i < vectors; i += SLICES * LANES) {
+    let slice = (vectors + SLICES - 1u) / SLICES;
+    let end = min((workgroup.x + 1u) * slice, vectors);
+    for (var i = workgroup.x * slice + lane; i < end; i += LANES) {
         let is_inside = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(place.len);
-        let gradient = select(vec4f(0.0), gradients[first + i], is_inside);
+        let gradient = select(vec4f(0.0), gradient_vector(first + i), is_inside);
         let is_large = abs(gradient) >= vec4f(LARGE);
         let little = select(gradient, vec4f(0.0), is_large) * SMALL_SCALE;
         let much = select(vec4f(0.0), gradient, is_large) * LARGE_SCALE;
@@ -45,9 +58,9 @@ fn squares(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
     sums[slot] = vec2f(small.x + small.y + small.z + small.w, large.x + large.y + large.z + large.w);
 }
 
-var<workgroup> shared_sums: array<vec2f, 64>;
+var<workgroup> shared_sums: array<vec2f, LANES>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn roots(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
     var sum = vec2f(0.0);
     let first = workgroup.x * SLICES * LANES;

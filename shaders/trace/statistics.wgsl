@@ -11,6 +11,7 @@
 // One pass over memory, numerically sound: sums of a block of items are taken around a value near their mean, and
 // blocks, lanes and components are merged by the update of Chan, Golub and LeVeque ("Updating formulae and a
 // pairwise algorithm for computing sample variances", 1979).
+// uses common/texels.wgsl
 
 override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
@@ -40,9 +41,40 @@ struct Matrix {
 }
 
 @group(0) @binding(0) var<storage, read> matrices: array<Matrix>;
-// Binding 1 is the buffer, as the adapter reads it best: statistics_cpu.wgsl and statistics_gpu.wgsl.
+@group(0) @binding(1) var<storage, read> values: array<f32>;
+@group(0) @binding(1) var<storage, read> value_vectors: array<vec4f>;
+// The same memory.
+@group(0) @binding(3) var value_texels: texture_storage_2d<rgba32float, read>;
 // The bits of [rows, 6] floats.
 @group(0) @binding(2) var<storage, read_write> statistics: array<u32>;
+
+fn vector_at(i: u32) -> vec4f {
+    if (TEXELS) {
+        return textureLoad(value_texels, texel(i));
+    }
+    return value_vectors[i];
+}
+
+// Four elements from the i-th on, 0 where none is present.
+fn elements_at(i: u32, present: vec4<bool>) -> vec4f {
+    var elements = vec4f(0.0);
+    if (TEXELS) {
+        // They may lie in two texels.
+        let a = textureLoad(value_texels, texel(i / 4u));
+        let b = textureLoad(value_texels, texel(i / 4u + 1u));
+        let is_odd = (i & 1u) != 0u;
+        let first = select(a, vec4f(a.yzw, b.x), is_odd);
+        let second = select(b.xy, b.yz, is_odd);
+        elements = select(first, vec4f(first.zw, second), (i & 2u) != 0u);
+        return select(vec4f(0.0), elements, present);
+    }
+    for (var c = 0u; c < 4u; c += 1u) {
+        if (present[c]) {
+            elements[c] = values[i + c];
+        }
+    }
+    return elements;
+}
 
 // That of this workgroup.
 var<private> matrix: Matrix;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Gpu;
 use super::aliasing::Memory;
 use super::texels::texels;
 
@@ -48,7 +49,8 @@ impl<'a> Binding<'a> {
     }
 
     /// The same values as a `texture_storage_2d<rgba32float, read>`, of four values a texel; where `texel` of
-    /// `shaders/common/texels.wgsl` says.
+    /// `shaders/common/texels.wgsl` says. Where the device has no texels ([`Gpu::has_texels`]), a kernel must not read
+    /// what is bound.
     pub fn as_texels(self) -> Self {
         Self {
             as_texels: true,
@@ -68,17 +70,19 @@ impl<'a> Binding<'a> {
     /// Made to last, for binding number `number`.
     ///
     /// # Panics
-    /// It is to be bound as texels on a device that has none ([`super::Gpu::has_texels`]).
-    pub(super) fn bound(&self, device: &wgpu::Device, number: u32) -> Bound {
-        let resource = if self.as_texels {
-            let memory = self.memory.expect("the adapter has texels");
-            Resource::Texels(texels(device, memory, self.offset, self.size))
-        } else {
-            Resource::Part {
+    /// It was not made of a [`super::Buffer`] of this device, and is to be read as texels.
+    pub(super) fn bound(&self, gpu: &Gpu, number: u32) -> Bound {
+        let resource = match (self.as_texels, &gpu.no_texels) {
+            (true, Some(nothing)) => Resource::Texels(nothing.clone()),
+            (true, None) => {
+                let memory = self.memory.expect("buffers of this device have one");
+                Resource::Texels(texels(&gpu.device, memory, self.offset, self.size))
+            }
+            (false, _) => Resource::Part {
                 buffer: self.buffer.clone(),
                 offset: self.offset,
                 size: wgpu::BufferSize::new(self.size),
-            }
+            },
         };
         Bound { number, resource }
     }

@@ -17,6 +17,7 @@ use super::buffer::Buffer;
 use super::kernel::{Dispatch, Kernel, KernelKey, Shader};
 use super::pipeline_cache::PipelineCache;
 use super::pipeline_pool::PipelinePool;
+use super::texels::nothing;
 use crate::{Error, Result};
 
 /// A device, its queue and the kernels built on it. Cloning is cheap and shares all three.
@@ -33,7 +34,8 @@ pub struct Gpu {
     kernels: Arc<Mutex<HashMap<KernelKey, Kernel>>>,
     pub(super) pool: Arc<PipelinePool>,
     scratch: Arc<Mutex<HashMap<&'static str, Buffer<f32>>>>,
-    has_texels: bool,
+    /// What is bound in place of texels where the device has none.
+    pub(super) no_texels: Option<wgpu::TextureView>,
     failure: Arc<Mutex<Option<String>>>,
     pub(super) allocated: Arc<AtomicU64>,
     memory: Option<u64>,
@@ -106,7 +108,7 @@ impl Gpu {
     /// Wraps a device and queue that another application made. Its error callbacks are left as they are.
     pub fn from_wgpu(info: wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Self {
         let limits = device.limits();
-        let has_texels = aliasing::is_supported(&info, &device);
+        let no_texels = (!aliasing::is_supported(&info, &device)).then(|| nothing(&device));
         Self {
             device,
             queue,
@@ -115,7 +117,7 @@ impl Gpu {
             kernels: Arc::default(),
             pool: Arc::new(PipelinePool::new()),
             scratch: Arc::default(),
-            has_texels,
+            no_texels,
             failure: Arc::default(),
             allocated: Arc::default(),
             memory: None,
@@ -168,10 +170,15 @@ impl Gpu {
         self.info.device_type == wgpu::DeviceType::Cpu
     }
 
-    /// Whether kernels can read buffers as texels ([`super::Binding::as_texels`]). Those with a variant that does choose
-    /// by this.
+    /// Whether kernels can read buffers as texels ([`super::Binding::as_texels`]): true of llvmpipe, which reads texels far
+    /// faster than buffers.
     pub fn has_texels(&self) -> bool {
-        self.has_texels
+        self.no_texels.is_none()
+    }
+
+    /// The constant that tells a kernel with a choice of both to read texels (`shaders/common/texels.wgsl`).
+    pub fn texels_constant(&self) -> (&'static str, f64) {
+        ("TEXELS", f64::from(u8::from(self.has_texels())))
     }
 
     /// Invocations of a subgroup, where shaders may use subgroups and all of them have this size.

@@ -44,7 +44,6 @@ static SHARED: &[Shader] = &[
     crate::shader!("nn/convolution/product.wgsl"),
     crate::shader!("nn/pace.wgsl"),
     crate::shader!("nn/subgroup_product.wgsl"),
-    crate::shader!("trace/statistics.wgsl"),
 ];
 
 /// The text that is compiled: the shared functions that the header lines `// uses PATH` name, then the file.
@@ -149,7 +148,7 @@ impl Kernel {
             bytes: bindings.iter().map(|(_, binding)| binding.bytes()).sum(),
             bindings: bindings
                 .iter()
-                .map(|(number, binding)| binding.bound(&gpu.device, *number))
+                .map(|(number, binding)| binding.bound(gpu, *number))
                 .collect(),
             bind_group: Arc::default(),
         }

@@ -24,3 +24,18 @@ pub(super) fn texels(
     let texture = aliasing::texture(device, memory, offset, rows);
     texture.create_view(&wgpu::TextureViewDescriptor::default())
 }
+
+/// A single texel, for a binding that a kernel does not read.
+pub(super) fn nothing(device: &wgpu::Device) -> wgpu::TextureView {
+    let texture = device.create_texture(&wgpu::TextureDescriptor {
+        label: Some("no texels"),
+        size: wgpu::Extent3d::default(),
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Float,
+        usage: wgpu::TextureUsages::STORAGE_BINDING,
+        view_formats: &[],
+    });
+    texture.create_view(&wgpu::TextureViewDescriptor::default())
+}

@@ -5,8 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::shader;
 
-static CPU: Shader = shader!("trace/statistics_cpu.wgsl");
-static GPU: Shader = shader!("trace/statistics_gpu.wgsl");
+static SHADER: Shader = shader!("trace/statistics.wgsl");
 /// Of a workgroup on a GPU.
 const INVOCATIONS: usize = 64;
 
@@ -196,11 +195,6 @@ pub fn statistics(
             "rows of statistics"
         );
     }
-    let (shader, values) = if lanes == Lanes::One && gpu.has_texels() {
-        (&CPU, source.binding().as_texels())
-    } else {
-        (&GPU, source.binding())
-    };
     let kind = |units: &Units| kind(lanes, units.layout);
     let mut kinds: Vec<_> = matrices.iter().map(kind).collect();
     kinds.sort_unstable();
@@ -218,19 +212,21 @@ pub fn statistics(
         let constants = [
             ("LANES", lanes as f64),
             ("TARGETS", targets_per_group as f64),
+            gpu.texels_constant(),
         ];
         let list: Vec<Matrix> = of_kind.iter().map(|units| Matrix::new(units)).collect();
         let targets = list.iter().map(|matrix| matrix.targets as usize).max();
         let [x, y, _] = grid(targets.unwrap_or(0), targets_per_group);
         let elements: usize = of_kind.iter().map(|units| units.layout.len()).sum();
         let rows: usize = of_kind.iter().map(|units| units.layout.units()).sum();
-        gpu.kernel(shader, entry, &constants)
+        gpu.kernel(&SHADER, entry, &constants)
             .bind(
                 gpu,
                 &[
                     (0, gpu.parameters("statistics", &list).binding()),
-                    (1, values),
+                    (1, source.binding()),
                     (2, out.binding()),
+                    (3, source.binding().as_texels()),
                 ],
                 [x, y, list.len() as u32],
             )
@@ -245,7 +241,7 @@ mod tests {
 
     crate::gpu::layout::layout_test!(
         matrix,
-        CPU,
+        SHADER,
         "Matrix",
         Matrix {
             start,

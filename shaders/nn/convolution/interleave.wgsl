@@ -1,6 +1,7 @@
 // Images [sample, element] with four samples side by side: [sample / 4, element, 4], zero past the last sample. What a
 // product of a convolution needs of four samples is then one vector, wherever it lies in their images.
 // uses common/grid.wgsl
+// uses common/texels.wgsl
 
 struct Parameters {
     samples: u32,
@@ -12,6 +13,22 @@ struct Parameters {
 @group(0) @binding(1) var<storage, read> images: array<f32>;
 @group(0) @binding(1) var<storage, read> image_vectors: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> interleaved: array<vec4f>;
+// The memory of binding 1.
+@group(0) @binding(3) var image_texels: texture_storage_2d<rgba32float, read>;
+
+fn image_vector(i: u32) -> vec4f {
+    if (TEXELS) {
+        return textureLoad(image_texels, texel(i));
+    }
+    return image_vectors[i];
+}
+
+fn image_element(i: u32) -> f32 {
+    if (TEXELS) {
+        return textureLoad(image_texels, texel(i / 4u))[i % 4u];
+    }
+    return images[i];
+}
 
 @compute @workgroup_size(64)
 fn by_elements(
@@ -27,7 +44,7 @@ fn by_elements(
     var vector = vec4f(0.0);
     for (var j = 0u; j < 4u; j += 1u) {
         if (first + j < parameters.samples) {
-            vector[j] = images[(first + j) * parameters.elements + i % parameters.elements];
+            vector[j] = image_element((first + j) * parameters.elements + i % parameters.elements);
         }
     }
     interleaved[i] = vector;
@@ -49,7 +66,7 @@ fn by_vectors(
     var rows: array<vec4f, 4>;
     for (var j = 0u; j < 4u; j += 1u) {
         let sample = min(first + j, parameters.samples - 1u);
-        let row = image_vectors[sample * vectors + i % vectors];
+        let row = image_vector(sample * vectors + i % vectors);
         rows[j] = select(vec4f(0.0), row, first + j < parameters.samples);
     }
     for (var e = 0u; e < 4u; e += 1u) {

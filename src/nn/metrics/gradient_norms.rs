@@ -8,9 +8,8 @@ use crate::nn::Parameters;
 use crate::shader;
 
 static GRADIENT_NORMS: Shader = shader!("nn/gradient_norms.wgsl");
-/// Workgroups of the first pass for each parameter, and their lanes, as in the shader.
+/// Workgroups of the first pass for each parameter, as in the shader.
 const SLICES: usize = 16;
-const LANES: usize = 64;
 
 /// Where a parameter's gradient lies.
 #[repr(C)]
@@ -53,23 +52,31 @@ impl GradientNorms {
         let dispatches = if count == 0 {
             Vec::new()
         } else {
+            // One vector of llvmpipe's reads what lies in one piece; a GPU's workgroup has several.
+            let lanes: usize = if gpu.is_software() { 8 } else { 64 };
+            let constants = [("LANES", lanes as f64)];
             let places = gpu.upload("places of parameters", &places)?;
             let sums: Buffer<[f32; 2]> =
-                gpu.buffer("sums of squared gradients", count * SLICES * LANES)?;
+                gpu.buffer("sums of squared gradients", count * SLICES * lanes)?;
             let squares = [
                 (0, places.binding()),
                 (1, parameters.gradients.binding()),
                 (2, sums.binding()),
+                (4, parameters.gradients.binding().as_texels()),
             ];
             let roots = [(2, sums.binding()), (3, norms.binding())];
             vec![
-                gpu.kernel(&GRADIENT_NORMS, "squares", &[]).bind(
+                gpu.kernel(
+                    &GRADIENT_NORMS,
+                    "squares",
+                    &[constants[0], gpu.texels_constant()],
+                )
+                .bind(gpu, &squares, [SLICES as u32, count as u32, 1]),
+                gpu.kernel(&GRADIENT_NORMS, "roots", &constants).bind(
                     gpu,
-                    &squares,
-                    [SLICES as u32, count as u32, 1],
+                    &roots,
+                    [count as u32, 1, 1],
                 ),
-                gpu.kernel(&GRADIENT_NORMS, "roots", &[])
-                    .bind(gpu, &roots, [count as u32, 1, 1]),
             ]
         };
         Ok(Self {

@@ -58,9 +58,9 @@ const FLOOR: f64 = 1e-3;
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Parameters {
     vectors: u32,
-    accumulate: u32,
     slope: f32,
     shift: f32,
+    padding: u32,
 }
 
 impl Activation {
@@ -144,7 +144,7 @@ impl Activation {
         )
     }
 
-    /// Applies `entry` to `count` elements.
+    /// Applies `entry` to `count` elements: all `buffers` are read, but the last, which is written.
     fn dispatch(
         self,
         gpu: &Gpu,
@@ -158,14 +158,21 @@ impl Activation {
             "activation",
             &Parameters {
                 vectors: vectors as u32,
-                accumulate: accumulate.into(),
                 slope: self.slope(),
                 shift: self.shift(),
+                padding: 0,
             },
         );
-        let kernel = gpu.kernel(&ACTIVATION, entry, &[("KIND", f64::from(self.number()))]);
+        let constants = [
+            ("KIND", f64::from(self.number())),
+            ("ACCUMULATE", f64::from(u8::from(accumulate))),
+            gpu.texels_constant(),
+        ];
+        let kernel = gpu.kernel(&ACTIVATION, entry, &constants);
         let mut bindings = vec![(0, uniform.binding())];
-        bindings.extend((1..).zip(buffers.iter().cloned()));
+        bindings.extend((1..).zip(buffers.iter().copied()));
+        let (_, read) = buffers.split_last().expect("the last is written");
+        bindings.extend((4..).zip(read.iter().map(|buffer| buffer.as_texels())));
         kernel.bind(gpu, &bindings, grid(vectors, 64))
     }
 }
@@ -310,9 +317,9 @@ mod tests {
         "Parameters",
         Parameters {
             vectors,
-            accumulate,
             slope,
-            shift
+            shift,
+            padding
         }
     );
 }

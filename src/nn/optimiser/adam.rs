@@ -126,13 +126,10 @@ impl Adam {
             (6, job.pace()),
         ];
         bindings.extend((2..).zip(read_and_written));
-        let mut entry = "by_vectors";
-        if job.gpu.has_texels() {
-            entry = "by_texels";
-            bindings.extend((7..).zip(read_and_written.map(Binding::as_texels)));
-        }
+        bindings.extend((7..).zip(read_and_written.map(Binding::as_texels)));
+        constants.push(job.gpu.texels_constant());
         job.gpu
-            .kernel(&ADAM, entry, &constants)
+            .kernel(&ADAM, "main", &constants)
             .bind(job.gpu, &bindings, grid(job.vectors, 64))
             .with_bytes(read_and_written.iter().map(Binding::bytes).sum())
     }
