@@ -17,6 +17,8 @@ override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
 
 const BLOCK = 32u;
+// Items that a loop takes at once, without a branch between them; a divisor of BLOCK.
+const GROUP = 4u;
 const LARGEST = 3.4028234e38;
 
 // A matrix whose units are measured; a dispatch takes several of them, side by side.
@@ -36,11 +38,15 @@ struct Matrix {
     // Items of an image's channel, or all, and elements from one image to the next.
     run: u32,
     run_stride: u32,
+    // Elements from the end of one to the start of the next.
+    run_skip: u32,
     // 1: units are columns.
     columns: u32,
 }
 
 @group(0) @binding(0) var<storage, read> matrices: array<Matrix>;
+// Of each workgroup: the matrix, and the first of TARGETS targets in it.
+@group(0) @binding(4) var<storage, read> workgroup_places: array<vec2u>;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(1) var<storage, read> value_vectors: array<vec4f>;
 // The same memory.
@@ -125,15 +131,15 @@ fn absorb(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f
     (*all).nonfinite += select(vec4f(0.0), vec4f(1.0), present & !finite);
 }
 
-// The same where all is present and finite, at half the operations. The caller counts, and sees by the squares whether
-// all was.
-fn absorb_finite(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f) {
-    let deviation = value - (*block).shift;
+// The same where all is finite, at half the operations. The caller counts, and sees by the squares whether all was.
+// Where nothing is present, the value is one that was absorbed before: it changes neither extreme.
+fn absorb_finite(all: ptr<function, Moments>, block: ptr<function, Block>, value: vec4f, present: bool) {
+    let deviation = select(vec4f(0.0), value - (*block).shift, present);
     (*block).sum += deviation;
     (*block).squares += deviation * deviation;
     (*all).least = select((*all).least, value, value < (*all).least);
     (*all).greatest = select((*all).greatest, value, value > (*all).greatest);
-    (*all).zeros += select(vec4f(0.0), vec4f(1.0), value == vec4f(0.0));
+    (*all).zeros += select(vec4f(0.0), vec4f(1.0), value == vec4f(0.0) & vec4<bool>(present));
 }
 
 fn merge(a: Moments, b: Moments) -> Moments {
@@ -185,9 +191,8 @@ fn item_at(index: u32) -> Item {
 fn behind(item: Item, step: Item) -> Item {
     let next = Item(item.offset + step.offset, item.place + step.place);
     // Past the end of one image's channel: to the next image.
-    let skip = matrix.run_stride - matrix.run * matrix.item_stride;
     let past = next.place >= matrix.run;
-    return Item(select(next.offset, next.offset + skip, past), select(next.place, next.place - matrix.run, past));
+    return Item(select(next.offset, next.offset + matrix.run_skip, past), select(next.place, next.place - matrix.run, past));
 }
 
 fn is_present(target_index: u32, item: Item) -> vec4<bool> {
@@ -264,12 +269,13 @@ fn by_vectors(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    matrix = matrices[workgroup.z];
     let group = workgroup.y * workgroups.x + workgroup.x;
-    if (group * TARGETS >= matrix.targets) {
+    if (group >= arrayLength(&workgroup_places)) {
         return;
     }
-    let target_index = group * TARGETS + local % TARGETS;
+    let place = workgroup_places[group];
+    matrix = matrices[place.x];
+    let target_index = place.y + local % TARGETS;
     var all = nothing();
     var block: Block;
     if (target_index < matrix.targets) {
@@ -282,9 +288,14 @@ fn by_vectors(
             let all_before = all;
             let block_before = block;
             let item_before = item;
-            for (var i = first; i < end; i += LANES) {
-                absorb_finite(&all, &block, vector_at(start + item.offset / 4u));
-                item = behind(item, step);
+            for (var i = first; i < end; i += GROUP * LANES) {
+                for (var j = 0u; j < GROUP; j += 1u) {
+                    absorb_finite(&all, &block, vector_at(start + item.offset / 4u), i + j * LANES < end);
+                    // Behind the last item it stays there.
+                    let has_next = i + (j + 1u) * LANES < matrix.items;
+                    let next = behind(item, step);
+                    item = Item(select(item.offset, next.offset, has_next), select(item.place, next.place, has_next));
+                }
             }
             block.count = vec4f(f32((end - first + LANES - 1u) / LANES));
             if (any(!is_finite(block.squares))) {
@@ -309,12 +320,13 @@ fn by_scalars(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    matrix = matrices[workgroup.z];
     let group = workgroup.y * workgroups.x + workgroup.x;
-    if (group * TARGETS >= matrix.targets) {
+    if (group >= arrayLength(&workgroup_places)) {
         return;
     }
-    let target_index = group * TARGETS + local % TARGETS;
+    let place = workgroup_places[group];
+    matrix = matrices[place.x];
+    let target_index = place.y + local % TARGETS;
     var all = nothing();
     var block: Block;
     if (target_index < matrix.targets) {

@@ -58,9 +58,9 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// Bytes of storage; 0 of parameters.
+    /// Bytes of storage; 0 of parameters, and of texels, since the buffer is bound beside them.
     pub fn bytes(&self) -> u64 {
-        if self.buffer.usage().contains(wgpu::BufferUsages::UNIFORM) {
+        if self.as_texels || self.buffer.usage().contains(wgpu::BufferUsages::UNIFORM) {
             0
         } else {
             self.size

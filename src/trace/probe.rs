@@ -8,6 +8,8 @@ use crate::shader;
 static SHADER: Shader = shader!("trace/statistics.wgsl");
 /// Of a workgroup on a GPU.
 const INVOCATIONS: usize = 64;
+/// Of one on a CPU adapter: what fills a vector of the CPU.
+const VECTOR: usize = 8;
 
 /// Figures that are kept of a unit: the columns of a row of statistics, see [`super::Quantity`].
 pub const FIGURES: usize = 6;
@@ -72,7 +74,7 @@ impl UnitLayout {
 /// How many lanes share the values of a unit. Both give the same figures up to rounding; a run stays with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lanes {
-    /// One: best on a CPU adapter, where strided sums beat barriers.
+    /// One, but where units are few and large: best on a CPU adapter, where strided sums beat barriers.
     One,
     /// Several, merged in a fixed order: best on a GPU.
     Several,
@@ -115,6 +117,7 @@ struct Matrix {
     not_a_number: u32,
     run: u32,
     run_stride: u32,
+    run_skip: u32,
     columns: u32,
 }
 
@@ -145,13 +148,14 @@ impl Matrix {
             not_a_number: f32::NAN.to_bits(),
             run: run as u32,
             run_stride: run_stride as u32,
+            run_skip: (run_stride as u32).wrapping_sub((run * item_stride) as u32),
             columns: matches!(units.layout, UnitLayout::Columns { .. }).into(),
         }
     }
 }
 
-/// What tells the kernels apart: the entry point, and how many lanes share a target.
-fn kind(lanes: Lanes, layout: UnitLayout) -> (&'static str, usize) {
+/// What tells the kernels apart: the entry point, how many lanes share a target, and how many targets a workgroup has.
+fn kind(lanes: Lanes, layout: UnitLayout) -> (&'static str, [usize; 2]) {
     let (row, several) = match layout {
         // Eight vectors side by side are a cache line of most GPUs.
         UnitLayout::Columns { units, .. } => (units, 8),
@@ -163,7 +167,19 @@ fn kind(lanes: Lanes, layout: UnitLayout) -> (&'static str, usize) {
     } else {
         "by_scalars"
     };
-    (entry, if lanes == Lanes::One { 1 } else { several })
+    let matrix = Matrix::new(&Units {
+        at: 0,
+        layout,
+        first_row: 0,
+    });
+    // A few long ones would leave lanes idle, and all cores but one.
+    let is_shared = matrix.columns == 0 && matrix.targets < 8 && matrix.items >= 64;
+    let spread = match lanes {
+        Lanes::One if is_shared => [VECTOR, 1],
+        Lanes::One => [1, VECTOR],
+        Lanes::Several => [several, INVOCATIONS / several],
+    };
+    (entry, spread)
 }
 
 /// Dispatches that write [`FIGURES`] numbers for each unit of some matrices in `source` into `out` `[rows, 6]`: mean,
@@ -199,24 +215,26 @@ pub fn statistics(
     let mut kinds: Vec<_> = matrices.iter().map(kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let dispatch = |wanted: (&'static str, usize)| {
+    let dispatch = |wanted: (&'static str, [usize; 2])| {
         let of_kind: Vec<&Units> = matrices
             .iter()
             .filter(|&units| kind(units) == wanted)
             .collect();
-        let (entry, lanes) = wanted;
-        let targets_per_group = match lanes {
-            1 => 8,
-            _ => INVOCATIONS / lanes,
-        };
+        let (entry, [lanes, targets_per_group]) = wanted;
         let constants = [
             ("LANES", lanes as f64),
             ("TARGETS", targets_per_group as f64),
             gpu.texels_constant(),
         ];
         let list: Vec<Matrix> = of_kind.iter().map(|units| Matrix::new(units)).collect();
-        let targets = list.iter().map(|matrix| matrix.targets as usize).max();
-        let [x, y, _] = grid(targets.unwrap_or(0), targets_per_group);
+        let groups: Vec<[u32; 2]> = (0..)
+            .zip(&list)
+            .flat_map(|(number, matrix)| {
+                (0..matrix.targets)
+                    .step_by(targets_per_group)
+                    .map(move |first| [number, first])
+            })
+            .collect();
         let elements: usize = of_kind.iter().map(|units| units.layout.len()).sum();
         let rows: usize = of_kind.iter().map(|units| units.layout.units()).sum();
         gpu.kernel(&SHADER, entry, &constants)
@@ -224,11 +242,12 @@ pub fn statistics(
                 gpu,
                 &[
                     (0, gpu.parameters("statistics", &list).binding()),
+                    (4, gpu.parameters("workgroups", &groups).binding()),
                     (1, source.binding()),
                     (2, out.binding()),
                     (3, source.binding().as_texels()),
                 ],
-                [x, y, list.len() as u32],
+                grid(groups.len(), 1),
             )
             .with_bytes(4 * (elements + rows * FIGURES) as u64)
     };
@@ -255,6 +274,7 @@ mod tests {
             not_a_number,
             run,
             run_stride,
+            run_skip,
             columns
         }
     );
