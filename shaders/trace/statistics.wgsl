@@ -15,6 +15,8 @@
 
 override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
+// Whether there is a single matrix: what lies at a fixed address llvmpipe loads once for all lanes.
+override ONE_MATRIX: bool = false;
 
 const BLOCK = 32u;
 // Items that a loop takes at once, without a branch between them; a divisor of BLOCK.
@@ -262,6 +264,17 @@ fn finish(all: Moments, target_index: u32, local: u32) {
     write_unit(target_index, merge(first, second));
 }
 
+// The first target of a workgroup, in what is its matrix from then on; past the last one where it has none.
+fn begin_matrix(group: u32) -> u32 {
+    if (ONE_MATRIX) {
+        matrix = matrices[0];
+        return group * TARGETS;
+    }
+    let place = workgroup_places[min(group, arrayLength(&workgroup_places) - 1u)];
+    matrix = matrices[place.x];
+    return select(matrix.targets, place.y, group < arrayLength(&workgroup_places));
+}
+
 // Rows of values whose length is a multiple of four.
 @compute @workgroup_size(LANES * TARGETS)
 fn by_vectors(
@@ -269,13 +282,7 @@ fn by_vectors(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let group = workgroup.y * workgroups.x + workgroup.x;
-    if (group >= arrayLength(&workgroup_places)) {
-        return;
-    }
-    let place = workgroup_places[group];
-    matrix = matrices[place.x];
-    let target_index = place.y + local % TARGETS;
+    let target_index = begin_matrix(workgroup.y * workgroups.x + workgroup.x) + local % TARGETS;
     var all = nothing();
     var block: Block;
     if (target_index < matrix.targets) {
@@ -320,13 +327,7 @@ fn by_scalars(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let group = workgroup.y * workgroups.x + workgroup.x;
-    if (group >= arrayLength(&workgroup_places)) {
-        return;
-    }
-    let place = workgroup_places[group];
-    matrix = matrices[place.x];
-    let target_index = place.y + local % TARGETS;
+    let target_index = begin_matrix(workgroup.y * workgroups.x + workgroup.x) + local % TARGETS;
     var all = nothing();
     var block: Block;
     if (target_index < matrix.targets) {

@@ -224,6 +224,7 @@ pub fn statistics(
         let constants = [
             ("LANES", lanes as f64),
             ("TARGETS", targets_per_group as f64),
+            ("ONE_MATRIX", f64::from(u8::from(of_kind.len() == 1))),
             gpu.texels_constant(),
         ];
         let list: Vec<Matrix> = of_kind.iter().map(|units| Matrix::new(units)).collect();
