@@ -4,7 +4,7 @@
 //! first loss is compared with the twin's.
 
 use trainscope::data::{Batching, Cursor, Dataset, mnist};
-use trainscope::gpu::{AdapterChoice, Dispatch, Gpu, Shader, grid};
+use trainscope::gpu::{AdapterChoice, Dispatch, Gpu, Shader, Uniform, grid};
 use trainscope::nn::losses::Reconstruction;
 use trainscope::nn::ops::Dense;
 use trainscope::nn::{
@@ -64,7 +64,7 @@ struct Sine {
 }
 
 impl Sine {
-    fn uniform(&self, gpu: &Gpu, elements: usize, accumulate: bool) -> wgpu::Buffer {
+    fn uniform(&self, gpu: &Gpu, elements: usize, accumulate: bool) -> Uniform {
         let frequency = self.frequency.to_bits();
         gpu.uniform("sine", &[elements as u32, accumulate.into(), frequency, 0])
     }

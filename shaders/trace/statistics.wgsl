@@ -15,8 +15,11 @@
 
 override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
-// Whether there is a single matrix: what lies at a fixed address llvmpipe loads once for all lanes.
-override ONE_MATRIX: bool = false;
+// How many matrices there are; 0: as many as workgroup_places tells. What lies at fixed addresses llvmpipe loads once for
+// all lanes.
+override MATRICES: u32 = 0u;
+// Buffers that they lie in: 1 or 2.
+override SOURCES: u32 = 1u;
 
 const BLOCK = 32u;
 // Items that a loop takes at once, without a branch between them; a divisor of BLOCK.
@@ -25,7 +28,8 @@ const LARGEST = 3.4028234e38;
 
 // A matrix whose units are measured; a dispatch takes several of them, side by side.
 struct Matrix {
-    // Its first element.
+    // Which of the buffers it lies in, and its first element there.
+    source: u32,
     start: u32,
     targets: u32,
     items: u32,
@@ -51,14 +55,33 @@ struct Matrix {
 @group(0) @binding(4) var<storage, read> workgroup_places: array<vec2u>;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(1) var<storage, read> value_vectors: array<vec4f>;
+@group(0) @binding(5) var<storage, read> other_values: array<f32>;
+@group(0) @binding(5) var<storage, read> other_vectors: array<vec4f>;
 // The same memory.
 @group(0) @binding(3) var value_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(6) var other_texels: texture_storage_2d<rgba32float, read>;
 // The bits of [rows, 6] floats.
 @group(0) @binding(2) var<storage, read_write> statistics: array<u32>;
 
+fn is_in_other() -> bool {
+    return SOURCES == 2u && matrix.source == 1u;
+}
+
+fn texels_at(i: u32) -> vec4f {
+    let vector = textureLoad(value_texels, texel(i));
+    if (SOURCES == 2u) {
+        // llvmpipe takes both ways of every branch.
+        return select(vector, textureLoad(other_texels, texel(i)), matrix.source == 1u);
+    }
+    return vector;
+}
+
 fn vector_at(i: u32) -> vec4f {
     if (TEXELS) {
-        return textureLoad(value_texels, texel(i));
+        return texels_at(i);
+    }
+    if (is_in_other()) {
+        return other_vectors[i];
     }
     return value_vectors[i];
 }
@@ -68,8 +91,8 @@ fn elements_at(i: u32, present: vec4<bool>) -> vec4f {
     var elements = vec4f(0.0);
     if (TEXELS) {
         // They may lie in two texels.
-        let a = textureLoad(value_texels, texel(i / 4u));
-        let b = textureLoad(value_texels, texel(i / 4u + 1u));
+        let a = texels_at(i / 4u);
+        let b = texels_at(i / 4u + 1u);
         let is_odd = (i & 1u) != 0u;
         let first = select(a, vec4f(a.yzw, b.x), is_odd);
         let second = select(b.xy, b.yz, is_odd);
@@ -77,7 +100,9 @@ fn elements_at(i: u32, present: vec4<bool>) -> vec4f {
         return select(vec4f(0.0), elements, present);
     }
     for (var c = 0u; c < 4u; c += 1u) {
-        if (present[c]) {
+        if (present[c] && is_in_other()) {
+            elements[c] = other_values[i + c];
+        } else if (present[c]) {
             elements[c] = values[i + c];
         }
     }
@@ -266,9 +291,20 @@ fn finish(all: Moments, target_index: u32, local: u32) {
 
 // The first target of a workgroup, in what is its matrix from then on; past the last one where it has none.
 fn begin_matrix(group: u32) -> u32 {
-    if (ONE_MATRIX) {
+    if (MATRICES == 1u) {
         matrix = matrices[0];
         return group * TARGETS;
+    }
+    if (MATRICES == 2u) {
+        let first = matrices[0];
+        let second = matrices[1];
+        let groups = (first.targets + TARGETS - 1u) / TARGETS;
+        if (group < groups) {
+            matrix = first;
+            return group * TARGETS;
+        }
+        matrix = second;
+        return (group - groups) * TARGETS;
     }
     let place = workgroup_places[min(group, arrayLength(&workgroup_places) - 1u)];
     matrix = matrices[place.x];

@@ -64,11 +64,7 @@ impl Clip {
             },
         );
         let (uniform, sums) = (uniform.binding(), sums.binding());
-        let squares = [
-            (0, uniform.clone()),
-            (1, parameters.gradients.binding()),
-            (2, sums.clone()),
-        ];
+        let squares = [(0, uniform), (1, parameters.gradients.binding()), (2, sums)];
         let scale = [(0, uniform), (2, sums), (3, pace.binding())];
         Ok(vec![
             gpu.kernel(&CLIP, "partial_sums", &[])

@@ -35,7 +35,7 @@ pub use operation::{
 };
 pub use optimiser::{Adam, Optimiser, OptimiserState, RmsProp, Sgd};
 pub use parameters::Parameters;
-pub use plan::{Plan, PlanOptions, PlanSize, Quantity, Watched};
+pub use plan::{Event, Plan, PlanOptions, PlanSize, Quantity, Watched};
 pub use schedule::Schedule;
 pub use update::Update;
 pub use window::{Pair, Window};

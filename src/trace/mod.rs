@@ -22,7 +22,7 @@ mod tensors;
 pub use checkpoint::{Checkpoint, write_safetensors};
 pub use event::Event;
 pub use layout::{Kind, Quantity, TraceEntry, TraceLayout};
-pub use probe::{FIGURES, Lanes, UnitLayout, Units, statistics};
+pub use probe::{FIGURES, Lanes, UnitLayout, Units, share_a_dispatch, statistics};
 pub use run_info::{FORMAT, RunInfo, Status};
 pub use run_reader::{RunReader, Series};
 pub use run_writer::RunWriter;

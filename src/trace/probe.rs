@@ -93,7 +93,9 @@ impl Lanes {
 
 /// Units of a buffer whose statistics are taken.
 #[derive(Debug, Clone, Copy)]
-pub struct Units {
+pub struct Units<'a> {
+    /// The buffer.
+    pub values: &'a Buffer<f32>,
     /// First element in the buffer, a multiple of 4.
     pub at: usize,
     /// How they lie from there on.
@@ -106,6 +108,7 @@ pub struct Units {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 struct Matrix {
+    source: u32,
     start: u32,
     targets: u32,
     items: u32,
@@ -122,7 +125,8 @@ struct Matrix {
 }
 
 impl Matrix {
-    fn new(units: &Units) -> Self {
+    /// Of units that lie in the `source`-th of a dispatch's buffers.
+    fn new(units: &Units<'_>, source: usize) -> Self {
         let (targets, items, target_stride, item_stride, limit) = match units.layout {
             UnitLayout::Columns { rows, units } => (units.div_ceil(4), rows, 4, units, units),
             UnitLayout::Channels {
@@ -137,6 +141,7 @@ impl Matrix {
             _ => (items, 0),
         };
         Self {
+            source: source as u32,
             start: units.at as u32,
             targets: targets as u32,
             items: items as u32,
@@ -155,8 +160,10 @@ impl Matrix {
 }
 
 /// What tells the kernels apart: the entry point, how many lanes share a target, and how many targets a workgroup has.
-fn kind(lanes: Lanes, layout: UnitLayout) -> (&'static str, [usize; 2]) {
-    let (row, several) = match layout {
+type Kind = (&'static str, [usize; 2]);
+
+fn kind(lanes: Lanes, units: &Units<'_>) -> Kind {
+    let (row, several) = match units.layout {
         // Eight vectors side by side are a cache line of most GPUs.
         UnitLayout::Columns { units, .. } => (units, 8),
         UnitLayout::Channels { places, .. } => (places, INVOCATIONS),
@@ -167,11 +174,7 @@ fn kind(lanes: Lanes, layout: UnitLayout) -> (&'static str, [usize; 2]) {
     } else {
         "by_scalars"
     };
-    let matrix = Matrix::new(&Units {
-        at: 0,
-        layout,
-        first_row: 0,
-    });
+    let matrix = Matrix::new(units, 0);
     // A few long ones would leave lanes idle, and all cores but one.
     let is_shared = matrix.columns == 0 && matrix.targets < 8 && matrix.items >= 64;
     let spread = match lanes {
@@ -182,77 +185,112 @@ fn kind(lanes: Lanes, layout: UnitLayout) -> (&'static str, [usize; 2]) {
     (entry, spread)
 }
 
-/// Dispatches that write [`FIGURES`] numbers for each unit of some matrices in `source` into `out` `[rows, 6]`: mean,
-/// standard deviation (of the population), least and greatest value, fraction of zeros, number of non-finite values.
-/// Matrices of one kind go into one dispatch: on a CPU adapter a dispatch costs as much as a hundred thousand values.
+/// Whether one dispatch can take both.
+pub fn share_a_dispatch(lanes: Lanes, a: &Units<'_>, b: &Units<'_>) -> bool {
+    kind(lanes, a) == kind(lanes, b)
+}
+
+/// Dispatches that write [`FIGURES`] numbers for each unit of some matrices into `out` `[rows, 6]`: mean, standard
+/// deviation (of the population), least and greatest value, fraction of zeros, number of non-finite values. Matrices of
+/// one kind go into one dispatch, of one buffer or of two: on a CPU adapter a dispatch costs as much as a hundred
+/// thousand values.
 ///
 /// Non-finite values count in the last figure and in no other; a unit without a finite value has NaN for its first
 /// four. A standard deviation is infinite where squares leave the range of f32 (values beyond about 1e19), and so
 /// may be the mean of values beyond 1e36. The order of all sums is fixed.
 ///
 /// # Panics
-/// A matrix does not start at a multiple of 4 elements, or a buffer is smaller than asked: mistakes of the caller.
+/// Matrices lie in more than two buffers, one does not start at a multiple of 4 elements, or a buffer is smaller than
+/// asked: mistakes of the caller.
 pub fn statistics(
     gpu: &Gpu,
     lanes: Lanes,
-    source: &Buffer<f32>,
-    matrices: &[Units],
+    matrices: &[Units<'_>],
     out: &Buffer<f32>,
 ) -> Vec<Dispatch> {
     for units in matrices {
         let Units { at, layout, .. } = *units;
         assert!(
-            at.is_multiple_of(4) && at + layout.len() <= source.len() && !layout.is_empty(),
+            at.is_multiple_of(4) && at + layout.len() <= units.values.len() && !layout.is_empty(),
             "{layout:?} at element {at} of {}",
-            source.len()
+            units.values.len()
         );
         assert!(
             (units.first_row + layout.units()) * FIGURES <= out.len(),
             "rows of statistics"
         );
     }
-    let kind = |units: &Units| kind(lanes, units.layout);
-    let mut kinds: Vec<_> = matrices.iter().map(kind).collect();
+    let mut kinds: Vec<Kind> = matrices.iter().map(|units| kind(lanes, units)).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let dispatch = |wanted: (&'static str, [usize; 2])| {
-        let of_kind: Vec<&Units> = matrices
-            .iter()
-            .filter(|&units| kind(units) == wanted)
-            .collect();
-        let (entry, [lanes, targets_per_group]) = wanted;
-        let constants = [
-            ("LANES", lanes as f64),
-            ("TARGETS", targets_per_group as f64),
-            ("ONE_MATRIX", f64::from(u8::from(of_kind.len() == 1))),
-            gpu.texels_constant(),
-        ];
-        let list: Vec<Matrix> = of_kind.iter().map(|units| Matrix::new(units)).collect();
-        let groups: Vec<[u32; 2]> = (0..)
-            .zip(&list)
-            .flat_map(|(number, matrix)| {
-                (0..matrix.targets)
-                    .step_by(targets_per_group)
-                    .map(move |first| [number, first])
-            })
-            .collect();
-        let elements: usize = of_kind.iter().map(|units| units.layout.len()).sum();
-        let rows: usize = of_kind.iter().map(|units| units.layout.units()).sum();
-        gpu.kernel(&SHADER, entry, &constants)
-            .bind(
-                gpu,
-                &[
-                    (0, gpu.parameters("statistics", &list).binding()),
-                    (4, gpu.parameters("workgroups", &groups).binding()),
-                    (1, source.binding()),
-                    (2, out.binding()),
-                    (3, source.binding().as_texels()),
-                ],
-                grid(groups.len(), 1),
-            )
-            .with_bytes(4 * (elements + rows * FIGURES) as u64)
+    let dispatch = |wanted: Kind| {
+        let of_kind = matrices.iter().filter(|units| kind(lanes, units) == wanted);
+        of_one_kind(gpu, wanted, &of_kind.copied().collect::<Vec<_>>(), out)
     };
     kinds.into_iter().map(dispatch).collect()
+}
+
+fn of_one_kind(
+    gpu: &Gpu,
+    (entry, [lanes, targets_per_group]): Kind,
+    matrices: &[Units<'_>],
+    out: &Buffer<f32>,
+) -> Dispatch {
+    let first = matrices[0].values;
+    let is_other = |units: &Units<'_>| units.values.raw() != first.raw();
+    let other = matrices.iter().find(|units| is_other(units));
+    let other = other.map_or(first, |units| units.values);
+    let list: Vec<Matrix> = matrices
+        .iter()
+        .map(|units| {
+            let known = !is_other(units) || units.values.raw() == other.raw();
+            assert!(known, "matrices of three buffers in one dispatch");
+            Matrix::new(units, is_other(units).into())
+        })
+        .collect();
+    let places: Vec<[u32; 2]> = (0..)
+        .zip(&list)
+        .flat_map(|(number, matrix)| {
+            let firsts = (0..matrix.targets).step_by(targets_per_group);
+            firsts.map(move |first| [number, first])
+        })
+        .collect();
+    let constants = [
+        ("LANES", lanes as f64),
+        ("TARGETS", targets_per_group as f64),
+        (
+            "MATRICES",
+            if list.len() > 2 {
+                0.0
+            } else {
+                list.len() as f64
+            },
+        ),
+        (
+            "SOURCES",
+            if other.raw() == first.raw() { 1.0 } else { 2.0 },
+        ),
+        gpu.texels_constant(),
+    ];
+    let parameters = gpu.parameters("statistics", &list);
+    let workgroups = gpu.parameters("workgroups", &places);
+    let elements: usize = matrices.iter().map(|units| units.layout.len()).sum();
+    let rows: usize = matrices.iter().map(|units| units.layout.units()).sum();
+    gpu.kernel(&SHADER, entry, &constants)
+        .bind(
+            gpu,
+            &[
+                (0, parameters.binding()),
+                (1, first.binding()),
+                (2, out.binding()),
+                (3, first.binding().as_texels()),
+                (4, workgroups.binding()),
+                (5, other.binding()),
+                (6, other.binding().as_texels()),
+            ],
+            grid(places.len(), 1),
+        )
+        .with_bytes(4 * (elements + rows * FIGURES) as u64)
 }
 
 #[cfg(test)]
@@ -264,6 +302,7 @@ mod tests {
         SHADER,
         "Matrix",
         Matrix {
+            source,
             start,
             targets,
             items,

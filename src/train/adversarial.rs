@@ -14,7 +14,7 @@ use crate::data::Cursor;
 use crate::gpu::{Buffer, Gpu};
 use crate::models::{Gan, GanConfig, Judgement};
 use crate::nn::metrics::diversity;
-use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, Watched, vectors};
+use crate::nn::{Event, Graph, NodeId, Parameters, Plan, PlanOptions, vectors};
 use crate::trace::{FIGURES, Kind};
 
 /// Behind the names of a discriminator's tensors on generated images.
@@ -50,11 +50,9 @@ impl Builder<'_, '_> {
             inputs,
         };
         let probes = &mut self.probes;
-        let mut probe = |watched: &Watched<'_>| {
-            if !is_probed(watched.node) {
-                return Ok(Vec::new());
-            }
-            probes.tensor(graph, watched, &format!("{}{suffix}", watched.name))
+        let mut probe = |event: Event<'_>| match &event {
+            Event::Complete(watched) if !is_probed(watched.node) => Ok(Vec::new()),
+            _ => Ok(probes.event(graph, event, suffix)),
         };
         Plan::new(self.gpu, graph, parameters, &options, &mut probe)
     }

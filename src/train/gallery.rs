@@ -4,7 +4,7 @@ use super::{ModelConfig, Trainer};
 use crate::data::Dataset;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::models::{Decoder, Reconstructor};
-use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, Watched};
+use crate::nn::{Event, Graph, NodeId, Parameters, Plan, PlanOptions};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
@@ -139,7 +139,7 @@ impl Builder<'_> {
             keep: &[image],
             inputs: &[],
         };
-        let mut no_probe = |_: &Watched<'_>| Ok(Vec::new());
+        let mut no_probe = |_: Event<'_>| Ok(Vec::new());
         Plan::new(self.gpu, graph, self.parameters, &options, &mut no_probe)
     }
 }

@@ -2,8 +2,10 @@
 
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu};
-use crate::nn::{Graph, Parameter, Parameters, Quantity, Watched};
-use crate::trace::{FIGURES, Kind, Lanes, TraceLayout, UnitLayout, Units, statistics};
+use crate::nn::{Event, Graph, Parameter, Parameters, Quantity, Watched};
+use crate::trace::{
+    FIGURES, Kind, Lanes, TraceLayout, UnitLayout, Units, share_a_dispatch, statistics,
+};
 
 /// Collects the layout of the statistics while plans are built.
 pub(super) struct Probes<'g> {
@@ -12,6 +14,25 @@ pub(super) struct Probes<'g> {
     pub layout: TraceLayout,
     /// `[rows, 6]`.
     pub statistics: Buffer<f32>,
+    /// A tensor that waits for another one to share its dispatch.
+    waiting: Option<Waiting>,
+}
+
+struct Waiting {
+    values: Buffer<f32>,
+    layout: UnitLayout,
+    first_row: usize,
+}
+
+impl Waiting {
+    fn units(&self) -> Units<'_> {
+        Units {
+            values: &self.values,
+            at: 0,
+            layout: self.layout,
+            first_row: self.first_row,
+        }
+    }
 }
 
 impl<'g> Probes<'g> {
@@ -22,34 +43,59 @@ impl<'g> Probes<'g> {
             gpu,
             layout: TraceLayout::default(),
             statistics: gpu.buffer("statistics", rows * FIGURES)?,
+            waiting: None,
         })
     }
 
-    /// The probe of a plan's tensor; `name` is what the trace calls it.
-    pub fn tensor(
-        &mut self,
-        graph: &Graph,
-        watched: &Watched<'_>,
-        name: &str,
-    ) -> Result<Vec<Dispatch>> {
+    /// What a plan's probe answers to an event: a tensor is measured together with the next one, if it lives so long.
+    /// The trace calls tensors by their names and `suffix`.
+    pub fn event(&mut self, graph: &Graph, event: Event<'_>, suffix: &str) -> Vec<Dispatch> {
+        match event {
+            Event::Complete(watched) => self.tensor(graph, &watched, suffix),
+            Event::Overwritten(buffer) => {
+                let is_meant = |waiting: &Waiting| waiting.values.raw() == buffer.raw();
+                if self.waiting.as_ref().is_some_and(is_meant) {
+                    self.measure_waiting()
+                } else {
+                    Vec::new()
+                }
+            }
+            Event::Over => self.measure_waiting(),
+        }
+    }
+
+    fn measure_waiting(&mut self) -> Vec<Dispatch> {
+        let waiting = self.waiting.take();
+        waiting.map_or_else(Vec::new, |waiting| self.dispatches(&[waiting.units()]))
+    }
+
+    fn tensor(&mut self, graph: &Graph, watched: &Watched<'_>, suffix: &str) -> Vec<Dispatch> {
         let operation = graph.node(watched.node).operation.as_ref();
         // Inputs are data, losses are scalars, and a view repeats what it views.
         if watched.shape.is_empty() || operation.is_none_or(|operation| operation.is_view()) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
-        let unit_layout = activation_units(watched.batch, watched.shape);
-        let units = unit_layout.units();
+        let layout = activation_units(watched.batch, watched.shape);
         let kind = match watched.quantity {
             Quantity::Activation => Kind::Activation,
             Quantity::Gradient => Kind::Gradient,
         };
-        let first_row = self.layout.push(name, kind, units);
-        let units = Units {
-            at: 0,
-            layout: unit_layout,
-            first_row,
+        let name = format!("{}{suffix}", watched.name);
+        let next = Waiting {
+            values: watched.buffer.clone(),
+            layout,
+            first_row: self.layout.push(&name, kind, layout.units()),
         };
-        Ok(self.dispatches(watched.buffer, &[units]))
+        let Some(before) = self.waiting.take() else {
+            self.waiting = Some(next);
+            return Vec::new();
+        };
+        let lanes = Lanes::for_adapter(self.gpu);
+        if share_a_dispatch(lanes, &before.units(), &next.units()) {
+            return self.dispatches(&[before.units(), next.units()]);
+        }
+        self.waiting = Some(next);
+        self.dispatches(&[before.units()])
     }
 
     /// Probes of a network's parameters ([`Kind::Weight`]), or of what an update has left in their gradients' place
@@ -85,17 +131,18 @@ impl<'g> Probes<'g> {
                 _ => UnitLayout::Rows { units, length },
             };
             matrices.push(Units {
+                values: buffer,
                 at: slice.start,
                 layout,
                 first_row,
             });
         }
-        self.dispatches(buffer, &matrices)
+        self.dispatches(&matrices)
     }
 
-    fn dispatches(&self, source: &Buffer<f32>, matrices: &[Units]) -> Vec<Dispatch> {
+    fn dispatches(&self, matrices: &[Units<'_>]) -> Vec<Dispatch> {
         let lanes = Lanes::for_adapter(self.gpu);
-        statistics(self.gpu, lanes, source, matrices, &self.statistics)
+        statistics(self.gpu, lanes, matrices, &self.statistics)
     }
 }
 

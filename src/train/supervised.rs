@@ -6,7 +6,7 @@ use super::scenario::Scenario;
 use crate::Result;
 use crate::data::Cursor;
 use crate::gpu::Gpu;
-use crate::nn::{Graph, NodeId, Plan, PlanOptions, Watched};
+use crate::nn::{Event, Graph, NodeId, Plan, PlanOptions};
 
 /// Forward, loss, backward, update. `x` and `label` are the graph's inputs.
 pub(super) fn learner<'g>(
@@ -27,7 +27,7 @@ pub(super) fn learner<'g>(
         keep: &[],
         inputs: &[],
     };
-    let mut probe = |watched: &Watched<'_>| probes.tensor(graph, watched, watched.name);
+    let mut probe = |event: Event<'_>| Ok(probes.event(graph, event, ""));
     let plan = Plan::new(gpu, graph, &network.parameters, &options, &mut probe)?;
     let mut procedure = Procedure::default();
     procedure.plan(|watched| plan.dispatches(watched));

@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trainscope::nn::{Graph, NodeId, Plan, PlanOptions, Watched};
+use trainscope::nn::{Event, Graph, NodeId, Plan, PlanOptions};
 use trainscope::trace::{Checkpoint, NamedTensor, read_safetensors};
 use trainscope::train::{Model, ModelConfig, Run, Scenario, Trainer};
 
@@ -43,7 +43,7 @@ fn evaluate(
         keep: &[output],
         inputs: &[],
     };
-    let mut no_probe = |_: &Watched<'_>| Ok(Vec::new());
+    let mut no_probe = |_: Event<'_>| Ok(Vec::new());
     let plan = Plan::new(gpu(), graph, trainer.parameters(), &options, &mut no_probe);
     let plan = plan.expect("it fits");
     let value = |node| plan.value(node).expect("kept");

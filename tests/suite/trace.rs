@@ -121,14 +121,12 @@ fn statistics_equal_their_twin() {
                 .upload("statistics", &vec![7.0; (first_row + units + 1) * FIGURES])
                 .unwrap();
             let matrix = Units {
+                values: &source,
                 at,
                 layout,
                 first_row,
             };
-            gpu.run(
-                "statistics",
-                &statistics(gpu, lanes, &source, &[matrix], &out),
-            );
+            gpu.run("statistics", &statistics(gpu, lanes, &[matrix], &out));
             let found = gpu.read(&out).unwrap();
             assert!(found[..first_row * FIGURES].iter().all(|&v| v == 7.0));
             assert!(
@@ -180,14 +178,12 @@ fn huge_values_have_a_mean_and_an_infinite_deviation() {
     for lanes in [Lanes::One, Lanes::Several] {
         let out: Buffer<f32> = gpu.buffer("statistics", FIGURES).unwrap();
         let matrix = Units {
+            values: &source,
             at: 0,
             layout,
             first_row: 0,
         };
-        gpu.run(
-            "statistics",
-            &statistics(gpu, lanes, &source, &[matrix], &out),
-        );
+        gpu.run("statistics", &statistics(gpu, lanes, &[matrix], &out));
         let row = gpu.read(&out).unwrap();
         assert!(
             (f64::from(row[0]) / expected[0] - 1.0).abs() < 1e-5,
@@ -210,11 +206,12 @@ fn statistics_repeat_bit_for_bit() {
     let source = gpu.upload("values", &values).unwrap();
     let out: Buffer<f32> = gpu.buffer("statistics", 400 * FIGURES).unwrap();
     let matrix = Units {
+        values: &source,
         at: 0,
         layout,
         first_row: 0,
     };
-    let dispatches = statistics(gpu, Lanes::for_adapter(gpu), &source, &[matrix], &out);
+    let dispatches = statistics(gpu, Lanes::for_adapter(gpu), &[matrix], &out);
     let mut runs = (0..3).map(|_| {
         gpu.write(&out, 0, &vec![0.0; 400 * FIGURES]);
         gpu.run("statistics", &dispatches);
@@ -225,7 +222,7 @@ fn statistics_repeat_bit_for_bit() {
     assert!(runs.all(|run| run == first));
 }
 
-/// Matrices of all kinds and sizes side by side: each gets what it gets alone.
+/// Matrices of all kinds and sizes side by side, of one buffer or of two: each gets what it gets alone.
 #[test]
 fn matrices_that_share_a_dispatch_do_not_meet() {
     let gpu = gpu();
@@ -244,10 +241,31 @@ fn matrices_that_share_a_dispatch_do_not_meet() {
             places: 49,
         },
         rows(1, 4),
+        rows(2, 1024),
     ];
+    let len: usize = layouts
+        .iter()
+        .map(|layout| layout.len().next_multiple_of(64))
+        .sum();
+    let buffers = [0, 3].map(|shift| {
+        let values: Vec<f32> = (0..len).map(|i| awkward((i + shift) % 7, i)).collect();
+        gpu.upload("values", &values).unwrap()
+    });
+    for sources in [1, 2] {
+        for count in [1, 2, layouts.len()] {
+            for layouts in layouts.windows(count) {
+                side_by_side(&buffers[..sources], layouts);
+            }
+        }
+    }
+}
+
+fn side_by_side(buffers: &[Buffer<f32>], layouts: &[UnitLayout]) {
+    let gpu = gpu();
     let (mut matrices, mut at, mut first_row) = (Vec::new(), 0, 0);
-    for layout in layouts {
+    for (number, &layout) in layouts.iter().enumerate() {
         matrices.push(Units {
+            values: &buffers[number % buffers.len()],
             at,
             layout,
             first_row,
@@ -255,11 +273,9 @@ fn matrices_that_share_a_dispatch_do_not_meet() {
         at = (at + layout.len()).next_multiple_of(64);
         first_row += layout.units();
     }
-    let values: Vec<f32> = (0..at).map(|i| awkward(i % 7, i)).collect();
-    let source = gpu.upload("values", &values).unwrap();
     let run = |lanes, matrices: &[Units]| {
         let out: Buffer<f32> = gpu.buffer("statistics", first_row * FIGURES).unwrap();
-        let dispatches = statistics(gpu, lanes, &source, matrices, &out);
+        let dispatches = statistics(gpu, lanes, matrices, &out);
         gpu.run("statistics", &dispatches);
         let read = gpu.read(&out).unwrap();
         let bits: Vec<u32> = read.iter().map(|value| value.to_bits()).collect();
@@ -267,8 +283,8 @@ fn matrices_that_share_a_dispatch_do_not_meet() {
     };
     for lanes in [Lanes::One, Lanes::Several] {
         let (together, dispatches) = run(lanes, &matrices);
-        let kinds = if lanes == Lanes::One { 2 } else { 4 };
-        assert_eq!(dispatches, kinds, "one for each kind");
+        let kinds = if lanes == Lanes::One { 3 } else { 4 };
+        assert!(dispatches <= kinds, "one for each kind");
         for matrix in &matrices {
             let (alone, _) = run(lanes, std::slice::from_ref(matrix));
             let rows =

@@ -232,7 +232,7 @@ impl Operation for BatchNorm {
         let by_channel = spread.channel_groups(shape);
         let chunk = spread.chunk(context.batch, shape);
         let by_element = [by_channel, groups(context.batch, chunk), 1];
-        let common = [(0, uniform.clone()), (1, x.clone())];
+        let common = [(0, uniform), (1, x)];
         let ends = [(3, weight), (4, bias), (5, io.output.binding())];
         if !context.training {
             let kernel = gpu.kernel(&BATCH_NORM, "infer", &constants);
@@ -246,7 +246,7 @@ impl Operation for BatchNorm {
                 "train with a larger batch",
             ));
         }
-        let measured = [&common[..], &[(2, statistics.clone())]].concat();
+        let measured = [&common[..], &[(2, statistics)]].concat();
         let tracked = [
             (0, uniform),
             (2, statistics),

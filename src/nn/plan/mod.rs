@@ -72,6 +72,16 @@ pub struct Watched<'a> {
     pub shape: &'a [usize],
 }
 
+/// What a probe is told while a plan is built, in the order in which it will run. It answers with what is to run there.
+pub enum Event<'a> {
+    /// A tensor is complete. Whoever measures it may do so here, or at any event up to [`Event::Overwritten`].
+    Complete(Watched<'a>),
+    /// A buffer will now be written: what is still to be measured of it has to be.
+    Overwritten(&'a Buffer<f32>),
+    /// A part of the plan that can run by itself is over: so has everything.
+    Over,
+}
+
 /// Every dispatch of a step, built once.
 pub struct Plan {
     stages: Vec<Stage>,
@@ -84,7 +94,7 @@ pub struct Plan {
 
 impl Plan {
     /// Builds the plan of `graph` with `parameters`, found by name. `probe` is offered each tensor once and returns
-    /// the dispatches that record it.
+    /// the dispatches that record it ([`Event`]).
     ///
     /// # Errors
     /// A parameter is missing, a tensor is larger than the adapter allows, or the probe fails.
@@ -93,7 +103,7 @@ impl Plan {
         graph: &Graph,
         parameters: &Parameters,
         options: &PlanOptions<'_>,
-        probe: &mut dyn FnMut(&Watched<'_>) -> Result<Vec<Dispatch>>,
+        probe: &mut dyn FnMut(Event<'_>) -> Result<Vec<Dispatch>>,
     ) -> Result<Self> {
         if options.batch == 0 {
             return Err(Error::input("batch", "it is 0", "use at least one sample"));
@@ -147,6 +157,9 @@ impl Plan {
         if options.training {
             stages.extend(builder.backward(probe)?);
         }
+        let rest = probe(Event::Over)?;
+        let last = stages.last_mut().expect("that of the losses");
+        last.after.extend(rest);
         let kept = (0..graph.nodes().len())
             .filter(|&index| layout.pinned[layout.root[index]])
             .map(|index| (NodeId(index), tensors.values[layout.root[index]].clone()))
@@ -215,13 +228,9 @@ impl Plan {
 
     fn of(stages: &[Stage], watched: bool) -> impl Iterator<Item = &Dispatch> {
         stages.iter().flat_map(move |stage| {
-            let watch = if watched { &stage.watch[..] } else { &[] };
-            let (first, second) = if stage.watch_first {
-                (watch, &stage.work[..])
-            } else {
-                (&stage.work[..], watch)
-            };
-            first.iter().chain(second)
+            let [before, after] =
+                [&stage.before, &stage.after].map(|watch| if watched { &watch[..] } else { &[] });
+            before.iter().chain(&stage.work).chain(after)
         })
     }
 

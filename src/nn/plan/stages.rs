@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::layout::{Layout, Tensors};
-use super::{Graph, NodeId, Parameters, PlanOptions, Quantity, Watched};
+use super::{Event, Graph, NodeId, Parameters, PlanOptions, Quantity, Watched};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::nn::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
 use crate::nn::vectors::fill;
@@ -22,11 +22,13 @@ struct MeanParameters {
 }
 
 /// The dispatches of a node in one direction.
+#[derive(Default)]
 pub(super) struct Stage {
+    /// The probe's, of what is complete or about to be overwritten.
+    pub before: Vec<Dispatch>,
     pub work: Vec<Dispatch>,
-    /// Whether `watch` comes before `work`: a gradient is complete when its own node's backward begins.
-    pub watch_first: bool,
-    pub watch: Vec<Dispatch>,
+    /// The probe's, of what is complete then.
+    pub after: Vec<Dispatch>,
 }
 
 /// Builds the stages of a plan whose tensors have their places.
@@ -39,7 +41,7 @@ pub(super) struct Builder<'a> {
     pub tensors: &'a Tensors,
 }
 
-type Probe<'p> = &'p mut dyn FnMut(&Watched<'_>) -> Result<Vec<Dispatch>>;
+type Probe<'p> = &'p mut dyn FnMut(Event<'_>) -> Result<Vec<Dispatch>>;
 
 impl<'a> Builder<'a> {
     fn value(&self, node: usize) -> &'a Buffer<f32> {
@@ -66,14 +68,14 @@ impl<'a> Builder<'a> {
             Quantity::Activation => self.value(node),
             Quantity::Gradient => self.gradient(node),
         };
-        probe(&Watched {
+        probe(Event::Complete(Watched {
             node: NodeId(node),
             name: &self.graph.nodes()[node].name,
             quantity,
             buffer,
             batch: self.options.batch,
             shape: &self.graph.nodes()[node].shape,
-        })
+        }))
     }
 
     fn slices(&self, node: usize) -> Result<Vec<ParameterSlice<'a>>> {
@@ -97,6 +99,12 @@ impl<'a> Builder<'a> {
     pub fn forward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
         let mut stages = Vec::new();
         for (index, node) in self.graph.nodes().iter().enumerate() {
+            let before = match &node.operation {
+                Some(operation) if !operation.is_view() => {
+                    probe(Event::Overwritten(self.value(index)))?
+                }
+                _ => Vec::new(),
+            };
             let work = match &node.operation {
                 None => Vec::new(),
                 Some(operation) => operation.forward(
@@ -111,10 +119,15 @@ impl<'a> Builder<'a> {
                     },
                 )?,
             };
+            let mut after = self.watch(index, Quantity::Activation, probe)?;
+            // Plans are split behind nodes that are kept.
+            if self.options.keep.contains(&NodeId(index)) {
+                after.extend(probe(Event::Over)?);
+            }
             stages.push(Stage {
+                before,
                 work,
-                watch_first: false,
-                watch: self.watch(index, Quantity::Activation, probe)?,
+                after,
             });
         }
         Ok(stages)
@@ -146,16 +159,19 @@ impl<'a> Builder<'a> {
         }
         Stage {
             work,
-            watch_first: false,
-            watch: Vec::new(),
+            ..Stage::default()
         }
     }
 
     pub fn backward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
+        let mut before = Vec::new();
+        for index in self.filled() {
+            before.extend(probe(Event::Overwritten(self.gradient(index)))?);
+        }
         let mut stages = vec![Stage {
+            before,
             work: self.fills()?,
-            watch_first: false,
-            watch: Vec::new(),
+            after: Vec::new(),
         }];
         // Gradients that the loss or some consumer has already written.
         let mut written: Vec<bool> = self.layout.seeds.iter().map(Option::is_some).collect();
@@ -164,12 +180,19 @@ impl<'a> Builder<'a> {
             else {
                 continue;
             };
-            let input_gradients = node
+            // A gradient is complete when its own node's backward begins.
+            let mut before = self.watch(index, Quantity::Gradient, probe)?;
+            let input_gradients: Vec<_> = node
                 .inputs
                 .iter()
                 .enumerate()
                 .map(|(place, input)| self.target(operation.as_ref(), place, input.0, &mut written))
                 .collect();
+            for target in input_gradients.iter().flatten() {
+                if !operation.is_view() {
+                    before.extend(probe(Event::Overwritten(target.buffer))?);
+                }
+            }
             let work = operation.backward(
                 &self.context(index),
                 &Backward {
@@ -184,12 +207,19 @@ impl<'a> Builder<'a> {
                 },
             )?;
             stages.push(Stage {
+                before,
                 work,
-                watch_first: true,
-                watch: self.watch(index, Quantity::Gradient, probe)?,
+                after: Vec::new(),
             });
         }
         Ok(stages)
+    }
+
+    /// Nodes whose gradient starts from a seed that is set anew in each step, since it is added to.
+    fn filled(&self) -> impl Iterator<Item = usize> {
+        let is_filled =
+            |&index: &usize| self.layout.seeds[index].is_some() && self.layout.added_to[index];
+        (0..self.graph.nodes().len()).filter(is_filled)
     }
 
     /// What has to be set anew in each step: seeds that are added to, and the gradients of parameters that no loss
@@ -197,11 +227,12 @@ impl<'a> Builder<'a> {
     fn fills(&self) -> Result<Vec<Dispatch>> {
         let gpu = self.gpu;
         let mut work = Vec::new();
+        for index in self.filled() {
+            let seed = self.layout.seeds[index].expect("filled with it");
+            let gradient = self.gradient(index).binding();
+            work.push(fill(gpu, gradient, 0..self.options.batch, seed));
+        }
         for index in 0..self.graph.nodes().len() {
-            if let (Some(seed), true) = (self.layout.seeds[index], self.layout.added_to[index]) {
-                let gradient = self.gradient(index).binding();
-                work.push(fill(gpu, gradient, 0..self.options.batch, seed));
-            }
             if !self.layout.differentiated[index] {
                 let learnt = |&&index: &&usize| self.graph.parameters()[index].learnt;
                 let count = self.graph.nodes()[index]

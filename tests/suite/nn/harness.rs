@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use trainscope::gpu::{Buffer, Gpu, Shader, grid};
 use trainscope::nn::reference::{self, ReferenceStep};
-use trainscope::nn::{Graph, Parameters, Plan, PlanOptions, Quantity};
+use trainscope::nn::{Event, Graph, Parameters, Plan, PlanOptions, Quantity};
 use trainscope::random::{self, Stream};
 
 use crate::support;
@@ -141,7 +141,10 @@ impl<'a> Probed<'a> {
             keep: &[],
             inputs: &[],
         };
-        let plan = Plan::new(gpu, graph, &parameters, &options, &mut |watched| {
+        let plan = Plan::new(gpu, graph, &parameters, &options, &mut |event| {
+            let Event::Complete(watched) = event else {
+                return Ok(Vec::new());
+            };
             let len = watched.buffer.len();
             assert_eq!(len, batch * watched.shape.iter().product::<usize>());
             let copy = gpu.buffer("copy", len)?;

@@ -1,5 +1,6 @@
 //! Passes over whole buffers against plain loops.
 
+use trainscope::gpu::{Binding, Dispatch};
 use trainscope::nn::vectors::{add, bound, fill};
 
 use super::harness::Numbers;
@@ -19,7 +20,7 @@ fn passes_touch_their_range_and_nothing_else() {
         a[range.start] = f32::NAN;
         let b = numbers.many(len, -2.0, 2.0);
         let others = gpu.upload("others", &b).unwrap();
-        let run = |make: &dyn Fn(Binding<'_>) -> trainscope::gpu::Dispatch| {
+        let run = |make: &dyn Fn(Binding<'_>) -> Dispatch| {
             let elements = gpu.upload("elements", &a).unwrap();
             gpu.run("pass", [&make(elements.binding())]);
             gpu.read(&elements).unwrap()
