@@ -13,14 +13,14 @@ use ash::vk;
 use wgpu::hal;
 
 use super::buffer::USAGE;
-use super::texels::{ROW, TEXEL};
+use super::texels::{ROW, SPARE_ROWS, TEXEL};
 
 /// The type of llvmpipe's only memory.
 const MEMORY_TYPE: u32 = 0;
 /// llvmpipe's images have whole blocks of so many rows.
 const BLOCK: u32 = 4;
 /// An image that starts anywhere in a buffer may end this far behind it.
-const TAIL: u64 = (ROW * TEXEL) as u64 * (BLOCK as u64 + 1);
+const TAIL: u64 = (ROW * TEXEL) as u64 * (SPARE_ROWS + BLOCK as u64 - 1);
 
 /// Memory of a buffer, to which images can be bound too.
 pub(super) struct Memory {

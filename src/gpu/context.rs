@@ -141,6 +141,13 @@ impl Gpu {
         }
     }
 
+    /// The same device, whose buffers are no texels, as on GPUs: to hold the kernels of both against each other. To be
+    /// called before the first buffer is made.
+    pub fn without_texels(self) -> Self {
+        let no_texels = Some(nothing(&self.device));
+        Self { no_texels, ..self }
+    }
+
     /// The same device, which counts as hung when it takes longer than this for what was submitted; 10 minutes unless
     /// said.
     pub fn with_patience(self, patience: Duration) -> Self {

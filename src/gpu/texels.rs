@@ -13,14 +13,19 @@ pub(super) const ROW: usize = 1024;
 /// Bytes of a texel: four components in float32.
 pub(super) const TEXEL: usize = 16;
 
-/// `bytes` bytes of `memory` from `offset` on, row after row; the last row may reach beyond them.
+/// More rows than [`texels`] needs, at most.
+pub(super) const SPARE_ROWS: u64 = 3;
+
+/// `bytes` bytes of `memory` from `offset` on, row after row; the last rows may reach beyond them.
 pub(super) fn texels(
     device: &wgpu::Device,
     memory: &Arc<Memory>,
     offset: u64,
     bytes: u64,
 ) -> wgpu::TextureView {
-    let rows = bytes.div_ceil((ROW * TEXEL) as u64).max(1) as u32;
+    // llvmpipe compiles a kernel once for images whose height is a power of two, and once for others.
+    let rows = bytes.div_ceil((ROW * TEXEL) as u64).max(3) as u32;
+    let rows = rows + u32::from(rows.is_power_of_two());
     let texture = aliasing::texture(device, memory, offset, rows);
     texture.create_view(&wgpu::TextureViewDescriptor::default())
 }

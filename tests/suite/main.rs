@@ -17,6 +17,7 @@ mod sample;
 mod scenario;
 mod shaders;
 mod stateful;
+mod texels;
 mod trace;
 mod train;
 mod two_stream;
