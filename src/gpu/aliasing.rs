@@ -13,14 +13,25 @@ use ash::vk;
 use wgpu::hal;
 
 use super::buffer::USAGE;
-use super::texels::{ROW, SPARE_ROWS, TEXEL};
 
 /// The type of llvmpipe's only memory.
 const MEMORY_TYPE: u32 = 0;
+/// Texels in a row of an image. Shaders know it too: `shaders/common/texels.wgsl`.
+const ROW: u32 = 1024;
+/// Bytes of a row: a texel has four components in float32.
+const ROW_BYTES: u64 = 16 * ROW as u64;
 /// llvmpipe's images have whole blocks of so many rows.
 const BLOCK: u32 = 4;
-/// An image that starts anywhere in a buffer may end this far behind it.
-const TAIL: u64 = (ROW * TEXEL) as u64 * (SPARE_ROWS + BLOCK as u64 - 1);
+/// An image that starts anywhere in a buffer may end this far behind it: [`rows`] may add three rows, and its last block
+/// as many.
+const TAIL: u64 = ROW_BYTES * (3 + BLOCK as u64 - 1);
+
+/// Rows of texels for so many bytes. llvmpipe compiles a kernel once for images whose height is a power of two, and once
+/// for all others: so none is.
+fn rows(bytes: u64) -> u32 {
+    let rows = bytes.div_ceil(ROW_BYTES).max(3) as u32;
+    rows + u32::from(rows.is_power_of_two())
+}
 
 /// Memory of a buffer, to which images can be bound too.
 pub(super) struct Memory {
@@ -56,7 +67,7 @@ pub(super) fn is_supported(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> b
             device.destroy_image(image, None);
             rows
         };
-        Some(rows.offset == 0 && rows.row_pitch == (ROW * TEXEL) as u64)
+        Some(rows.offset == 0 && rows.row_pitch == ROW_BYTES)
     };
     with_vulkan(device, rows_follow_each_other) == Some(true)
         && buffer(device, "probe", 16).is_some()
@@ -108,7 +119,8 @@ pub(super) fn buffer(
     Some((buffer, memory))
 }
 
-/// `rows` rows of texels that lie in `memory` from a byte of it on, as a texture that shaders read.
+/// `bytes` bytes of `memory` from `offset` on as a texture that shaders read, row after row; the last rows may reach beyond
+/// them.
 ///
 /// # Panics
 /// The device is none of [`is_supported`]'s.
@@ -116,10 +128,11 @@ pub(super) fn texture(
     device: &wgpu::Device,
     memory: &Arc<Memory>,
     offset: u64,
-    rows: u32,
+    bytes: u64,
 ) -> wgpu::Texture {
+    let rows = rows(bytes);
     let size = wgpu::Extent3d {
-        width: ROW as u32,
+        width: ROW,
         height: rows,
         depth_or_array_layers: 1,
     };
@@ -169,7 +182,7 @@ fn image(device: &ash::Device, rows: u32) -> Option<vk::Image> {
         .image_type(vk::ImageType::TYPE_2D)
         .format(vk::Format::R32G32B32A32_SFLOAT)
         .extent(vk::Extent3D {
-            width: ROW as u32,
+            width: ROW,
             height: rows,
             depth: 1,
         })

@@ -14,6 +14,6 @@ pub(super) fn buffer(_: &wgpu::Device, _: &str, _: u64) -> Option<(wgpu::Buffer,
     None
 }
 
-pub(super) fn texture(_: &wgpu::Device, memory: &Arc<Memory>, _: u64, _: u32) -> wgpu::Texture {
+pub(super) fn texture(_: &wgpu::Device, memory: &Arc<Memory>, _: u64, _: u64) -> wgpu::Texture {
     match **memory {}
 }

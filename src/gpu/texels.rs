@@ -8,25 +8,14 @@ use std::sync::Arc;
 
 use super::aliasing::{self, Memory};
 
-/// Texels in a row of the image. Shaders know it too: `shaders/common/texels.wgsl`.
-pub(super) const ROW: usize = 1024;
-/// Bytes of a texel: four components in float32.
-pub(super) const TEXEL: usize = 16;
-
-/// More rows than [`texels`] needs, at most.
-pub(super) const SPARE_ROWS: u64 = 3;
-
-/// `bytes` bytes of `memory` from `offset` on, row after row; the last rows may reach beyond them.
+/// `bytes` bytes of `memory` from `offset` on.
 pub(super) fn texels(
     device: &wgpu::Device,
     memory: &Arc<Memory>,
     offset: u64,
     bytes: u64,
 ) -> wgpu::TextureView {
-    // llvmpipe compiles a kernel once for images whose height is a power of two, and once for others.
-    let rows = bytes.div_ceil((ROW * TEXEL) as u64).max(3) as u32;
-    let rows = rows + u32::from(rows.is_power_of_two());
-    let texture = aliasing::texture(device, memory, offset, rows);
+    let texture = aliasing::texture(device, memory, offset, bytes);
     texture.create_view(&wgpu::TextureViewDescriptor::default())
 }
 
