@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use trainscope::gpu::{AdapterChoice, Gpu};
-use trainscope::nn::losses::Reconstruction;
+use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::{Conv2d, ConvTranspose2d, Dense, Reshape};
-use trainscope::nn::{Graph, Operation, Parameters, Plan, PlanOptions, Window};
+use trainscope::nn::{Conv2dGeometry, Graph, Operation, Parameters, Plan, PlanOptions};
 
-/// One layer between two that make it learn and be learnt from.
+/// One layer between two that make it learn and be trainable from.
 fn measure(
     gpu: &Gpu,
     name: &str,
@@ -37,15 +37,15 @@ fn measure(
     let y = graph.add("y", operation, &[first]).expect("it fits");
     let target = graph.input("target", &out);
     let error = graph
-        .add("error", Reconstruction::SquaredError, &[y, target])
+        .add("error", ElementwiseLoss::SquaredError, &[y, target])
         .expect("it fits");
     graph.loss("error", error, 1.0).expect("a scalar");
     let parameters = Parameters::new(gpu, &graph, 1).expect("parameters");
-    let clock = gpu.upload("clock", &[0u32]).expect("clock");
+    let step_counter = gpu.upload("step_counter", &[0u32]).expect("step_counter");
     let options = PlanOptions {
         batch,
         seed: 1,
-        clock: &clock,
+        step_counter: &step_counter,
         training: true,
         keep: &[],
         inputs: &[],
@@ -98,7 +98,7 @@ fn measure(
 fn main() {
     let gpu = Gpu::new(&AdapterChoice::default()).expect("an adapter");
     println!("adapter: {}", gpu.describe());
-    let w = |k: usize| Window::new(k);
+    let w = |k: usize| Conv2dGeometry::new(k);
     measure(
         &gpu,
         "conv 1>32 k3 s2 28x28 b128",

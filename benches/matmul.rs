@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use trainscope::gpu::{AdapterChoice, Dispatch, Gpu};
-use trainscope::nn::matmul::{Matmul, Orientation, Variant};
+use trainscope::nn::matmul::{Matmul, MatrixLayout, Variant};
 
 /// `C[m, n] = A[m, k] B[k, n]`.
 fn product(
     gpu: &Gpu,
     [m, n, k]: [usize; 3],
-    a: Orientation,
-    b: Orientation,
+    a: MatrixLayout,
+    b: MatrixLayout,
     variant: Variant,
 ) -> Dispatch {
     let buffer = |label, len: usize| {
@@ -44,25 +44,25 @@ fn main() {
         .measurement_time(Duration::from_secs(1))
         .configure_from_args();
     let mut group = criterion.benchmark_group("matmul");
-    use Orientation::{Plain, Transposed};
+    use MatrixLayout::{RowMajor, Transposed};
     let cases = [
-        ("512 plain", [512, 512, 512], Plain, Plain),
-        ("512 B transposed", [512, 512, 512], Plain, Transposed),
-        ("512 A transposed", [512, 512, 512], Transposed, Plain),
+        ("512 plain", [512, 512, 512], RowMajor, RowMajor),
+        ("512 B transposed", [512, 512, 512], RowMajor, Transposed),
+        ("512 A transposed", [512, 512, 512], Transposed, RowMajor),
         (
             "vae forward 128x400x784",
             [128, 400, 784],
-            Plain,
+            RowMajor,
             Transposed,
         ),
         (
             "vae weight gradient 400x784x128",
             [400, 784, 128],
             Transposed,
-            Plain,
+            RowMajor,
         ),
-        ("latent 128x20x400", [128, 20, 400], Plain, Transposed),
-        ("odd 127x401x783", [127, 401, 783], Plain, Plain),
+        ("latent 128x20x400", [128, 20, 400], RowMajor, Transposed),
+        ("odd 127x401x783", [127, 401, 783], RowMajor, RowMajor),
     ];
     for (name, shape, a, b) in cases {
         let flops = 2 * shape.iter().product::<usize>() as u64;

@@ -11,18 +11,18 @@ use trainscope::sample::{Budget, SampleOptions, Scale, ValueScale, order, refere
 const STEPS: usize = 128;
 const RADIUS: f32 = 0.05;
 
-/// Three families of curves, each line with a level and a pace of its own and a little noise.
+/// Three families of curves, each line with a level and a step_scale of its own and a little noise.
 fn series(lines: usize) -> Vec<f32> {
     let value = |line: usize, step: usize| {
         let own = words(1, Stream::Synthetic, 0, line as u32);
-        let (level, pace) = (uniform(own[0]) - 0.5, uniform(own[1]) - 0.5);
+        let (level, step_scale) = (uniform(own[0]) - 0.5, uniform(own[1]) - 0.5);
         let [noise, ..] =
             standard_normal(words(1, Stream::Synthetic, 1 + step as u32, line as u32));
         let t = step as f64 / STEPS as f64;
         let shape = match line % 20 {
-            0 => 0.45 + 0.2 * (8.0 * t + 0.4 * pace).sin(),
-            1..6 => 0.15 + 0.45 / (1.0 + (-12.0 * (t - 0.5 - 0.06 * pace)).exp()),
-            _ => 0.25 + 0.35 * (-t * (4.0 + 2.0 * pace)).exp(),
+            0 => 0.45 + 0.2 * (8.0 * t + 0.4 * step_scale).sin(),
+            1..6 => 0.15 + 0.45 / (1.0 + (-12.0 * (t - 0.5 - 0.06 * step_scale)).exp()),
+            _ => 0.25 + 0.35 * (-t * (4.0 + 2.0 * step_scale)).exp(),
         };
         (shape + 0.1 * level + 0.003 * noise) as f32
     };

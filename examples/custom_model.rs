@@ -3,14 +3,14 @@
 //! The operation is one WGSL shader and one `impl Operation`, with its float64 twin beside it; the model is a graph. The
 //! first loss is compared with the twin's.
 
-use trainscope::data::{Batching, Cursor, Dataset, mnist};
+use trainscope::data::{BatchCursor, Batching, Dataset, mnist};
 use trainscope::gpu::{AdapterChoice, Dispatch, Gpu, Shader, Uniform, grid};
-use trainscope::nn::losses::Reconstruction;
+use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::Dense;
 use trainscope::nn::{
-    Adam, Backward, Context, Forward, Graph, Misfit, NodeId, Operation, Optimiser, Parameters,
-    Plan, PlanOptions, ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, Update,
-    reference,
+    Adam, Backward, Context, Forward, Graph, NodeId, Operation, Optimizer, Parameters, Plan,
+    PlanOptions, ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, ShapeError,
+    UpdateRule, reference,
 };
 
 const BATCH: usize = 64;
@@ -20,7 +20,7 @@ const SEED: u64 = 7;
 static SINE: Shader = Shader {
     path: "example/sine.wgsl",
     source: "
-// uses common/grid.wgsl
+// uses shared/grid.wgsl
 struct Parameters { elements: u32, accumulate: u32, frequency: f32, padding: u32 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -75,10 +75,10 @@ impl Operation for Sine {
         "sine"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, ShapeError> {
         match inputs {
             [shape] => Ok(shape.to_vec()),
-            _ => Err(Misfit::new(format!("{} inputs", inputs.len()), "one")),
+            _ => Err(ShapeError::new(format!("{} inputs", inputs.len()), "one")),
         }
     }
 
@@ -160,7 +160,7 @@ fn autoencoder(graph: &mut Graph) -> trainscope::Result<NodeId> {
     let hidden = graph.add("decoder.0", Dense::new(128), &[code])?;
     let hidden = sine(graph, "decoder.1", hidden)?;
     let logits = graph.add("decoder.2", Dense::new(784), &[hidden])?;
-    let error = Reconstruction::BinaryCrossEntropy;
+    let error = ElementwiseLoss::BceWithLogits;
     let error = graph.add("reconstruction", error, &[logits, x])?;
     graph.loss("reconstruction", error, 1.0)?;
     Ok(x)
@@ -170,7 +170,7 @@ fn main() -> trainscope::Result<()> {
     let gpu = Gpu::new(&AdapterChoice::default())?;
     let images = mnist()?;
     let dataset = Dataset::upload(&gpu, &images)?;
-    let cursor = Cursor::new(&gpu, dataset.count(), BATCH)?;
+    let cursor = BatchCursor::new(&gpu, dataset.count(), BATCH)?;
 
     let mut graph = Graph::new();
     let x = autoencoder(&mut graph)?;
@@ -178,14 +178,14 @@ fn main() -> trainscope::Result<()> {
     let options = PlanOptions {
         batch: BATCH,
         seed: SEED,
-        clock: cursor.buffer(),
+        step_counter: cursor.buffer(),
         training: true,
         keep: &[],
         inputs: &[],
     };
     // A probe would return dispatches that look at each tensor when it is complete; this model is not watched.
     let plan = Plan::new(&gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new()))?;
-    let update = Update::from(Optimiser::Adam(Adam::new(1e-3)));
+    let update = UpdateRule::from(Optimizer::Adam(Adam::new(1e-3)));
     let state = update.state(&gpu, &parameters)?;
     let updates = update.dispatches(&gpu, &parameters, &state, cursor.buffer(), false)?;
     let batching = Batching {
@@ -202,9 +202,11 @@ fn main() -> trainscope::Result<()> {
     let batch: Vec<f64> = batch
         .map(|&byte| f64::from(f32::from(byte) / 255.0))
         .collect();
-    let values = parameters.split(&gpu.read(&parameters.values)?).into_iter();
+    let values = parameters
+        .unpack(&gpu.read(&parameters.values)?)
+        .into_iter();
     let values: Vec<Vec<f64>> = values
-        .map(|(_, _, values)| values.into_iter().map(f64::from).collect())
+        .map(|tensor| tensor.values.into_iter().map(f64::from).collect())
         .collect();
     let twin = reference::step(&graph, BATCH, &[batch], &values, SEED, 0);
     println!("step 0 in float64: {:.3}", twin.scalars[0]);

@@ -7,77 +7,108 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use trainscope::tensor::TensorKind;
 
 use trainscope::Result;
 use trainscope::gpu::{AdapterChoice, Gpu};
 use trainscope::report::{Figure, findings, image_figures, scalar_figures, unit_figure};
-use trainscope::trace::{Kind, Quantity, RunReader};
+use trainscope::trace::{RunReader, Statistic};
 use trainscope::train::{BUILT_IN, Scenario, Trainer};
 use trainscope::view::Painter;
 
 /// The units that tell most about each scenario.
-const TELLING: &[(&str, &str, Kind, Quantity)] = &[
-    ("vae-mnist", "mu", Kind::Activation, Quantity::Std),
-    ("beta-vae-mnist", "mu", Kind::Activation, Quantity::Std),
-    ("cvae-mnist", "mu", Kind::Activation, Quantity::Std),
-    ("conv-vae-mnist", "mu", Kind::Activation, Quantity::Std),
-    ("gan-mnist", "generator.5", Kind::Activation, Quantity::Mean),
+const TELLING: &[(&str, &str, TensorKind, Statistic)] = &[
+    ("vae-mnist", "mu", TensorKind::Activation, Statistic::Std),
+    (
+        "beta-vae-mnist",
+        "mu",
+        TensorKind::Activation,
+        Statistic::Std,
+    ),
+    ("cvae-mnist", "mu", TensorKind::Activation, Statistic::Std),
+    (
+        "conv-vae-mnist",
+        "mu",
+        TensorKind::Activation,
+        Statistic::Std,
+    ),
+    (
+        "gan-mnist",
+        "generator.5",
+        TensorKind::Activation,
+        Statistic::Mean,
+    ),
     (
         "dcgan-mnist",
         "generator.0",
-        Kind::Activation,
-        Quantity::Std,
+        TensorKind::Activation,
+        Statistic::Std,
     ),
     (
         "wgan-mnist",
         "discriminator.0",
-        Kind::Activation,
-        Quantity::Std,
+        TensorKind::Activation,
+        Statistic::Std,
     ),
     (
         "hinge-gan-mnist",
         "discriminator.0",
-        Kind::Activation,
-        Quantity::Std,
+        TensorKind::Activation,
+        Statistic::Std,
     ),
-    ("cnn-mnist", "layers.7", Kind::Activation, Quantity::Max),
+    (
+        "cnn-mnist",
+        "layers.7",
+        TensorKind::Activation,
+        Statistic::Max,
+    ),
     (
         "two-stream-clips",
         "fusion_relu",
-        Kind::Activation,
-        Quantity::Mean,
+        TensorKind::Activation,
+        Statistic::Mean,
     ),
     (
         "two-stream-binding",
         "fusion_relu",
-        Kind::Activation,
-        Quantity::Mean,
+        TensorKind::Activation,
+        Statistic::Mean,
     ),
     (
         "vae-logvar-explodes",
         "logvar",
-        Kind::Activation,
-        Quantity::Max,
+        TensorKind::Activation,
+        Statistic::Max,
     ),
-    ("vae-collapses", "mu", Kind::Activation, Quantity::Std),
+    (
+        "vae-collapses",
+        "mu",
+        TensorKind::Activation,
+        Statistic::Std,
+    ),
     (
         "mlp-dead-relu",
         "layers.1",
-        Kind::Activation,
-        Quantity::ZeroFraction,
+        TensorKind::Activation,
+        Statistic::ZeroFraction,
     ),
-    ("vae-corrupt-batch", "mu", Kind::Activation, Quantity::Std),
+    (
+        "vae-corrupt-batch",
+        "mu",
+        TensorKind::Activation,
+        Statistic::Std,
+    ),
     (
         "gan-strong-discriminator",
         "generator.0",
-        Kind::Gradient,
-        Quantity::Std,
+        TensorKind::Gradient,
+        Statistic::Std,
     ),
     (
         "gan-mode-collapse",
         "discriminator.0@generated",
-        Kind::Activation,
-        Quantity::Std,
+        TensorKind::Activation,
+        Statistic::Std,
     ),
 ];
 

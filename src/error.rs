@@ -1,42 +1,42 @@
-//! The one error type: every message is a plain sentence that names the place, the problem and the mend.
+//! The one error type: every message is a plain sentence that names the context, the problem and the hint.
 
 use std::path::Path;
 
-/// What went wrong, in the words a user reads: `place: problem; mend`.
+/// What went wrong, in the words a user reads: `context: problem; hint`.
 ///
-/// The variants differ only in who can mend it, which decides the exit code of the program
+/// The variants differ only in who can hint it, which decides the exit code of the program
 /// ([`Error::exit_code`]).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The command line asks for something that does not exist or does not fit together.
-    #[error("{place}: {problem}; {mend}")]
+    #[error("{context}: {problem}; {hint}")]
     Usage {
         /// The argument or option.
-        place: String,
+        context: String,
         /// What is wrong with it.
         problem: String,
         /// What to write instead.
-        mend: String,
+        hint: String,
     },
     /// A file, a scenario or a library caller handed over something that cannot be used.
-    #[error("{place}: {problem}; {mend}")]
+    #[error("{context}: {problem}; {hint}")]
     Input {
         /// The file (with line or byte offset where known), key, layer or argument.
-        place: String,
+        context: String,
         /// What is wrong with it.
         problem: String,
         /// What to do about it.
-        mend: String,
+        hint: String,
     },
     /// The adapter, its driver or its memory gave up.
-    #[error("{place}: {problem}; {mend}")]
+    #[error("{context}: {problem}; {hint}")]
     Gpu {
         /// The adapter or GPU object.
-        place: String,
+        context: String,
         /// What it could not do.
         problem: String,
         /// What to do about it.
-        mend: String,
+        hint: String,
     },
 }
 
@@ -46,50 +46,50 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A mistake on the command line.
     pub fn usage(
-        place: impl Into<String>,
+        context: impl Into<String>,
         problem: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
         Self::Usage {
-            place: place.into(),
+            context: context.into(),
             problem: problem.into(),
-            mend: mend.into(),
+            hint: hint.into(),
         }
     }
 
-    /// Unusable input; `place` is a file, key, layer or argument.
+    /// Unusable input; `context` is a file, key, layer or argument.
     pub fn input(
-        place: impl Into<String>,
+        context: impl Into<String>,
         problem: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
         Self::Input {
-            place: place.into(),
+            context: context.into(),
             problem: problem.into(),
-            mend: mend.into(),
+            hint: hint.into(),
         }
     }
 
     /// A failure of the adapter or device.
     pub fn gpu(
-        place: impl Into<String>,
+        context: impl Into<String>,
         problem: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
         Self::Gpu {
-            place: place.into(),
+            context: context.into(),
             problem: problem.into(),
-            mend: mend.into(),
+            hint: hint.into(),
         }
     }
 
-    /// A failed read or write of `path`, with the mend that its cause suggests.
+    /// A failed read or write of `path`, with the hint that its cause suggests.
     pub fn io(path: &Path, doing: &str, error: &std::io::Error) -> Self {
         use std::io::ErrorKind as Kind;
-        let mend = match error.kind() {
+        let hint = match error.kind() {
             Kind::NotFound => "check the path",
             Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-                "choose a place that you may use, or change its permissions"
+                "choose a context that you may use, or change its permissions"
             }
             Kind::StorageFull | Kind::QuotaExceeded => "free some space or choose another disk",
             Kind::UnexpectedEof => "the file is cut short; fetch it again",
@@ -103,22 +103,22 @@ impl Error {
         Self::input(
             path.display().to_string(),
             format!("cannot {doing}: {reason}"),
-            mend,
+            hint,
         )
     }
 
     /// What the message begins with: the file, key, layer, argument or adapter.
-    pub fn place(&self) -> &str {
-        let (Self::Usage { place, .. } | Self::Input { place, .. } | Self::Gpu { place, .. }) =
+    pub fn context(&self) -> &str {
+        let (Self::Usage { context, .. } | Self::Input { context, .. } | Self::Gpu { context, .. }) =
             self;
-        place
+        context
     }
 
-    /// The same error within a larger place, such as a line of a file.
+    /// The same error within a larger context, such as a line of a file.
     pub(crate) fn within(mut self, outer: &str) -> Self {
-        let (Self::Usage { place, .. } | Self::Input { place, .. } | Self::Gpu { place, .. }) =
+        let (Self::Usage { context, .. } | Self::Input { context, .. } | Self::Gpu { context, .. }) =
             &mut self;
-        place.insert_str(0, &format!("{outer}, "));
+        context.insert_str(0, &format!("{outer}, "));
         self
     }
 

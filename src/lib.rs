@@ -17,6 +17,7 @@ pub mod random;
 pub mod report;
 pub mod sample;
 mod size;
+pub mod tensor;
 pub mod trace;
 pub mod train;
 pub mod view;

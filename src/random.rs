@@ -1,17 +1,17 @@
 //! Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
 //! as 1, 2, 3", SC 2011). A value is a pure function of (seed, stream, step, index), so that any step can be
-//! replayed alone. The twin of `shaders/common/philox.wgsl`.
+//! replayed alone. The twin of `shaders/shared/philox.wgsl`.
 
 /// What the numbers are for. Streams of one seed never share a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stream {
     /// Initial weights; the step is the parameter's place in the graph.
-    Initialisation = 1,
+    Initialization = 1,
     /// The order of the samples; the step is the epoch.
     Shuffle = 2,
-    /// Noise of a reparameterisation; the step is the training step.
-    Reparameterisation = 3,
+    /// Noise of a reparameterization; the step is the training step.
+    Reparameterization = 3,
     /// Latent vectors of sample grids.
     Latent = 4,
     /// Priorities of the polyline sampler.

@@ -110,17 +110,17 @@ def vae(arguments):
     sizes = CONV_VAES.get(arguments.workload)
     model = (ConvVae(**sizes) if sizes else DenseVae()).to(arguments.device)
     batches = Batches(arguments.data, arguments.batch, arguments.device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def run(steps):
         for _ in range(steps):
             x = batches.next()
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             logits, mu, logvar = model(x)
             loss = F.binary_cross_entropy_with_logits(logits, x, reduction="sum")
             loss = loss - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         return loss.item() / arguments.batch
 
     return run, learnt(model)

@@ -1,4 +1,4 @@
-// Copies a buffer, four vectors an invocation and neighbours side by side: what memory gives when nothing is computed.
+// Copies a buffer, four vectors an invocation and neighbors side by side: what memory gives when nothing is computed.
 
 const LANES = 64u;
 const VECTORS = 4u;

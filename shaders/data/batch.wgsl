@@ -1,5 +1,5 @@
-// uses common/grid.wgsl
-// uses common/philox.wgsl
+// uses shared/grid.wgsl
+// uses shared/philox.wgsl
 // uses data/permutation.wgsl
 // A batch in a few kernels: which sample each row holds, its label, its pixels. A workgroup copies a part of one
 // row, so that the sample's number is read at one address for all lanes, which is what CPU adapters like best.

@@ -1,4 +1,4 @@
-// uses common/philox.wgsl
+// uses shared/philox.wgsl
 // The order of an epoch as a keyed bijection of 0..count: a Feistel network on the next power of four, walked on
 // until it falls inside. The CPU twin is `data::Permutation`. A shader that uses this one uses philox as well.
 

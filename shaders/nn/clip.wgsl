@@ -1,7 +1,7 @@
 // The norm of all gradients together, and what they are scaled with so that it stays below a bound. Two passes, each
 // with a fixed order of its sums.
-// uses common/scale.wgsl
-// uses nn/pace.wgsl
+// uses shared/scale.wgsl
+// uses shared/step_scale.wgsl
 
 // Lanes of the first pass.
 const LANES = 4096u;
@@ -17,7 +17,7 @@ struct Parameters {
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
-@group(0) @binding(3) var<storage, read_write> pace: Pace;
+@group(0) @binding(3) var<storage, read_write> step_scale: StepScale;
 
 @compute @workgroup_size(64)
 fn partial_sums(@builtin(global_invocation_id) invocation: vec3u) {
@@ -60,6 +60,6 @@ fn scale(@builtin(local_invocation_index) lane: u32) {
         let is_infinite = (bitcast<u32>(all) & 0x007fffffu) == 0u;
         scale = select(bitcast<f32>(parameters.not_a_number), 0.0, is_infinite);
     }
-    pace.norm = norm;
-    pace.scale = scale;
+    step_scale.norm = norm;
+    step_scale.scale = scale;
 }

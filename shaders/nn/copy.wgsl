@@ -1,5 +1,5 @@
 // Copies a block of columns of one matrix into one of another, or adds it there.
-// uses common/grid.wgsl
+// uses shared/grid.wgsl
 
 struct Parameters {
     rows: u32,

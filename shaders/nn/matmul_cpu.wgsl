@@ -3,8 +3,8 @@
 // Stored shapes: A is [m, k], or [k, m] with TRANSPOSE_A; B is [k, n], or [n, k] with TRANSPOSE_B; C is [m, n].
 // `aligned` needs the contiguous dimensions of A, B and C to be multiples of 4; `unaligned` fetches elements one by one,
 // with ROWS 1, because many small loads and stores take the driver's compiler long.
-// uses common/texels.wgsl
-// uses nn/subgroup_product.wgsl
+// uses shared/texels.wgsl
+// uses shared/subgroup_product.wgsl
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;

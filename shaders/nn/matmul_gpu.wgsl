@@ -67,7 +67,7 @@ fn main(
     let k_begin = workgroup.z * parameters.slice;
     let k_end = min(k_begin + parameters.slice, parameters.k);
     for (var k0 = k_begin; k0 < k_end; k0 += DEPTH) {
-        // Neighbouring invocations fetch neighbouring addresses, whichever way the operand lies.
+        // Neighboring invocations fetch neighboring addresses, whichever way the operand lies.
         for (var i = 0u; i < 4u; i += 1u) {
             let flat = index + 256u * i;
             var at = vec2u(flat / DEPTH, flat % DEPTH);

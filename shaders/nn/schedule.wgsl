@@ -1,5 +1,5 @@
 // The share of the learning rate that a step uses: a pure function of the step, so that a replayed step uses the same.
-// uses nn/pace.wgsl
+// uses shared/step_scale.wgsl
 
 const CONSTANT = 0u;
 const STEP = 1u;
@@ -16,8 +16,8 @@ struct Parameters {
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
 // The step counter is its first word.
-@group(0) @binding(1) var<storage, read> clock: array<u32>;
-@group(0) @binding(2) var<storage, read_write> pace: Pace;
+@group(0) @binding(1) var<storage, read> step_counter: array<u32>;
+@group(0) @binding(2) var<storage, read_write> step_scale: StepScale;
 
 fn power(base: f32, exponent: u32) -> f32 {
     var result = 1.0;
@@ -39,9 +39,9 @@ fn sine(x: f32) -> f32 {
 
 @compute @workgroup_size(1)
 fn main() {
-    let step = clock[0];
+    let step = step_counter[0];
     if (step < parameters.warmup) {
-        pace.rate = f32(step + 1u) / f32(parameters.warmup);
+        step_scale.rate = f32(step + 1u) / f32(parameters.warmup);
         return;
     }
     let at = step - parameters.warmup;
@@ -54,5 +54,5 @@ fn main() {
         let s = sine(1.5707963267948966 * left);
         rate = parameters.factor + (1.0 - parameters.factor) * s * s;
     }
-    pace.rate = rate;
+    step_scale.rate = rate;
 }

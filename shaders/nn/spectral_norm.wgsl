@@ -1,7 +1,7 @@
-// Spectral normalisation (Miyato et al. 2018): a weight [rows, columns] over its largest singular value, estimated by
+// Spectral normalization (Miyato et al. 2018): a weight [rows, columns] over its largest singular value, estimated by
 // one step of power iteration. The gradient takes the singular vectors for constants, as PyTorch does.
-// uses common/grid.wgsl
-// uses common/rows.wgsl
+// uses shared/grid.wgsl
+// uses shared/rows.wgsl
 
 struct Parameters {
     rows: u32,
@@ -76,7 +76,7 @@ fn sum_over_workgroup(value: f32, lane: u32) -> f32 {
 
 // v from W^T u.
 @compute @workgroup_size(256)
-fn normalise_v(@builtin(local_invocation_index) lane: u32) {
+fn normalize_v(@builtin(local_invocation_index) lane: u32) {
     var squares = 0.0;
     for (var i = lane; i < parameters.columns; i += 256u) {
         squares += product[i] * product[i];
@@ -89,7 +89,7 @@ fn normalise_v(@builtin(local_invocation_index) lane: u32) {
 
 // u from W v, and the singular value u^T W v.
 @compute @workgroup_size(256)
-fn normalise_u(@builtin(local_invocation_index) lane: u32) {
+fn normalize_u(@builtin(local_invocation_index) lane: u32) {
     var squares = 0.0;
     for (var i = lane; i < parameters.rows; i += 256u) {
         squares += product[i] * product[i];

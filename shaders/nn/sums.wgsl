@@ -1,7 +1,7 @@
 // Sums over a [rows, columns] matrix: of every column, which is the gradient of a bias, and of every row. The gradient of
 // a channel's bias takes both: rows are the channels of all samples, what is left is a [samples, channels] matrix.
-// uses common/rows.wgsl
-// uses common/grid.wgsl
+// uses shared/rows.wgsl
+// uses shared/grid.wgsl
 
 struct Parameters {
     rows: u32,

@@ -1,5 +1,5 @@
 // Passes over whole buffers, element by element.
-// uses common/grid.wgsl
+// uses shared/grid.wgsl
 
 struct Parameters {
     // Elements from `first` on.

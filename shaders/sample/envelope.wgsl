@@ -1,8 +1,8 @@
 // Lines as rows of heights: for each pixel column its lowest and highest, or, where every column is one step, that
 // step's height alone. A column with a value that is not finite holds a sentinel far from all heights, so that such a
 // line is never close to a finite one.
-// uses common/grid.wgsl
-// uses common/scale.wgsl
+// uses shared/grid.wgsl
+// uses shared/scale.wgsl
 
 struct Parameters {
     scale: ValueScale,

@@ -1,6 +1,6 @@
 // For each line the nearest of the kept lines, and its distance: the largest difference over all places. Of equally
 // near ones the first counts. Only lines nearer than the radius are looked for, since one is known to be there.
-// uses common/grid.wgsl
+// uses shared/grid.wgsl
 
 struct Parameters {
     lines: u32,

@@ -1,6 +1,6 @@
 // Which lines come first: those with values that are not finite, then outliers, then the rest. An outlier lies, at
 // some place of its row, farther than four standard deviations from the mean of all finite lines.
-// uses common/grid.wgsl
+// uses shared/grid.wgsl
 
 struct Parameters {
     lines: u32,
@@ -44,9 +44,9 @@ fn block_sums(@builtin(global_invocation_id) invocation: vec3u) {
         let heights = envelopes[line * parameters.quads + quad];
         let finite = heights < vec4f(BEYOND);
         // About the chart's middle, which keeps squares small.
-        let centred = select(vec4f(0.0), heights - 0.5, finite);
-        sum += centred;
-        squares += centred * centred;
+        let centered = select(vec4f(0.0), heights - 0.5, finite);
+        sum += centered;
+        squares += centered * centered;
         count += select(vec4f(0.0), vec4f(1.0), finite);
     }
     sums[block * parameters.quads + quad] = array(sum, squares, count);

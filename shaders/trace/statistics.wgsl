@@ -4,14 +4,14 @@
 // Values are taken four at a time. A "target" is what an invocation works for, an "item" is what it loops over:
 //   units are rows    (weights):     a target is one unit, an item four consecutive values of it;
 //   units are channels (images):     a target is one unit, an item four consecutive places of an image;
-//   units are columns (activations): a target is four neighbouring units, an item one row.
+//   units are columns (activations): a target is four neighboring units, an item one row.
 // On a CPU adapter one invocation does a target alone (LANES 1), and groups are small, so that all cores have some; on
 // a GPU several lanes share a target's items and are merged in a fixed order.
 //
 // One pass over memory, numerically sound: sums of a block of items are taken around a value near their mean, and
 // blocks, lanes and components are merged by the update of Chan, Golub and LeVeque ("Updating formulae and a
 // pairwise algorithm for computing sample variances", 1979).
-// uses common/texels.wgsl
+// uses shared/texels.wgsl
 
 override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
@@ -33,7 +33,7 @@ struct Matrix {
     start: u32,
     targets: u32,
     items: u32,
-    // Elements between neighbouring targets and items.
+    // Elements between neighboring targets and items.
     target_stride: u32,
     item_stride: u32,
     // Four times the place (of the target for columns, of the item within its unit or image else) plus the component stays below.

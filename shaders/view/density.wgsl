@@ -1,4 +1,4 @@
-// uses common/scale.wgsl
+// uses shared/scale.wgsl
 // A density image of many lines: how many lines pass each pixel, where a line shares 1 out among the pixels of
 // each column in proportion to its length in them (Moritz and Fisher, "Visualizing a million time series with the
 // density line chart", arXiv 1808.06019). Steep lines therefore weigh no more than flat ones.

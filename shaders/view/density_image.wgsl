@@ -1,11 +1,11 @@
-// A density image in the colours of the sequential map: the logarithm of lines a pixel, so that one line among
+// A density image in the colors of the sequential map: the logarithm of lines a pixel, so that one line among
 // thousands still shows.
 struct Parameters {
     rect: vec4f,
     target_size: vec2f,
     columns: u32,
     rows: u32,
-    colours: array<vec4f, 10>,
+    colors: array<vec4f, 10>,
 }
 
 @group(0) @binding(0) var<uniform> parameters: Parameters;
@@ -36,6 +36,6 @@ fn density_fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
     let tone = clamp(log(1.0 + gain * count) / log(1.0 + gain * max(peaks[0], 1.0)), 0.0, 1.0);
     let place = tone * 9.0;
     let index = min(u32(place), 8u);
-    let colour = mix(parameters.colours[index], parameters.colours[index + 1u], place - f32(index));
-    return vec4f(colour.rgb, clamp(tone * 8.0, 0.0, 1.0));
+    let color = mix(parameters.colors[index], parameters.colors[index + 1u], place - f32(index));
+    return vec4f(color.rgb, clamp(tone * 8.0, 0.0, 1.0));
 }

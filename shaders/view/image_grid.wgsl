@@ -1,4 +1,4 @@
-// uses common/scale.wgsl
+// uses shared/scale.wgsl
 // One row of images side by side, each pixel of them a square of whole pixels.
 struct Parameters {
     nonfinite: vec4f,
@@ -42,16 +42,16 @@ fn image_fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
     }
     let plane = parameters.shape.x * parameters.shape.y;
     let at = image * parameters.channels * plane + inside.y * parameters.shape.x + inside.x;
-    var colour = vec3f(images[at]);
+    var color = vec3f(images[at]);
     if (parameters.channels == 3u) {
-        colour = vec3f(colour.x, images[at + plane], images[at + 2u * plane]);
+        color = vec3f(color.x, images[at + plane], images[at + 2u * plane]);
     }
-    if (!is_finite(colour.x) || !is_finite(colour.y) || !is_finite(colour.z)) {
+    if (!is_finite(color.x) || !is_finite(color.y) || !is_finite(color.z)) {
         return parameters.nonfinite;
     }
     if (parameters.logits != 0u) {
         // Beyond 30 the sigmoid is 0 or 1 to more bits than a pixel has.
-        colour = vec3f(1.0) / (vec3f(1.0) + exp(-clamp(colour, vec3f(-30.0), vec3f(30.0))));
+        color = vec3f(1.0) / (vec3f(1.0) + exp(-clamp(color, vec3f(-30.0), vec3f(30.0))));
     }
-    return vec4f(clamp(colour, vec3f(0.0), vec3f(1.0)), 1.0);
+    return vec4f(clamp(color, vec3f(0.0), vec3f(1.0)), 1.0);
 }

@@ -1,9 +1,9 @@
-// uses common/scale.wgsl
+// uses shared/scale.wgsl
 // Polylines straight from a buffer of values [lines, steps]: six vertices a step, one triangle list.
 //
 // Every step of a line is a slot: the segment to the next step where both are finite, a dot where a finite value
 // stands alone, nothing otherwise. A fragment takes its coverage from its distance to the segment and belongs to
-// the nearest of the segment and its two neighbours, so that a join is round and no pixel of it is blended twice.
+// the nearest of the segment and its two neighbors, so that a join is round and no pixel of it is blended twice.
 struct Parameters {
     scale: ValueScale,
     // Left, top, width, height of the plot in pixels.
@@ -13,9 +13,9 @@ struct Parameters {
     target_size: vec2f,
     // Half the extent of a mark and its stroke, in pixels.
     mark: vec2f,
-    mark_colour: vec4f,
+    mark_color: vec4f,
     // Around a mark, so that it stands out from the lines below it.
-    halo_colour: vec4f,
+    halo_color: vec4f,
     steps: u32,
     // The first slot of this draw, and the slots of all lines.
     first_slot: u32,
@@ -25,7 +25,7 @@ struct Parameters {
 
 struct Line {
     id: u32,
-    colour: u32,
+    color: u32,
     // In pixels.
     width: f32,
     padding: u32,
@@ -40,8 +40,8 @@ struct Fragment {
     // Both ends of the segment.
     @location(0) @interpolate(flat) segment: vec4f,
     // The far ends of the segments before and after it.
-    @location(1) @interpolate(flat) neighbours: vec4f,
-    @location(2) @interpolate(flat) colour: vec4f,
+    @location(1) @interpolate(flat) neighbors: vec4f,
+    @location(2) @interpolate(flat) color: vec4f,
     // Width, and whether there is a segment before and after.
     @location(3) @interpolate(flat) shape: vec3f,
 }
@@ -131,8 +131,8 @@ fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
     }
     var out: Fragment;
     out.segment = vec4f(clipped(start, end), clipped(end, start));
-    out.neighbours = vec4f(clipped(before, start), clipped(after, end));
-    out.colour = unpack4x8unorm(line.colour);
+    out.neighbors = vec4f(clipped(before, start), clipped(after, end));
+    out.color = unpack4x8unorm(line.color);
     out.shape = shape;
 
     // A rectangle around the segment with room for its round ends.
@@ -147,7 +147,7 @@ fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
 }
 
 // The distance from `point` to a segment whose ends come in the order of the line: the same bits, whichever of
-// two neighbours asks.
+// two neighbors asks.
 fn distance_to(point: vec2f, start: vec2f, end: vec2f) -> f32 {
     let along = end - start;
     let squared = dot(along, along);
@@ -172,13 +172,13 @@ fn line_fragment(in: Fragment) -> @location(0) vec4f {
     let start = in.segment.xy;
     let end = in.segment.zw;
     let distance = distance_to(point, start, end);
-    if (in.shape.y > 0.0 && distance_to(point, in.neighbours.xy, start) <= distance) {
+    if (in.shape.y > 0.0 && distance_to(point, in.neighbors.xy, start) <= distance) {
         discard;
     }
-    if (in.shape.z > 0.0 && distance_to(point, end, in.neighbours.zw) < distance) {
+    if (in.shape.z > 0.0 && distance_to(point, end, in.neighbors.zw) < distance) {
         discard;
     }
-    return vec4f(in.colour.rgb, in.colour.a * coverage_of(in.shape.x, distance));
+    return vec4f(in.color.rgb, in.color.a * coverage_of(in.shape.x, distance));
 }
 
 // The mark of values that are not finite, a cross: at the last finite value before them, or at the upper rim
@@ -226,6 +226,6 @@ fn mark_fragment(in: Fragment) -> @location(0) vec4f {
     let stroke = parameters.mark.y;
     let halo = coverage_of(3.0 * stroke, distance);
     let cross = coverage_of(stroke, distance);
-    let colour = mix(parameters.halo_colour.rgb, parameters.mark_colour.rgb, cross / max(halo, 1e-6));
-    return vec4f(colour, halo);
+    let color = mix(parameters.halo_color.rgb, parameters.mark_color.rgb, cross / max(halo, 1e-6));
+    return vec4f(color, halo);
 }

@@ -9,7 +9,7 @@ struct Quad {
     rect: vec4f,
     // Left and top in the atlas; all ones for a solid rectangle.
     atlas: vec2u,
-    colour: u32,
+    color: u32,
     padding: u32,
 }
 
@@ -21,7 +21,7 @@ struct Fragment {
     @builtin(position) position: vec4f,
     @location(0) @interpolate(flat) rect: vec4f,
     @location(1) @interpolate(flat) atlas: vec2u,
-    @location(2) @interpolate(flat) colour: vec4f,
+    @location(2) @interpolate(flat) color: vec4f,
 }
 
 @vertex
@@ -36,7 +36,7 @@ fn quad_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
     out.position = vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
     out.rect = quad.rect;
     out.atlas = quad.atlas;
-    out.colour = unpack4x8unorm(quad.colour);
+    out.color = unpack4x8unorm(quad.color);
     return out;
 }
 
@@ -51,5 +51,5 @@ fn quad_fragment(in: Fragment) -> @location(0) vec4f {
     } else {
         coverage = textureLoad(atlas, vec2i(in.atlas) + vec2i(floor(local)), 0).r;
     }
-    return vec4f(in.colour.rgb, in.colour.a * coverage);
+    return vec4f(in.color.rgb, in.color.a * coverage);
 }

@@ -8,7 +8,7 @@ use super::surface::Surface;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
-use crate::trace::Kind;
+use crate::tensor::TensorKind;
 use crate::view::{
     ImageGrid, ImageRow, Kept, LineChart, Lines, Painter, Picture, ScalarGroup, Series,
     SeriesChart, Theme, scalar_groups,
@@ -64,7 +64,7 @@ impl Dashboard {
         let entries = session.history.layout.entries();
         let entry = entries
             .iter()
-            .position(|e| e.tensor == "encoder.1" && e.kind == Kind::Activation)
+            .position(|e| e.tensor == "encoder.1" && e.kind == TensorKind::Activation)
             .unwrap_or(0);
         Ok(Self {
             painter: Painter::new(gpu),

@@ -47,7 +47,7 @@ impl Surface {
         let mut config = surface
             .get_default_config(&chosen, size.width.max(1), size.height.max(1))
             .ok_or_else(|| failed("it cannot be drawn to", "the adapter offers no format"))?;
-        // egui wants colours as they are, without a conversion on writing.
+        // egui wants colors as they are, without a conversion on writing.
         if let Some(plain) = surface
             .get_capabilities(&chosen)
             .formats

@@ -3,7 +3,7 @@
 use super::{Measured, Stopwatch};
 use crate::Result;
 use crate::gpu::Gpu;
-use crate::nn::matmul::{Matmul, Orientation};
+use crate::nn::matmul::{Matmul, MatrixLayout};
 
 /// `[size, size]` times `[size, size]`, both as they lie.
 ///
@@ -20,8 +20,8 @@ pub fn matmul(gpu: &Gpu, stopwatch: &Stopwatch, size: usize) -> Result<Measured>
         m: size,
         n: size,
         k: size,
-        a: (a.binding(), Orientation::Plain),
-        b: (b.binding(), Orientation::Plain),
+        a: (a.binding(), MatrixLayout::RowMajor),
+        b: (b.binding(), MatrixLayout::RowMajor),
         bias: None,
         c: c.binding(),
         row_sums: None,

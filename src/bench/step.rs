@@ -77,7 +77,7 @@ pub fn step(
         first_step_seconds,
         seconds: best,
         recording: ratios[ratios.len() / 2] - 1.0,
-        memory: Trainer::need(gpu, scenario)?,
+        memory: Trainer::estimate_memory(gpu, scenario)?,
         total: measured("all kernels", stopwatch.seconds(&all)?, &all),
         kernels,
     })

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
+use trainscope::tensor::TensorKind;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
@@ -10,7 +11,7 @@ use trainscope::gpu::Gpu;
 use trainscope::sample::{
     Budget, Sample, SampleOptions, Scale, ValueScale, input, sample_values, write_ids,
 };
-use trainscope::trace::{Kind, Quantity, RunReader};
+use trainscope::trace::{RunReader, Statistic};
 use trainscope::view::{Kept, Lines, Painter, Picture, SeriesChart, Theme};
 use trainscope::{Error, Result};
 
@@ -59,14 +60,12 @@ pub struct SampleArgs {
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
     /// Of a run: which values of the units
-    #[arg(long, default_value = "activation", value_parser = PossibleValuesParser::new(KINDS.map(Kind::name)).map(|word| named(&KINDS, Kind::name, &word)))]
-    kind: Kind,
+    #[arg(long, default_value = "activation", value_parser = PossibleValuesParser::new(TensorKind::ALL.map(TensorKind::name)).map(|word| named(&TensorKind::ALL, TensorKind::name, &word)))]
+    kind: TensorKind,
     /// Of a run: which figure of those values over the batch
-    #[arg(long, default_value = "mean", value_parser = PossibleValuesParser::new(Quantity::ALL.map(Quantity::name)).map(|word| named(&Quantity::ALL, Quantity::name, &word)))]
-    quantity: Quantity,
+    #[arg(long, default_value = "mean", value_parser = PossibleValuesParser::new(Statistic::ALL.map(Statistic::name)).map(|word| named(&Statistic::ALL, Statistic::name, &word)))]
+    quantity: Statistic,
 }
-
-const KINDS: [Kind; 4] = [Kind::Activation, Kind::Gradient, Kind::Weight, Kind::Update];
 
 /// The value with this name; the parser in front lets no other word through.
 fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str, word: &str) -> T {

@@ -2,11 +2,11 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::alteration::{Augmentation, Damage};
+use super::augmentation::{Augmentation, Damage};
 use super::dataset::Store;
 use super::permutation::half_bits;
 use super::stream::{Stream, chunk_steps};
-use super::{Cursor, Dataset, Order};
+use super::{BatchCursor, Dataset, Order};
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Shader, Uniform, grid};
 use crate::{Error, Result, random};
 
@@ -84,7 +84,7 @@ impl Dataset {
     pub fn gather(
         &self,
         gpu: &Gpu,
-        cursor: &Cursor,
+        cursor: &BatchCursor,
         batching: &Batching,
         pixels: &Buffer<f32>,
         labels: Option<&Buffer<u32>>,

@@ -60,7 +60,7 @@ pub fn cifar10(path: &Path, split: &str) -> Result<Images> {
 fn append(path: &Path, images: &mut Images) -> Result<()> {
     let failed = |error| Error::io(path, "read it", &error);
     let wrong =
-        |problem: String, mend: &str| Err(Error::input(path.display().to_string(), problem, mend));
+        |problem: String, hint: &str| Err(Error::input(path.display().to_string(), problem, hint));
     let most = MOST_RECORDS * RECORD;
     let mut bytes = Vec::new();
     std::fs::File::open(path)

@@ -1,7 +1,7 @@
 //! Generated clips of textured discs that move, for two-stream networks: a frame and the flow behind it.
 //!
 //! An image of the set has 23 channels: red, green and blue of the frame in the middle of the clip, then ten flow fields,
-//! across and down in turn. Bytes stand for 0.0 to 1.0, in which 0.5 is grey and no flow: a colour `c` in `[-1, 1]` is
+//! across and down in turn. Bytes stand for 0.0 to 1.0, in which 0.5 is gray and no flow: a color `c` in `[-1, 1]` is
 //! `(c + 1) / 2`, a flow of `f` pixels a frame `(f / 4 + 1) / 2`. All discs have textures of the same kind, so the frame
 //! says nothing about the motion, and flow says nothing about the texture.
 
@@ -20,7 +20,7 @@ pub const TEXTURES: [&str; 4] = ["horizontal stripes", "vertical stripes", "chec
 pub const MOTIONS: [&str; 6] = ["right", "left", "up", "down", "to and fro", "up and down"];
 /// Directions of the binding task.
 pub const DIRECTIONS: usize = 4;
-/// Noise on the frame's colours.
+/// Noise on the frame's colors.
 const NOISE: f64 = 0.05;
 /// Flow that stands at the end of a byte's range, in pixels a frame.
 const MOST_FLOW: f64 = 4.0;
@@ -45,7 +45,7 @@ pub struct Disc {
     /// In pixels.
     pub radius: f64,
     /// Where it is in the middle of the clip, across and down, in pixels.
-    pub centre: [f64; 2],
+    pub center: [f64; 2],
     /// Pixels a frame; of an oscillation the root of its mean square.
     pub speed: f64,
     /// Of an oscillation, in frames.
@@ -60,7 +60,7 @@ pub struct Disc {
 struct Look {
     period: f64,
     phase: [f64; 2],
-    colours: [[f64; 3]; 2],
+    colors: [[f64; 3]; 2],
 }
 
 /// A clip's discs, the last in front, and the camera's drift in pixels a frame.
@@ -117,40 +117,40 @@ pub fn clip(seed: u64, task: Task, index: u32, side: usize) -> Clip {
             kinds = pairs[label].to_vec();
         }
     }
-    // Two discs stand on opposite sides of the centre, so that they do not cover each other in the middle of the clip.
+    // Two discs stand on opposite sides of the center, so that they do not cover each other in the middle of the clip.
     let (sin, cos) = (TAU * angle).sin_cos();
     let discs = kinds.iter().enumerate().map(|(place, &[texture, motion])| {
         let block = 2 + 3 * place as u32;
         let [size, speed, across, down] = draw(block);
         let [period, phase, first, second] = draw(block + 1);
         let [stripes, ..] = draw(block + 2);
-        let (radius, speed, centre) = match task {
+        let (radius, speed, center) = match task {
             Task::Motion => {
                 let radius = 5.0 + 3.0 * size;
                 let within = |share: f64| radius + (side - 2.0 * radius) * share;
-                let centre = [within(across), within(down)];
-                (radius, 0.5 * 4f64.powf(speed), centre)
+                let center = [within(across), within(down)];
+                (radius, 0.5 * 4f64.powf(speed), center)
             }
             Task::Binding => {
                 let radius = 4.5 + 1.5 * size;
                 let sign = if place == 0 { 1.0 } else { -1.0 };
                 let away = sign * (radius + 0.5 + (side / 2.0 - 2.0 * radius - 0.5) * across);
-                let centre = [side / 2.0 + away * cos, side / 2.0 + away * sin];
-                (radius, 0.5 + 0.5 * speed, centre)
+                let center = [side / 2.0 + away * cos, side / 2.0 + away * sin];
+                (radius, 0.5 + 0.5 * speed, center)
             }
         };
         Disc {
             texture,
             motion,
             radius,
-            centre,
+            center,
             speed,
             period: 4.0 + 2.0 * period,
             phase,
             look: Look {
                 period: 3.5 + 1.5 * stripes,
                 phase: [first, second],
-                colours: colours(draw(block + 32)),
+                colors: colors(draw(block + 32)),
             },
         }
     });
@@ -163,8 +163,8 @@ pub fn clip(seed: u64, task: Task, index: u32, side: usize) -> Clip {
     }
 }
 
-/// Two colours in `[-1, 1]` that are far apart.
-fn colours([red, green, blue, strength]: [f64; 4]) -> [[f64; 3]; 2] {
+/// Two colors in `[-1, 1]` that are far apart.
+fn colors([red, green, blue, strength]: [f64; 4]) -> [[f64; 3]; 2] {
     let middle = [red, green, blue].map(|part| 0.6 * part - 0.3);
     let contrast = 0.4 + 0.3 * strength;
     // The half of the draw that the middle does not show says which way each part goes.
@@ -199,7 +199,7 @@ impl Disc {
     /// Where it is when flow field `field` is taken, before the camera's drift.
     fn place(&self, field: usize) -> [f64; 2] {
         let middle = FIELDS / 2;
-        let mut place = self.centre;
+        let mut place = self.center;
         let (range, sign) = if field >= middle {
             (middle..field, 1.0)
         } else {
@@ -213,16 +213,16 @@ impl Disc {
         place
     }
 
-    /// How much of the pixel at `offset` from its centre it covers.
+    /// How much of the pixel at `offset` from its center it covers.
     fn coverage(&self, [dx, dy]: [f64; 2]) -> f64 {
         (self.radius - dx.hypot(dy) + 0.5).clamp(0.0, 1.0)
     }
 
-    fn colour(&self, [dx, dy]: [f64; 2]) -> [f64; 3] {
+    fn color(&self, [dx, dy]: [f64; 2]) -> [f64; 3] {
         let Look {
             period,
             phase,
-            colours: [one, other],
+            colors: [one, other],
         } = self.look;
         let wave = |distance: f64, phase: f64| (TAU * (distance / period + phase)).sin();
         let height = match self.texture {
@@ -246,8 +246,8 @@ impl Clip {
         over: impl Fn(&Disc, [f64; 2]) -> [f64; N],
     ) -> [f64; N] {
         for disc in &self.discs {
-            let centre = disc.place(field);
-            let offset = [pixel[0] - centre[0], pixel[1] - centre[1]];
+            let center = disc.place(field);
+            let offset = [pixel[0] - center[0], pixel[1] - center[1]];
             let share = disc.coverage(offset);
             if share > 0.0 {
                 let own = over(disc, offset);
@@ -259,15 +259,15 @@ impl Clip {
         value
     }
 
-    /// Flow at a pixel's centre, in pixels a frame.
+    /// Flow at a pixel's center, in pixels a frame.
     pub fn flow(&self, field: usize, pixel: [f64; 2]) -> [f64; 2] {
         let [across, down] = self.covered(field, pixel, [0.0; 2], |disc, _| disc.velocity(field));
         [across + self.drift[0], down + self.drift[1]]
     }
 
-    /// Colour at a pixel's centre in the middle of the clip, without noise.
-    pub fn colour(&self, pixel: [f64; 2]) -> [f64; 3] {
-        self.covered(FIELDS / 2, pixel, self.background, Disc::colour)
+    /// Color at a pixel's center in the middle of the clip, without noise.
+    pub fn color(&self, pixel: [f64; 2]) -> [f64; 3] {
+        self.covered(FIELDS / 2, pixel, self.background, Disc::color)
     }
 }
 
@@ -285,8 +285,8 @@ pub fn generate(seed: u64, task: Task, count: usize, side: usize) -> Images {
             let pixel = [place % side, place / side].map(|i| i as f64 + 0.5);
             let noise = words(seed, Stream::Synthetic, 64 + place as u32, index as u32);
             let noise = standard_normal(noise);
-            for (channel, colour) in clip.colour(pixel).into_iter().enumerate() {
-                image[channel * area + place] = byte(colour + NOISE * noise[channel]);
+            for (channel, color) in clip.color(pixel).into_iter().enumerate() {
+                image[channel * area + place] = byte(color + NOISE * noise[channel]);
             }
             for field in 0..FIELDS {
                 for (part, flow) in clip.flow(field, pixel).into_iter().enumerate() {
@@ -373,10 +373,10 @@ mod tests {
             let [one, other] = clip.discs[..] else {
                 panic!("two discs");
             };
-            let [dx, dy] = [0, 1].map(|i| one.centre[i] - other.centre[i]);
+            let [dx, dy] = [0, 1].map(|i| one.center[i] - other.center[i]);
             assert!(dx.hypot(dy) >= one.radius + other.radius);
             for disc in [one, other] {
-                for at in disc.centre {
+                for at in disc.center {
                     assert!(at >= disc.radius && at <= 32.0 - disc.radius);
                 }
             }

@@ -35,7 +35,7 @@ fn image_bytes(images: &Images) -> u64 {
 
 /// Where a data set has its place, and how much of the adapter's memory it takes there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Housing {
+pub struct Residency {
     /// Bytes on the adapter.
     pub bytes: u64,
     /// Whether it stays in main memory and is streamed.
@@ -43,7 +43,7 @@ pub struct Housing {
     room: u64,
 }
 
-impl Housing {
+impl Residency {
     /// On the GPU where all of it fits into `room` bytes and the adapter's bindings, else in main memory.
     ///
     /// # Errors
@@ -102,13 +102,13 @@ impl Dataset {
         Ok(Self::of(&images, store))
     }
 
-    /// Puts `images` where `housing` says.
+    /// Puts `images` where `residency` says.
     ///
     /// # Errors
     /// As [`Dataset::upload`].
-    pub fn house(gpu: &Gpu, images: Images, housing: Housing) -> Result<Self> {
-        if housing.streamed {
-            Self::stream(images, housing.room)
+    pub fn house(gpu: &Gpu, images: Images, residency: Residency) -> Result<Self> {
+        if residency.streamed {
+            Self::stream(images, residency.room)
         } else {
             Self::upload(gpu, &images)
         }

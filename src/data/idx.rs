@@ -17,7 +17,7 @@ const LABELS: u32 = 0x0000_0801;
 /// The most bytes of unpacked data in one file.
 const MOST: u64 = 2 << 30;
 
-/// The embedded data set: the original MNIST test set, 10,000 grey images of 28 x 28 and their labels (LeCun,
+/// The embedded data set: the original MNIST test set, 10,000 gray images of 28 x 28 and their labels (LeCun,
 /// Cortes, Burges; CC BY-SA 3.0, see `assets/mnist/README.md`).
 ///
 /// # Errors

@@ -2,15 +2,15 @@
 //!
 //! A source ([`mnist`], [`idx_directory`], [`cifar10`], [`npy_images`], [`image_folder`], [`shapes()`], [`clips::generate`]) gives [`Images`] in main memory; [`Dataset::upload`] moves them to the
 //! GPU for good, and [`Dataset::stream`] keeps them where they are and brings what the next steps need. From then on a
-//! [`Cursor`], a small buffer on the GPU, says which training step it is, and the dispatches of [`Dataset::gather`] turn
+//! [`BatchCursor`], a small buffer on the GPU, says which training step it is, and the dispatches of [`Dataset::gather`] turn
 //! it into a batch; many steps fit into one submission. The order of an epoch is a [`Permutation`] that is computed, not
 //! stored, so that the CPU knows it as well ([`Order`]).
 
-mod alteration;
+mod augmentation;
 mod batch;
+mod batch_cursor;
 mod cifar10;
 pub mod clips;
-mod cursor;
 mod dataset;
 mod folder;
 mod idx;
@@ -20,11 +20,11 @@ mod permutation;
 mod shapes;
 mod stream;
 
-pub use alteration::{Augmentation, Change, Damage};
+pub use augmentation::{Augmentation, Change, Damage};
 pub use batch::{Batching, Gather};
+pub use batch_cursor::BatchCursor;
 pub use cifar10::cifar10;
-pub use cursor::Cursor;
-pub use dataset::{Dataset, Housing};
+pub use dataset::{Dataset, Residency};
 pub use folder::image_folder;
 pub use idx::{idx_directory, mnist};
 pub use npy::npy_images;

@@ -108,6 +108,6 @@ fn labels(path: &Path, count: u64) -> Result<Vec<u8>> {
     }
 }
 
-fn wrong(path: &Path, problem: String, mend: &str) -> Error {
-    Error::input(path.display().to_string(), problem, mend)
+fn wrong(path: &Path, problem: String, hint: &str) -> Error {
+    Error::input(path.display().to_string(), problem, hint)
 }

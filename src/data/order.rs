@@ -1,6 +1,6 @@
 //! Which samples a step's batch holds, on the CPU: the twin of the kernel `choose` of `shaders/data/batch.wgsl`.
 
-use super::cursor;
+use super::batch_cursor;
 use super::permutation::Permutation;
 
 /// The order of a data set's samples through all steps.
@@ -19,7 +19,7 @@ pub struct Order {
 impl Order {
     /// The numbers of the samples in the rows of the batch of `step`.
     pub fn samples(&self, step: u64) -> Vec<u32> {
-        let (first_epoch, offset) = cursor::start_of(step, self.count, self.batch);
+        let (first_epoch, offset) = batch_cursor::start_of(step, self.count, self.batch);
         let mut epoch = first_epoch;
         let mut order = Permutation::new(self.count, self.seed, epoch as u32);
         let mut place = offset;

@@ -125,10 +125,10 @@ mod tests {
         }
     }
 
-    /// Neighbours in the file should not stay neighbours: the sign of the step between consecutive places is a
+    /// Neighbors in the file should not stay neighbors: the sign of the step between consecutive places is a
     /// coin that falls towards "descending" half of the time.
     #[test]
-    fn neighbours_are_torn_apart() {
+    fn neighbors_are_torn_apart() {
         let count = 10_000;
         let order = Permutation::new(count, 3, 0);
         let mut falls = 0;

@@ -15,8 +15,8 @@ pub struct Factors {
     pub kind: usize,
     /// Hue in `[0, 1)`: red, yellow, green, ...
     pub hue: f64,
-    /// Centre across and down, in parts of the image's side.
-    pub centre: [f64; 2],
+    /// Center across and down, in parts of the image's side.
+    pub center: [f64; 2],
     /// Half the extent, in parts of the image's side.
     pub size: f64,
     /// Turns counter-clockwise in `[0, 1)`.
@@ -32,7 +32,7 @@ pub fn factors(seed: u64, index: u32) -> Factors {
     Factors {
         kind: (first[0] * KINDS.len() as f64) as usize,
         hue: first[1],
-        centre: [within(second[0]), within(second[1])],
+        center: [within(second[0]), within(second[1])],
         size,
         orientation: first[3],
     }
@@ -48,7 +48,7 @@ pub fn shapes(seed: u64, count: usize, side: usize) -> Images {
         let cover: Vec<f64> = (0..side * side)
             .map(|i| coverage(&factors, i % side, i / side, side))
             .collect();
-        for part in colour(factors.hue) {
+        for part in color(factors.hue) {
             pixels.extend(
                 cover
                     .iter()
@@ -67,10 +67,10 @@ pub fn shapes(seed: u64, count: usize, side: usize) -> Images {
     }
 }
 
-/// How much of a pixel the shape covers, from the distance of its centre to the edge.
+/// How much of a pixel the shape covers, from the distance of its center to the edge.
 fn coverage(factors: &Factors, x: usize, y: usize, side: usize) -> f64 {
-    let place = |i: usize, centre: f64| (i as f64 + 0.5) / side as f64 - centre;
-    let (dx, dy) = (place(x, factors.centre[0]), place(y, factors.centre[1]));
+    let place = |i: usize, center: f64| (i as f64 + 0.5) / side as f64 - center;
+    let (dx, dy) = (place(x, factors.center[0]), place(y, factors.center[1]));
     let (sin, cos) = (TAU * factors.orientation).sin_cos();
     // In units of the shape's size, turned back.
     let u = (cos * dx - sin * dy) / factors.size;
@@ -89,7 +89,7 @@ fn coverage(factors: &Factors, x: usize, y: usize, side: usize) -> f64 {
 }
 
 /// Red, green and blue of a full hue.
-fn colour(hue: f64) -> [f64; 3] {
+fn color(hue: f64) -> [f64; 3] {
     [0.0, 1.0, 2.0].map(|part| {
         let distance = (hue * 3.0 - part + 1.5).rem_euclid(3.0) - 1.5;
         (1.5 - 1.5 * distance.abs()).clamp(0.0, 1.0)
@@ -116,8 +116,8 @@ mod tests {
                 sum / total / 32.0
             };
             assert!(total > 0.0);
-            assert!((mean(&|i| i % 32) - factors.centre[0]).abs() < 0.02);
-            assert!((mean(&|i| i / 32) - factors.centre[1]).abs() < 0.02);
+            assert!((mean(&|i| i % 32) - factors.center[0]).abs() < 0.02);
+            assert!((mean(&|i| i / 32) - factors.center[1]).abs() < 0.02);
         }
     }
 }

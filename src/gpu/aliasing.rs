@@ -16,7 +16,7 @@ use super::buffer::USAGE;
 
 /// The type of llvmpipe's only memory.
 const MEMORY_TYPE: u32 = 0;
-/// Texels in a row of an image. Shaders know it too: `shaders/common/texels.wgsl`.
+/// Texels in a row of an image. Shaders know it too: `shaders/shared/texels.wgsl`.
 const ROW: u32 = 1024;
 /// Bytes of a row: a texel has four components in float32.
 const ROW_BYTES: u64 = 16 * ROW as u64;

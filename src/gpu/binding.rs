@@ -49,7 +49,7 @@ impl<'a> Binding<'a> {
     }
 
     /// The same values as a `texture_storage_2d<rgba32float, read>`, of four values a texel; where `texel` of
-    /// `shaders/common/texels.wgsl` says. Where the device has no texels ([`Gpu::has_texels`]), a kernel must not read
+    /// `shaders/shared/texels.wgsl` says. Where the device has no texels ([`Gpu::has_texels`]), a kernel must not read
     /// what is bound.
     pub fn as_texels(self) -> Self {
         Self {

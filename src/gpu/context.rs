@@ -183,7 +183,7 @@ impl Gpu {
         self.no_texels.is_none()
     }
 
-    /// The constant that tells a kernel with a choice of both to read texels (`shaders/common/texels.wgsl`).
+    /// The constant that tells a kernel with a choice of both to read texels (`shaders/shared/texels.wgsl`).
     pub fn texels_constant(&self) -> (&'static str, f64) {
         ("TEXELS", f64::from(u8::from(self.has_texels())))
     }

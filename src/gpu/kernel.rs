@@ -2,7 +2,7 @@
 //!
 //! Pipelines take their layout from the shader itself, so a binding is declared once, in WGSL. There is no
 //! templating: variants are `override` constants, and the only text that is ever added to a file are the shared
-//! functions that its header names (`// uses common/philox.wgsl`).
+//! functions that its header names (`// uses shared/philox.wgsl`).
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -19,7 +19,7 @@ pub struct Shader {
     pub source: &'static str,
 }
 
-/// Embeds a file below `shaders/` as a [`Shader`]: `static RELU: Shader = shader!("nn/activation.wgsl");`
+/// Embeds a file below `shaders/` as a [`Shader`]: `static RELU: Shader = shader!("nn/ops/activation.wgsl");`
 #[macro_export]
 macro_rules! shader {
     ($path:literal) => {
@@ -32,18 +32,18 @@ macro_rules! shader {
 
 /// Functions that several shaders share.
 static SHARED: &[Shader] = &[
-    crate::shader!("common/elementary.wgsl"),
-    crate::shader!("common/grid.wgsl"),
-    crate::shader!("common/philox.wgsl"),
-    crate::shader!("common/rows.wgsl"),
-    crate::shader!("common/scale.wgsl"),
-    crate::shader!("common/texels.wgsl"),
+    crate::shader!("shared/elementary.wgsl"),
+    crate::shader!("shared/grid.wgsl"),
+    crate::shader!("shared/philox.wgsl"),
+    crate::shader!("shared/rows.wgsl"),
+    crate::shader!("shared/scale.wgsl"),
+    crate::shader!("shared/texels.wgsl"),
     crate::shader!("data/permutation.wgsl"),
-    crate::shader!("nn/convolution/gradient.wgsl"),
-    crate::shader!("nn/convolution/images.wgsl"),
-    crate::shader!("nn/convolution/product.wgsl"),
-    crate::shader!("nn/pace.wgsl"),
-    crate::shader!("nn/subgroup_product.wgsl"),
+    crate::shader!("shared/convolution/gradient.wgsl"),
+    crate::shader!("shared/convolution/images.wgsl"),
+    crate::shader!("shared/convolution/product.wgsl"),
+    crate::shader!("shared/step_scale.wgsl"),
+    crate::shader!("shared/subgroup_product.wgsl"),
 ];
 
 /// The text that is compiled: the shared functions that the header lines `// uses PATH` name, then the file.
@@ -218,7 +218,7 @@ pub fn groups(items: usize, per_group: usize) -> u32 {
 }
 
 /// The same as a grid that stays below the 65,535 workgroups of one dimension. The shader finds its place with
-/// `linear_index` of `common/grid.wgsl`.
+/// `linear_index` of `shared/grid.wgsl`.
 pub fn grid(items: usize, per_group: usize) -> [u32; 3] {
     const ROW: u32 = 32_768;
     let all = groups(items, per_group);

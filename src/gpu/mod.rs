@@ -21,7 +21,7 @@ mod context;
 mod kernel;
 #[cfg(test)]
 pub(crate) mod layout;
-mod need;
+mod memory_estimate;
 mod pipeline_cache;
 mod pipeline_pool;
 mod readback;
@@ -33,6 +33,6 @@ pub use binding::{Binding, Uniform};
 pub use buffer::Buffer;
 pub use context::Gpu;
 pub use kernel::{Dispatch, Kernel, Shader, expand, grid, groups};
-pub use need::{Need, Scratch};
+pub use memory_estimate::{MemoryEstimate, Scratch};
 pub use readback::ReadbackRing;
 pub use timing::Timer;

@@ -47,7 +47,7 @@ impl ClassifierConfig {
         let loss = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
         graph.loss("cross_entropy", loss, 1.0)?;
         // Recorded beside the loss; a weight of 0 keeps it out of that.
-        let accuracy = graph.add("accuracy", Accuracy::Largest, &[logits, label])?;
+        let accuracy = graph.add("accuracy", Accuracy::TopOne, &[logits, label])?;
         graph.loss("accuracy", accuracy, 0.0)?;
         Ok(Classifier {
             graph,

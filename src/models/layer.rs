@@ -7,7 +7,7 @@ use crate::nn::ops::{
     Activation, Add, BatchNorm, Conv2d, ConvTranspose2d, Dense, Dropout, LayerNorm, Pool, Reshape,
     Upsample,
 };
-use crate::nn::{Graph, Initialisation, NodeId, Pair, Window};
+use crate::nn::{Conv2dGeometry, Graph, Initialization, NodeId, Size2};
 
 /// One layer of a sequence: `"relu"`, `{ dense = { units = 400 } }`, `{ reshape = [1, 28, 28] }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub enum Layer {
         units: usize,
         /// How weight and bias start.
         #[serde(default, rename = "init")]
-        initialisation: Initialisation,
+        initialization: Initialization,
         /// Whether the weight is divided by its largest singular value.
         #[serde(default, skip_serializing_if = "is_false")]
         spectral_norm: bool,
@@ -29,19 +29,19 @@ pub enum Layer {
         /// Channels that come out.
         channels: usize,
         /// A number, or height and width; so are the others.
-        kernel: Pair,
+        kernel: Size2,
         /// From place to place.
         #[serde(default = "one")]
-        stride: Pair,
+        stride: Size2,
         /// Zeros around the image.
         #[serde(default = "zero")]
-        padding: Pair,
-        /// Between neighbouring elements of the kernel.
+        padding: Size2,
+        /// Between neighboring elements of the kernel.
         #[serde(default = "one")]
-        dilation: Pair,
+        dilation: Size2,
         /// How weight and bias start.
         #[serde(default, rename = "init")]
-        initialisation: Initialisation,
+        initialization: Initialization,
         /// Whether the weight is divided by its largest singular value.
         #[serde(default, skip_serializing_if = "is_false")]
         spectral_norm: bool,
@@ -51,22 +51,22 @@ pub enum Layer {
         /// Channels that come out.
         channels: usize,
         /// A number, or height and width; so are the others.
-        kernel: Pair,
+        kernel: Size2,
         /// From place to place of the output.
         #[serde(default = "one")]
-        stride: Pair,
+        stride: Size2,
         /// What is cut off the output on each side.
         #[serde(default = "zero")]
-        padding: Pair,
+        padding: Size2,
         /// Rows and columns more at the output's end.
         #[serde(default = "zero")]
-        output_padding: Pair,
-        /// Between neighbouring elements of the kernel.
+        output_padding: Size2,
+        /// Between neighboring elements of the kernel.
         #[serde(default = "one")]
-        dilation: Pair,
+        dilation: Size2,
         /// How weight and bias start.
         #[serde(default, rename = "init")]
-        initialisation: Initialisation,
+        initialization: Initialization,
     },
     /// [`Activation::Relu`].
     Relu,
@@ -100,31 +100,31 @@ pub enum Layer {
     /// [`Pool::Max`].
     MaxPool2d {
         /// A number, or height and width; so are the others.
-        kernel: Pair,
+        kernel: Size2,
         /// From place to place; the kernel where left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        stride: Option<Pair>,
+        stride: Option<Size2>,
         /// Around the image.
         #[serde(default = "zero")]
-        padding: Pair,
+        padding: Size2,
     },
     /// [`Pool::Average`].
     AvgPool2d {
         /// A number, or height and width; so are the others.
-        kernel: Pair,
+        kernel: Size2,
         /// From place to place; the kernel where left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        stride: Option<Pair>,
+        stride: Option<Size2>,
         /// Zeros around the image; they count.
         #[serde(default = "zero")]
-        padding: Pair,
+        padding: Size2,
     },
     /// [`Pool::GlobalAverage`].
     GlobalAvgPool,
     /// [`Upsample`].
     Upsample {
         /// A number, or height and width.
-        factor: Pair,
+        factor: Size2,
     },
     /// What comes in is added to what these layers make of it.
     Residual(Vec<Layer>),
@@ -144,16 +144,16 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-fn one() -> Pair {
+fn one() -> Size2 {
     1.into()
 }
 
-fn zero() -> Pair {
+fn zero() -> Size2 {
     0.into()
 }
 
-fn pooled(kernel: Pair, stride: Option<Pair>, padding: Pair) -> Window {
-    Window::new(kernel)
+fn pooled(kernel: Size2, stride: Option<Size2>, padding: Size2) -> Conv2dGeometry {
+    Conv2dGeometry::new(kernel)
         .stride(stride.unwrap_or(kernel))
         .padding(padding)
 }
@@ -171,12 +171,12 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
         node = match layer {
             &Layer::Dense {
                 units,
-                initialisation,
+                initialization,
                 spectral_norm,
             } => {
                 let dense = Dense {
                     units,
-                    initialisation,
+                    initialization,
                     spectral_norm,
                 };
                 graph.add(&name, dense, &inputs)?
@@ -187,10 +187,10 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 stride,
                 padding,
                 dilation,
-                initialisation,
+                initialization,
                 spectral_norm,
             } => {
-                let window = Window {
+                let geometry = Conv2dGeometry {
                     kernel,
                     stride,
                     padding,
@@ -198,8 +198,8 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 };
                 let conv = Conv2d {
                     channels,
-                    window,
-                    initialisation,
+                    geometry,
+                    initialization,
                     spectral_norm,
                 };
                 graph.add(&name, conv, &inputs)?
@@ -211,9 +211,9 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 padding,
                 output_padding,
                 dilation,
-                initialisation,
+                initialization,
             } => {
-                let window = Window {
+                let geometry = Conv2dGeometry {
                     kernel,
                     stride,
                     padding,
@@ -221,9 +221,9 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 };
                 let conv = ConvTranspose2d {
                     channels,
-                    window,
+                    geometry,
                     output_padding,
-                    initialisation,
+                    initialization,
                 };
                 graph.add(&name, conv, &inputs)?
             }
@@ -250,8 +250,8 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 stride,
                 padding,
             } => {
-                let window = pooled(kernel, stride, padding);
-                graph.add(&name, Pool::Average(window), &inputs)?
+                let geometry = pooled(kernel, stride, padding);
+                graph.add(&name, Pool::Average(geometry), &inputs)?
             }
             Layer::GlobalAvgPool => graph.add(&name, Pool::GlobalAverage, &inputs)?,
             &Layer::Upsample { factor } => graph.add(&name, Upsample { factor }, &inputs)?,

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Classifier;
 use crate::data::clips::{DIRECTIONS, FRAME_CHANNELS, TEXTURES, pair_targets, pairs};
-use crate::nn::losses::{Reconstruction, SoftmaxCrossEntropy};
+use crate::nn::losses::{ElementwiseLoss, SoftmaxCrossEntropy};
 use crate::nn::metrics::Accuracy;
 use crate::nn::ops::{Activation, Add, Concat, Conv2d, Dense, Lookup, Pool, Reshape, Slice};
-use crate::nn::{Graph, NodeId, Window};
+use crate::nn::{Conv2dGeometry, Graph, NodeId};
 use crate::{Error, Result};
 
 /// A two-stream network as a scenario describes it.
@@ -97,12 +97,12 @@ impl TwoStreamConfig {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
         let label = graph.input("label", &[]);
-        // Bytes come as 0 to 1; this makes grey and no flow zero.
-        let centred = Activation::Affine {
+        // Bytes come as 0 to 1; this makes gray and no flow zero.
+        let centered = Activation::Affine {
             scale: 2.0,
             shift: -1.0,
         };
-        let centred = graph.add("centred", centred, &[x])?;
+        let centered = graph.add("centered", centered, &[x])?;
         let mut streams = Vec::new();
         let channels = shape.first().copied().unwrap_or(0);
         for (name, first, count) in [
@@ -120,7 +120,7 @@ impl TwoStreamConfig {
             };
             if wanted {
                 let slice = Slice { first, count };
-                let input = graph.add(&format!("{name}.input"), slice, &[centred])?;
+                let input = graph.add(&format!("{name}.input"), slice, &[centered])?;
                 streams.push((name, self.stream(&mut graph, name, input)?));
             }
         }
@@ -132,7 +132,7 @@ impl TwoStreamConfig {
             Targets::Class => {
                 let loss = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
                 graph.loss("cross_entropy", loss, 1.0)?;
-                let accuracy = graph.add("accuracy", Accuracy::Largest, &[logits, label])?;
+                let accuracy = graph.add("accuracy", Accuracy::TopOne, &[logits, label])?;
                 graph.loss("accuracy", accuracy, 0.0)?;
             }
             Targets::Pairs => {
@@ -141,7 +141,7 @@ impl TwoStreamConfig {
                     width: outputs,
                 };
                 let targets = graph.add("targets", table, &[label])?;
-                let entropy = Reconstruction::BinaryCrossEntropy;
+                let entropy = ElementwiseLoss::BceWithLogits;
                 let loss = graph.add("binary_cross_entropy", entropy, &[logits, targets])?;
                 graph.loss("binary_cross_entropy", loss, 1.0)?;
                 let matches = graph.add("exact_match", Accuracy::ExactMatch, &[logits, targets])?;
@@ -161,10 +161,10 @@ impl TwoStreamConfig {
         for (block, &width) in self.widths.iter().enumerate() {
             // Numbers as in a Sequential of convolution, ReLU and pool.
             let layer = |place: usize| format!("{name}.{}", 3 * block + place);
-            let convolution = Conv2d::new(width, Window::new(3).padding(1));
+            let convolution = Conv2d::new(width, Conv2dGeometry::new(3).padding(1));
             node = graph.add(&layer(0), convolution, &[node])?;
             node = graph.add(&layer(1), Activation::Relu, &[node])?;
-            let pool = Pool::Average(Window::new(2).stride(2));
+            let pool = Pool::Average(Conv2dGeometry::new(2).stride(2));
             node = graph.add(&layer(2), pool, &[node])?;
         }
         Ok(node)
@@ -178,7 +178,7 @@ impl TwoStreamConfig {
     ) -> Result<NodeId> {
         let nodes: Vec<NodeId> = streams.iter().map(|(_, node)| *node).collect();
         let all = graph.add("streams", Concat, &nodes)?;
-        let convolution = Conv2d::new(self.fusion_width, Window::new(3).padding(1));
+        let convolution = Conv2d::new(self.fusion_width, Conv2dGeometry::new(3).padding(1));
         let fusion = graph.add("fusion", convolution, &[all])?;
         let units = graph.add("fusion_relu", Activation::Relu, &[fusion])?;
         let pooled = self.pooled(graph, "pooled", units)?;
@@ -203,8 +203,8 @@ impl TwoStreamConfig {
     fn pooled(&self, graph: &mut Graph, name: &str, maps: NodeId) -> Result<NodeId> {
         match (self.pooling, &graph.node(maps).shape[..]) {
             (Pooling::Max, &[channels, height, width]) => {
-                let window = Window::new([height, width]).stride([height, width]);
-                let maxima = graph.add(&format!("{name}.maxima"), Pool::Max(window), &[maps])?;
+                let geometry = Conv2dGeometry::new([height, width]).stride([height, width]);
+                let maxima = graph.add(&format!("{name}.maxima"), Pool::Max(geometry), &[maps])?;
                 let shape = vec![channels];
                 graph.add(name, Reshape { shape }, &[maxima])
             }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, stack};
-use crate::nn::losses::{GaussianKl, Reconstruction};
-use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterise, Reshape};
+use crate::nn::losses::{ElementwiseLoss, GaussianKl};
+use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterize, Reshape};
 use crate::nn::{Graph, NodeId};
 use crate::{Error, Result};
 
@@ -27,7 +27,7 @@ pub enum Variance {
 pub enum ReconstructionLoss {
     /// Binary cross-entropy; the decoder ends in logits.
     #[default]
-    BinaryCrossEntropy,
+    BceWithLogits,
     /// Squared error; the decoder ends in pixel values.
     SquaredError,
 }
@@ -39,13 +39,13 @@ pub struct VaeConfig {
     pub latent: usize,
     /// How the standard deviation comes out of its head.
     pub variance: Variance,
-    /// Scale of the reparameterisation noise; 0 makes it a plain autoencoder.
+    /// Scale of the reparameterization noise; 0 makes it a plain autoencoder.
     pub noise: f32,
     /// Weight of the KL divergence in the loss (beta-VAE, Higgins et al. 2017).
     pub beta: f32,
     /// The reconstruction term.
     pub reconstruction: ReconstructionLoss,
-    /// Of a conditional VAE: width of the learnt vector of each class, which stands behind the encoder's features and
+    /// Of a conditional VAE: width of the trainable vector of each class, which stands behind the encoder's features and
     /// behind `z`.
     pub condition: Option<usize>,
     /// Layers between the input and the heads `mu` and `logvar`.
@@ -95,7 +95,7 @@ impl VaeConfig {
                 graph.add("log_variance", Activation::SoftplusLogVariance, &[head])?
             }
         };
-        let noise = Reparameterise { noise: self.noise };
+        let noise = Reparameterize { noise: self.noise };
         let z = graph.add("z", noise, &[mu, log_variance])?;
         let code = joined(&mut graph, "z.conditioned", z, condition)?;
         let output = stack(&mut graph, "decoder", &self.decoder, code)?;
@@ -108,8 +108,8 @@ impl VaeConfig {
             ));
         }
         let loss = match self.reconstruction {
-            ReconstructionLoss::BinaryCrossEntropy => Reconstruction::BinaryCrossEntropy,
-            ReconstructionLoss::SquaredError => Reconstruction::SquaredError,
+            ReconstructionLoss::BceWithLogits => ElementwiseLoss::BceWithLogits,
+            ReconstructionLoss::SquaredError => ElementwiseLoss::SquaredError,
         };
         let reconstruction = graph.add("reconstruction", loss, &[output, x])?;
         let divergence = graph.add("kl_divergence", GaussianKl, &[mu, log_variance])?;
@@ -177,9 +177,7 @@ impl VaeConfig {
         let code = joined(graph, "z.conditioned", z, condition)?;
         let output = stack(graph, "decoder", &self.decoder, code)?;
         match self.reconstruction {
-            ReconstructionLoss::BinaryCrossEntropy => {
-                graph.add("image", Activation::Sigmoid, &[output])
-            }
+            ReconstructionLoss::BceWithLogits => graph.add("image", Activation::Sigmoid, &[output]),
             ReconstructionLoss::SquaredError => Ok(output),
         }
     }
@@ -189,7 +187,7 @@ impl VaeConfig {
 #[derive(Clone, Copy)]
 struct Condition {
     label: NodeId,
-    /// The learnt vector of the label's class.
+    /// The trainable vector of the label's class.
     vector: NodeId,
 }
 

@@ -1,4 +1,4 @@
-//! Bounds on gradients before an optimiser sees them.
+//! Bounds on gradients before an optimizer sees them.
 
 use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ struct Uniform {
 }
 
 impl Clip {
-    /// Constants of the optimiser's kernel.
+    /// Constants of the optimizer's kernel.
     pub(super) fn constants(clip: Option<Self>) -> Vec<(&'static str, f64)> {
         match clip {
             Some(Self::Value(largest)) => vec![("LARGEST", largest)],
@@ -43,12 +43,12 @@ impl Clip {
         }
     }
 
-    /// The dispatches that write the norm and the gradients' scale to `pace`; none for a clip by value.
+    /// The dispatches that write the norm and the gradients' scale to `step_scale`; none for a clip by value.
     pub(super) fn dispatches(
         self,
         gpu: &Gpu,
         parameters: &Parameters,
-        pace: &Buffer<f32>,
+        step_scale: &Buffer<f32>,
     ) -> Result<Vec<Dispatch>> {
         let Self::Norm(bound) = self else {
             return Ok(Vec::new());
@@ -57,7 +57,7 @@ impl Clip {
         let uniform = gpu.uniform(
             "clip",
             &Uniform {
-                vectors: parameters.learnt_len().div_ceil(4) as u32,
+                vectors: parameters.trainable_len().div_ceil(4) as u32,
                 bound: bound as f32,
                 not_a_number: f32::NAN.to_bits(),
                 padding: 0,
@@ -65,7 +65,7 @@ impl Clip {
         );
         let (uniform, sums) = (uniform.binding(), sums.binding());
         let squares = [(0, uniform), (1, parameters.gradients.binding()), (2, sums)];
-        let scale = [(0, uniform), (2, sums), (3, pace.binding())];
+        let scale = [(0, uniform), (2, sums), (3, step_scale.binding())];
         Ok(vec![
             gpu.kernel(&CLIP, "partial_sums", &[])
                 .bind(gpu, &squares, [LANES as u32 / 64, 1, 1]),

@@ -1,9 +1,10 @@
 //! What is computed: nodes in the order of computation, with shapes inferred as they are added.
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Initialisation;
-use super::operation::{Misfit, Operation, elements};
+use super::Initialization;
+use super::operation::{Operation, ShapeError, elements};
 use crate::{Error, Result};
 
 /// A node of a graph.
@@ -11,10 +12,36 @@ use crate::{Error, Result};
 pub struct NodeId(pub(super) usize);
 
 impl NodeId {
-    /// Its place in [`Graph::nodes`].
-    pub fn place(self) -> usize {
+    /// Its index in [`Graph::nodes`].
+    pub fn index(self) -> usize {
         self.0
     }
+}
+
+/// What a node means to its model. Analyses and views look for roles, never for names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The samples of the batch.
+    Input,
+    /// Their classes, one `u32` per sample.
+    Label,
+    /// The means of a VAE's approximate posterior.
+    LatentMean,
+    /// The logarithms of its variances, before any bound.
+    LatentLogVariance,
+    /// The latent vector: a draw from the posterior or from the prior.
+    Latent,
+    /// What a loss on logits reads.
+    Logits,
+    /// Images that a generative model makes.
+    Image,
+    /// A discriminator's score, one number per sample.
+    Score,
+    /// A loss, one number per sample.
+    Loss,
+    /// A number per sample that is recorded and not trained on.
+    Metric,
 }
 
 /// A tensor and the operation that makes it.
@@ -30,6 +57,8 @@ pub struct Node {
     pub shape: Vec<usize>,
     /// Its parameters and its state, as places in [`Graph::parameters`].
     pub parameters: Vec<usize>,
+    /// What it means to its model, where that is known.
+    pub role: Option<Role>,
 }
 
 impl Node {
@@ -47,10 +76,10 @@ pub struct Parameter {
     /// Shape in PyTorch's layout.
     pub shape: Vec<usize>,
     /// How it starts.
-    pub initialisation: Initialisation,
-    /// Whether an optimiser updates it; else it is state that its operation's forward pass keeps, such as running
+    pub initialization: Initialization,
+    /// Whether an optimizer updates it; else it is state that its operation's forward pass keeps, such as running
     /// statistics.
-    pub learnt: bool,
+    pub trainable: bool,
 }
 
 impl Parameter {
@@ -94,6 +123,7 @@ impl Graph {
             inputs: Vec::new(),
             shape: shape.to_vec(),
             parameters: Vec::new(),
+            role: None,
         });
         NodeId(self.nodes.len() - 1)
     }
@@ -117,7 +147,7 @@ impl Graph {
             .iter()
             .map(|input| self.nodes[input.0].shape.as_slice())
             .collect();
-        let misfit = |misfit: Misfit| {
+        let misfit = |misfit: ShapeError| {
             Error::input(
                 place.clone(),
                 format!("got {}", misfit.got),
@@ -130,12 +160,12 @@ impl Graph {
             .iter()
             .try_fold(1usize, |product, &d| product.checked_mul(d));
         if size.is_none_or(|size| size == 0 || size > 1 << 28) {
-            return Err(misfit(Misfit::new(
+            return Err(misfit(ShapeError::new(
                 format!("an output shape of {shape:?}"),
                 "between 1 and 268,435,456 elements",
             )));
         }
-        let learnt = operation
+        let trainable = operation
             .parameters(&shapes)
             .into_iter()
             .map(|spec| (spec, true));
@@ -143,14 +173,14 @@ impl Graph {
             .buffers(&shapes)
             .into_iter()
             .map(|spec| (spec, false));
-        let specs: Vec<_> = learnt.chain(state).collect();
+        let specs: Vec<_> = trainable.chain(state).collect();
         let first = self.parameters.len();
-        for (spec, learnt) in specs {
+        for (spec, trainable) in specs {
             self.parameters.push(Parameter {
                 name: format!("{name}.{}", spec.name),
                 shape: spec.shape,
-                initialisation: spec.initialisation,
-                learnt,
+                initialization: spec.initialization,
+                trainable,
             });
         }
         self.nodes.push(Node {
@@ -159,6 +189,7 @@ impl Graph {
             inputs: inputs.to_vec(),
             shape,
             parameters: (first..self.parameters.len()).collect(),
+            role: None,
         });
         Ok(NodeId(self.nodes.len() - 1))
     }
@@ -195,12 +226,23 @@ impl Graph {
         &self.nodes[id.0]
     }
 
+    /// Says what a node means to its model.
+    pub fn set_role(&mut self, id: NodeId, role: Role) {
+        self.nodes[id.0].role = Some(role);
+    }
+
+    /// The first node of a role.
+    pub fn with_role(&self, role: Role) -> Option<NodeId> {
+        let nodes = &self.nodes;
+        nodes.iter().position(|n| n.role == Some(role)).map(NodeId)
+    }
+
     /// The per-sample shapes of some nodes.
     pub(super) fn shapes(&self, nodes: &[NodeId]) -> Vec<&[usize]> {
         nodes.iter().map(|id| &self.node(*id).shape[..]).collect()
     }
 
-    /// All parameters, in the order of their nodes; of each node first what is learnt, then its state.
+    /// All parameters, in the order of their nodes; of each node first what is trainable, then its state.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
@@ -223,9 +265,9 @@ impl Graph {
             .nodes
             .iter()
             .map(|node| {
-                let of = |learnt: bool| {
+                let of = |trainable: bool| {
                     let own = node.parameters.iter().map(|&p| &self.parameters[p]);
-                    let own = own.filter(|parameter| parameter.learnt == learnt);
+                    let own = own.filter(|parameter| parameter.trainable == trainable);
                     own.map(|parameter| json!({ "name": parameter.name, "shape": parameter.shape }))
                         .collect::<Vec<_>>()
                 };

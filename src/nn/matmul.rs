@@ -18,9 +18,9 @@ const NO_SUMS: &str = "no row sums";
 
 /// Which way an operand lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Orientation {
+pub enum MatrixLayout {
     /// Row-major as it enters the product.
-    Plain,
+    RowMajor,
     /// Row-major before it is transposed for the product.
     Transposed,
 }
@@ -95,9 +95,9 @@ pub struct Matmul<'a> {
     /// Columns of A and rows of B.
     pub k: usize,
     /// `[m, k]`, or `[k, m]` transposed.
-    pub a: (Binding<'a>, Orientation),
+    pub a: (Binding<'a>, MatrixLayout),
     /// `[k, n]`, or `[n, k]` transposed.
-    pub b: (Binding<'a>, Orientation),
+    pub b: (Binding<'a>, MatrixLayout),
     /// `[n]`.
     pub bias: Option<Binding<'a>>,
     /// `[m, n]`.
@@ -133,8 +133,8 @@ impl Matmul<'_> {
     pub fn dispatch_sliced(self, gpu: &Gpu, variant: Variant, slices: usize) -> Result<Dispatch> {
         let Self { m, n, k, .. } = self;
         let place = format!("matrix product [{m}, {k}] x [{k}, {n}]");
-        let transpose_a = self.a.1 == Orientation::Transposed;
-        let transpose_b = self.b.1 == Orientation::Transposed;
+        let transpose_a = self.a.1 == MatrixLayout::Transposed;
+        let transpose_b = self.b.1 == MatrixLayout::Transposed;
         if transpose_a && transpose_b {
             return Err(Error::input(
                 place,
@@ -245,17 +245,17 @@ pub(super) fn expect_workgroups(gpu: &Gpu, place: String, workgroups: [u32; 3]) 
 /// The CPU twin in float64: `A B (+ bias)` of row-major slices, `a` `[m, k]` (or `[k, m]`), `b` `[k, n]` (or `[n, k]`).
 pub fn reference(
     [m, n, k]: [usize; 3],
-    a: (&[f64], Orientation),
-    b: (&[f64], Orientation),
+    a: (&[f64], MatrixLayout),
+    b: (&[f64], MatrixLayout),
     bias: Option<&[f64]>,
 ) -> Vec<f64> {
     let a_at = |row: usize, inner: usize| match a.1 {
-        Orientation::Plain => a.0[row * k + inner],
-        Orientation::Transposed => a.0[inner * m + row],
+        MatrixLayout::RowMajor => a.0[row * k + inner],
+        MatrixLayout::Transposed => a.0[inner * m + row],
     };
     let b_at = |inner: usize, column: usize| match b.1 {
-        Orientation::Plain => b.0[inner * n + column],
-        Orientation::Transposed => b.0[column * k + inner],
+        MatrixLayout::RowMajor => b.0[inner * n + column],
+        MatrixLayout::Transposed => b.0[column * k + inner],
     };
     let mut c = vec![0.0; m * n];
     for row in 0..m {

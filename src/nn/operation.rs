@@ -5,20 +5,20 @@
 
 use std::ops::Range;
 
-use super::Initialisation;
+use super::Initialization;
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Scratch, grid};
 use crate::{Error, Result};
 
 /// Why inputs do not fit an operation: what came in, and what it needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
+pub struct ShapeError {
     /// What came in.
     pub got: String,
     /// What the operation needs.
     pub needs: String,
 }
 
-impl Misfit {
+impl ShapeError {
     /// A misfit in words.
     pub fn new(got: impl Into<String>, needs: impl Into<String>) -> Self {
         Self {
@@ -36,7 +36,7 @@ pub struct ParameterSpec {
     /// Shape, in PyTorch's layout: a dense weight is `[out, in]`.
     pub shape: Vec<usize>,
     /// How it starts.
-    pub initialisation: Initialisation,
+    pub initialization: Initialization,
 }
 
 /// Which values the backward pass reads; all others may be overwritten once the forward pass is over.
@@ -58,7 +58,7 @@ pub struct Context<'a> {
     /// Samples in a batch.
     pub batch: usize,
     /// A buffer whose first word is the step.
-    pub clock: &'a Buffer<u32>,
+    pub step_counter: &'a Buffer<u32>,
     /// Seed of all random numbers.
     pub seed: u64,
     /// Place of the node in its graph.
@@ -68,7 +68,7 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Constants of `shaders/common/rows.wgsl` for this adapter.
+    /// Constants of `shaders/shared/rows.wgsl` for this adapter.
     pub fn row_constants(&self) -> [(&'static str, f64); 2] {
         if self.gpu.is_software() {
             [("LANES", 1.0), ("ROWS", SOFTWARE_ROWS as f64)]
@@ -78,7 +78,7 @@ impl Context<'_> {
     }
 
     /// Workgroups for [`Context::row_constants`] over any number of rows, for kernels that find their row with
-    /// `linear_index` of `common/grid.wgsl`.
+    /// `linear_index` of `shared/grid.wgsl`.
     pub fn row_grid(&self, rows: usize) -> [u32; 3] {
         let rows_of_group = if self.gpu.is_software() {
             SOFTWARE_ROWS
@@ -88,7 +88,7 @@ impl Context<'_> {
         grid(rows, rows_of_group)
     }
 
-    /// Constants of `shaders/common/rows.wgsl` for long rows, one row a workgroup, with [`Context::long_row_grid`]: a CPU
+    /// Constants of `shaders/shared/rows.wgsl` for long rows, one row a workgroup, with [`Context::long_row_grid`]: a CPU
     /// adapter's eight lanes then read side by side.
     pub fn long_row_constants(&self) -> [(&'static str, f64); 2] {
         let lanes = if self.gpu.is_software() { 8.0 } else { 64.0 };
@@ -96,7 +96,7 @@ impl Context<'_> {
     }
 
     /// Workgroups for [`Context::long_row_constants`], for kernels that find their row with `linear_index` of
-    /// `common/grid.wgsl`.
+    /// `shared/grid.wgsl`.
     pub fn long_row_grid(&self, rows: usize) -> [u32; 3] {
         grid(rows, 1)
     }
@@ -243,7 +243,7 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The inputs do not fit.
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit>;
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError>;
 
     /// What it learns, for inputs that fit.
     fn parameters(&self, _inputs: &[&[usize]]) -> Vec<ParameterSpec> {
@@ -319,9 +319,9 @@ pub(crate) fn elements(shape: &[usize]) -> usize {
 pub(crate) fn expect_inputs<'s, const N: usize>(
     inputs: &[&'s [usize]],
     roles: [&str; N],
-) -> std::result::Result<[&'s [usize]; N], Misfit> {
+) -> std::result::Result<[&'s [usize]; N], ShapeError> {
     inputs.try_into().map_err(|_| {
-        Misfit::new(
+        ShapeError::new(
             format!("{} inputs", inputs.len()),
             format!("{N}: {}", roles.join(", ")),
         )

@@ -1,5 +1,5 @@
-//! What is learnt: all parameters of a graph in one buffer, so that an optimiser is one dispatch. State that is kept but
-//! not learnt (running statistics) stands behind them in the same buffer, where the optimiser's dispatch has ended.
+//! What is trainable: all parameters of a graph in one buffer, so that an optimizer is one dispatch. State that is kept but
+//! not trainable (running statistics) stands behind them in the same buffer, where the optimizer's dispatch has ended.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,42 +7,40 @@ use std::ops::Range;
 use super::graph::Graph;
 use super::operation::ParameterSlice;
 use super::plan::layer;
-use crate::gpu::{Buffer, Gpu, Need};
+use crate::gpu::{Buffer, Gpu, MemoryEstimate};
+use crate::tensor::NamedTensor;
 use crate::{Error, Result};
 
 /// Elements that a parameter's place is rounded up to: 256 bytes, the storage offset alignment that every adapter
 /// can do.
 const ALIGNMENT: usize = 64;
 
-/// Name, shape and values of a tensor on the CPU.
-pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
-
 /// Values and gradients of all parameters. Plans of several graphs may share one by the parameters' names.
 #[derive(Debug, Clone)]
 pub struct Parameters {
     /// All values, each parameter on a boundary of 256 bytes, zeros between.
     pub values: Buffer<f32>,
-    /// Gradients in the same places; after the optimiser's pass, the updates that it applied.
+    /// Gradients in the same places; after the optimizer's pass, the updates that it applied.
     pub gradients: Buffer<f32>,
     places: Vec<Place>,
-    /// Elements that the learnt ones take; state follows.
-    learnt: usize,
+    /// Elements that the trainable ones take; state follows.
+    trainable: usize,
     by_name: HashMap<String, usize>,
     /// Another network's, for plans that run through both.
-    beside: Option<Box<Parameters>>,
+    fallback: Option<Box<Parameters>>,
 }
 
 #[derive(Debug, Clone)]
 struct Place {
     name: String,
     shape: Vec<usize>,
-    learnt: bool,
+    trainable: bool,
     start: usize,
     len: usize,
 }
 
 impl Parameters {
-    /// Places, elements of what is learnt, and of all.
+    /// Places, elements of what is trainable, and of all.
     fn places(graph: &Graph) -> (Vec<Place>, usize, usize) {
         let mut places: Vec<Place> = graph
             .parameters()
@@ -50,38 +48,43 @@ impl Parameters {
             .map(|parameter| Place {
                 name: parameter.name.clone(),
                 shape: parameter.shape.clone(),
-                learnt: parameter.learnt,
+                trainable: parameter.trainable,
                 start: 0,
                 len: parameter.size(),
             })
             .collect();
         let mut start = 0;
-        let mut learnt = 0;
+        let mut trainable = 0;
         for kind in [true, false] {
-            for place in places.iter_mut().filter(|place| place.learnt == kind) {
+            for place in places.iter_mut().filter(|place| place.trainable == kind) {
                 place.start = start;
                 start += place.len.next_multiple_of(ALIGNMENT);
             }
             if kind {
-                learnt = start;
+                trainable = start;
             }
         }
-        (places, learnt, start)
+        (places, trainable, start)
     }
 
     /// Adds to `need` what the parameters of `graph` will take, with so many buffers of gradients and so many of an
-    /// optimiser's memories.
-    pub fn need(graph: &Graph, gradients: usize, memories: usize, need: &mut Need) {
-        let (places, learnt, all) = Self::places(graph);
+    /// optimizer's memories.
+    pub fn estimate_memory(
+        graph: &Graph,
+        gradients: usize,
+        memories: usize,
+        estimate: &mut MemoryEstimate,
+    ) {
+        let (places, trainable, all) = Self::places(graph);
         let largest = places.iter().max_by_key(|place| place.len);
         let name = largest.map_or("", |place| &place.name);
         let place = layer(name.rsplit_once('.').map_or(name, |(layer, _)| layer));
-        need.buffer("parameters", &place, all);
+        estimate.buffer("parameters", &place, all);
         for _ in 0..gradients {
-            need.buffer("gradients of parameters", &place, all);
+            estimate.buffer("gradients of parameters", &place, all);
         }
         for _ in 0..memories {
-            need.buffer("optimiser", &place, learnt);
+            estimate.buffer("optimizer", &place, trainable);
         }
     }
 
@@ -90,7 +93,7 @@ impl Parameters {
     /// # Errors
     /// They need more memory than the adapter gives one binding.
     pub fn new(gpu: &Gpu, graph: &Graph, seed: u64) -> Result<Self> {
-        let (places, learnt, start) = Self::places(graph);
+        let (places, trainable, start) = Self::places(graph);
         let by_name = places
             .iter()
             .enumerate()
@@ -100,9 +103,9 @@ impl Parameters {
             values: gpu.buffer("parameters", start)?,
             gradients: gpu.buffer("parameter gradients", start)?,
             places,
-            learnt,
+            trainable,
             by_name,
-            beside: None,
+            fallback: None,
         };
         let mut values = vec![0.0; start];
         for node in graph.nodes() {
@@ -120,7 +123,7 @@ impl Parameters {
                 let parameter = &graph.parameters()[index];
                 let place = &parameters.places[index];
                 values[place.start..place.start + place.len].copy_from_slice(
-                    &parameter.initialisation.values(
+                    &parameter.initialization.values(
                         &parameter.shape,
                         fan_in,
                         fan_out,
@@ -134,7 +137,7 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// The same values with gradients of their own, for a plan that runs beside another in one step.
+    /// The same values with gradients of their own, for a plan that runs fallback another in one step.
     ///
     /// # Errors
     /// The adapter's limits.
@@ -148,20 +151,20 @@ impl Parameters {
 
     /// These and those of another network, for a plan that runs through both. Everything but [`Parameters::slice`] is
     /// about these alone.
-    pub fn beside(mut self, other: Self) -> Self {
-        self.beside = Some(Box::new(other));
+    pub fn with_fallback(mut self, other: Self) -> Self {
+        self.fallback = Some(Box::new(other));
         self
     }
 
-    /// Whether there is one of that name, [`Parameters::beside`] not counted.
-    pub fn has(&self, name: &str) -> bool {
+    /// Whether there is one of that name, [`Parameters::fallback`] not counted.
+    pub fn contains(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
 
     /// The place of a parameter, if there is one of that name.
     pub fn slice(&self, name: &str) -> Option<ParameterSlice<'_>> {
         let Some(&index) = self.by_name.get(name) else {
-            return self.beside.as_ref()?.slice(name);
+            return self.fallback.as_ref()?.slice(name);
         };
         let place = &self.places[index];
         Some(ParameterSlice {
@@ -172,60 +175,60 @@ impl Parameters {
         })
     }
 
-    /// Number of learnt values.
+    /// Number of trainable values.
     pub fn count(&self) -> usize {
-        let learnt = self.places.iter().filter(|place| place.learnt);
-        learnt.map(|place| place.len).sum()
+        let trainable = self.places.iter().filter(|place| place.trainable);
+        trainable.map(|place| place.len).sum()
     }
 
-    /// Elements at the front of [`Parameters::values`] that are learnt, gaps included: where an optimiser ends.
-    pub fn learnt_len(&self) -> usize {
-        self.learnt
+    /// Elements at the front of [`Parameters::values`] that are trainable, gaps included: where an optimizer ends.
+    pub fn trainable_len(&self) -> usize {
+        self.trainable
     }
 
-    /// Names and places of what is learnt.
-    pub(super) fn learnt(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
-        let learnt = self.places.iter().filter(|place| place.learnt);
-        learnt.map(|place| (place.name.as_str(), place.start..place.start + place.len))
+    /// Names and places of what is trainable.
+    pub(super) fn trainable(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let trainable = self.places.iter().filter(|place| place.trainable);
+        trainable.map(|place| (place.name.as_str(), place.start..place.start + place.len))
     }
 
     /// Splits a buffer laid out like the parameters (their values or gradients, read back with [`Gpu::read`]) into named
     /// tensors.
-    pub fn split(&self, all: &[f32]) -> Vec<NamedTensor> {
+    pub fn unpack(&self, all: &[f32]) -> Vec<NamedTensor> {
         Self::tensors(self.places.iter(), all)
     }
 
-    /// Splits a buffer laid out like the learnt parameters (an optimiser's moments) into named tensors.
-    pub fn split_learnt(&self, all: &[f32]) -> Vec<NamedTensor> {
-        Self::tensors(self.places.iter().filter(|place| place.learnt), all)
+    /// Splits a buffer laid out like the trainable parameters (an optimizer's moments) into named tensors.
+    pub fn unpack_trainable(&self, all: &[f32]) -> Vec<NamedTensor> {
+        Self::tensors(self.places.iter().filter(|place| place.trainable), all)
     }
 
     fn tensors<'a>(places: impl Iterator<Item = &'a Place>, all: &[f32]) -> Vec<NamedTensor> {
         places
             .map(|place| {
                 let values = all[place.start..place.start + place.len].to_vec();
-                (place.name.clone(), place.shape.clone(), values)
+                NamedTensor::new(&place.name, place.shape.clone(), values)
             })
             .collect()
     }
 
-    /// The inverse of [`Parameters::split`]: one array in the buffers' layout, from tensors in any order.
+    /// The inverse of [`Parameters::unpack`]: one array in the buffers' layout, from tensors in any order.
     ///
     /// # Errors
     /// A tensor is missing, unknown, or of another shape; `source` names the file in the message.
-    pub fn join(&self, tensors: &[NamedTensor], source: &str) -> Result<Vec<f32>> {
-        self.joined(tensors, source, self.values.len(), &|_| true)
+    pub fn pack(&self, tensors: &[NamedTensor], source: &str) -> Result<Vec<f32>> {
+        self.packed(tensors, source, self.values.len(), &|_| true)
     }
 
-    /// The inverse of [`Parameters::split_learnt`].
+    /// The inverse of [`Parameters::unpack_trainable`].
     ///
     /// # Errors
-    /// As [`Parameters::join`].
-    pub fn join_learnt(&self, tensors: &[NamedTensor], source: &str) -> Result<Vec<f32>> {
-        self.joined(tensors, source, self.learnt, &|place| place.learnt)
+    /// As [`Parameters::pack`].
+    pub fn pack_trainable(&self, tensors: &[NamedTensor], source: &str) -> Result<Vec<f32>> {
+        self.packed(tensors, source, self.trainable, &|place| place.trainable)
     }
 
-    fn joined(
+    fn packed(
         &self,
         tensors: &[NamedTensor],
         source: &str,
@@ -244,7 +247,12 @@ impl Parameters {
             .filter(|place| wanted(place))
             .map(|place| (place.name.as_str(), place))
             .collect();
-        for (name, shape, values) in tensors {
+        for NamedTensor {
+            name,
+            shape,
+            values,
+        } in tensors
+        {
             let Some(place) = missing.remove(name.as_str()) else {
                 let twice = self
                     .by_name
@@ -255,8 +263,8 @@ impl Parameters {
                 } else {
                     format!("the model has no parameter '{name}'")
                 };
-                let mend = format!("it needs exactly these: {}", names());
-                return Err(Error::input(source, problem, mend));
+                let hint = format!("it needs exactly these: {}", names());
+                return Err(Error::input(source, problem, hint));
             };
             if *shape != place.shape {
                 return Err(Error::input(

@@ -12,7 +12,7 @@ pub struct ReferenceStep {
     pub gradients: Vec<Option<Vec<f64>>>,
     /// For each parameter.
     pub parameter_gradients: Vec<Vec<f64>>,
-    /// For each parameter its value after the forward pass: state is updated, what is learnt is not.
+    /// For each parameter its value after the forward pass: state is updated, what is trainable is not.
     pub parameters: Vec<Vec<f64>>,
     /// As [`Graph::scalar_names`].
     pub scalars: Vec<f64>,

@@ -8,7 +8,7 @@ use crate::shader;
 
 static SCHEDULE: Shader = shader!("nn/schedule.wgsl");
 
-/// What share of its learning rate an optimiser uses in a step. All of them may begin with a linear warm-up: step `t`
+/// What share of its learning rate an optimizer uses in a step. All of them may begin with a linear warm-up: step `t`
 /// of `warmup` uses `(t + 1) / warmup`; what follows is counted from its end.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -67,13 +67,13 @@ impl Schedule {
         }
     }
 
-    /// The dispatch that writes the share of the step in `clock`'s first word to `pace`; `None` where it is 1 in every
+    /// The dispatch that writes the share of the step in `step_counter`'s first word to `step_scale`; `None` where it is 1 in every
     /// step.
     pub(super) fn dispatch(
         &self,
         gpu: &Gpu,
-        clock: &Buffer<u32>,
-        pace: &Buffer<f32>,
+        step_counter: &Buffer<u32>,
+        step_scale: &Buffer<f32>,
     ) -> Option<Dispatch> {
         let (kind, period, factor) = match *self {
             Self::Constant { warmup: 0 } => return None,
@@ -98,8 +98,8 @@ impl Schedule {
             gpu,
             &[
                 (0, uniform.binding()),
-                (1, clock.binding()),
-                (2, pace.binding()),
+                (1, step_counter.binding()),
+                (2, step_scale.binding()),
             ],
             [1, 1, 1],
         ))

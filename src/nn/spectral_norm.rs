@@ -1,4 +1,4 @@
-//! Spectral normalisation of a weight (Miyato et al. 2018), for operations whose weight is a matrix `[rows, columns]`:
+//! Spectral normalization of a weight (Miyato et al. 2018), for operations whose weight is a matrix `[rows, columns]`:
 //! a dense layer's, or a convolution's `[out, in * height * width]`.
 //!
 //! As PyTorch's `torch.nn.utils.spectral_norm` with its defaults: one step of power iteration before each pass in training,
@@ -9,7 +9,7 @@ use bytemuck::{Pod, Zeroable};
 
 use std::borrow::Cow;
 
-use super::Initialisation;
+use super::Initialization;
 use super::operation::{Context, ParameterSlice, ParameterSpec, ReferenceForward};
 use crate::gpu::{Binding, Buffer, Dispatch, Shader, grid};
 use crate::shader;
@@ -21,7 +21,7 @@ const EPSILON: f32 = 1e-12;
 /// A binding starts on a multiple of this.
 const ALIGNMENT: usize = 64;
 
-/// The normalisation of a weight of this size.
+/// The normalization of a weight of this size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpectralNorm {
     /// Outputs.
@@ -50,7 +50,7 @@ pub struct Vectors<'a> {
     pub v: ParameterSlice<'a>,
 }
 
-/// The weight of an operation, its first parameter: as it is, or normalised. In the latter case the state stands behind
+/// The weight of an operation, its first parameter: as it is, or normalized. In the latter case the state stands behind
 /// weight and bias.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weight(pub Option<SpectralNorm>);
@@ -160,7 +160,7 @@ impl SpectralNorm {
         let spec = |name, len| ParameterSpec {
             name,
             shape: vec![len],
-            initialisation: Initialisation::Direction,
+            initialization: Initialization::Direction,
         };
         vec![spec("weight_u", self.rows), spec("weight_v", self.columns)]
     }
@@ -211,8 +211,8 @@ impl SpectralNorm {
                 &by_rows,
                 context.long_row_grid(self.rows),
             ),
-            "normalise_v" => (vec![product, (4, v)], &[], [1, 1, 1]),
-            "normalise_u" => (vec![product, (4, u), scalars], &[], [1, 1, 1]),
+            "normalize_v" => (vec![product, (4, v)], &[], [1, 1, 1]),
+            "normalize_u" => (vec![product, (4, u), scalars], &[], [1, 1, 1]),
             "measure" => (vec![product, (3, u), scalars], &[], [1, 1, 1]),
             "scale" => (vec![weight, scalars, scaled], &[], elements),
             "project" => (vec![scalars, scaled, gradient], &[], [1, 1, 1]),
@@ -233,9 +233,9 @@ impl SpectralNorm {
         let entries: &[&'static str] = if context.training {
             &[
                 "multiply_left",
-                "normalise_v",
+                "normalize_v",
                 "multiply_right",
-                "normalise_u",
+                "normalize_u",
                 "scale",
             ]
         } else {
@@ -260,7 +260,7 @@ impl SpectralNorm {
 
     /// The forward pass in float64.
     pub fn reference(self, weight: &[f64], u: &[f64], v: &[f64], training: bool) -> Reference {
-        let normalised = |values: Vec<f64>| {
+        let normalized = |values: Vec<f64>| {
             let squares: f64 = values.iter().map(|value| value * value).sum();
             let length = squares.sqrt().max(f64::from(EPSILON));
             values
@@ -279,8 +279,8 @@ impl SpectralNorm {
             for (row, u) in weight.chunks(self.columns).zip(&u) {
                 left.iter_mut().zip(row).for_each(|(sum, w)| *sum += w * u);
             }
-            v = normalised(left);
-            u = normalised(right(&v));
+            v = normalized(left);
+            u = normalized(right(&v));
         }
         let sigma: f64 = u.iter().zip(right(&v)).map(|(u, p)| u * p).sum();
         Reference {

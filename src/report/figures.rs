@@ -3,7 +3,8 @@
 use super::grid::Grid;
 use crate::Result;
 use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
-use crate::trace::{Kind, Quantity, RunReader};
+use crate::tensor::TensorKind;
+use crate::trace::{RunReader, Statistic};
 use crate::view::{
     Kept, LineChart, Lines, Painter, Picture, ScalarGroup, Series, SeriesChart, Theme,
     scalar_groups,
@@ -16,10 +17,10 @@ const SCALE_FACTOR: f32 = 1.25;
 /// Lines kept in a chart of units.
 const KEEP: usize = 40;
 /// What is shown of each kind of tensor, and of how many tensors.
-const SHOWN: [(Kind, usize, Quantity); 3] = [
-    (Kind::Activation, 4, Quantity::Mean),
-    (Kind::Gradient, 2, Quantity::Std),
-    (Kind::Update, 2, Quantity::Std),
+const SHOWN: [(TensorKind, usize, Statistic); 3] = [
+    (TensorKind::Activation, 4, Statistic::Mean),
+    (TensorKind::Gradient, 2, Statistic::Std),
+    (TensorKind::Update, 2, Statistic::Std),
 ];
 
 /// A picture of a report, in both themes.
@@ -160,8 +161,8 @@ pub fn unit_figure(
     painter: &Painter,
     reader: &RunReader,
     tensor: &str,
-    kind: Kind,
-    quantity: Quantity,
+    kind: TensorKind,
+    quantity: Statistic,
 ) -> Result<Option<Figure>> {
     let recorded = reader.series(tensor, kind, quantity)?;
     let y_title = words(kind, quantity);
@@ -231,20 +232,20 @@ pub fn unit_figure(
 }
 
 /// A figure of a unit in words.
-fn words(kind: Kind, quantity: Quantity) -> String {
+fn words(kind: TensorKind, quantity: Statistic) -> String {
     let values = match kind {
-        Kind::Activation => "the activation over the batch",
-        Kind::Gradient => "the gradient over the batch",
-        Kind::Weight => "a unit's weights",
-        Kind::Update => "what a step adds to a unit",
+        TensorKind::Activation => "the activation over the batch",
+        TensorKind::Gradient => "the gradient over the batch",
+        TensorKind::Weight => "a unit's weights",
+        TensorKind::Update => "what a step adds to a unit",
     };
     let figure = match quantity {
-        Quantity::Mean => "mean of",
-        Quantity::Std => "standard deviation of",
-        Quantity::Min => "least value of",
-        Quantity::Max => "largest value of",
-        Quantity::ZeroFraction => "share of zeros in",
-        Quantity::Nonfinite => "non-finite values in",
+        Statistic::Mean => "mean of",
+        Statistic::Std => "standard deviation of",
+        Statistic::Min => "least value of",
+        Statistic::Max => "largest value of",
+        Statistic::ZeroFraction => "share of zeros in",
+        Statistic::Nonfinite => "non-finite values in",
     };
     format!("{figure} {values}")
 }

@@ -1,9 +1,10 @@
 //! What a run saw, in three plain sentences.
 
+use crate::tensor::TensorKind;
 use std::path::Path;
 
 use crate::Result;
-use crate::trace::{Event, Kind, Quantity, RunReader};
+use crate::trace::{Event, RunReader, Statistic};
 use crate::view::ticks::short;
 
 /// Values that the mean at either end of a run is taken over.
@@ -103,7 +104,7 @@ fn idle(reader: &RunReader) -> Result<String> {
     let entries = reader.entries()?;
     for entry in entries
         .iter()
-        .filter(|entry| entry.kind == Kind::Activation)
+        .filter(|entry| entry.kind == TensorKind::Activation)
     {
         let last = |quantity| -> Result<Vec<f32>> {
             let series = reader.series(&entry.tensor, entry.kind, quantity)?;
@@ -111,7 +112,7 @@ fn idle(reader: &RunReader) -> Result<String> {
             let rows = series.values.chunks_exact(steps);
             Ok(rows.map(|row| row[steps - 1]).collect())
         };
-        let zero = last(Quantity::ZeroFraction)?;
+        let zero = last(Statistic::ZeroFraction)?;
         let count = zero.iter().filter(|fraction| **fraction >= 1.0).count();
         if count > 0 {
             dead.push(format!(
@@ -121,7 +122,7 @@ fn idle(reader: &RunReader) -> Result<String> {
             ));
         }
         if entry.tensor == "mu" || entry.tensor.ends_with(".mu") {
-            let spread = last(Quantity::Std)?;
+            let spread = last(Statistic::Std)?;
             let used = spread.iter().filter(|spread| **spread > USED).count();
             latent = Some(format!(
                 "{used} of {} latent units vary with the input",

@@ -134,7 +134,7 @@ fn grouped(events: &[Event]) -> Vec<((&str, &str), Vec<&Event>)> {
     groups
 }
 
-/// A picture that follows the reader's colour scheme.
+/// A picture that follows the reader's color scheme.
 fn push_figure(html: &mut String, figure: &Figure) {
     let data = |png: &[u8]| format!("data:image/png;base64,{}", BASE64.encode(png));
     html.push_str(&format!(

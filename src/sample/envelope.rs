@@ -115,7 +115,7 @@ impl Envelopes {
 }
 
 fn check(len: usize, lines: usize, steps: usize, columns: usize) -> Result<()> {
-    let wrong = |problem: String, mend: &str| Err(Error::input("sample", problem, mend));
+    let wrong = |problem: String, hint: &str| Err(Error::input("sample", problem, hint));
     if lines == 0 || steps == 0 {
         return wrong(
             format!("there are {lines} lines of {steps} steps"),

@@ -29,7 +29,7 @@ const MOST_VALUES: u64 = 1 << 30;
 ///
 /// # Errors
 /// A missing, broken, empty or oversized file, an array of another rank or type, rows of unequal length, an empty cell
-/// or one that is no number: names file, place and mend.
+/// or one that is no number: names file, place and hint.
 pub fn read(path: &Path) -> Result<Series> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let series = match extension.map(str::to_ascii_lowercase).as_deref() {
@@ -53,8 +53,8 @@ pub fn read(path: &Path) -> Result<Series> {
     Ok(series)
 }
 
-fn wrong(path: &Path, problem: impl Into<String>, mend: &str) -> Error {
-    Error::input(path.display().to_string(), problem, mend)
+fn wrong(path: &Path, problem: impl Into<String>, hint: &str) -> Error {
+    Error::input(path.display().to_string(), problem, hint)
 }
 
 fn read_npy(path: &Path) -> Result<Series> {

@@ -176,7 +176,7 @@ fn all(order: Vec<u32>, nonfinite: usize) -> Sample {
 }
 
 fn check(budget: Budget) -> Result<()> {
-    let wrong = |problem: String, mend: &str| Err(Error::input("sample", problem, mend));
+    let wrong = |problem: String, hint: &str| Err(Error::input("sample", problem, hint));
     match budget {
         Budget::Keep(0) => wrong("keep = 0".into(), "keep at least one line"),
         Budget::Radius(radius) if !(budget::SMALLEST..=budget::LARGEST).contains(&radius) => wrong(

@@ -15,7 +15,7 @@ pub enum Scale {
     Symlog,
 }
 
-/// A scale fitted to data; the twin of `ValueScale` in `shaders/common/scale.wgsl`. Maps finite values of the
+/// A scale fitted to data; the twin of `ValueScale` in `shaders/shared/scale.wgsl`. Maps finite values of the
 /// fitted range to `[0, 1]`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]

@@ -1,4 +1,4 @@
-//! Checkpoints: parameters and the optimiser's state in safetensors, proven by a digest.
+//! Checkpoints: parameters and the optimizer's state in safetensors, proven by a digest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,9 @@ use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest as _, Sha256};
 
 use super::run_writer::CHECKPOINTS;
-use super::tensors::{NamedTensor, read_safetensors};
+use super::tensors::read_safetensors;
 use crate::files;
+use crate::tensor::NamedTensor;
 use crate::{Error, Result};
 
 const PARAMETERS: &str = "parameters.safetensors";
@@ -22,22 +23,27 @@ pub struct Checkpoint {
     pub step: u64,
     /// Parameters by PyTorch's names, shapes and layouts.
     pub parameters: Vec<NamedTensor>,
-    /// What the optimiser remembers; may be empty.
+    /// What the optimizer remembers; may be empty.
     pub optimizer: Vec<NamedTensor>,
 }
 
 impl Checkpoint {
     /// SHA-256, in hexadecimal, over the step and over names, shapes and bytes of all tensors: first the parameters,
-    /// then the optimiser's, each sorted by name.
+    /// then the optimizer's, each sorted by name.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let number = |hash: &mut Sha256, value: usize| hash.update((value as u64).to_le_bytes());
         hash.update(self.step.to_le_bytes());
         for part in [&self.parameters, &self.optimizer] {
             let mut sorted: Vec<&NamedTensor> = part.iter().collect();
-            sorted.sort_by(|a, b| a.0.cmp(&b.0));
+            sorted.sort_by(|a, b| a.name.cmp(&b.name));
             number(&mut hash, sorted.len());
-            for (name, shape, values) in sorted {
+            for NamedTensor {
+                name,
+                shape,
+                values,
+            } in sorted
+            {
                 number(&mut hash, name.len());
                 hash.update(name);
                 number(&mut hash, shape.len());
@@ -136,9 +142,9 @@ pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
             "report this as a bug",
         )
     };
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| little_endian(&t.2)).collect();
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| little_endian(&t.values)).collect();
     let mut views: Vec<(&str, TensorView<'_>)> = Vec::new();
-    for ((name, shape, _), bytes) in tensors.iter().zip(&bytes) {
+    for (NamedTensor { name, shape, .. }, bytes) in tensors.iter().zip(&bytes) {
         if views.iter().any(|(other, _)| other == name) {
             return Err(wrong(name, "its name comes twice".to_owned()));
         }

@@ -1,38 +1,11 @@
 //! What is recorded: which tensors, in which rows of a step's statistics.
 
-use serde::{Deserialize, Serialize};
-
 use super::FIGURES;
-
-/// What the values of a recorded tensor are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// Outputs of a layer over the batch.
-    Activation,
-    /// Gradients of the loss by those outputs.
-    Gradient,
-    /// A parameter before the step's update.
-    Weight,
-    /// What the step added to it.
-    Update,
-}
-
-impl Kind {
-    /// The word in the files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Activation => "activation",
-            Self::Gradient => "gradient",
-            Self::Weight => "weight",
-            Self::Update => "update",
-        }
-    }
-}
+use crate::tensor::TensorKind;
 
 /// One figure of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Quantity {
+pub enum Statistic {
     /// Mean of the finite values.
     Mean,
     /// Their standard deviation (of the population).
@@ -47,7 +20,7 @@ pub enum Quantity {
     Nonfinite,
 }
 
-impl Quantity {
+impl Statistic {
     /// All of them, in the order in which they lie in a row of statistics.
     pub const ALL: [Self; FIGURES] = [
         Self::Mean,
@@ -77,7 +50,7 @@ pub struct TraceEntry {
     /// Name of the layer or parameter.
     pub tensor: String,
     /// What its values are.
-    pub kind: Kind,
+    pub kind: TensorKind,
     /// How many units it has.
     pub units: usize,
     /// The row of its first unit.
@@ -98,7 +71,7 @@ impl TraceLayout {
     }
 
     /// Appends a tensor of `units` units and returns the row of the first.
-    pub fn push(&mut self, tensor: impl Into<String>, kind: Kind, units: usize) -> usize {
+    pub fn push(&mut self, tensor: impl Into<String>, kind: TensorKind, units: usize) -> usize {
         let first_row = self.rows;
         self.entries.push(TraceEntry {
             tensor: tensor.into(),

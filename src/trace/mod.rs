@@ -11,19 +11,19 @@
 mod checkpoint;
 mod event;
 mod layout;
-mod probe;
 mod run_info;
 mod run_reader;
 mod run_writer;
 mod segment;
+mod statistics;
 mod table;
 mod tensors;
 
 pub use checkpoint::{Checkpoint, write_safetensors};
 pub use event::Event;
-pub use layout::{Kind, Quantity, TraceEntry, TraceLayout};
-pub use probe::{FIGURES, Lanes, UnitLayout, Units, share_a_dispatch, statistics};
+pub use layout::{Statistic, TraceEntry, TraceLayout};
 pub use run_info::{FORMAT, RunInfo, Status};
 pub use run_reader::{RunReader, Series};
 pub use run_writer::RunWriter;
-pub use tensors::{NamedTensor, read_safetensors};
+pub use statistics::{FIGURES, Lanes, UnitLayout, Units, share_a_dispatch, statistics};
+pub use tensors::read_safetensors;

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::FIGURES;
 use super::checkpoint;
 use super::event::{Event, read_events};
-use super::layout::{Kind, Quantity, TraceEntry, TraceLayout};
+use super::layout::{Statistic, TraceEntry, TraceLayout};
 use super::run_info::{RunInfo, read_json};
 use super::run_writer::{CHECKPOINTS, EVENTS, GRAPH, RUN, SCALARS, SCENARIO, TRACE};
 use super::segment::{Scalars, SegmentFile, Statistics, StatisticsFile, read_scalars, step_of};
 use crate::files;
+use crate::tensor::TensorKind;
 use crate::{Error, Result};
 
 /// One figure of every unit of a tensor over the recorded steps.
@@ -121,7 +122,7 @@ impl RunReader {
     ///
     /// # Errors
     /// The tensor is not recorded in this kind (the message lists what is), or a segment is damaged.
-    pub fn series(&self, tensor: &str, kind: Kind, quantity: Quantity) -> Result<Series> {
+    pub fn series(&self, tensor: &str, kind: TensorKind, quantity: Statistic) -> Result<Series> {
         let layout = self.layout()?;
         let wanted = |entry: &&TraceEntry| entry.tensor == tensor && entry.kind == kind;
         let Some(entry) = layout.entries().iter().find(wanted) else {

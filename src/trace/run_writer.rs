@@ -62,8 +62,8 @@ impl RunWriter {
         graph: &serde_json::Value,
         layout: TraceLayout,
     ) -> Result<Self> {
-        let mend = "choose another with --out, or go on with the run that is there with --resume";
-        let refused = |problem: String| Error::input(folder.display().to_string(), problem, mend);
+        let hint = "choose another with --out, or go on with the run that is there with --resume";
+        let refused = |problem: String| Error::input(folder.display().to_string(), problem, hint);
         let is_file = |path: &&Path| path.exists() && !path.is_dir();
         match folder.ancestors().find(is_file) {
             Some(path) if path == folder => {

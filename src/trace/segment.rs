@@ -1,7 +1,7 @@
 //! Segments of a run: the statistics and the scalars of the steps `from..to`, one Parquet file each.
 //!
 //! A file of statistics has one row group for each recorded tensor, and in it the whole series of the first unit,
-//! then of the second: a series is read from one row group and one column, and neighbouring numbers are alike.
+//! then of the second: a series is read from one row group and one column, and neighboring numbers are alike.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,11 @@ use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int32T
 use serde::{Deserialize, Serialize};
 
 use super::FIGURES;
-use super::layout::{Kind, Quantity, TraceEntry, TraceLayout};
+use super::layout::{Statistic, TraceEntry, TraceLayout};
 use super::table::{self, Column, Table};
 use crate::Result;
 use crate::files;
+use crate::tensor::TensorKind;
 
 const TRACE_SCHEMA: &str = "message trace {
     REQUIRED INT64 step; REQUIRED BYTE_ARRAY tensor (UTF8); REQUIRED BYTE_ARRAY kind (UTF8); REQUIRED INT32 unit;
@@ -74,7 +75,7 @@ pub(super) struct Statistics {
 #[derive(Serialize, Deserialize)]
 struct StoredEntry {
     tensor: String,
-    kind: Kind,
+    kind: TensorKind,
     units: usize,
 }
 
@@ -120,12 +121,12 @@ impl Statistics {
                     .collect(),
             ),
         ];
-        for (figure, quantity) in Quantity::ALL.into_iter().enumerate() {
+        for (figure, quantity) in Statistic::ALL.into_iter().enumerate() {
             let values = by_unit(&|unit, step| {
                 self.values[(step * rows + entry.first_row + unit) * FIGURES + figure]
             });
             columns.push(match quantity {
-                Quantity::Nonfinite => Column::Int(values.iter().map(|&v| v as i32).collect()),
+                Statistic::Nonfinite => Column::Int(values.iter().map(|&v| v as i32).collect()),
                 _ => Column::Float(values),
             });
         }
@@ -138,7 +139,7 @@ impl Statistics {
         let rows = file.layout.rows();
         let mut values = vec![0.0; file.steps.len() * rows * FIGURES];
         for entry in file.layout.entries() {
-            for (figure, quantity) in Quantity::ALL.into_iter().enumerate() {
+            for (figure, quantity) in Statistic::ALL.into_iter().enumerate() {
                 let series = file.series(entry, quantity)?;
                 for (place, value) in series.into_iter().enumerate() {
                     let (unit, step) = (place / file.steps.len(), place % file.steps.len());
@@ -197,7 +198,7 @@ impl StatisticsFile {
     }
 
     /// `[units, steps]` of a tensor of this file.
-    pub fn series(&self, entry: &TraceEntry, quantity: Quantity) -> Result<Vec<f32>> {
+    pub fn series(&self, entry: &TraceEntry, quantity: Statistic) -> Result<Vec<f32>> {
         let group = self
             .layout
             .entries()
@@ -212,7 +213,7 @@ impl StatisticsFile {
             })?;
         let name = quantity.name();
         match quantity {
-            Quantity::Nonfinite => Ok(self
+            Statistic::Nonfinite => Ok(self
                 .table
                 .column::<Int32Type>(group, name)?
                 .into_iter()

@@ -6,10 +6,8 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::files;
+use crate::tensor::NamedTensor;
 use crate::{Error, Result};
-
-/// Name, shape and values (row-major).
-pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 
 /// The most bytes of a file.
 const MOST: u64 = 4 << 30;
@@ -38,10 +36,10 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
                     "convert them to F32",
                 )
             })?;
-            Ok((name.to_owned(), view.shape().to_vec(), values))
+            Ok(NamedTensor::new(name, view.shape().to_vec(), values))
         })
         .collect::<Result<Vec<_>>>()?;
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
 }
 

@@ -4,18 +4,19 @@
 //! PyTorch's DCGAN example (which matters to batch norm), and then, in every `critic_steps`-th step, the generator
 //! against the discriminator as it is now. The generated images of both halves are the same.
 
+use crate::tensor::TensorKind;
 use std::ops::Range;
 
 use super::learner::{Learner, Network, Procedure, Scalar};
 use super::probes::Probes;
 use super::scenario::Scenario;
 use crate::Result;
-use crate::data::Cursor;
+use crate::data::BatchCursor;
 use crate::gpu::{Buffer, Gpu};
 use crate::models::{Gan, GanConfig, Judgement};
 use crate::nn::metrics::diversity;
-use crate::nn::{Event, Graph, NodeId, Parameters, Plan, PlanOptions, vectors};
-use crate::trace::{FIGURES, Kind};
+use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, ProbeEvent, vectors};
+use crate::trace::FIGURES;
 
 /// Behind the names of a discriminator's tensors on generated images.
 pub(super) const GENERATED: &str = "@generated";
@@ -26,7 +27,7 @@ const OTHER: u64 = 1 << 63;
 struct Builder<'a, 'g> {
     gpu: &'g Gpu,
     scenario: &'a Scenario,
-    clock: &'a Buffer<u32>,
+    step_counter: &'a Buffer<u32>,
     probes: Probes<'g>,
 }
 
@@ -44,14 +45,14 @@ impl Builder<'_, '_> {
             batch: self.scenario.train.batch,
             // Both passes of the discriminator draw masks of their own.
             seed: self.scenario.seed ^ if suffix.is_empty() { 0 } else { OTHER },
-            clock: self.clock,
+            step_counter: self.step_counter,
             training: true,
             keep,
             inputs,
         };
         let probes = &mut self.probes;
-        let mut probe = |event: Event<'_>| match &event {
-            Event::Complete(watched) if !is_probed(watched.node) => Ok(Vec::new()),
+        let mut probe = |event: ProbeEvent<'_>| match &event {
+            ProbeEvent::TensorReady(watched) if !is_probed(watched.node) => Ok(Vec::new()),
             _ => Ok(probes.event(graph, event, suffix)),
         };
         Plan::new(self.gpu, graph, parameters, &options, &mut probe)
@@ -80,8 +81,8 @@ pub(super) fn learner<'g>(
     scenario: &Scenario,
     config: &GanConfig,
     gan: &Gan,
-    cursor: &Cursor,
-    generator_clock: &Cursor,
+    cursor: &BatchCursor,
+    generator_clock: &BatchCursor,
 ) -> Result<(Learner, Probes<'g>)> {
     let generator_update = scenario.train.update();
     let discriminator_update = scenario.train.discriminator_update();
@@ -94,14 +95,14 @@ pub(super) fn learner<'g>(
     let mut builder = Builder {
         gpu,
         scenario,
-        clock: cursor.buffer(),
+        step_counter: cursor.buffer(),
         probes: Probes::new(gpu, &[&gan.play, real, real])?,
     };
 
     // The discriminator has three passes in a step, and each its own gradients.
     let on_generated = discriminator.parameters.with_own_gradients(gpu)?;
     let in_play = discriminator.parameters.with_own_gradients(gpu)?;
-    let both = generator.parameters.clone().beside(in_play);
+    let both = generator.parameters.clone().with_fallback(in_play);
     let play_rows = builder.rows();
     let features = features(&gan.play, gan.fake);
     let measured: Vec<NodeId> = [gan.fake].into_iter().chain(features).collect();
@@ -130,7 +131,7 @@ pub(super) fn learner<'g>(
         gpu,
         discriminator.parameters.gradients.binding(),
         on_generated.gradients.binding(),
-        0..discriminator.parameters.learnt_len(),
+        0..discriminator.parameters.trainable_len(),
     )]);
     discriminator.update(
         real,
@@ -141,7 +142,7 @@ pub(super) fn learner<'g>(
     )?;
     if let Some(most) = config.weight_clip {
         let values = discriminator.parameters.values.binding();
-        let range = 0..discriminator.parameters.learnt_len();
+        let range = 0..discriminator.parameters.trainable_len();
         discriminate.work([vectors::bound(gpu, values, range, most)]);
     }
 
@@ -219,7 +220,7 @@ pub(super) fn learner<'g>(
 /// The penultimate activation before `image`: what goes into the last dense or convolutional layer.
 fn features(graph: &Graph, image: NodeId) -> Option<NodeId> {
     let layers = ["dense", "conv2d", "conv_transpose2d"];
-    let before = graph.nodes().iter().take(image.place() + 1).rev();
+    let before = graph.nodes().iter().take(image.index() + 1).rev();
     let mut last = before.filter(|node| {
         let kind = node.operation.as_ref().map(|operation| operation.kind());
         kind.is_some_and(|kind| layers.contains(&kind))
@@ -233,7 +234,7 @@ fn gradient_rows(probes: &Probes<'_>, first: usize) -> Range<usize> {
         .layout
         .entries()
         .iter()
-        .filter(|entry| entry.first_row >= first && entry.kind == Kind::Gradient);
+        .filter(|entry| entry.first_row >= first && entry.kind == TensorKind::Gradient);
     let begin = gradients.map(|entry| entry.first_row).min();
     begin.unwrap_or(probes.layout.rows())..probes.layout.rows()
 }

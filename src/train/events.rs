@@ -1,10 +1,11 @@
 //! What is worth a line in `events.jsonl` while a run goes on: the first non-finite value, units that die, and spikes
 //! of the loss. [`super::imbalance`] adds what is special to a GAN.
 
+use crate::tensor::TensorKind;
 use std::collections::BTreeMap;
 
 use super::StepRecord;
-use crate::trace::{Event, FIGURES, Kind, TraceLayout};
+use crate::trace::{Event, FIGURES, TraceLayout};
 
 /// Records in a row that a unit's output must be all zero before it counts as dead.
 pub(super) const DEAD_AFTER: u32 = 5;
@@ -137,7 +138,7 @@ impl Watch {
     ) -> Vec<Event> {
         let mut events = Vec::new();
         for entry in layout.entries() {
-            if entry.kind != Kind::Activation || !relu(&entry.tensor) {
+            if entry.kind != TensorKind::Activation || !relu(&entry.tensor) {
                 continue;
             }
             for unit in 0..entry.units {

@@ -4,7 +4,8 @@
 use super::events::figures;
 use super::{Model, ModelConfig, StepRecord, Trainer};
 use crate::nn::losses::Objective;
-use crate::trace::{Event, FIGURES, Kind, TraceLayout};
+use crate::tensor::TensorKind;
+use crate::trace::{Event, FIGURES, TraceLayout};
 
 /// Steps in a row that a discriminator's loss must be below [`SATURATED_BELOW`].
 const SATURATED_AFTER: u64 = 20;
@@ -149,7 +150,7 @@ impl Compared {
         let generated = format!("{tensor}{}", super::adversarial::GENERATED);
         let entry = |name: &str| {
             let mut entries = layout.entries().iter();
-            entries.find(|entry| entry.tensor == name && entry.kind == Kind::Activation)
+            entries.find(|entry| entry.tensor == name && entry.kind == TensorKind::Activation)
         };
         let (real, generated) = (entry(tensor)?, entry(&generated)?);
         Some(Self {

@@ -3,14 +3,14 @@
 use super::probes::Probes;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::nn::metrics::GradientNorms;
-use crate::nn::{Graph, OptimiserState, Parameters, Update};
-use crate::trace::{Kind, NamedTensor};
+use crate::nn::{Graph, OptimizerState, Parameters, UpdateRule};
+use crate::tensor::{NamedTensor, TensorKind};
 use crate::{Error, Result};
 
-/// A network: its parameters, what its optimiser remembers, and the norms of its gradients.
+/// A network: its parameters, what its optimizer remembers, and the norms of its gradients.
 pub(super) struct Network {
     pub parameters: Parameters,
-    pub state: OptimiserState,
+    pub state: OptimizerState,
     pub norms: GradientNorms,
 }
 
@@ -58,7 +58,7 @@ impl Scalar {
 }
 
 impl Network {
-    pub fn new(gpu: &Gpu, graph: &Graph, seed: u64, update: &Update) -> Result<Self> {
+    pub fn new(gpu: &Gpu, graph: &Graph, seed: u64, update: &UpdateRule) -> Result<Self> {
         let parameters = Parameters::new(gpu, graph, seed)?;
         let state = update.state(gpu, &parameters)?;
         let norms = GradientNorms::new(gpu, &parameters)?;
@@ -73,18 +73,25 @@ impl Network {
     pub fn update(
         &self,
         graph: &Graph,
-        update: &Update,
-        clock: &Buffer<u32>,
+        update: &UpdateRule,
+        step_counter: &Buffer<u32>,
         probes: &mut Probes<'_>,
         procedure: &mut Procedure,
     ) -> Result<()> {
-        procedure.probe(probes.parameters(graph, &self.parameters, Kind::Weight));
+        procedure.probe(probes.parameters(graph, &self.parameters, TensorKind::Weight));
         procedure.probe(self.norms.dispatches.iter().cloned());
-        let updates =
-            |keep| update.dispatches(probes.gpu, &self.parameters, &self.state, clock, keep);
+        let updates = |keep| {
+            update.dispatches(
+                probes.gpu,
+                &self.parameters,
+                &self.state,
+                step_counter,
+                keep,
+            )
+        };
         procedure.plain.extend(updates(false)?);
         procedure.watched.extend(updates(true)?);
-        procedure.probe(probes.parameters(graph, &self.parameters, Kind::Update));
+        procedure.probe(probes.parameters(graph, &self.parameters, TensorKind::Update));
         Ok(())
     }
 }
@@ -167,12 +174,12 @@ impl Learner {
     pub fn parameters(&self, gpu: &Gpu) -> Result<Vec<NamedTensor>> {
         let mut tensors = Vec::new();
         for Network { parameters, .. } in &self.networks {
-            tensors.extend(parameters.split(&gpu.read(&parameters.values)?));
+            tensors.extend(parameters.unpack(&gpu.read(&parameters.values)?));
         }
         Ok(tensors)
     }
 
-    /// All that the optimisers remember, read back.
+    /// All that the optimizers remember, read back.
     pub fn memories(&self, gpu: &Gpu) -> Result<Vec<NamedTensor>> {
         let mut tensors = Vec::new();
         for network in &self.networks {
@@ -186,7 +193,7 @@ impl Learner {
         let parts = self.by_network(tensors, source, |name| name)?;
         let mut joined = Vec::new();
         for (network, part) in self.networks.iter().zip(&parts) {
-            joined.push(network.parameters.join(part, source)?);
+            joined.push(network.parameters.pack(part, source)?);
         }
         for (network, values) in self.networks.iter().zip(joined) {
             gpu.write(&network.parameters.values, 0, &values);
@@ -194,7 +201,7 @@ impl Learner {
         Ok(())
     }
 
-    /// Replaces what the optimisers remember; no tensors at all stand for zeros.
+    /// Replaces what the optimizers remember; no tensors at all stand for zeros.
     pub fn write_memories(&self, gpu: &Gpu, tensors: &[NamedTensor], source: &str) -> Result<()> {
         let parameter = |name| str::rsplit_once(name, '.').map_or(name, |(parameter, _)| parameter);
         let parts = self.by_network(tensors, source, parameter)?;
@@ -215,7 +222,7 @@ impl Learner {
     ) -> Result<Vec<Vec<NamedTensor>>> {
         let mut parts = vec![Vec::new(); self.networks.len()];
         for tensor in tensors {
-            let owns = |network: &Network| network.parameters.has(parameter(&tensor.0));
+            let owns = |network: &Network| network.parameters.contains(parameter(&tensor.name));
             // With a single network its own message is the better one.
             let place = match self.networks.iter().position(owns) {
                 Some(place) => place,
@@ -223,7 +230,7 @@ impl Learner {
                 None => {
                     return Err(Error::input(
                         source,
-                        format!("the model has no parameter '{}'", tensor.0),
+                        format!("the model has no parameter '{}'", tensor.name),
                         "use a checkpoint of this model",
                     ));
                 }

@@ -5,7 +5,7 @@ mod events;
 mod gallery;
 mod imbalance;
 mod learner;
-mod need;
+mod memory_estimate;
 mod probes;
 mod replay;
 mod run;

@@ -2,10 +2,9 @@
 
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu};
-use crate::nn::{Event, Graph, Parameter, Parameters, Quantity, Watched};
-use crate::trace::{
-    FIGURES, Kind, Lanes, TraceLayout, UnitLayout, Units, share_a_dispatch, statistics,
-};
+use crate::nn::{Graph, Parameter, Parameters, ProbeEvent, TensorView};
+use crate::tensor::TensorKind;
+use crate::trace::{FIGURES, Lanes, TraceLayout, UnitLayout, Units, share_a_dispatch, statistics};
 
 /// Collects the layout of the statistics while plans are built.
 pub(super) struct Probes<'g> {
@@ -49,10 +48,10 @@ impl<'g> Probes<'g> {
 
     /// What a plan's probe answers to an event: a tensor is measured together with the next one, if it lives so long.
     /// The trace calls tensors by their names and `suffix`.
-    pub fn event(&mut self, graph: &Graph, event: Event<'_>, suffix: &str) -> Vec<Dispatch> {
+    pub fn event(&mut self, graph: &Graph, event: ProbeEvent<'_>, suffix: &str) -> Vec<Dispatch> {
         match event {
-            Event::Complete(watched) => self.tensor(graph, &watched, suffix),
-            Event::Overwritten(buffer) => {
+            ProbeEvent::TensorReady(watched) => self.tensor(graph, &watched, suffix),
+            ProbeEvent::BufferReused(buffer) => {
                 let is_meant = |waiting: &Waiting| waiting.values.raw() == buffer.raw();
                 if self.waiting.as_ref().is_some_and(is_meant) {
                     self.measure_waiting()
@@ -60,7 +59,7 @@ impl<'g> Probes<'g> {
                     Vec::new()
                 }
             }
-            Event::Over => self.measure_waiting(),
+            ProbeEvent::PlanEnd => self.measure_waiting(),
         }
     }
 
@@ -69,17 +68,14 @@ impl<'g> Probes<'g> {
         waiting.map_or_else(Vec::new, |waiting| self.dispatches(&[waiting.units()]))
     }
 
-    fn tensor(&mut self, graph: &Graph, watched: &Watched<'_>, suffix: &str) -> Vec<Dispatch> {
+    fn tensor(&mut self, graph: &Graph, watched: &TensorView<'_>, suffix: &str) -> Vec<Dispatch> {
         let operation = graph.node(watched.node).operation.as_ref();
         // Inputs are data, losses are scalars, and a view repeats what it views.
         if watched.shape.is_empty() || operation.is_none_or(|operation| operation.is_view()) {
             return Vec::new();
         }
         let layout = activation_units(watched.batch, watched.shape);
-        let kind = match watched.quantity {
-            Quantity::Activation => Kind::Activation,
-            Quantity::Gradient => Kind::Gradient,
-        };
+        let kind = watched.kind;
         let name = format!("{}{suffix}", watched.name);
         let next = Waiting {
             values: watched.buffer.clone(),
@@ -98,23 +94,23 @@ impl<'g> Probes<'g> {
         self.dispatches(&[before.units()])
     }
 
-    /// Probes of a network's parameters ([`Kind::Weight`]), or of what an update has left in their gradients' place
-    /// ([`Kind::Update`]).
+    /// Probes of a network's parameters ([`TensorKind::Weight`]), or of what an update has left in their gradients' place
+    /// ([`TensorKind::Update`]).
     pub fn parameters(
         &mut self,
         graph: &Graph,
         parameters: &Parameters,
-        kind: Kind,
+        kind: TensorKind,
     ) -> Vec<Dispatch> {
         let buffer = match kind {
-            Kind::Update => &parameters.gradients,
+            TensorKind::Update => &parameters.gradients,
             _ => &parameters.values,
         };
         // State has no updates; a counter is no unit; and the graph may run through another network's too.
         let is_probed = |parameter: &&Parameter| {
             !parameter.shape.is_empty()
-                && (parameter.learnt || kind == Kind::Weight)
-                && parameters.has(&parameter.name)
+                && (parameter.trainable || kind == TensorKind::Weight)
+                && parameters.contains(&parameter.name)
         };
         let mut matrices = Vec::new();
         for parameter in graph.parameters().iter().filter(is_probed) {

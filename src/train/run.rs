@@ -189,16 +189,19 @@ impl Run {
     /// Closes a run whose device has failed, and taken its state with it: what has come back so far stays, and the
     /// last checkpoint is where it goes on.
     fn give_up(&mut self, error: Error) -> Error {
-        let Error::Gpu { place, problem, .. } = &error else {
+        let Error::Gpu {
+            context, problem, ..
+        } = &error
+        else {
             return error;
         };
-        let status = Status::Failed(format!("{place}: {problem}"));
+        let status = Status::Failed(format!("{context}: {problem}"));
         if self.writer.finish(status, self.taken).is_err() {
             return error;
         }
         let dir = self.writer.folder().display();
         Error::gpu(
-            place,
+            context,
             problem,
             format!(
                 "what the run has recorded is kept; go on from its last checkpoint with --resume {dir}"

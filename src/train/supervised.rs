@@ -1,12 +1,12 @@
-//! Training of one graph with one optimiser: VAE, classifier.
+//! Training of one graph with one optimizer: VAE, classifier.
 
 use super::learner::{Learner, Network, Procedure, Scalar};
 use super::probes::Probes;
 use super::scenario::Scenario;
 use crate::Result;
-use crate::data::Cursor;
+use crate::data::BatchCursor;
 use crate::gpu::Gpu;
-use crate::nn::{Event, Graph, NodeId, Plan, PlanOptions};
+use crate::nn::{Graph, NodeId, Plan, PlanOptions, ProbeEvent};
 
 /// Forward, loss, backward, update. `x` and `label` are the graph's inputs.
 pub(super) fn learner<'g>(
@@ -14,7 +14,7 @@ pub(super) fn learner<'g>(
     scenario: &Scenario,
     graph: &Graph,
     (x, label): (NodeId, Option<NodeId>),
-    cursor: &Cursor,
+    cursor: &BatchCursor,
 ) -> Result<(Learner, Probes<'g>)> {
     let update = scenario.train.update();
     let network = Network::new(gpu, graph, scenario.seed, &update)?;
@@ -22,12 +22,12 @@ pub(super) fn learner<'g>(
     let options = PlanOptions {
         batch: scenario.train.batch,
         seed: scenario.seed,
-        clock: cursor.buffer(),
+        step_counter: cursor.buffer(),
         training: true,
         keep: &[],
         inputs: &[],
     };
-    let mut probe = |event: Event<'_>| Ok(probes.event(graph, event, ""));
+    let mut probe = |event: ProbeEvent<'_>| Ok(probes.event(graph, event, ""));
     let plan = Plan::new(gpu, graph, &network.parameters, &options, &mut probe)?;
     let mut procedure = Procedure::default();
     procedure.plan(|watched| plan.dispatches(watched));

@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 
 use super::learner::Learner;
 use super::scenario::{ModelConfig, Scenario};
-use super::{adversarial, need, supervised};
-use crate::data::{Cursor, Dataset, Gather, Housing, Images};
-use crate::gpu::{Buffer, Dispatch, Gpu, Need, ReadbackRing};
+use super::{adversarial, memory_estimate, supervised};
+use crate::data::{BatchCursor, Dataset, Gather, Images, Residency};
+use crate::gpu::{Buffer, Dispatch, Gpu, MemoryEstimate, ReadbackRing};
 use crate::models::{Classifier, Gan, Vae};
 use crate::nn::matmul::Variant;
 use crate::nn::{Graph, Parameters};
-use crate::trace::{Checkpoint, FIGURES, NamedTensor, RunReader, TraceLayout};
+use crate::tensor::NamedTensor;
+use crate::trace::{Checkpoint, FIGURES, RunReader, TraceLayout};
 use crate::{Error, Result};
 
 /// Steps that may be on their way before the CPU waits for the oldest.
@@ -41,9 +42,9 @@ pub struct Trainer {
     dataset: Dataset,
     skipped: Vec<String>,
     learner: Learner,
-    cursor: Cursor,
+    cursor: BatchCursor,
     /// Counts the updates of a GAN's generator, of which there may be fewer than steps.
-    generator_clock: Cursor,
+    generator_clock: BatchCursor,
     gather: Gather,
     advance: Dispatch,
     layout: TraceLayout,
@@ -96,12 +97,12 @@ impl Trainer {
     pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
         let mut images = scenario.images()?;
         let config = scenario.model();
-        let (model, housing, need) = Self::plan(gpu, scenario, &images)?;
+        let (model, residency, estimate) = Self::plan(gpu, scenario, &images)?;
         let batching = scenario.batching(images.count)?;
-        need.reserve(gpu)?;
+        estimate.reserve(gpu)?;
         let skipped = std::mem::take(&mut images.skipped);
-        let cursor = Cursor::new(gpu, images.count, scenario.train.batch)?;
-        let generator_clock = Cursor::new(gpu, 1, 1)?;
+        let cursor = BatchCursor::new(gpu, images.count, scenario.train.batch)?;
+        let generator_clock = BatchCursor::new(gpu, 1, 1)?;
         let (learner, probes) = match (&model, &config) {
             (Model::Gan(gan), ModelConfig::Gan(config)) => {
                 adversarial::learner(gpu, scenario, config, gan, &cursor, &generator_clock)?
@@ -115,7 +116,7 @@ impl Trainer {
             }
             (Model::Gan(_), _) => unreachable!("a GAN is built from a GAN's configuration"),
         };
-        let dataset = Dataset::house(gpu, images, housing)?;
+        let dataset = Dataset::house(gpu, images, residency)?;
         let gather = dataset.gather(gpu, &cursor, &batching, &learner.x, learner.label.as_ref())?;
         let bytes = 4 * learner.result_len() as u64 + probes.statistics.raw().size();
         Ok(Self {
@@ -137,7 +138,11 @@ impl Trainer {
     }
 
     /// Builds the model and sees that it, its batch and its data fit the adapter, before anything is allocated.
-    fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<(Model, Housing, Need)> {
+    fn plan(
+        gpu: &Gpu,
+        scenario: &Scenario,
+        images: &Images,
+    ) -> Result<(Model, Residency, MemoryEstimate)> {
         images.check()?;
         let config = scenario.model();
         if config.needs_labels() && images.labels.is_empty() {
@@ -149,23 +154,25 @@ impl Trainer {
         }
         let model = Model::new(&config, &images.shape, images.classes)
             .map_err(|error| scenario.locate(error))?;
-        let mut need = need::need(gpu, scenario, &model);
-        need.check(gpu).map_err(|error| scenario.locate(error))?;
+        let mut estimate = memory_estimate::estimate(gpu, scenario, &model);
+        estimate
+            .check(gpu)
+            .map_err(|error| scenario.locate(error))?;
         // The data set gets what the model leaves of the memory.
-        let left = gpu.memory().map_or(u64::MAX, |all| all - need.bytes());
+        let left = gpu.memory().map_or(u64::MAX, |all| all - estimate.bytes());
         let room = scenario.data.room().min(left);
-        let housing = Housing::of(gpu, images, scenario.train.batch, room)?;
-        need.buffer("data set", "data", (housing.bytes / 4) as usize);
-        Ok((model, housing, need))
+        let residency = Residency::of(gpu, images, scenario.train.batch, room)?;
+        estimate.buffer("data set", "data", (residency.bytes / 4) as usize);
+        Ok((model, residency, estimate))
     }
 
     /// Bytes of the adapter's memory that a scenario will take, small things apart.
     ///
     /// # Errors
     /// As [`Trainer::new`].
-    pub fn need(gpu: &Gpu, scenario: &Scenario) -> Result<u64> {
+    pub fn estimate_memory(gpu: &Gpu, scenario: &Scenario) -> Result<u64> {
         let images = scenario.images()?;
-        Self::plan(gpu, scenario, &images).map(|(_, _, need)| need.bytes())
+        Self::plan(gpu, scenario, &images).map(|(_, _, estimate)| estimate.bytes())
     }
 
     /// Runs one step; `watched` records every unit's statistics.

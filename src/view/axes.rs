@@ -4,7 +4,7 @@
 use super::picture::{Canvas, Rect};
 use super::polylines::Plot;
 use super::text::Align;
-use super::theme::{Colour, LABEL_SIZE, MARK_ARM, STRONG_LINE_WIDTH, TICK_SIZE, TITLE_SIZE};
+use super::theme::{Color, LABEL_SIZE, MARK_ARM, STRONG_LINE_WIDTH, TICK_SIZE, TITLE_SIZE};
 use super::ticks::{self, Tick};
 use crate::sample::ValueScale;
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ const VERTICAL_PAD: f32 = 0.035;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Swatch {
     /// A piece of line.
-    Line(Colour),
+    Line(Color),
     /// The mark of values that are not finite.
     Nonfinite,
     /// The sequential map, from few to many.
@@ -207,19 +207,19 @@ impl Axes<'_> {
             height,
         };
         match swatch {
-            Swatch::Line(colour) => canvas.rect(band(x, px(18.0), px(2.5)), colour),
+            Swatch::Line(color) => canvas.rect(band(x, px(18.0), px(2.5)), color),
             Swatch::Sequential => {
                 let steps = 24;
                 // Edges on whole pixels, so that no seam shows.
                 let edge = |i: usize| (x + px(2.0 * i as f32)).round();
                 for i in 0..steps {
-                    let colour = theme.sequential_at(i as f32 / (steps - 1) as f32);
-                    canvas.rect(band(edge(i), edge(i + 1) - edge(i), px(9.0)), colour);
+                    let color = theme.sequential_at(i as f32 / (steps - 1) as f32);
+                    canvas.rect(band(edge(i), edge(i + 1) - edge(i), px(9.0)), color);
                 }
             }
             Swatch::Nonfinite => {
                 let style = NonfiniteSwatch {
-                    centre: [x + px(MARK_ARM + 1.0), middle],
+                    center: [x + px(MARK_ARM + 1.0), middle],
                 };
                 style.draw(canvas);
             }
@@ -327,13 +327,13 @@ impl Axes<'_> {
             };
             canvas.rect(mark, theme.axis);
             let half = canvas.text_width(&tick.label, TICK_SIZE) / 2.0;
-            let centre = x.clamp(half + 1.0, (canvas.size()[0] - half - 1.0).max(half + 1.0));
+            let center = x.clamp(half + 1.0, (canvas.size()[0] - half - 1.0).max(half + 1.0));
             canvas.text(
                 &tick.label,
                 TICK_SIZE,
-                centre,
+                center,
                 bottom + px(TICK_SIZE + 6.0),
-                Align::Centre,
+                Align::Center,
                 theme.muted,
             );
         }
@@ -342,7 +342,7 @@ impl Axes<'_> {
 
 /// The cross of non-finite values as it stands in a legend, made of small squares along both diagonals.
 struct NonfiniteSwatch {
-    centre: [f32; 2],
+    center: [f32; 2],
 }
 
 impl NonfiniteSwatch {
@@ -355,8 +355,8 @@ impl NonfiniteSwatch {
             let t = (i as f32 / steps as f32 * 2.0 - 1.0) * arm;
             for y in [t, -t] {
                 let dot = Rect {
-                    left: self.centre[0] + t - stroke / 2.0,
-                    top: self.centre[1] + y - stroke / 2.0,
+                    left: self.center[0] + t - stroke / 2.0,
+                    top: self.center[1] + y - stroke / 2.0,
                     width: stroke,
                     height: stroke,
                 };

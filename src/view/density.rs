@@ -61,7 +61,7 @@ struct ImageParameters {
     target_size: [f32; 2],
     columns: u32,
     rows: u32,
-    colours: [[f32; 4]; 10],
+    colors: [[f32; 4]; 10],
 }
 
 impl Density {
@@ -145,14 +145,14 @@ impl Density {
 }
 
 impl Canvas<'_> {
-    /// Draws a density image into `rect`, in the theme's sequential colours and a logarithmic tone.
+    /// Draws a density image into `rect`, in the theme's sequential colors and a logarithmic tone.
     pub fn density(&mut self, density: &Density, rect: Rect) {
         let parameters = ImageParameters {
             rect: rect.to_array(),
             target_size: self.size(),
             columns: density.columns as u32,
             rows: density.rows as u32,
-            colours: self.theme().sequential.map(to_unit),
+            colors: self.theme().sequential.map(to_unit),
         };
         let uniform = self.gpu().uniform("density image", &parameters);
         self.layer(
@@ -199,7 +199,7 @@ mod tests {
             target_size,
             columns,
             rows,
-            colours
+            colors
         }
     );
 }

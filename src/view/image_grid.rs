@@ -39,7 +39,7 @@ pub struct ImageGrid<'a> {
     pub rows: &'a [ImageRow<'a>],
     /// Images in each row.
     pub count: usize,
-    /// 1 (grey) or 3 (red, green, blue).
+    /// 1 (gray) or 3 (red, green, blue).
     pub channels: usize,
     /// Height of an image in pixels of its own.
     pub height: usize,

@@ -16,7 +16,7 @@ pub struct Series<'a> {
     pub values: &'a [f32],
 }
 
-/// A chart of a few named scalars, each in a colour of its own.
+/// A chart of a few named scalars, each in a color of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct LineChart<'a> {
     /// Says what is drawn.
@@ -77,7 +77,7 @@ impl LineChart<'_> {
                 rows.extend(running_mean(series.values, self.smooth));
             }
         }
-        let colour = |i: usize| theme.categorical[i % theme.categorical.len()];
+        let color = |i: usize| theme.categorical[i % theme.categorical.len()];
         let count = self.series.len();
         let mut styles = Vec::new();
         for i in 0..count {
@@ -86,18 +86,18 @@ impl LineChart<'_> {
             } else {
                 (1.0, STRONG_LINE_WIDTH)
             };
-            let faint = theme::with_opacity(colour(i), opacity);
+            let faint = theme::with_opacity(color(i), opacity);
             styles.push(LineStyle::new(i as u32, faint, theme.px(width)));
         }
         for i in 0..if smooth { count } else { 0 } {
             let width = theme.px(STRONG_LINE_WIDTH);
-            styles.push(LineStyle::new((count + i) as u32, colour(i), width));
+            styles.push(LineStyle::new((count + i) as u32, color(i), width));
         }
         let mut legend: Vec<_> = self
             .series
             .iter()
             .enumerate()
-            .map(|(i, series)| (Swatch::Line(colour(i)), series.name.to_owned()))
+            .map(|(i, series)| (Swatch::Line(color(i)), series.name.to_owned()))
             .collect();
         if rows.iter().any(|value| !value.is_finite()) {
             legend.push((Swatch::Nonfinite, "not finite from here".to_owned()));

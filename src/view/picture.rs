@@ -1,7 +1,7 @@
 //! The common target: a [`Picture`] is a texture with a theme, a [`Painter`] holds what is needed to draw into
 //! any of them, and a [`Canvas`] collects one picture's layers and draws them in one pass.
 //!
-//! Pictures are `Rgba8Unorm` and hold sRGB bytes: colours are blended as they are encoded, not in linear light.
+//! Pictures are `Rgba8Unorm` and hold sRGB bytes: colors are blended as they are encoded, not in linear light.
 //! That is how browsers and egui blend, so that the same texture looks the same in a PNG, in the report and in
 //! the window (`egui_wgpu::Renderer::register_native_texture` asks for this format), and thin dark text keeps
 //! its weight. There is no multisampling: every shader works out how much of a pixel it covers.
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use super::Theme;
 use super::quads::{self, Quad};
 use super::text::Glyphs;
-use super::theme::Colour;
+use super::theme::Color;
 use crate::gpu::{Binding, Gpu, Shader, expand};
 use crate::{Error, Result};
 
@@ -211,7 +211,7 @@ pub struct Canvas<'a> {
 }
 
 impl<'a> Canvas<'a> {
-    /// An empty canvas in the theme's background colour.
+    /// An empty canvas in the theme's background color.
     pub fn new(painter: &'a Painter, picture: &'a Picture) -> Self {
         painter.glyphs().make_room();
         Self {
@@ -243,8 +243,8 @@ impl<'a> Canvas<'a> {
     }
 
     /// A filled rectangle; edges between pixels cover them in part.
-    pub fn rect(&mut self, rect: Rect, colour: Colour) {
-        self.quads.push(Quad::solid(rect, colour));
+    pub fn rect(&mut self, rect: Rect, color: Color) {
+        self.quads.push(Quad::solid(rect, color));
     }
 
     pub(super) fn push_quads(&mut self, quads: impl IntoIterator<Item = Quad>) {

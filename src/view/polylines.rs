@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::picture::{Canvas, Rect};
-use super::theme::{Colour, MARK_ARM, STRONG_LINE_WIDTH, to_unit};
+use super::theme::{Color, MARK_ARM, STRONG_LINE_WIDTH, to_unit};
 use crate::gpu::{Buffer, Shader};
 use crate::sample::ValueScale;
 use crate::shader;
@@ -86,8 +86,8 @@ impl Lines<'_> {
 pub struct LineStyle {
     /// Its row in the values.
     pub line: u32,
-    /// Its colour; the alpha is its opacity.
-    pub colour: Colour,
+    /// Its color; the alpha is its opacity.
+    pub color: Color,
     /// Its width in pixels.
     pub width: f32,
     /// Fills the struct up to 16 bytes.
@@ -96,10 +96,10 @@ pub struct LineStyle {
 
 impl LineStyle {
     /// A line of `width` pixels.
-    pub fn new(line: u32, colour: Colour, width: f32) -> Self {
+    pub fn new(line: u32, color: Color, width: f32) -> Self {
         Self {
             line,
-            colour,
+            color,
             width,
             padding: 0,
         }
@@ -114,8 +114,8 @@ struct Parameters {
     window: [f32; 4],
     target_size: [f32; 2],
     mark: [f32; 2],
-    mark_colour: [f32; 4],
-    halo_colour: [f32; 4],
+    mark_color: [f32; 4],
+    halo_color: [f32; 4],
     steps: u32,
     first_slot: u32,
     slots: u32,
@@ -124,7 +124,7 @@ struct Parameters {
 
 impl Canvas<'_> {
     /// Draws the lines that `styles` names, in that order, cut off at the plot. A value that is not finite
-    /// interrupts its line; the first of each such stretch gets a cross in the theme's non-finite colour, at
+    /// interrupts its line; the first of each such stretch gets a cross in the theme's non-finite color, at
     /// the last finite value or, where there is none, at the upper rim.
     ///
     /// # Errors
@@ -166,8 +166,8 @@ impl Canvas<'_> {
                     window: plot.window(),
                     target_size: self.size(),
                     mark: [theme.px(MARK_ARM), theme.px(STRONG_LINE_WIDTH)],
-                    mark_colour: to_unit(theme.nonfinite),
-                    halo_colour: to_unit(theme.background),
+                    mark_color: to_unit(theme.nonfinite),
+                    halo_color: to_unit(theme.background),
                     steps: lines.steps as u32,
                     first_slot,
                     slots,
@@ -205,8 +205,8 @@ mod tests {
             window,
             target_size,
             mark,
-            mark_colour,
-            halo_colour,
+            mark_color,
+            halo_color,
             steps,
             first_slot,
             slots,
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn a_style_is_what_the_shader_reads() {
         assert_eq!(size_of::<LineStyle>(), 16);
-        assert_eq!(std::mem::offset_of!(LineStyle, colour), 4);
+        assert_eq!(std::mem::offset_of!(LineStyle, color), 4);
         assert_eq!(std::mem::offset_of!(LineStyle, width), 8);
     }
 }

@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 use wgpu::util::DeviceExt as _;
 
 use super::picture::Rect;
-use super::theme::Colour;
+use super::theme::Color;
 use crate::gpu::{Gpu, Shader, Uniform};
 use crate::shader;
 
@@ -21,16 +21,16 @@ pub(super) struct Quad {
     rect: [f32; 4],
     /// Left and top in the atlas, in texels.
     atlas: [u32; 2],
-    colour: Colour,
+    color: Color,
     padding: u32,
 }
 
 impl Quad {
-    pub(super) fn solid(rect: Rect, colour: Colour) -> Self {
+    pub(super) fn solid(rect: Rect, color: Color) -> Self {
         Self {
             rect: rect.to_array(),
             atlas: [SOLID; 2],
-            colour,
+            color,
             padding: 0,
         }
     }
@@ -40,12 +40,12 @@ impl Quad {
         top: f32,
         size: [u32; 2],
         atlas: [u32; 2],
-        colour: Colour,
+        color: Color,
     ) -> Self {
         Self {
             rect: [left, top, size[0] as f32, size[1] as f32],
             atlas,
-            colour,
+            color,
             padding: 0,
         }
     }
@@ -97,7 +97,7 @@ mod tests {
         Quad {
             rect,
             atlas,
-            colour,
+            color,
             padding
         }
     );

@@ -11,7 +11,7 @@ pub struct ScalarGroup {
     pub members: Vec<usize>,
     /// The names in the legend.
     pub labels: Vec<String>,
-    /// How many more there would have been, where colours do not reach.
+    /// How many more there would have been, where colors do not reach.
     pub left_out: usize,
 }
 
@@ -58,7 +58,7 @@ const GROUPS: [(&str, &str, &[&str]); 7] = [
 
 /// Of one parameter tensor each.
 const NORMS: &str = "gradient_norm/";
-/// Lines that a chart has colours for.
+/// Lines that a chart has colors for.
 const MOST: usize = 6;
 
 /// The charts of a run's scalars. A name stands in the first group that has all it needs; names that no group knows

@@ -90,8 +90,8 @@ impl SeriesChart<'_> {
     fn styles(&self, theme: &theme::Theme) -> Result<Vec<LineStyle>> {
         let style = |line: u32, weight: f32| {
             let width = LINE_WIDTH + (STRONG_LINE_WIDTH - LINE_WIDTH) * weight;
-            let colour = theme::with_opacity(theme.ink, 0.7 + 0.25 * weight);
-            LineStyle::new(line, colour, theme.px(width))
+            let color = theme::with_opacity(theme.ink, 0.7 + 0.25 * weight);
+            LineStyle::new(line, color, theme.px(width))
         };
         let Some(kept) = self.kept else {
             // All of them, fainter the more there are.
@@ -101,9 +101,9 @@ impl SeriesChart<'_> {
                 self.lines.lines as u32
             };
             let opacity = (30.0 / lines.max(1) as f32).sqrt().clamp(0.08, 0.9);
-            let colour = theme::with_opacity(theme.ink, opacity);
+            let color = theme::with_opacity(theme.ink, opacity);
             return Ok((0..lines)
-                .map(|line| LineStyle::new(line, colour, theme.px(LINE_WIDTH)))
+                .map(|line| LineStyle::new(line, color, theme.px(LINE_WIDTH)))
                 .collect());
         };
         if kept.lines.len() != kept.counts.len() {

@@ -8,7 +8,7 @@ use ab_glyph::{Font as _, FontRef, GlyphId, PxScale, point};
 
 use super::picture::{Canvas, Rect};
 use super::quads::Quad;
-use super::theme::Colour;
+use super::theme::Color;
 use crate::gpu::Gpu;
 
 /// Side of the atlas in texels.
@@ -26,7 +26,7 @@ pub enum Align {
     /// Its left end.
     Left,
     /// Its middle.
-    Centre,
+    Center,
     /// Its right end.
     Right,
 }
@@ -181,7 +181,7 @@ impl Glyphs {
         size: f32,
         x: f32,
         y: f32,
-        colour: Colour,
+        color: Color,
         out: &mut Vec<Quad>,
     ) {
         let sixteenths = (size * 16.0).round() as u32;
@@ -204,13 +204,7 @@ impl Glyphs {
             }) = placed
             {
                 let left = place.floor() + offset[0];
-                out.push(Quad::glyph(
-                    left,
-                    y.round() + offset[1],
-                    size,
-                    atlas,
-                    colour,
-                ));
+                out.push(Quad::glyph(left, y.round() + offset[1], size, atlas, color));
             }
         }
     }
@@ -257,7 +251,7 @@ impl Canvas<'_> {
         x: f32,
         y: f32,
         align: Align,
-        colour: Colour,
+        color: Color,
     ) -> Rect {
         let size = self.theme().px(size);
         let mut quads = Vec::new();
@@ -266,10 +260,10 @@ impl Canvas<'_> {
         let width = glyphs.width(text, size);
         let left = match align {
             Align::Left => x,
-            Align::Centre => x - width / 2.0,
+            Align::Center => x - width / 2.0,
             Align::Right => x - width,
         };
-        glyphs.lay_out(text, size, left, y, colour, &mut quads);
+        glyphs.lay_out(text, size, left, y, color, &mut quads);
         drop(glyphs);
         self.push_quads(quads);
         Rect {

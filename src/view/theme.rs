@@ -1,31 +1,31 @@
-//! The one visual language: colours, sizes and colour maps of everything that is drawn, light and dark.
+//! The one visual language: colors, sizes and color maps of everything that is drawn, light and dark.
 //!
-//! Colours are sRGB bytes with straight alpha, as they stand in a PNG or in CSS.
+//! Colors are sRGB bytes with straight alpha, as they stand in a PNG or in CSS.
 
 /// sRGB red, green, blue and straight alpha.
-pub type Colour = [u8; 4];
+pub type Color = [u8; 4];
 
-/// Colours and sizes of a picture. Sizes are in points; [`Theme::scale_factor`] turns points into pixels.
+/// Colors and sizes of a picture. Sizes are in points; [`Theme::scale_factor`] turns points into pixels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Theme {
     /// Behind everything.
-    pub background: Colour,
+    pub background: Color,
     /// Titles and values.
-    pub text: Colour,
+    pub text: Color,
     /// Notes, axis titles and tick labels.
-    pub muted: Colour,
+    pub muted: Color,
     /// Axis lines and tick marks.
-    pub axis: Colour,
+    pub axis: Color,
     /// Grid lines.
-    pub grid: Colour,
+    pub grid: Color,
     /// Single lines over a density image.
-    pub ink: Colour,
+    pub ink: Color,
     /// The mark of values that are not finite.
-    pub nonfinite: Colour,
+    pub nonfinite: Color,
     /// Lines that mean different things, in the order they are used.
-    pub categorical: [Colour; 6],
+    pub categorical: [Color; 6],
     /// Few to many, ten even steps; its low end is close to the background.
-    pub sequential: [Colour; 10],
+    pub sequential: [Color; 10],
     /// Pixels a point.
     pub scale_factor: f32,
 }
@@ -43,8 +43,8 @@ pub const STRONG_LINE_WIDTH: f32 = 1.5;
 /// Half the diagonal extent of the mark of non-finite values, in points.
 pub const MARK_ARM: f32 = 3.5;
 
-/// Blue, white, red in seven even steps: negative, zero, positive; readable for colour-blind people.
-pub const DIVERGING: [Colour; 7] = [
+/// Blue, white, red in seven even steps: negative, zero, positive; readable for color-blind people.
+pub const DIVERGING: [Color; 7] = [
     rgb(0x2166ac),
     rgb(0x67a9cf),
     rgb(0xd1e5f0),
@@ -54,7 +54,7 @@ pub const DIVERGING: [Colour; 7] = [
     rgb(0xb2182b),
 ];
 
-const fn rgb(hex: u32) -> Colour {
+const fn rgb(hex: u32) -> Color {
     [(hex >> 16) as u8, (hex >> 8) as u8, hex as u8, 255]
 }
 
@@ -141,24 +141,24 @@ impl Theme {
     }
 
     /// The sequential map at `t` in `[0, 1]`.
-    pub fn sequential_at(&self, t: f32) -> Colour {
+    pub fn sequential_at(&self, t: f32) -> Color {
         gradient(&self.sequential, t)
     }
 }
 
 /// The diverging map at `t`: -1 is the deepest blue, 0 white, 1 the deepest red.
-pub fn diverging_at(t: f32) -> Colour {
+pub fn diverging_at(t: f32) -> Color {
     gradient(&DIVERGING, t * 0.5 + 0.5)
 }
 
-/// `colour` as the numbers in `[0, 1]` that shaders take.
-pub(super) fn to_unit(colour: Colour) -> [f32; 4] {
-    colour.map(|byte| f32::from(byte) / 255.0)
+/// `color` as the numbers in `[0, 1]` that shaders take.
+pub(super) fn to_unit(color: Color) -> [f32; 4] {
+    color.map(|byte| f32::from(byte) / 255.0)
 }
 
-/// `colour` with its alpha times `opacity`.
-pub fn with_opacity(colour: Colour, opacity: f32) -> Colour {
-    let [r, g, b, a] = colour;
+/// `color` with its alpha times `opacity`.
+pub fn with_opacity(color: Color, opacity: f32) -> Color {
+    let [r, g, b, a] = color;
     [
         r,
         g,
@@ -167,7 +167,7 @@ pub fn with_opacity(colour: Colour, opacity: f32) -> Colour {
     ]
 }
 
-fn gradient(stops: &[Colour], t: f32) -> Colour {
+fn gradient(stops: &[Color], t: f32) -> Color {
     let place = t.clamp(0.0, 1.0) * (stops.len() - 1) as f32;
     let index = (place as usize).min(stops.len() - 2);
     let part = place - index as f32;
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     /// Relative luminance after WCAG 2.
-    fn luminance([r, g, b, _]: Colour) -> f64 {
+    fn luminance([r, g, b, _]: Color) -> f64 {
         let linear = |byte: u8| {
             let c = f64::from(byte) / 255.0;
             if c <= 0.04045 {
@@ -195,7 +195,7 @@ mod tests {
         0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b)
     }
 
-    fn contrast(a: Colour, b: Colour) -> f64 {
+    fn contrast(a: Color, b: Color) -> f64 {
         let (a, b) = (luminance(a) + 0.05, luminance(b) + 0.05);
         (a / b).max(b / a)
     }
@@ -206,11 +206,11 @@ mod tests {
             assert!(contrast(theme.text, theme.background) > 12.0);
             assert!(contrast(theme.muted, theme.background) > 6.0);
             assert!(contrast(theme.nonfinite, theme.background) > 4.5);
-            for colour in theme.categorical {
-                assert!(contrast(colour, theme.background) > 3.0, "{colour:?}");
+            for color in theme.categorical {
+                assert!(contrast(color, theme.background) > 3.0, "{color:?}");
             }
-            for colour in theme.sequential {
-                assert!(contrast(colour, theme.ink) > 2.0, "{colour:?}");
+            for color in theme.sequential {
+                assert!(contrast(color, theme.ink) > 2.0, "{color:?}");
             }
         }
     }

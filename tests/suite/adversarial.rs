@@ -1,10 +1,11 @@
 //! Training of a generator and a discriminator: against float64, and in two halves.
 
 use std::collections::HashMap;
+use trainscope::tensor::NamedTensor;
 
 use trainscope::models::GanConfig;
 use trainscope::nn::metrics::reference_diversity;
-use trainscope::nn::{Graph, Optimiser, RmsProp, reference};
+use trainscope::nn::{Graph, Optimizer, RmsProp, reference};
 use trainscope::train::{ModelConfig, Scenario, StepRecord, Trainer};
 
 use crate::support::gpu;
@@ -137,7 +138,9 @@ fn steps_agree_with_float64() {
         let mut values: Values = start
             .parameters
             .iter()
-            .map(|(name, _, values)| (name.clone(), values.iter().map(|&v| v.into()).collect()))
+            .map(|NamedTensor { name, values, .. }| {
+                (name.clone(), values.iter().map(|&v| v.into()).collect())
+            })
             .collect();
         let ModelConfig::Gan(config) = scenario.model() else {
             panic!("a GAN");
@@ -152,7 +155,10 @@ fn steps_agree_with_float64() {
                 assert!(off < 1e-5, "{objective}: {name} is {got}, want {want}");
             }
         }
-        for (name, _, got) in trainer.checkpoint().expect("a checkpoint").parameters {
+        for NamedTensor {
+            name, values: got, ..
+        } in trainer.checkpoint().expect("a checkpoint").parameters
+        {
             let want = &values[&name];
             let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
             let off = square(&mut got.iter().zip(want).map(|(g, w)| f64::from(*g) - w));
@@ -166,8 +172,8 @@ fn steps_agree_with_float64() {
 fn halves_give_the_bits_of_one_go() {
     let settings = "objective = \"wasserstein\"\nweight_clip = 0.05";
     let mut scenario = scenario(settings);
-    scenario.train.optimizer = trainscope::nn::Optimiser::default();
-    scenario.train.discriminator_optimizer = Some(Optimiser::RmsProp(RmsProp::new(1e-3)));
+    scenario.train.optimizer = trainscope::nn::Optimizer::default();
+    scenario.train.discriminator_optimizer = Some(Optimizer::RmsProp(RmsProp::new(1e-3)));
     let bits = |record: &StepRecord| -> Vec<u32> {
         let statistics = record.statistics.iter().flatten();
         let all = record.scalars.iter().chain(statistics);
@@ -176,7 +182,7 @@ fn halves_give_the_bits_of_one_go() {
     let mut whole = Trainer::new(gpu(), &scenario).expect("a trainer");
     let records = go_on(&mut whole, 11);
     let last = whole.checkpoint().expect("a checkpoint");
-    for (name, _, values) in &last.parameters {
+    for NamedTensor { name, values, .. } in &last.parameters {
         let clipped = values.iter().all(|value| value.abs() <= 0.05);
         assert_eq!(clipped, name.starts_with("discriminator"), "{name}");
     }

@@ -3,25 +3,30 @@
 use std::fs;
 use std::path::PathBuf;
 
+use trainscope::tensor::NamedTensor;
 use trainscope::trace::{Checkpoint, read_safetensors, write_safetensors};
 
 fn checkpoint() -> Checkpoint {
     Checkpoint {
         step: 200,
         parameters: vec![
-            (
-                "mu.weight".to_owned(),
+            NamedTensor::new(
+                "mu.weight",
                 vec![2, 3],
                 vec![0.5, -1.0, f32::NAN, 1e-40, f32::INFINITY, 3.0],
             ),
-            ("encoder.0.bias".to_owned(), vec![1], vec![-0.0]),
+            NamedTensor::new("encoder.0.bias", vec![1], vec![-0.0]),
         ],
-        optimizer: vec![("mu.weight.exp_avg".to_owned(), vec![2, 3], vec![0.25; 6])],
+        optimizer: vec![NamedTensor::new(
+            "mu.weight.exp_avg",
+            vec![2, 3],
+            vec![0.25; 6],
+        )],
     }
 }
 
 fn sorted(mut checkpoint: Checkpoint) -> String {
-    checkpoint.parameters.sort_by(|a, b| a.0.cmp(&b.0));
+    checkpoint.parameters.sort_by(|a, b| a.name.cmp(&b.name));
     format!("{checkpoint:?}")
 }
 
@@ -42,7 +47,7 @@ fn checkpoints_read_as_they_were_written() {
         digest
     );
 
-    // Written again without an optimiser's state: replaced as a whole.
+    // Written again without an optimizer's state: replaced as a whole.
     let bare = Checkpoint {
         optimizer: Vec::new(),
         ..written
@@ -52,7 +57,7 @@ fn checkpoints_read_as_they_were_written() {
     assert_eq!(sorted(Checkpoint::read(run, 200).unwrap()), sorted(bare));
     assert!(Checkpoint::read(run, 7).is_err());
     let mut wrong = checkpoint();
-    wrong.parameters[0].1 = vec![7];
+    wrong.parameters[0].shape = vec![7];
     wrong.step = 9;
     assert!(wrong.write(run).is_err());
     let left: Vec<_> = fs::read_dir(run.join("checkpoints")).unwrap().collect();
@@ -64,10 +69,10 @@ fn the_digest_sees_every_bit() {
     let good = checkpoint().digest();
     let mut others = Vec::new();
     for tensor in 0..2 {
-        for place in 0..checkpoint().parameters[tensor].2.len() {
+        for place in 0..checkpoint().parameters[tensor].values.len() {
             for bit in 0..32 {
                 let mut other = checkpoint();
-                let value = &mut other.parameters[tensor].2[place];
+                let value = &mut other.parameters[tensor].values[place];
                 *value = f32::from_bits(value.to_bits() ^ (1 << bit));
                 others.push(other);
             }
@@ -79,9 +84,9 @@ fn the_digest_sees_every_bit() {
         others.push(other);
     };
     change(&|c| c.step = 201);
-    change(&|c| c.parameters[0].0.push('x'));
-    change(&|c| c.parameters[0].1 = vec![3, 2]);
-    change(&|c| c.optimizer[0].2[5] = 0.250_000_03);
+    change(&|c| c.parameters[0].name.push('x'));
+    change(&|c| c.parameters[0].shape = vec![3, 2]);
+    change(&|c| c.optimizer[0].values[5] = 0.250_000_03);
     change(&|c| c.parameters.append(&mut c.optimizer));
     change(&|c| drop(c.parameters.pop()));
     assert!(others.iter().all(|other| other.digest() != good));
@@ -153,7 +158,7 @@ fn tensors_of_other_widths_become_f32() {
     ] {
         fs::write(&path, raw_safetensors(dtype, "[2]", &data)).unwrap();
         let read = read_safetensors(&path).unwrap();
-        assert_eq!(read, [("t".to_owned(), vec![2], expected)]);
+        assert_eq!(read, [NamedTensor::new("t", vec![2], expected)]);
     }
     fs::write(&path, raw_safetensors("I32", "[1]", &[0; 4])).unwrap();
     let error = read_safetensors(&path).unwrap_err().to_string();
@@ -171,8 +176,8 @@ fn tensors_of_other_widths_become_f32() {
     assert!(read_safetensors(&path).is_err());
     assert!(read_safetensors(&scratch.path().join("none")).is_err());
     let twice = [
-        ("a".to_owned(), vec![1], vec![0.0]),
-        ("a".to_owned(), vec![1], vec![1.0]),
+        NamedTensor::new("a", vec![1], vec![0.0]),
+        NamedTensor::new("a", vec![1], vec![1.0]),
     ];
     assert!(write_safetensors(&path, &twice).is_err());
 }

@@ -149,7 +149,7 @@ fn train_replay_and_report_say_one_object() {
     // A run that was bent: the sentence and the object both say where; a replay that is not whole is not kept.
     let checkpoint = Checkpoint::read(&at("run"), 20).unwrap();
     let mut other = checkpoint.clone();
-    other.parameters[0].2[3] += 1.0;
+    other.parameters[0].values[3] += 1.0;
     other.write(&at("run")).unwrap();
     let output = run(&folder, &[&replay[..], &["--verify", "--json"]].concat());
     assert_eq!(output.status.code(), Some(1), "{output:?}");
@@ -410,7 +410,7 @@ fn bench_measures_ceilings_products_and_steps() {
         assert_eq!(number(&step["total"][name]), of_all(name), "{name}");
     }
     let tables = std::fs::read_to_string(folder.path().join("b.md")).unwrap();
-    assert!(tables.contains("| matmul 64 |") && tables.contains("nn/adam.wgsl"));
+    assert!(tables.contains("| matmul 64 |") && tables.contains("nn/optimizer/adam.wgsl"));
 }
 
 #[test]

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use trainscope::data::{
-    Batching, Cursor, Dataset, Images, Order, Permutation, idx_directory, mnist,
+    BatchCursor, Batching, Dataset, Images, Order, Permutation, idx_directory, mnist,
 };
 use trainscope::gpu::Buffer;
 
-mod alteration;
+mod augmentation;
 mod sources;
 mod streaming;
 
@@ -72,7 +72,7 @@ fn batches_equal_their_twin() {
     for (count, shape, batch) in cases {
         let images = images(count, shape);
         let data = Dataset::upload(gpu, &images).expect("uploaded");
-        let cursor = Cursor::new(gpu, count, batch).expect("cursor");
+        let cursor = BatchCursor::new(gpu, count, batch).expect("cursor");
         let pixels = gpu.buffer("pixels", batch * data.sample_size()).unwrap();
         let labels = gpu.buffer("labels", batch).unwrap();
         for shuffle in [false, true] {
@@ -148,7 +148,7 @@ fn shuffled_epochs_hold_every_sample_once() {
     let count = 10_000;
     let images = images(count, [1, 1, 1]);
     let data = Dataset::upload(gpu, &images).expect("uploaded");
-    let cursor = Cursor::new(gpu, count, count).expect("cursor");
+    let cursor = BatchCursor::new(gpu, count, count).expect("cursor");
     let pixels = gpu.buffer("pixels", count).unwrap();
     let gather = data
         .gather(gpu, &cursor, &plain(true, 99), &pixels, None)
@@ -191,9 +191,9 @@ fn what_does_not_fit_is_refused() {
     let gpu = gpu();
     let mut made = images(4, [1, 2, 2]);
     let data = Dataset::upload(gpu, &made).expect("uploaded");
-    assert!(Cursor::new(gpu, 4, 0).is_err());
-    assert!(Cursor::new(gpu, 0, 1).is_err());
-    let cursor = Cursor::new(gpu, 4, 3).expect("cursor");
+    assert!(BatchCursor::new(gpu, 4, 0).is_err());
+    assert!(BatchCursor::new(gpu, 0, 1).is_err());
+    let cursor = BatchCursor::new(gpu, 4, 3).expect("cursor");
     assert!(cursor.set_step(gpu, 1 << 32).is_err());
     let small = gpu.buffer("small", 11).unwrap();
     assert!(

@@ -1,6 +1,7 @@
 //! The built-in scenarios that fail do so for the reason they name, whatever the seed, and their mended twins do not.
 
-use trainscope::trace::{Event, Kind, TraceEntry, TraceLayout};
+use trainscope::tensor::TensorKind;
+use trainscope::trace::{Event, TraceEntry, TraceLayout};
 use trainscope::train::{BUILT_IN, Run, Scenario, StepRecord, Trainer};
 
 use crate::support::gpu;
@@ -27,7 +28,7 @@ fn run(name: &str, steps: u64, settings: &[String]) -> (TraceLayout, Vec<StepRec
 
 /// Six figures of each unit of a tensor's activations.
 fn units<'r>(layout: &TraceLayout, record: &'r StepRecord, tensor: &str) -> &'r [[f32; 6]] {
-    rows(layout, record, tensor, Kind::Activation)
+    rows(layout, record, tensor, TensorKind::Activation)
 }
 
 /// The same of any kind.
@@ -35,7 +36,7 @@ fn rows<'r>(
     layout: &TraceLayout,
     record: &'r StepRecord,
     tensor: &str,
-    kind: Kind,
+    kind: TensorKind,
 ) -> &'r [[f32; 6]] {
     let wanted = |entry: &&TraceEntry| entry.tensor == tensor && entry.kind == kind;
     let entry = layout.entries().iter().find(wanted).expect("recorded");
@@ -240,7 +241,7 @@ fn mean(values: &[f64]) -> f64 {
 /// Root of the sum of squares, per sample, of what reaches the generator's first layer: over units, the mean square
 /// of the gradient in a batch.
 fn gradient_size(layout: &TraceLayout, record: &StepRecord) -> f64 {
-    let units = rows(layout, record, "generator.0", Kind::Gradient).iter();
+    let units = rows(layout, record, "generator.0", TensorKind::Gradient).iter();
     let square = |value: f32| f64::from(value).powi(2);
     let squares = units.map(|unit| square(unit[0]) + square(unit[1]));
     squares.sum::<f64>().sqrt()

@@ -81,12 +81,12 @@ fn a_kernel_beyond_one_row_of_workgroups_covers_every_element() {
     let x: Vec<f32> = (0..count).map(value).collect();
     let x = gpu.upload("x", &x).expect("34 MB");
     let y = gpu.buffer::<f32>("y", count).expect("34 MB");
-    let clock = gpu.upload("clock", &[0u32]).expect("small");
+    let step_counter = gpu.upload("clock", &[0u32]).expect("small");
     let context = Context {
         training: true,
         gpu,
         batch: 1,
-        clock: &clock,
+        step_counter: &step_counter,
         seed: 0,
         node: 0,
     };
@@ -191,7 +191,7 @@ fn the_timer_measures_passes() {
 
 static PHILOX: Shader = Shader {
     path: "test/philox.wgsl",
-    source: "// uses common/philox.wgsl
+    source: "// uses shared/philox.wgsl
 struct Draw { counter: vec4u, key: vec4u }
 @group(0) @binding(0) var<storage, read> draws: array<Draw>;
 @group(0) @binding(1) var<storage, read_write> words: array<vec4u>;

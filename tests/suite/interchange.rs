@@ -5,9 +5,10 @@
 //! and the network computes what PyTorch's does.
 
 use std::path::{Path, PathBuf};
+use trainscope::tensor::NamedTensor;
 
-use trainscope::nn::{Event, Graph, NodeId, Plan, PlanOptions};
-use trainscope::trace::{Checkpoint, NamedTensor, read_safetensors};
+use trainscope::nn::{Graph, NodeId, Plan, PlanOptions, ProbeEvent};
+use trainscope::trace::{Checkpoint, read_safetensors};
 use trainscope::train::{Model, ModelConfig, Run, Scenario, Trainer};
 
 use crate::nn::fixture::Fixture;
@@ -22,7 +23,7 @@ fn fixture(name: &str) -> PathBuf {
 
 fn parameters(dir: &Path, step: u64) -> Vec<NamedTensor> {
     let mut tensors = Checkpoint::read(dir, step).expect("whole").parameters;
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
     tensors
 }
 
@@ -34,16 +35,16 @@ fn evaluate(
     label: Option<NodeId>,
     output: NodeId,
 ) -> Vec<f32> {
-    let clock = gpu().buffer("clock", 4).expect("small");
+    let step_counter = gpu().buffer("clock", 4).expect("small");
     let options = PlanOptions {
         batch: 8,
         seed: 0,
-        clock: &clock,
+        step_counter: &step_counter,
         training: false,
         keep: &[output],
         inputs: &[],
     };
-    let mut no_probe = |_: Event<'_>| Ok(Vec::new());
+    let mut no_probe = |_: ProbeEvent<'_>| Ok(Vec::new());
     let plan = Plan::new(gpu(), graph, trainer.parameters(), &options, &mut no_probe);
     let plan = plan.expect("it fits");
     let value = |node| plan.value(node).expect("kept");
@@ -64,7 +65,7 @@ fn comes_in_and_goes_out(name: &str) {
     let dir = folder.path().join("run");
     let mut run = Run::create(gpu(), &scenario, &dir, Some(&state)).expect("it takes the tensors");
     let theirs = read_safetensors(&state).expect("PyTorch's file");
-    let head = |(name, shape, _): &NamedTensor| (name.clone(), shape.clone());
+    let head = |tensor: &NamedTensor| (tensor.name.clone(), tensor.shape.clone());
     let heads: Vec<_> = theirs.iter().map(head).collect();
     let ours = parameters(&dir, 0);
     assert_eq!(ours.iter().map(head).collect::<Vec<_>>(), heads);

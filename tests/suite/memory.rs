@@ -60,10 +60,10 @@ fn a_small_budget_is_kept() {
     refused(
         &gpu.clone().with_memory(200 << 10),
         &scenario,
-        &["training it needs", "parameters", "optimiser", "200.0 KiB"],
+        &["training it needs", "parameters", "optimizer", "200.0 KiB"],
     );
     // Enough for the model, not for a batch beside it. MNIST itself has 10,000 images of 784 bytes and a label.
-    let model = Trainer::need(&gpu, &scenario).expect("it fits") - 10_000 * 788;
+    let model = Trainer::estimate_memory(&gpu, &scenario).expect("it fits") - 10_000 * 788;
     let tight = gpu.with_memory(model + 50_000);
     refused(&tight, &scenario, &["data set 'mnist'", "two batches"]);
     // Enough for some batches: the set is streamed, and all stays within the budget.
@@ -86,7 +86,7 @@ fn plans_are_true() {
     ] {
         let gpu = fresh();
         let scenario = scenario(&text, &["train.batch=48", "train.ema=0.9"]);
-        let needed = Trainer::need(&gpu, &scenario).expect("a sound model");
+        let needed = Trainer::estimate_memory(&gpu, &scenario).expect("a sound model");
         Trainer::new(&gpu, &scenario).expect("it fits");
         let off = gpu.allocated().abs_diff(needed);
         // Uniforms, cursors, samples of a batch, sums: small things are not planned.

@@ -2,18 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use trainscope::tensor::TensorKind;
 
 use trainscope::report::{findings, write_report};
-use trainscope::trace::{Event, Kind, RunInfo, RunWriter, Status, TraceLayout};
+use trainscope::trace::{Event, RunInfo, RunWriter, Status, TraceLayout};
 
 use crate::support::gpu;
 
 /// A run of 60 recorded steps: 70 units, of which unit 3 is dead and unit 5 is not finite from step 400 on.
 fn write_run(dir: &Path) {
     let mut layout = TraceLayout::new();
-    layout.push("encoder.1", Kind::Activation, 70);
-    layout.push("mu", Kind::Activation, 4);
-    layout.push("encoder.0.weight", Kind::Update, 70);
+    layout.push("encoder.1", TensorKind::Activation, 70);
+    layout.push("mu", TensorKind::Activation, 4);
+    layout.push("encoder.0.weight", TensorKind::Update, 70);
     let info = RunInfo::new("a <b>bold</b> name", &gpu().info, 600, 7);
     let scenario = "name = \"a <b>bold</b> name\"\n# <script>alert(1)</script>\n";
     let graph = serde_json::json!({});

@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use trainscope::tensor::{NamedTensor, TensorKind};
 
 use serde_json::json;
 use trainscope::trace::{
-    Checkpoint, Event, FIGURES, FORMAT, Kind, Quantity, RunInfo, RunReader, RunWriter, Status,
+    Checkpoint, Event, FIGURES, FORMAT, RunInfo, RunReader, RunWriter, Statistic, Status,
     TraceLayout,
 };
 
 fn layout() -> TraceLayout {
     let mut layout = TraceLayout::new();
-    layout.push("encoder.0", Kind::Activation, 5);
-    layout.push("encoder.0", Kind::Gradient, 5);
-    layout.push("mu.weight", Kind::Weight, 2);
+    layout.push("encoder.0", TensorKind::Activation, 5);
+    layout.push("encoder.0", TensorKind::Gradient, 5);
+    layout.push("mu.weight", TensorKind::Weight, 2);
     layout
 }
 
@@ -113,7 +114,7 @@ fn contents(folder: &Path) -> String {
         text += &format!("{name} {bits:?}\n");
     }
     for entry in run.entries().expect("entries") {
-        for quantity in Quantity::ALL {
+        for quantity in Statistic::ALL {
             let series = run
                 .series(&entry.tensor, entry.kind, quantity)
                 .expect("recorded");
@@ -144,7 +145,7 @@ fn a_run_reads_as_it_was_written() {
     assert_eq!(run.entries().unwrap(), layout().entries());
 
     for entry in layout().entries() {
-        for (figure, quantity) in Quantity::ALL.into_iter().enumerate() {
+        for (figure, quantity) in Statistic::ALL.into_iter().enumerate() {
             let series = run.series(&entry.tensor, entry.kind, quantity).unwrap();
             let steps: Vec<u64> = (0..40).step_by(2).collect();
             assert_eq!((&series.steps, series.units), (&steps, entry.units));
@@ -187,7 +188,7 @@ fn a_run_reads_as_it_was_written() {
     let segments = [0, 10, 20, 30].map(|from| format!("{from:06}-{:06}.parquet", from + 10));
     assert_eq!(names("trace"), segments);
     assert_eq!(names("scalars"), segments);
-    let error = run.series("nowhere", Kind::Weight, Quantity::Mean);
+    let error = run.series("nowhere", TensorKind::Weight, Statistic::Mean);
     let error = error.unwrap_err().to_string();
     assert!(error.contains("mu.weight"), "{error}");
 }
@@ -308,7 +309,7 @@ fn killed_runs_open_and_resume_without_a_trace() {
         );
         assert!(run.statistics(resumed, u64::MAX).unwrap().is_empty());
         for entry in run.entries().unwrap() {
-            let series = run.series(&entry.tensor, entry.kind, Quantity::Mean);
+            let series = run.series(&entry.tensor, entry.kind, Statistic::Mean);
             assert!(series.unwrap().steps.iter().all(|&step| step < resumed));
         }
         assert!(
@@ -334,7 +335,7 @@ fn a_resume_with_another_layout_is_refused() {
     whole_run(&folder);
     let before = contents(&folder);
     let mut other = layout();
-    other.push("more", Kind::Update, 1);
+    other.push("more", TensorKind::Update, 1);
     let error = RunWriter::resume(&folder, 20, other)
         .unwrap_err()
         .to_string();
@@ -347,7 +348,7 @@ fn a_segment_is_closed_when_it_is_large() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("run");
     let mut layout = TraceLayout::new();
-    layout.push("wide", Kind::Activation, 100_000);
+    layout.push("wide", TensorKind::Activation, 100_000);
     let mut writer = RunWriter::create(&folder, "", info(), &json!(null), layout).unwrap();
     for step in 0..16 {
         writer
@@ -406,7 +407,7 @@ fn damaged_files_never_break_the_reader() {
         run.graph()?;
         run.events()?;
         run.scalars()?;
-        run.series("mu.weight", Kind::Weight, Quantity::Nonfinite)?;
+        run.series("mu.weight", TensorKind::Weight, Statistic::Nonfinite)?;
         for ((step, values), (good, expected)) in run.statistics(0, 40)?.iter().zip(&statistics) {
             assert_eq!((step, &bits(values)), (good, expected));
         }
@@ -449,7 +450,7 @@ fn damaged_files_never_break_the_reader() {
 fn checkpoint(step: u64) -> Checkpoint {
     Checkpoint {
         step,
-        parameters: vec![("mu.weight".to_owned(), vec![2], vec![0.5, 1.0])],
+        parameters: vec![NamedTensor::new("mu.weight", vec![2], vec![0.5, 1.0])],
         optimizer: Vec::new(),
     }
 }

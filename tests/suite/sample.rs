@@ -179,10 +179,10 @@ fn equals_the_sequential_greedy() {
 
 /// Long chains of conflicts take many rounds; the order is what counts.
 #[test]
-fn equals_the_sequential_greedy_on_a_line_of_neighbours() {
+fn equals_the_sequential_greedy_on_a_line_of_neighbors() {
     let values: Vec<f32> = (0..3000).map(|i| i as f32).collect();
-    for neighbours in [1.5, 3.5, 40.5] {
-        let found = check(&values, 1, 1, Budget::Radius(neighbours / 2999.0));
+    for neighbors in [1.5, 3.5, 40.5] {
+        let found = check(&values, 1, 1, Budget::Radius(neighbors / 2999.0));
         assert!(found.rounds > 3, "{} rounds", found.rounds);
     }
 }

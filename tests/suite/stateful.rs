@@ -1,6 +1,6 @@
 //! Runs of models that keep state, with a schedule, clipping and an average of weights: resumed they go on bit for bit.
 
-use trainscope::nn::{Clip, Optimiser, RmsProp, Schedule};
+use trainscope::nn::{Clip, Optimizer, RmsProp, Schedule};
 use trainscope::train::{Gallery, Scenario, Trainer};
 
 use crate::support::gpu;
@@ -57,7 +57,7 @@ fn a_resumed_run_goes_on_bit_for_bit() {
     let first = whole.checkpoint().expect("a checkpoint");
     go_on(&mut whole, 6);
     let middle = whole.checkpoint().expect("a checkpoint");
-    let names: Vec<&str> = middle.parameters.iter().map(|t| t.0.as_str()).collect();
+    let names: Vec<&str> = middle.parameters.iter().map(|t| t.name.as_str()).collect();
     for name in [
         "encoder.1.running_mean",
         "encoder.1.num_batches_tracked",
@@ -69,8 +69,8 @@ fn a_resumed_run_goes_on_bit_for_bit() {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     let value = |name: &str| {
-        let found = middle.parameters.iter().find(|t| t.0 == name);
-        &found.expect("it is there").2
+        let found = middle.parameters.iter().find(|t| t.name == name);
+        &found.expect("it is there").values
     };
     assert_eq!(value("encoder.1.num_batches_tracked"), &[6.0]);
     assert!(value("encoder.1.running_mean").iter().any(|&v| v != 0.0));
@@ -78,11 +78,11 @@ fn a_resumed_run_goes_on_bit_for_bit() {
         middle
             .optimizer
             .iter()
-            .filter(|t| t.0.ends_with(suffix))
+            .filter(|t| t.name.ends_with(suffix))
             .count()
     };
     assert_eq!(memory(".ema"), memory(".exp_avg"));
-    assert!(middle.optimizer.iter().all(|t| !t.0.contains("running")));
+    assert!(middle.optimizer.iter().all(|t| !t.name.contains("running")));
     go_on(&mut whole, 12);
     let last = whole.checkpoint().expect("a checkpoint");
     for (start, step) in [(&middle, 6), (&first, 0)] {
@@ -108,14 +108,14 @@ fn a_resumed_run_goes_on_bit_for_bit() {
 fn what_the_train_section_can_say() {
     let train = |settings: &[&str]| scenario(settings).map(|scenario| scenario.train);
     let said = train(&["train.optimizer={ rmsprop = { lr = 0.01, momentum = 0.5 } }"]);
-    let Optimiser::RmsProp(RmsProp {
+    let Optimizer::RmsProp(RmsProp {
         alpha,
         centered,
         momentum,
         ..
     }) = said.expect("RMSprop").optimizer
     else {
-        panic!("another optimiser")
+        panic!("another optimizer")
     };
     assert_eq!((alpha, centered, momentum), (0.99, false, 0.5));
     let said = train(&["train.schedule={ step = { every = 500, factor = 0.5 } }"]);
@@ -169,8 +169,8 @@ fn a_conditional_vae_learns_and_shows_its_classes() {
     assert!(losses[7] < losses[0], "{losses:?}");
     let checkpoint = trainer.checkpoint().expect("a checkpoint");
     let shape = |name: &str| {
-        let found = checkpoint.parameters.iter().find(|t| t.0 == name);
-        found.expect("it is there").1.clone()
+        let found = checkpoint.parameters.iter().find(|t| t.name == name);
+        found.expect("it is there").shape.clone()
     };
     assert_eq!(shape("condition.weight"), [10, 16]);
     assert_eq!(shape("mu.weight"), [12, 24 + 16]);

@@ -9,7 +9,7 @@ use crate::support::gpu;
 /// Copies the vectors of a buffer that it reads as texels.
 static COPY: Shader = Shader {
     path: "test/texels.wgsl",
-    source: "// uses common/texels.wgsl
+    source: "// uses shared/texels.wgsl
 @group(0) @binding(0) var source: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(1) var<storage, read_write> copied: array<vec4f>;
 @compute @workgroup_size(64)

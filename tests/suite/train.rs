@@ -2,11 +2,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use trainscope::tensor::NamedTensor;
 
 use trainscope::Result;
-use trainscope::trace::{
-    Checkpoint, NamedTensor, RunReader, Status, read_safetensors, write_safetensors,
-};
+use trainscope::trace::{Checkpoint, RunReader, Status, read_safetensors, write_safetensors};
 use trainscope::train::{Finished, Run, Scenario, Verification, replay};
 
 use trainscope::gpu::{AdapterChoice, Gpu};
@@ -140,7 +139,7 @@ fn replay_finds_what_was_tampered_with() {
     for step in [20, 0] {
         let good = Checkpoint::read(&dir, step).unwrap();
         let mut other = good.clone();
-        other.parameters[0].2[0] += 1e-3;
+        other.parameters[0].values[0] += 1e-3;
         other.write(&dir).unwrap();
         assert!(!differences().is_empty(), "checkpoint {step}");
         good.write(&dir).unwrap();
@@ -215,13 +214,13 @@ fn given_parameters_are_taken_or_refused_by_name() {
         assert!(!place("third").exists());
         error
     };
-    let at = |name: &str| good.iter().position(|tensor| tensor.0 == name).unwrap();
+    let at = |name: &str| good.iter().position(|tensor| tensor.name == name).unwrap();
     let weight = at("encoder.0.weight");
     let error = bend(&|tensors| drop(tensors.remove(weight)));
     assert!(error.contains("'encoder.0.weight' is missing"), "{error}");
-    let error = bend(&|tensors| tensors.push(("more".to_owned(), vec![1], vec![0.0])));
+    let error = bend(&|tensors| tensors.push(NamedTensor::new("more", vec![1], vec![0.0])));
     assert!(error.contains("'more'"), "{error}");
-    let error = bend(&|tensors| tensors[weight].1.reverse());
+    let error = bend(&|tensors| tensors[weight].shape.reverse());
     assert!(
         error.contains("'encoder.0.weight'")
             && error.contains("[784, 16]")

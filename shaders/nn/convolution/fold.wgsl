@@ -1,6 +1,6 @@
 // The large side of a convolution from patches: images [sample, channel and element of the kernel, place on the small
 // side], as a convolution by a kernel of 1 makes them. Every element of the large side adds up what lies over it.
-// uses common/grid.wgsl
+// uses shared/grid.wgsl
 
 override KERNEL_Y: i32 = 1;
 override KERNEL_X: i32 = 1;

@@ -1,7 +1,7 @@
 // The gradient of a convolution's weight for adapters that run on the CPU: a workgroup is one subgroup.
-// uses common/texels.wgsl
-// uses nn/subgroup_product.wgsl
-// uses nn/convolution/gradient.wgsl
+// uses shared/texels.wgsl
+// uses shared/subgroup_product.wgsl
+// uses shared/convolution/gradient.wgsl
 
 @group(0) @binding(1) var small: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var large: texture_storage_2d<rgba32float, read>;

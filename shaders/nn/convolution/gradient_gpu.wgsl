@@ -1,6 +1,6 @@
 // The gradient of a convolution's weight for GPUs: a workgroup of 16 x 16 invocations makes a 64 x 64 tile, each
 // invocation 4 x 4 of it in registers; tiles of both sides, 16 deep, pass through shared memory, as in matmul_gpu.wgsl.
-// uses nn/convolution/gradient.wgsl
+// uses shared/convolution/gradient.wgsl
 
 @group(0) @binding(1) var<storage, read> small: array<vec4f>;
 @group(0) @binding(2) var<storage, read> large: array<vec4f>;
@@ -20,7 +20,7 @@ fn main(
     @builtin(local_invocation_index) index: u32,
 ) {
     let shape = parameters;
-    // Neighbouring invocations fetch neighbouring places.
+    // Neighboring invocations fetch neighboring places.
     let depth = index % DEPTH;
     let fetched = index / DEPTH;
     let fetched_row = workgroup.y * TILE + fetched;

@@ -1,9 +1,9 @@
 // The products of a convolution that give images, for adapters that run on the CPU: a workgroup is one subgroup, whose
 // lanes load every value once and hand vectors of A to each other (see subgroup_product.wgsl).
-// uses common/texels.wgsl
-// uses nn/subgroup_product.wgsl
-// uses nn/convolution/product.wgsl
-// uses nn/convolution/images.wgsl
+// uses shared/texels.wgsl
+// uses shared/subgroup_product.wgsl
+// uses shared/convolution/product.wgsl
+// uses shared/convolution/images.wgsl
 
 @group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
@@ -40,7 +40,7 @@ fn main(
     let vectors = LANES * ROWS / 4u;
     let product = products[workgroup.z];
     let tile_index = workgroup.y * workgroups.x + workgroup.x;
-    // Neighbours share their columns, the larger of the two operands.
+    // Neighbors share their columns, the larger of the two operands.
     let row_tiles = (product.rows + 4u * vectors - 1u) / (4u * vectors);
     let first_vector = vectors * (tile_index % row_tiles);
     let first_column = LANES * (tile_index / row_tiles);

@@ -1,8 +1,8 @@
 // The products of a convolution that give images, for GPUs: a workgroup of 16 x 16 invocations makes a tile of C of 64
 // rows and 16 columns of four samples, each invocation four rows of one column in registers; tiles of A and B, 16 deep,
 // pass through shared memory, as in matmul_gpu.wgsl.
-// uses nn/convolution/product.wgsl
-// uses nn/convolution/images.wgsl
+// uses shared/convolution/product.wgsl
+// uses shared/convolution/images.wgsl
 
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
 @group(0) @binding(2) var<storage, read> b: array<vec4f>;

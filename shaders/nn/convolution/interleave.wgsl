@@ -1,7 +1,7 @@
 // Images [sample, element] with four samples side by side: [sample / 4, element, 4], zero past the last sample. What a
 // product of a convolution needs of four samples is then one vector, wherever it lies in their images.
-// uses common/grid.wgsl
-// uses common/texels.wgsl
+// uses shared/grid.wgsl
+// uses shared/texels.wgsl
 
 struct Parameters {
     samples: u32,

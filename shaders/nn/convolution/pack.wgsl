@@ -1,7 +1,7 @@
 // A convolution's weight as its products read it: [inner, row] of each product one behind the other, with rows in whole
 // vectors, the last of them filled up with zeros.
-// uses common/grid.wgsl
-// uses nn/convolution/product.wgsl
+// uses shared/grid.wgsl
+// uses shared/convolution/product.wgsl
 
 @group(0) @binding(0) var<storage, read> products: array<Product>;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;

@@ -55,7 +55,7 @@ pub(super) fn fold(
         (3, target.images.binding()),
     ];
     let elements = context.batch * channels * height * width;
-    gpu.kernel(&FOLD, "main", &convolution.window.constants())
+    gpu.kernel(&FOLD, "main", &convolution.geometry.constants())
         .bind(gpu, &bindings, grid(elements, 64))
 }
 

@@ -14,7 +14,7 @@ use crate::shader;
 static CPU: Shader = shader!("nn/convolution/gradient_cpu.wgsl");
 static GPU: Shader = shader!("nn/convolution/gradient_gpu.wgsl");
 
-/// The twin of `Gradient` in `shaders/nn/convolution/gradient.wgsl`.
+/// The twin of `Gradient` in `shaders/shared/convolution/gradient.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Gradient {
@@ -60,7 +60,7 @@ pub(super) fn dispatches(
     let gpu = context.gpu;
     let [small_channels, small_height, small_width] = convolution.small.map(|n| n as u32);
     let [large_channels, large_height, large_width] = convolution.large.map(|n| n as u32);
-    let window = convolution.window;
+    let geometry = convolution.geometry;
     let slices = slices(convolution, gpu.is_software(), context.batch);
     let all_places = places(convolution, context.batch);
     let parameters = Gradient {
@@ -71,14 +71,14 @@ pub(super) fn dispatches(
         large_channels,
         large_height,
         large_width,
-        kernel_height: window.kernel.y as u32,
-        kernel_width: window.kernel.x as u32,
-        stride_y: window.stride.y as u32,
-        stride_x: window.stride.x as u32,
-        padding_y: window.padding.y as u32,
-        padding_x: window.padding.x as u32,
-        dilation_y: window.dilation.y as u32,
-        dilation_x: window.dilation.x as u32,
+        kernel_height: geometry.kernel.y as u32,
+        kernel_width: geometry.kernel.x as u32,
+        stride_y: geometry.stride.y as u32,
+        stride_x: geometry.stride.x as u32,
+        padding_y: geometry.padding.y as u32,
+        padding_x: geometry.padding.x as u32,
+        dilation_y: geometry.dilation.y as u32,
+        dilation_x: geometry.dilation.x as u32,
         slice: all_places.div_ceil(slices).next_multiple_of(4) as u32,
     };
     let (rows, columns) = (convolution.small[0], convolution.weights());

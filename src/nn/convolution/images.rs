@@ -13,7 +13,7 @@ static PACK: Shader = shader!("nn/convolution/pack.wgsl");
 static CPU: Shader = shader!("nn/convolution/images_cpu.wgsl");
 static GPU: Shader = shader!("nn/convolution/images_gpu.wgsl");
 
-/// The twin of `Product` in `shaders/nn/convolution/product.wgsl`, which says what the fields are.
+/// The twin of `Product` in `shaders/shared/convolution/product.wgsl`, which says what the fields are.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 pub(super) struct Product {
@@ -102,11 +102,11 @@ impl Product {
     /// Small side from weight and large side.
     pub fn to_small(convolution: &Convolution, batch: usize) -> Self {
         let Convolution {
-            window,
+            geometry,
             large: [large_channels, large_height, large_width],
             small: [small_channels, small_height, small_width],
         } = *convolution;
-        let kernel = window.kernel;
+        let kernel = geometry.kernel;
         let places = small_height * small_width;
         Self {
             rows: small_channels as u32,
@@ -118,19 +118,19 @@ impl Product {
             column_height: small_height as u32,
             column_width: small_width as u32,
             weight_first: 0,
-            weight_row: (large_channels * window.area()) as u32,
-            weight_channel: window.area() as u32,
+            weight_row: (large_channels * geometry.area()) as u32,
+            weight_channel: geometry.area() as u32,
             weight_y: kernel.x as u32,
             weight_x: 1,
             packed_first: 0,
             image_height: large_height as u32,
             image_width: large_width as u32,
-            first_y: -(window.padding.y as i32),
-            first_x: -(window.padding.x as i32),
-            column_y: window.stride.y as i32,
-            column_x: window.stride.x as i32,
-            inner_y: window.dilation.y as i32,
-            inner_x: window.dilation.x as i32,
+            first_y: -(geometry.padding.y as i32),
+            first_x: -(geometry.padding.x as i32),
+            column_y: geometry.stride.y as i32,
+            column_x: geometry.stride.x as i32,
+            inner_y: geometry.dilation.y as i32,
+            inner_x: geometry.dilation.x as i32,
             c_first: 0,
             c_sample: (small_channels * places) as u32,
             c_row: places as u32,
@@ -142,12 +142,12 @@ impl Product {
     /// Large side from weight and small side: a product for each place modulo the stride.
     pub fn to_large(convolution: &Convolution, batch: usize) -> Vec<Self> {
         let Convolution {
-            window,
+            geometry,
             large: [large_channels, large_height, large_width],
             small: [small_channels, small_height, small_width],
         } = *convolution;
-        let (kernel, stride) = (window.kernel, window.stride);
-        let (padding, dilation) = (window.padding, window.dilation);
+        let (kernel, stride) = (geometry.kernel, geometry.stride);
+        let (padding, dilation) = (geometry.padding, geometry.dilation);
         let large_area = large_height * large_width;
         let product = |y: &Phase, x: &Phase| Self {
             rows: large_channels as u32,
@@ -159,8 +159,8 @@ impl Product {
             column_height: y.places as u32,
             column_width: x.places as u32,
             weight_first: (y.first * kernel.x + x.first) as u32,
-            weight_row: window.area() as u32,
-            weight_channel: (large_channels * window.area()) as u32,
+            weight_row: geometry.area() as u32,
+            weight_channel: (large_channels * geometry.area()) as u32,
             weight_y: (y.step * kernel.x) as u32,
             weight_x: x.step as u32,
             packed_first: 0,

@@ -18,20 +18,20 @@ pub(crate) mod reference;
 
 use self::images::Product;
 use self::interleave::{Interleaved, interleave};
+use super::conv2d_geometry::Conv2dGeometry;
 use super::matmul::Variant;
-use super::operation::{Context, Misfit, ParameterSlice, expect_indices};
-use super::window::Window;
+use super::operation::{Context, ParameterSlice, ShapeError, expect_indices};
 use crate::Result;
 use crate::gpu::{Binding, Buffer, Dispatch, Scratch};
 
 /// As many weights as one binding of common adapters holds, or a misfit.
-pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Misfit> {
+pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), ShapeError> {
     let product = counts
         .iter()
         .try_fold(1usize, |all, &count| all.checked_mul(count));
     if product.is_none_or(|count| count > 1 << 25) {
         let [small, large, area] = counts;
-        return Err(Misfit::new(
+        return Err(ShapeError::new(
             format!("{small} by {large} channels and {area} elements of the kernel"),
             "at most 33,554,432 weights",
         ));
@@ -39,10 +39,10 @@ pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Misf
     Ok(())
 }
 
-/// A window between two sides of these shapes: [channels, height, width].
+/// A geometry between two sides of these shapes: [channels, height, width].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
-    pub window: Window,
+    pub geometry: Conv2dGeometry,
     pub large: [usize; 3],
     pub small: [usize; 3],
 }
@@ -63,7 +63,7 @@ fn elements(batch: usize, shape: [usize; 3]) -> usize {
 impl Convolution {
     /// Weights for each channel of the small side.
     fn weights(&self) -> usize {
-        self.large[0] * self.window.area()
+        self.large[0] * self.geometry.area()
     }
 
     /// The convolution by a kernel of 1 whose large side has a channel for each element of the kernel, where the
@@ -71,14 +71,14 @@ impl Convolution {
     fn unfolded(&self, batch: usize) -> Option<Self> {
         let [_, height, width] = self.small;
         let unfolded = Self {
-            window: Window::new(1),
+            geometry: Conv2dGeometry::new(1),
             large: [self.weights(), height, width],
             small: self.small,
         };
         let few_channels = self.large[0] <= 8 && elements(batch, unfolded.large) <= 1 << 23;
         // Each place modulo the stride takes a product of its own.
-        let long_strides = self.window.stride.y * self.window.stride.x > 64;
-        (self.window.area() > 1 && (few_channels || long_strides)).then_some(unfolded)
+        let long_strides = self.geometry.stride.y * self.geometry.stride.x > 64;
+        (self.geometry.area() > 1 && (few_channels || long_strides)).then_some(unfolded)
     }
 
     /// What the products take of the memory that all operations share; `large` says whether that to the large side is

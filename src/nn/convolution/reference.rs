@@ -1,4 +1,4 @@
-//! The float64 twins, over the same window.
+//! The float64 twins, over the same geometry.
 
 use super::Convolution;
 
@@ -7,13 +7,13 @@ impl Convolution {
     fn visit(&self, batch: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let [large_channels, height, width] = self.large;
         let [small_channels, small_height, small_width] = self.small;
-        let kernel = self.window.kernel;
+        let kernel = self.geometry.kernel;
         for sample in 0..batch {
             for y in 0..small_height {
                 for x in 0..small_width {
                     for ky in 0..kernel.y {
                         for kx in 0..kernel.x {
-                            let pixel = self.window.pixel([y, x], [ky, kx], [height, width]);
+                            let pixel = self.geometry.pixel([y, x], [ky, kx], [height, width]);
                             let Some(pixel) = pixel else {
                                 continue;
                             };
@@ -51,7 +51,7 @@ impl Convolution {
     }
 
     pub fn reference_weight(&self, batch: usize, small: &[f64], large: &[f64]) -> Vec<f64> {
-        let weights = self.small[0] * self.large[0] * self.window.area();
+        let weights = self.small[0] * self.large[0] * self.geometry.area();
         let mut weight = vec![0.0; weights];
         self.visit(batch, |s, l, w| weight[w] += small[s] * large[l]);
         weight

@@ -5,12 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use crate::Result;
 use crate::gpu::{Dispatch, Shader, groups};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
 };
 use crate::shader;
 
-static CROSS_ENTROPY: Shader = shader!("nn/softmax_cross_entropy.wgsl");
+static CROSS_ENTROPY: Shader = shader!("nn/losses/cross_entropy.wgsl");
 
 /// Inputs: logits `[classes]` and a label, one `u32` per sample in the buffer's bits; output: the cross-entropy of
 /// each sample in nats. Labels past the last class count as the last.
@@ -41,10 +41,10 @@ impl Operation for SoftmaxCrossEntropy {
         "softmax_cross_entropy"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [logits, label] = expect_inputs(inputs, ["logits", "label"])?;
         if elements(logits) < 2 || elements(label) != 1 {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("logits {logits:?} and labels {label:?}"),
                 "at least two logits and one label per sample",
             ));
@@ -127,11 +127,11 @@ impl Operation for SoftmaxCrossEntropy {
         let classes = elements(io.forward.input_shapes[0]);
         let mut gradient = Vec::with_capacity(io.forward.inputs[0].len());
         for (sample, logits) in io.forward.inputs[0].chunks(classes).enumerate() {
-            let normaliser = log_sum_exp(logits);
+            let normalizer = log_sum_exp(logits);
             let label = (io.forward.inputs[1][sample] as usize).min(classes - 1);
             for (i, logit) in logits.iter().enumerate() {
                 let target = f64::from(u8::from(i == label));
-                gradient.push(io.output_gradient[sample] * ((logit - normaliser).exp() - target));
+                gradient.push(io.output_gradient[sample] * ((logit - normalizer).exp() - target));
             }
         }
         ReferenceGradients {

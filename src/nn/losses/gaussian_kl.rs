@@ -5,12 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use crate::Result;
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
 };
 use crate::shader;
 
-static GAUSSIAN_KL: Shader = shader!("nn/gaussian_kl.wgsl");
+static GAUSSIAN_KL: Shader = shader!("nn/losses/gaussian_kl.wgsl");
 
 /// `-1/2 sum(1 + log_variance - mu^2 - exp(log_variance))`. Inputs: `mu` and `log_variance`, of one shape; output:
 /// the sum over each sample's latent units, in nats.
@@ -31,10 +31,10 @@ impl Operation for GaussianKl {
         "gaussian_kl"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [mu, log_variance] = expect_inputs(inputs, ["mu", "log_variance"])?;
         if mu != log_variance {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("mu {mu:?} and log_variance {log_variance:?}"),
                 "two inputs of one shape",
             ));

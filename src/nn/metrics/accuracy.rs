@@ -5,12 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use crate::Result;
 use crate::gpu::{Dispatch, Shader, groups};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
 };
 use crate::shader;
 
-static ACCURACY: Shader = shader!("nn/accuracy.wgsl");
+static ACCURACY: Shader = shader!("nn/metrics/accuracy.wgsl");
 
 /// Inputs: logits and what they should say; output: 1 for each sample that is right, else 0, whose mean is the share of
 /// right ones. A sample with a NaN among its logits is wrong. Has no gradient.
@@ -19,7 +19,7 @@ pub enum Accuracy {
     /// The largest logit is the label's, one `u32` per sample in the buffer's bits. Of equal largest logits the first
     /// counts. Labels past the last class count as the last, as in
     /// [`SoftmaxCrossEntropy`](crate::nn::losses::SoftmaxCrossEntropy).
-    Largest,
+    TopOne,
     /// Every logit is above 0 exactly where its target is 1 (the exact-match ratio of classification with several
     /// labels).
     ExactMatch,
@@ -37,20 +37,20 @@ struct Parameters {
 impl Operation for Accuracy {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Largest => "accuracy",
+            Self::TopOne => "accuracy",
             Self::ExactMatch => "exact_match",
         }
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [logits, wanted] = expect_inputs(inputs, ["logits", "labels or targets"])?;
         let (logits_len, wanted_len) = (elements(logits), elements(wanted));
         match self {
-            Self::Largest if logits_len < 2 || wanted_len != 1 => Err(Misfit::new(
+            Self::TopOne if logits_len < 2 || wanted_len != 1 => Err(ShapeError::new(
                 format!("logits {logits:?} and labels {wanted:?}"),
                 "at least two logits and one label per sample",
             )),
-            Self::ExactMatch if logits_len != wanted_len => Err(Misfit::new(
+            Self::ExactMatch if logits_len != wanted_len => Err(ShapeError::new(
                 format!("logits {logits:?} and targets {wanted:?}"),
                 "as many targets as logits",
             )),
@@ -77,7 +77,7 @@ impl Operation for Accuracy {
             },
         );
         let entry = match self {
-            Self::Largest => "largest",
+            Self::TopOne => "largest",
             Self::ExactMatch => "exact_match",
         };
         Ok(vec![context.gpu.kernel(&ACCURACY, entry, &[]).bind(
@@ -102,7 +102,7 @@ impl Operation for Accuracy {
         let wanted = io.inputs[1].chunks(elements(io.input_shapes[1]));
         let samples = io.inputs[0].chunks(outputs).zip(wanted);
         let is_right = |(logits, wanted): (&[f64], &[f64])| match self {
-            Self::Largest => {
+            Self::TopOne => {
                 let label = (wanted[0] as usize).min(outputs - 1);
                 let (before, from) = logits.split_at(label);
                 // A comparison with NaN is false.

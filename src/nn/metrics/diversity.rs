@@ -6,7 +6,7 @@ use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::shader;
 use crate::{Error, Result};
 
-static DIVERSITY: Shader = shader!("nn/diversity.wgsl");
+static DIVERSITY: Shader = shader!("nn/metrics/diversity.wgsl");
 /// Lanes of the first pass, as in the shader.
 const LANES: usize = 1024;
 

@@ -7,7 +7,7 @@ use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::nn::Parameters;
 use crate::shader;
 
-static GRADIENT_NORMS: Shader = shader!("nn/gradient_norms.wgsl");
+static GRADIENT_NORMS: Shader = shader!("nn/metrics/gradient_norms.wgsl");
 /// Workgroups of the first pass for each parameter, as in the shader.
 const SLICES: usize = 16;
 
@@ -19,7 +19,7 @@ struct Place {
     len: u32,
 }
 
-/// The Euclidean norm of the gradient of every learnt parameter tensor, in two dispatches for all of them. Norms between
+/// The Euclidean norm of the gradient of every trainable parameter tensor, in two dispatches for all of them. Norms between
 /// 1e-28 and the largest float32 come out within rounding errors, although their squares need not fit; a NaN or an
 /// infinity among the gradients makes its norm one.
 #[derive(Debug, Clone)]
@@ -33,14 +33,14 @@ pub struct GradientNorms {
 }
 
 impl GradientNorms {
-    /// The norms of `parameters`' gradients as they are when the dispatches run: before an optimiser has bounded them or
+    /// The norms of `parameters`' gradients as they are when the dispatches run: before an optimizer has bounded them or
     /// put its updates in their place.
     ///
     /// # Errors
     /// The adapter's limits.
     pub fn new(gpu: &Gpu, parameters: &Parameters) -> Result<Self> {
         let (mut names, mut places) = (Vec::new(), Vec::new());
-        for (name, range) in parameters.learnt() {
+        for (name, range) in parameters.trainable() {
             names.push(name.to_owned());
             places.push(Place {
                 start: range.start as u32,

@@ -5,12 +5,12 @@ use bytemuck::{Pod, Zeroable};
 use crate::Result;
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
 };
 use crate::shader;
 
-static ACTIVATION: Shader = shader!("nn/activation.wgsl");
+static ACTIVATION: Shader = shader!("nn/ops/activation.wgsl");
 
 /// A function of one element; input and output have the same shape.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -231,14 +231,16 @@ impl Operation for Activation {
         }
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         match self {
-            Self::LeakyRelu { slope } if *slope <= 0.0 || !slope.is_finite() => Err(Misfit::new(
-                format!("a slope of {slope}"),
-                "a positive slope (use relu for 0)",
-            )),
-            Self::Elu { alpha } if *alpha <= 0.0 || !alpha.is_finite() => Err(Misfit::new(
+            Self::LeakyRelu { slope } if *slope <= 0.0 || !slope.is_finite() => {
+                Err(ShapeError::new(
+                    format!("a slope of {slope}"),
+                    "a positive slope (use relu for 0)",
+                ))
+            }
+            Self::Elu { alpha } if *alpha <= 0.0 || !alpha.is_finite() => Err(ShapeError::new(
                 format!("an alpha of {alpha}"),
                 "a positive alpha",
             )),

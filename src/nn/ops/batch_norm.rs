@@ -1,19 +1,19 @@
-//! Batch normalisation (Ioffe and Szegedy 2015).
+//! Batch normalization (Ioffe and Szegedy 2015).
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::gpu::{Dispatch, Shader, Uniform, groups};
-use crate::nn::Initialisation;
+use crate::nn::Initialization;
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::shader;
 use crate::{Error, Result};
 
-static BATCH_NORM: Shader = shader!("nn/batch_norm.wgsl");
+static BATCH_NORM: Shader = shader!("nn/ops/batch_norm.wgsl");
 
-/// Normalises each channel over the batch and all of its places, with PyTorch's formulas for 1, 2 and more dimensions:
+/// Normalizes each channel over the batch and all of its places, with PyTorch's formulas for 1, 2 and more dimensions:
 /// `(x - mean) / sqrt(variance + eps) * weight + bias`. The first dimension of a sample is the channels `[channels]`,
 /// `[channels, height, width]`.
 ///
@@ -162,19 +162,22 @@ impl Operation for BatchNorm {
         "batch_norm"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         if x.is_empty() || x[0] > MOST_CHANNELS {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("shape {x:?}"),
                 format!("[channels, ...] with at most {MOST_CHANNELS} channels"),
             ));
         }
         if !(self.eps > 0.0 && self.eps.is_finite()) {
-            return Err(Misfit::new(format!("eps = {}", self.eps), "a positive eps"));
+            return Err(ShapeError::new(
+                format!("eps = {}", self.eps),
+                "a positive eps",
+            ));
         }
         if !(0.0..=1.0).contains(&self.momentum) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("a momentum of {}", self.momentum),
                 "a momentum from 0 to 1",
             ));
@@ -183,28 +186,28 @@ impl Operation for BatchNorm {
     }
 
     fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
-        let spec = |name, initialisation| ParameterSpec {
+        let spec = |name, initialization| ParameterSpec {
             name,
             shape: vec![channels(inputs[0])],
-            initialisation,
+            initialization,
         };
         vec![
-            spec("weight", Initialisation::Ones),
-            spec("bias", Initialisation::Zeros),
+            spec("weight", Initialization::Ones),
+            spec("bias", Initialization::Zeros),
         ]
     }
 
     fn buffers(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
-        let spec = |name, shape, initialisation| ParameterSpec {
+        let spec = |name, shape, initialization| ParameterSpec {
             name,
             shape,
-            initialisation,
+            initialization,
         };
         let each = vec![channels(inputs[0])];
         vec![
-            spec("running_mean", each.clone(), Initialisation::Zeros),
-            spec("running_var", each, Initialisation::Ones),
-            spec("num_batches_tracked", Vec::new(), Initialisation::Zeros),
+            spec("running_mean", each.clone(), Initialization::Zeros),
+            spec("running_var", each, Initialization::Ones),
+            spec("num_batches_tracked", Vec::new(), Initialization::Zeros),
         ]
     }
 
@@ -339,17 +342,17 @@ impl Operation for BatchNorm {
         let count = (forward.batch * places) as f64;
         let mut to_weight = vec![0.0; channels];
         let mut to_bias = vec![0.0; channels];
-        let normalised = |i: usize| {
+        let normalized = |i: usize| {
             let c = i / places % channels;
             (c, (forward.inputs[0][i] - means[c]) * scales[c])
         };
         for (i, upstream) in io.output_gradient.iter().enumerate() {
-            let (c, x) = normalised(i);
+            let (c, x) = normalized(i);
             to_weight[c] += upstream * x;
             to_bias[c] += upstream;
         }
         let input = io.output_gradient.iter().enumerate().map(|(i, upstream)| {
-            let (c, x) = normalised(i);
+            let (c, x) = normalized(i);
             let through_statistics = if forward.training {
                 (to_bias[c] + x * to_weight[c]) / count
             } else {

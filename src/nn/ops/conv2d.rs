@@ -2,15 +2,15 @@
 
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
-use crate::nn::Initialisation;
+use crate::nn::Initialization;
+use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::convolution::{Convolution, Target, expect_weights, reference};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, Saved, expect_indices, expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, ShapeError, expect_indices, expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
-use crate::nn::window::{Pair, Window, images};
 
 /// A convolution of `[channels, height, width]`. Parameters: `weight` `[channels out, channels in, kernel height, kernel
 /// width]` and `bias` `[channels out]`.
@@ -19,34 +19,34 @@ pub struct Conv2d {
     /// Channels that come out.
     pub channels: usize,
     /// Kernel, stride, padding and dilation.
-    pub window: Window,
+    pub geometry: Conv2dGeometry,
     /// How weight and bias start.
-    pub initialisation: Initialisation,
+    pub initialization: Initialization,
     /// Whether the weight is divided by its largest singular value ([`SpectralNorm`]); it is then `weight_orig`.
     pub spectral_norm: bool,
 }
 
 impl Conv2d {
-    /// With PyTorch's default initialisation.
-    pub fn new(channels: usize, window: Window) -> Self {
+    /// With PyTorch's default initialization.
+    pub fn new(channels: usize, geometry: Conv2dGeometry) -> Self {
         Self {
             channels,
-            window,
-            initialisation: Initialisation::PyTorch,
+            geometry,
+            initialization: Initialization::PyTorch,
             spectral_norm: false,
         }
     }
 
-    fn convolution(&self, input: &[usize]) -> std::result::Result<Convolution, Misfit> {
+    fn convolution(&self, input: &[usize]) -> std::result::Result<Convolution, ShapeError> {
         let large = images(input)?;
-        self.window.validate()?;
+        self.geometry.validate()?;
         if self.channels == 0 {
-            return Err(Misfit::new("channels = 0", "at least one channel"));
+            return Err(ShapeError::new("channels = 0", "at least one channel"));
         }
-        expect_weights([self.channels, large[0], self.window.area()])?;
-        let Pair { y, x } = self.window.places(large[1], large[2])?;
+        expect_weights([self.channels, large[0], self.geometry.area()])?;
+        let Size2 { y, x } = self.geometry.places(large[1], large[2])?;
         Ok(Convolution {
-            window: self.window,
+            geometry: self.geometry,
             large,
             small: [self.channels, y, x],
         })
@@ -55,7 +55,7 @@ impl Conv2d {
     fn weight(&self, input: &[usize]) -> Weight {
         Weight(self.spectral_norm.then(|| SpectralNorm {
             rows: self.channels,
-            columns: input[0] * self.window.area(),
+            columns: input[0] * self.geometry.area(),
         }))
     }
 
@@ -69,7 +69,7 @@ impl Operation for Conv2d {
         "conv2d"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         Ok(self.convolution(x)?.small.to_vec())
     }
@@ -78,9 +78,9 @@ impl Operation for Conv2d {
         let spec = |name, shape| ParameterSpec {
             name,
             shape,
-            initialisation: self.initialisation,
+            initialization: self.initialization,
         };
-        let Pair { y, x } = self.window.kernel;
+        let Size2 { y, x } = self.geometry.kernel;
         vec![
             spec(
                 self.weight(inputs[0]).name(),

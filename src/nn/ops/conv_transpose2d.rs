@@ -2,16 +2,16 @@
 
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
-use crate::nn::Initialisation;
+use crate::nn::Initialization;
+use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::convolution::{Convolution, Target, expect_weights, reference};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, Saved, expect_indices, expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, ShapeError, expect_indices, expect_inputs,
 };
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
-use crate::nn::window::{Pair, Window, images};
 
-/// A transposed convolution of `[channels, height, width]`: what a [`super::Conv2d`] of the same window does to the
+/// A transposed convolution of `[channels, height, width]`: what a [`super::Conv2d`] of the same geometry does to the
 /// gradient of its output. Parameters: `weight` `[channels in, channels out, kernel height, kernel width]` and `bias`
 /// `[channels out]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,72 +19,72 @@ pub struct ConvTranspose2d {
     /// Channels that come out.
     pub channels: usize,
     /// Kernel, stride, padding (what is cut off the output on each side) and dilation.
-    pub window: Window,
+    pub geometry: Conv2dGeometry,
     /// Rows and columns more at the output's end: several sizes of a convolution's input give the same output.
-    pub output_padding: Pair,
+    pub output_padding: Size2,
     /// How weight and bias start.
-    pub initialisation: Initialisation,
+    pub initialization: Initialization,
 }
 
 impl ConvTranspose2d {
-    /// With no output padding and PyTorch's default initialisation.
-    pub fn new(channels: usize, window: Window) -> Self {
+    /// With no output padding and PyTorch's default initialization.
+    pub fn new(channels: usize, geometry: Conv2dGeometry) -> Self {
         Self {
             channels,
-            window,
+            geometry,
             output_padding: 0.into(),
-            initialisation: Initialisation::PyTorch,
+            initialization: Initialization::PyTorch,
         }
     }
 
-    fn convolution(&self, input: &[usize]) -> std::result::Result<Convolution, Misfit> {
+    fn convolution(&self, input: &[usize]) -> std::result::Result<Convolution, ShapeError> {
         let small = images(input)?;
-        let window = self.window;
-        window.validate()?;
+        let geometry = self.geometry;
+        geometry.validate()?;
         if self.channels == 0 {
-            return Err(Misfit::new("channels = 0", "at least one channel"));
+            return Err(ShapeError::new("channels = 0", "at least one channel"));
         }
         let extra = self.output_padding;
         let most = |stride: usize, dilation: usize| stride.max(dilation);
-        if extra.y >= most(window.stride.y, window.dilation.y)
-            || extra.x >= most(window.stride.x, window.dilation.x)
+        if extra.y >= most(geometry.stride.y, geometry.dilation.y)
+            || extra.x >= most(geometry.stride.x, geometry.dilation.x)
         {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("an output_padding of {extra}"),
                 "an output_padding smaller than the stride or the dilation",
             ));
         }
-        expect_weights([small[0], self.channels, window.area()])?;
-        let extent = window.extent();
+        expect_weights([small[0], self.channels, geometry.area()])?;
+        let extent = geometry.extent();
         let size = |places: usize, stride: usize, extent: usize, extra: usize, padding: usize| {
             let whole = places.checked_sub(1)?.checked_mul(stride)? + extent + extra;
             whole.checked_sub(2 * padding).filter(|&size| size > 0)
         };
         let height = size(
             small[1],
-            window.stride.y,
+            geometry.stride.y,
             extent.y,
             extra.y,
-            window.padding.y,
+            geometry.padding.y,
         );
         let width = size(
             small[2],
-            window.stride.x,
+            geometry.stride.x,
             extent.x,
             extra.x,
-            window.padding.x,
+            geometry.padding.x,
         );
         let (Some(height), Some(width)) = (height, width) else {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!(
                     "images of {} x {} and a padding of {}",
-                    small[1], small[2], window.padding
+                    small[1], small[2], geometry.padding
                 ),
                 "a smaller padding: nothing is left of the output",
             ));
         };
         Ok(Convolution {
-            window,
+            geometry,
             large: [self.channels, height, width],
             small,
         })
@@ -100,7 +100,7 @@ impl Operation for ConvTranspose2d {
         "conv_transpose2d"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         Ok(self.convolution(x)?.large.to_vec())
     }
@@ -109,9 +109,9 @@ impl Operation for ConvTranspose2d {
         let spec = |name, shape| ParameterSpec {
             name,
             shape,
-            initialisation: self.initialisation,
+            initialization: self.initialization,
         };
-        let Pair { y, x } = self.window.kernel;
+        let Size2 { y, x } = self.geometry.kernel;
         vec![
             spec("weight", vec![inputs[0][0], self.channels, y, x]),
             spec("bias", vec![self.channels]),

@@ -2,11 +2,11 @@
 
 use crate::Result;
 use crate::gpu::Dispatch;
-use crate::nn::Initialisation;
-use crate::nn::matmul::{self, Matmul, Orientation};
+use crate::nn::Initialization;
+use crate::nn::matmul::{self, Matmul, MatrixLayout};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 
@@ -17,17 +17,17 @@ pub struct Dense {
     /// Outputs.
     pub units: usize,
     /// How weight and bias start.
-    pub initialisation: Initialisation,
+    pub initialization: Initialization,
     /// Whether the weight is divided by its largest singular value ([`SpectralNorm`]).
     pub spectral_norm: bool,
 }
 
 impl Dense {
-    /// A layer of `units` with PyTorch's default initialisation.
+    /// A layer of `units` with PyTorch's default initialization.
     pub fn new(units: usize) -> Self {
         Self {
             units,
-            initialisation: Initialisation::PyTorch,
+            initialization: Initialization::PyTorch,
             spectral_norm: false,
         }
     }
@@ -45,15 +45,15 @@ impl Operation for Dense {
         "dense"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         if self.units == 0 {
-            return Err(Misfit::new("units = 0", "at least one unit"));
+            return Err(ShapeError::new("units = 0", "at least one unit"));
         }
         let weights = elements(x).checked_mul(self.units);
         // What the adapter has is checked when a plan is made of it; this is what sizes can be computed with.
         if weights.is_none_or(|count| count >= 1 << 40) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("{} inputs and {} units", elements(x), self.units),
                 "fewer than 2^40 weights",
             ));
@@ -65,7 +65,7 @@ impl Operation for Dense {
         let spec = |name, shape| ParameterSpec {
             name,
             shape,
-            initialisation: self.initialisation,
+            initialization: self.initialization,
         };
         vec![
             spec(
@@ -98,10 +98,10 @@ impl Operation for Dense {
             m: context.batch,
             n: self.units,
             k: elements(io.input_shapes[0]),
-            a: (io.inputs[0].binding(), Orientation::Plain),
+            a: (io.inputs[0].binding(), MatrixLayout::RowMajor),
             b: (
                 weight.value(&io.parameters, io.workspace),
-                Orientation::Transposed,
+                MatrixLayout::Transposed,
             ),
             bias: Some(io.parameters[1].value()),
             c: io.output.binding(),
@@ -119,8 +119,8 @@ impl Operation for Dense {
             m: self.units,
             n: inputs,
             k: context.batch,
-            a: (io.output_gradient.binding(), Orientation::Transposed),
-            b: (io.inputs[0].binding(), Orientation::Plain),
+            a: (io.output_gradient.binding(), MatrixLayout::Transposed),
+            b: (io.inputs[0].binding(), MatrixLayout::RowMajor),
             bias: None,
             c: io.parameters[0].gradient(),
             row_sums: Some(io.parameters[1].gradient()),
@@ -134,10 +134,10 @@ impl Operation for Dense {
                 m: context.batch,
                 n: inputs,
                 k: self.units,
-                a: (io.output_gradient.binding(), Orientation::Plain),
+                a: (io.output_gradient.binding(), MatrixLayout::RowMajor),
                 b: (
                     weight.value(&io.parameters, io.workspace),
-                    Orientation::Plain,
+                    MatrixLayout::RowMajor,
                 ),
                 bias: None,
                 c: target.buffer.binding(),
@@ -152,10 +152,10 @@ impl Operation for Dense {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         matmul::reference(
             [io.batch, self.units, elements(io.input_shapes[0])],
-            (io.inputs[0], Orientation::Plain),
+            (io.inputs[0], MatrixLayout::RowMajor),
             (
                 &self.weight(io.input_shapes[0]).reference(io).0,
-                Orientation::Transposed,
+                MatrixLayout::Transposed,
             ),
             Some(io.parameters[1]),
         )
@@ -173,8 +173,8 @@ impl Operation for Dense {
             .reference(&io.forward);
         let mut weight = matmul::reference(
             [self.units, inputs, batch],
-            (upstream, Orientation::Transposed),
-            (io.forward.inputs[0], Orientation::Plain),
+            (upstream, MatrixLayout::Transposed),
+            (io.forward.inputs[0], MatrixLayout::RowMajor),
             None,
         );
         let bias = (0..self.units)
@@ -186,8 +186,8 @@ impl Operation for Dense {
             .collect();
         let input = matmul::reference(
             [batch, inputs, self.units],
-            (upstream, Orientation::Plain),
-            (&multiplier, Orientation::Plain),
+            (upstream, MatrixLayout::RowMajor),
+            (&multiplier, MatrixLayout::RowMajor),
             None,
         );
         if let Some(norm) = norm {

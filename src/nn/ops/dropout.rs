@@ -5,13 +5,13 @@ use bytemuck::{Pod, Zeroable};
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
 };
 use crate::random::{self, Stream};
 use crate::shader;
 
-static DROPOUT: Shader = shader!("nn/dropout.wgsl");
+static DROPOUT: Shader = shader!("nn/ops/dropout.wgsl");
 
 /// In training sets each element to 0 with a probability and scales the others by `1 / (1 - probability)`; in inference
 /// passes its input on.
@@ -68,7 +68,7 @@ impl Dropout {
             context.gpu,
             &[
                 (0, uniform.binding()),
-                (1, context.clock.binding()),
+                (1, context.step_counter.binding()),
                 (2, from.binding()),
                 (3, to.binding()),
             ],
@@ -106,10 +106,10 @@ impl Operation for Dropout {
         "dropout"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         if !(0.0..1.0).contains(&self.probability) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("a probability of {}", self.probability),
                 "a probability of at least 0 and below 1",
             ));

@@ -1,17 +1,17 @@
-//! A vector for each class: learnt (an embedding), or fixed (a table of targets).
+//! A vector for each class: trainable (an embedding), or fixed (a table of targets).
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::Result;
 use crate::gpu::{Binding, Dispatch, Shader, Uniform, grid};
-use crate::nn::Initialisation;
+use crate::nn::Initialization;
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::shader;
 
-static EMBEDDING: Shader = shader!("nn/embedding.wgsl");
+static EMBEDDING: Shader = shader!("nn/ops/embedding.wgsl");
 
 /// The row of a table that a label names. Input: labels, one `u32` per sample; output `[width]`. Parameter: `weight`
 /// `[classes, width]`, standard normal at first, as PyTorch's. A label beyond the table counts as the last class.
@@ -23,7 +23,7 @@ pub struct Embedding {
     pub width: usize,
 }
 
-/// The row of a fixed table that a label names, as [`Embedding`] does with a learnt one: targets of classes that are sets
+/// The row of a fixed table that a label names, as [`Embedding`] does with a trainable one: targets of classes that are sets
 /// of things. Input: labels, one `u32` per sample; output `[width]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lookup {
@@ -95,17 +95,17 @@ impl Operation for Embedding {
         "embedding"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [label] = expect_inputs(inputs, ["label"])?;
         if elements(label) != 1 {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("labels of shape {label:?}"),
                 "one label per sample",
             ));
         }
         let size = self.classes.checked_mul(self.width);
         if size.is_none_or(|size| size == 0 || size > 1 << 28) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("{} classes of width {}", self.classes, self.width),
                 "a table of between 1 and 268,435,456 elements",
             ));
@@ -117,7 +117,7 @@ impl Operation for Embedding {
         vec![ParameterSpec {
             name: "weight",
             shape: vec![self.classes, self.width],
-            initialisation: Initialisation::Normal,
+            initialization: Initialization::Normal,
         }]
     }
 
@@ -173,9 +173,9 @@ impl Operation for Lookup {
         "lookup"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         if self.width == 0 || !self.table.len().is_multiple_of(self.width) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("a table of {} elements", self.table.len()),
                 format!("rows of {}", self.width),
             ));

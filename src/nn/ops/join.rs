@@ -4,8 +4,8 @@ use crate::Result;
 use crate::gpu::{Buffer, Dispatch};
 use crate::nn::copy::copy;
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements,
 };
 
 /// The sum of any number of inputs of one shape.
@@ -16,9 +16,9 @@ pub struct Add;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concat;
 
-fn expect_any(inputs: &[&[usize]]) -> std::result::Result<(), Misfit> {
+fn expect_any(inputs: &[&[usize]]) -> std::result::Result<(), ShapeError> {
     if inputs.is_empty() {
-        return Err(Misfit::new("0 inputs", "at least one"));
+        return Err(ShapeError::new("0 inputs", "at least one"));
     }
     Ok(())
 }
@@ -28,10 +28,10 @@ impl Operation for Add {
         "add"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         expect_any(inputs)?;
         if inputs.iter().any(|shape| *shape != inputs[0]) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("{inputs:?}"),
                 "inputs of one shape (a residual's layers must keep the shape of what comes in)",
             ));
@@ -87,11 +87,11 @@ impl Operation for Concat {
         "concat"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         expect_any(inputs)?;
         let fits = |shape: &&[usize]| !shape.is_empty() && shape[1..] == inputs[0][1..];
         if !inputs.iter().all(fits) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("{inputs:?}"),
                 "inputs of one shape but for the first axis",
             ));

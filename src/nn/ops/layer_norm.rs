@@ -1,24 +1,24 @@
-//! Layer normalisation (Ba, Kiros and Hinton 2016).
+//! Layer normalization (Ba, Kiros and Hinton 2016).
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::Result;
 use crate::gpu::{Dispatch, Shader, Uniform, grid};
-use crate::nn::Initialisation;
+use crate::nn::Initialization;
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ParameterSpec, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::shader;
 
-static LAYER_NORM: Shader = shader!("nn/layer_norm.wgsl");
+static LAYER_NORM: Shader = shader!("nn/ops/layer_norm.wgsl");
 
-/// Normalises each sample over its last dimensions, with PyTorch's formula:
+/// Normalizes each sample over its last dimensions, with PyTorch's formula:
 /// `(x - mean) / sqrt(variance + eps) * weight + bias`, the variance without Bessel's correction. Parameters: `weight`
-/// and `bias`, of the shape that is normalised over.
+/// and `bias`, of the shape that is normalized over.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LayerNorm {
-    /// How many of the last dimensions are normalised over; `None`: all.
+    /// How many of the last dimensions are normalized over; `None`: all.
     pub dimensions: Option<usize>,
     /// Added to the variance.
     pub eps: f32,
@@ -43,14 +43,14 @@ struct Parameters {
 }
 
 impl LayerNorm {
-    fn normalised<'s>(&self, shape: &'s [usize]) -> &'s [usize] {
+    fn normalized<'s>(&self, shape: &'s [usize]) -> &'s [usize] {
         &shape[shape
             .len()
             .saturating_sub(self.dimensions.unwrap_or(shape.len()))..]
     }
 
     fn rows(&self, batch: usize, shape: &[usize]) -> usize {
-        batch * elements(shape) / elements(self.normalised(shape))
+        batch * elements(shape) / elements(self.normalized(shape))
     }
 
     fn uniform(&self, context: &Context<'_>, shape: &[usize], accumulate: bool) -> Uniform {
@@ -58,7 +58,7 @@ impl LayerNorm {
             "layer norm",
             &Parameters {
                 rows: self.rows(context.batch, shape) as u32,
-                size: elements(self.normalised(shape)) as u32,
+                size: elements(self.normalized(shape)) as u32,
                 epsilon: self.eps,
                 accumulate: accumulate.into(),
             },
@@ -79,31 +79,34 @@ impl Operation for LayerNorm {
         "layer_norm"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         if let Some(dimensions) = self.dimensions
             && (dimensions == 0 || dimensions > x.len())
         {
-            return Err(Misfit::new(
-                format!("{x:?} to normalise over the last {dimensions} dimensions"),
+            return Err(ShapeError::new(
+                format!("{x:?} to normalize over the last {dimensions} dimensions"),
                 format!("from 1 to {} dimensions", x.len()),
             ));
         }
         if !(self.eps > 0.0 && self.eps.is_finite()) {
-            return Err(Misfit::new(format!("eps = {}", self.eps), "a positive eps"));
+            return Err(ShapeError::new(
+                format!("eps = {}", self.eps),
+                "a positive eps",
+            ));
         }
         Ok(x.to_vec())
     }
 
     fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
-        let spec = |name, initialisation| ParameterSpec {
+        let spec = |name, initialization| ParameterSpec {
             name,
-            shape: self.normalised(inputs[0]).to_vec(),
-            initialisation,
+            shape: self.normalized(inputs[0]).to_vec(),
+            initialization,
         };
         vec![
-            spec("weight", Initialisation::Ones),
-            spec("bias", Initialisation::Zeros),
+            spec("weight", Initialization::Ones),
+            spec("bias", Initialization::Zeros),
         ]
     }
 
@@ -142,7 +145,7 @@ impl Operation for LayerNorm {
         let (gpu, shape) = (context.gpu, io.output_shape);
         let statistics = io.workspace.expect("asked for");
         let uniform = self.uniform(context, shape, false);
-        let size = elements(self.normalised(shape));
+        let size = elements(self.normalized(shape));
         let mut dispatches = vec![gpu.kernel(&LAYER_NORM, "backward_parameters", &[]).bind(
             gpu,
             &[
@@ -194,16 +197,16 @@ impl Operation for LayerNorm {
         let rows = io.forward.inputs[0].chunks(size);
         for (row, upstream) in rows.zip(io.output_gradient.chunks(size)) {
             let (mean, scale) = self.statistics(row);
-            let normalised: Vec<f64> = row.iter().map(|x| (x - mean) * scale).collect();
+            let normalized: Vec<f64> = row.iter().map(|x| (x - mean) * scale).collect();
             let scaled: Vec<f64> = upstream.iter().zip(weight).map(|(g, w)| g * w).collect();
             let count = size as f64;
             let shift = scaled.iter().sum::<f64>() / count;
-            let products = scaled.iter().zip(&normalised).map(|(g, n)| g * n);
+            let products = scaled.iter().zip(&normalized).map(|(g, n)| g * n);
             let slope = products.sum::<f64>() / count;
             for i in 0..size {
-                to_weight[i] += upstream[i] * normalised[i];
+                to_weight[i] += upstream[i] * normalized[i];
                 to_bias[i] += upstream[i];
-                input.push(scale * (scaled[i] - shift - normalised[i] * slope));
+                input.push(scale * (scaled[i] - shift - normalized[i] * slope));
             }
         }
         ReferenceGradients {

@@ -4,27 +4,27 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
+use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_indices, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_indices, expect_inputs,
 };
-use crate::nn::window::{Pair, Window, images};
 use crate::shader;
 
-static POOL: Shader = shader!("nn/pool.wgsl");
+static POOL: Shader = shader!("nn/ops/pool.wgsl");
 
-/// What becomes of each window of `[channels, height, width]`, channel by channel.
+/// What becomes of each geometry of `[channels, height, width]`, channel by channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pool {
     /// Its greatest value. The gradient goes to the first of equal ones; a NaN counts as greater than everything.
-    Max(Window),
+    Max(Conv2dGeometry),
     /// Its mean, in which padding counts as zeros.
-    Average(Window),
+    Average(Conv2dGeometry),
     /// The mean of the whole image: `[channels]`.
     GlobalAverage,
 }
 
-/// Twin of `Parameters` in `shaders/nn/pool.wgsl`; pairs are (x, y).
+/// Twin of `Parameters` in `shaders/nn/ops/pool.wgsl`; pairs are (x, y).
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Parameters {
@@ -43,10 +43,10 @@ struct Parameters {
     padding2: u32,
 }
 
-/// A window between a large and a small side of as many channels: [channels, height, width].
+/// A geometry between a large and a small side of as many channels: [channels, height, width].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pooling {
-    pub window: Window,
+    pub geometry: Conv2dGeometry,
     pub large: [usize; 3],
     pub small: [usize; 3],
 }
@@ -62,11 +62,11 @@ impl Pooling {
         choice: Option<(u32, &Buffer<f32>)>,
     ) -> Dispatch {
         let Self {
-            window,
+            geometry,
             large,
             small,
         } = self;
-        let pair = |pair: Pair| [pair.x as u32, pair.y as u32];
+        let pair = |pair: Size2| [pair.x as u32, pair.y as u32];
         let planes = context.batch * large[0];
         let uniform = context.gpu.uniform(
             "pool",
@@ -75,9 +75,9 @@ impl Pooling {
                 large_width: large[2] as u32,
                 small_height: small[1] as u32,
                 small_width: small[2] as u32,
-                kernel: pair(window.kernel),
-                stride: pair(window.stride),
-                padding: pair(window.padding),
+                kernel: pair(geometry.kernel),
+                stride: pair(geometry.stride),
+                padding: pair(geometry.padding),
                 planes: planes as u32,
                 accumulate: accumulate.into(),
                 scale,
@@ -104,20 +104,20 @@ impl Pooling {
         )
     }
 
-    /// For each window its place in the small side and the places of its pixels in the large one.
+    /// For each geometry its place in the small side and the places of its pixels in the large one.
     pub fn windows(&self, batch: usize) -> impl Iterator<Item = (usize, Vec<usize>)> {
         let Self {
-            window,
+            geometry,
             large: [channels, height, width],
             small: [_, rows, columns],
         } = *self;
         (0..batch * channels * rows * columns).map(move |at| {
             let plane = at / (rows * columns);
             let (y, x) = (at / columns % rows, at % columns);
-            let elements =
-                (0..window.kernel.y).flat_map(|ky| (0..window.kernel.x).map(move |kx| [ky, kx]));
+            let elements = (0..geometry.kernel.y)
+                .flat_map(|ky| (0..geometry.kernel.x).map(move |kx| [ky, kx]));
             let pixels = elements
-                .filter_map(|element| window.pixel([y, x], element, [height, width]))
+                .filter_map(|element| geometry.pixel([y, x], element, [height, width]))
                 .map(|pixel| plane * height * width + pixel);
             (at, pixels.collect())
         })
@@ -125,42 +125,44 @@ impl Pooling {
 }
 
 impl Pool {
-    fn window(self) -> Option<Window> {
+    fn geometry(self) -> Option<Conv2dGeometry> {
         match self {
-            Self::Max(window) | Self::Average(window) => Some(window),
+            Self::Max(geometry) | Self::Average(geometry) => Some(geometry),
             Self::GlobalAverage => None,
         }
     }
 
-    fn pooling(self, input: &[usize]) -> std::result::Result<Pooling, Misfit> {
+    fn pooling(self, input: &[usize]) -> std::result::Result<Pooling, ShapeError> {
         let large = images(input)?;
         let [channels, height, width] = large;
-        let window = self.window().unwrap_or(Window::new([height, width]));
-        if self.window().is_some() {
-            window.validate()?;
+        let geometry = self
+            .geometry()
+            .unwrap_or(Conv2dGeometry::new([height, width]));
+        if self.geometry().is_some() {
+            geometry.validate()?;
         }
-        let Window {
+        let Conv2dGeometry {
             kernel,
             padding,
             dilation,
             ..
-        } = window;
-        // Else a window could lie in the padding altogether.
+        } = geometry;
+        // Else a geometry could lie in the padding altogether.
         if 2 * padding.y > kernel.y || 2 * padding.x > kernel.x {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("a padding of {padding} and a kernel of {kernel}"),
                 "a padding of at most half the kernel",
             ));
         }
         if dilation != 1.into() {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("a dilation of {dilation}"),
                 "a dilation of 1: pooling has no other",
             ));
         }
-        let Pair { y, x } = window.places(height, width)?;
+        let Size2 { y, x } = geometry.places(height, width)?;
         Ok(Pooling {
-            window,
+            geometry,
             large,
             small: [channels, y, x],
         })
@@ -170,12 +172,12 @@ impl Pool {
         self.pooling(input).expect("checked by the shape rule")
     }
 
-    /// Factor of a window's sum.
+    /// Factor of a geometry's sum.
     fn scale(pooling: &Pooling) -> f64 {
-        1.0 / pooling.window.area() as f64
+        1.0 / pooling.geometry.area() as f64
     }
 
-    /// The place of a window's greatest value.
+    /// The place of a geometry's greatest value.
     fn greatest(values: &[f64], places: &[usize]) -> usize {
         let mut best = places[0];
         for &place in places {
@@ -196,7 +198,7 @@ impl Operation for Pool {
         }
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         let small = self.pooling(x)?.small;
         Ok(match self {

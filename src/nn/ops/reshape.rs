@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
 };
 
 /// A view of the input under another per-sample shape of as many elements.
@@ -19,14 +19,14 @@ impl Operation for Reshape {
         "reshape"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         let count = self
             .shape
             .iter()
             .try_fold(1usize, |product, &d| product.checked_mul(d));
         if count != Some(elements(x)) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("{x:?}, {} elements", elements(x)),
                 format!("as many elements as its shape {:?} has", self.shape),
             ));

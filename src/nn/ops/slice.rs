@@ -4,8 +4,8 @@ use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::copy::copy;
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::vectors;
 
@@ -31,11 +31,11 @@ impl Operation for Slice {
         "slice"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         let end = self.first.checked_add(self.count);
         if self.count == 0 || x.is_empty() || end.is_none_or(|end| end > x[0]) {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("{x:?}"),
                 format!(
                     "places {} to {} along the first axis",

@@ -5,13 +5,13 @@ use bytemuck::{Pod, Zeroable};
 use crate::Result;
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
 };
 use crate::random::{self, Stream};
 use crate::shader;
 
-static STANDARD_NORMAL: Shader = shader!("nn/standard_normal.wgsl");
+static STANDARD_NORMAL: Shader = shader!("nn/ops/standard_normal.wgsl");
 
 /// Draws from the standard normal distribution. No inputs; output: a tensor of the shape named here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Operation for StandardNormal {
         "standard_normal"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [] = expect_inputs(inputs, [])?;
         Ok(self.shape.clone())
     }
@@ -65,7 +65,7 @@ impl Operation for StandardNormal {
             context.gpu,
             &[
                 (0, uniform.binding()),
-                (1, context.clock.binding()),
+                (1, context.step_counter.binding()),
                 (2, io.output.binding()),
             ],
             grid(vectors, 64),

@@ -3,32 +3,32 @@
 use super::pool::Pooling;
 use crate::Result;
 use crate::gpu::Dispatch;
+use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
-    Backward, Context, Forward, Misfit, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, expect_indices, expect_inputs,
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, expect_indices, expect_inputs,
 };
-use crate::nn::window::{Pair, Window, images};
 
 /// Every pixel of `[channels, height, width]` becomes a block of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Upsample {
     /// Size of the block.
-    pub factor: Pair,
+    pub factor: Size2,
 }
 
 impl Upsample {
-    fn pooling(self, input: &[usize]) -> std::result::Result<Pooling, Misfit> {
+    fn pooling(self, input: &[usize]) -> std::result::Result<Pooling, ShapeError> {
         let small = images(input)?;
         let factor = self.factor;
         if factor.y.min(factor.x) == 0 || factor.y.max(factor.x) > 64 {
-            return Err(Misfit::new(
+            return Err(ShapeError::new(
                 format!("a factor of {factor}"),
                 "a factor from 1 to 64",
             ));
         }
         let large = [small[0], small[1] * factor.y, small[2] * factor.x];
         Ok(Pooling {
-            window: Window::new(factor).stride(factor),
+            geometry: Conv2dGeometry::new(factor).stride(factor),
             large,
             small,
         })
@@ -44,7 +44,7 @@ impl Operation for Upsample {
         "upsample"
     }
 
-    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, Misfit> {
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         Ok(self.pooling(x)?.large.to_vec())
     }

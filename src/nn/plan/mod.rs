@@ -1,20 +1,21 @@
 //! The static plan: a graph at a fixed batch size, with every tensor placed and every dispatch built.
 //!
 //! Stages run in order: one for each node forward, one for the loss, one for each node backward ([`stages`]). A tensor
-//! lives from the stage that writes it to the last that reads it ([`layout`]), and shares its buffer with others after
+//! lives from the stage that writes it to the last that reads it ([`liveness`]), and shares its buffer with others after
 //! that ([`memory`]). A probe that records a tensor therefore sits in the stage in which the tensor is complete.
 
-mod layout;
+mod liveness;
 mod memory;
 mod stages;
 
 use std::collections::HashMap;
 
-use self::layout::Layout;
+use self::liveness::Liveness;
 use self::stages::{Builder, Stage};
 use super::graph::{Graph, Node, NodeId};
 use super::parameters::Parameters;
-use crate::gpu::{Buffer, Dispatch, Gpu, Need};
+use crate::gpu::{Buffer, Dispatch, Gpu, MemoryEstimate};
+use crate::tensor::TensorKind;
 use crate::{Error, Result};
 
 /// What a plan is built for.
@@ -24,7 +25,7 @@ pub struct PlanOptions<'a> {
     /// Seed of the noise.
     pub seed: u64,
     /// A buffer whose first word is the step.
-    pub clock: &'a Buffer<u32>,
+    pub step_counter: &'a Buffer<u32>,
     /// Whether to build the backward pass, and to compute as in training (batch statistics, dropout).
     pub training: bool,
     /// Input nodes that read a buffer of the caller's, `[batch, ...shape]`; the plan makes one for each other input.
@@ -46,24 +47,15 @@ pub struct PlanSize<'a> {
     pub given: &'a [NodeId],
 }
 
-/// Which tensor of a node is being watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Quantity {
-    /// The node's value.
-    Activation,
-    /// The loss's gradient with respect to it. A view has one memory with what it views, so where that has other
-    /// consumers too, a part of theirs may already be in it.
-    Gradient,
-}
-
 /// A tensor that is complete at some stage of the plan, offered to a probe.
-pub struct Watched<'a> {
+pub struct TensorView<'a> {
     /// The node.
     pub node: NodeId,
     /// Its name.
     pub name: &'a str,
-    /// Value or gradient.
-    pub quantity: Quantity,
+    /// [`TensorKind::Activation`] or [`TensorKind::Gradient`]. The gradient of a view has one memory with what it views, so
+    /// where that has other consumers too, a part of theirs may already be in it.
+    pub kind: TensorKind,
     /// `[batch, ...shape]`.
     pub buffer: &'a Buffer<f32>,
     /// Samples.
@@ -73,13 +65,13 @@ pub struct Watched<'a> {
 }
 
 /// What a probe is told while a plan is built, in the order in which it will run. It answers with what is to run there.
-pub enum Event<'a> {
-    /// A tensor is complete. Whoever measures it may do so here, or at any event up to [`Event::Overwritten`].
-    Complete(Watched<'a>),
+pub enum ProbeEvent<'a> {
+    /// A tensor is complete. Whoever measures it may do so here, or at any event up to [`ProbeEvent::BufferReused`].
+    TensorReady(TensorView<'a>),
     /// A buffer will now be written: what is still to be measured of it has to be.
-    Overwritten(&'a Buffer<f32>),
+    BufferReused(&'a Buffer<f32>),
     /// A part of the plan that can run by itself is over: so has everything.
-    Over,
+    PlanEnd,
 }
 
 /// Every dispatch of a step, built once.
@@ -94,7 +86,7 @@ pub struct Plan {
 
 impl Plan {
     /// Builds the plan of `graph` with `parameters`, found by name. `probe` is offered each tensor once and returns
-    /// the dispatches that record it ([`Event`]).
+    /// the dispatches that record it ([`ProbeEvent`]).
     ///
     /// # Errors
     /// A parameter is missing, a tensor is larger than the adapter allows, or the probe fails.
@@ -103,7 +95,7 @@ impl Plan {
         graph: &Graph,
         parameters: &Parameters,
         options: &PlanOptions<'_>,
-        probe: &mut dyn FnMut(Event<'_>) -> Result<Vec<Dispatch>>,
+        probe: &mut dyn FnMut(ProbeEvent<'_>) -> Result<Vec<Dispatch>>,
     ) -> Result<Self> {
         if options.batch == 0 {
             return Err(Error::input("batch", "it is 0", "use at least one sample"));
@@ -122,8 +114,8 @@ impl Plan {
             keep: options.keep,
             given: &given,
         };
-        let layout = Layout::of(graph, &size);
-        let mut tensors = layout.allocate(gpu, graph, &size)?;
+        let liveness = Liveness::of(graph, &size);
+        let mut tensors = liveness.allocate(gpu, graph, &size)?;
         for (node, buffer) in options.inputs {
             let needed = options.batch * graph.node(*node).size();
             if buffer.len() != needed {
@@ -148,7 +140,7 @@ impl Plan {
             graph,
             parameters,
             options,
-            layout: &layout,
+            liveness: &liveness,
             tensors: &tensors,
         };
         let scalars = gpu.buffer("loss and its terms", 1 + graph.losses.len())?;
@@ -157,12 +149,12 @@ impl Plan {
         if options.training {
             stages.extend(builder.backward(probe)?);
         }
-        let rest = probe(Event::Over)?;
+        let rest = probe(ProbeEvent::PlanEnd)?;
         let last = stages.last_mut().expect("that of the losses");
         last.after.extend(rest);
         let kept = (0..graph.nodes().len())
-            .filter(|&index| layout.pinned[layout.root[index]])
-            .map(|index| (NodeId(index), tensors.values[layout.root[index]].clone()))
+            .filter(|&index| liveness.pinned[liveness.root[index]])
+            .map(|index| (NodeId(index), tensors.values[liveness.root[index]].clone()))
             .collect();
         Ok(Self {
             stages,
@@ -174,9 +166,14 @@ impl Plan {
     }
 
     /// Adds to `need` what a plan of `graph` will take, parameters apart.
-    pub fn need(gpu: &Gpu, graph: &Graph, size: &PlanSize<'_>, need: &mut Need) {
-        let layout = Layout::of(graph, size);
-        let tensors = layout.place(graph, size);
+    pub fn estimate_memory(
+        gpu: &Gpu,
+        graph: &Graph,
+        size: &PlanSize<'_>,
+        estimate: &mut MemoryEstimate,
+    ) {
+        let liveness = Liveness::of(graph, size);
+        let tensors = liveness.place(graph, size);
         let nodes = graph.nodes();
         for (buffer, &elements) in tensors.placement.sizes.iter().enumerate() {
             // Named after the largest that lies in it.
@@ -186,21 +183,21 @@ impl Plan {
                 .map_or("", |place| {
                     &nodes[tensors.present[place] % nodes.len()].name
                 });
-            need.buffer("values and gradients", &layer(largest), elements);
+            estimate.buffer("values and gradients", &layer(largest), elements);
         }
         for node in nodes {
             let place = layer(&node.name);
             match workspace(graph, node, size.batch) {
                 0 => {}
-                elements => need.buffer("workspace", &place, elements),
+                elements => estimate.buffer("workspace", &place, elements),
             }
             if let Some(operation) = &node.operation {
                 let inputs = graph.shapes(&node.inputs);
                 let mut before = node.inputs.iter();
-                let differentiated = before.any(|input| layout.differentiated[input.0]);
+                let differentiated = before.any(|input| liveness.differentiated[input.0]);
                 let software = gpu.is_software();
                 for scratch in operation.scratch(software, size.batch, &inputs, differentiated) {
-                    need.scratch(scratch, &place);
+                    estimate.scratch(scratch, &place);
                 }
             }
         }

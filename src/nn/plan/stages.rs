@@ -2,15 +2,16 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::layout::{Layout, Tensors};
-use super::{Event, Graph, NodeId, Parameters, PlanOptions, Quantity, Watched};
+use super::liveness::{Liveness, Tensors};
+use super::{Graph, NodeId, Parameters, PlanOptions, ProbeEvent, TensorView};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::nn::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
 use crate::nn::vectors::fill;
 use crate::shader;
+use crate::tensor::TensorKind;
 use crate::{Error, Result};
 
-static BATCH_MEAN: Shader = shader!("nn/batch_mean.wgsl");
+static BATCH_MEAN: Shader = shader!("nn/plan/batch_mean.wgsl");
 
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -37,41 +38,41 @@ pub(super) struct Builder<'a> {
     pub graph: &'a Graph,
     pub parameters: &'a Parameters,
     pub options: &'a PlanOptions<'a>,
-    pub layout: &'a Layout,
+    pub liveness: &'a Liveness,
     pub tensors: &'a Tensors,
 }
 
-type Probe<'p> = &'p mut dyn FnMut(Event<'_>) -> Result<Vec<Dispatch>>;
+type Probe<'p> = &'p mut dyn FnMut(ProbeEvent<'_>) -> Result<Vec<Dispatch>>;
 
 impl<'a> Builder<'a> {
     fn value(&self, node: usize) -> &'a Buffer<f32> {
-        &self.tensors.values[self.layout.root[node]]
+        &self.tensors.values[self.liveness.root[node]]
     }
 
     fn gradient(&self, node: usize) -> &'a Buffer<f32> {
-        &self.tensors.gradients[self.layout.root[node]]
+        &self.tensors.gradients[self.liveness.root[node]]
     }
 
     fn context(&self, node: usize) -> Context<'a> {
         Context {
             gpu: self.gpu,
             batch: self.options.batch,
-            clock: self.options.clock,
+            step_counter: self.options.step_counter,
             seed: self.options.seed,
             node,
             training: self.options.training,
         }
     }
 
-    fn watch(&self, node: usize, quantity: Quantity, probe: Probe<'_>) -> Result<Vec<Dispatch>> {
-        let buffer = match quantity {
-            Quantity::Activation => self.value(node),
-            Quantity::Gradient => self.gradient(node),
+    fn watch(&self, node: usize, kind: TensorKind, probe: Probe<'_>) -> Result<Vec<Dispatch>> {
+        let buffer = match kind {
+            TensorKind::Activation => self.value(node),
+            _ => self.gradient(node),
         };
-        probe(Event::Complete(Watched {
+        probe(ProbeEvent::TensorReady(TensorView {
             node: NodeId(node),
             name: &self.graph.nodes()[node].name,
-            quantity,
+            kind,
             buffer,
             batch: self.options.batch,
             shape: &self.graph.nodes()[node].shape,
@@ -101,7 +102,7 @@ impl<'a> Builder<'a> {
         for (index, node) in self.graph.nodes().iter().enumerate() {
             let before = match &node.operation {
                 Some(operation) if !operation.is_view() => {
-                    probe(Event::Overwritten(self.value(index)))?
+                    probe(ProbeEvent::BufferReused(self.value(index)))?
                 }
                 _ => Vec::new(),
             };
@@ -119,10 +120,10 @@ impl<'a> Builder<'a> {
                     },
                 )?,
             };
-            let mut after = self.watch(index, Quantity::Activation, probe)?;
+            let mut after = self.watch(index, TensorKind::Activation, probe)?;
             // Plans are split behind nodes that are kept.
             if self.options.keep.contains(&NodeId(index)) {
-                after.extend(probe(Event::Over)?);
+                after.extend(probe(ProbeEvent::PlanEnd)?);
             }
             stages.push(Stage {
                 before,
@@ -166,7 +167,7 @@ impl<'a> Builder<'a> {
     pub fn backward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
         let mut before = Vec::new();
         for index in self.filled() {
-            before.extend(probe(Event::Overwritten(self.gradient(index)))?);
+            before.extend(probe(ProbeEvent::BufferReused(self.gradient(index)))?);
         }
         let mut stages = vec![Stage {
             before,
@@ -174,14 +175,14 @@ impl<'a> Builder<'a> {
             after: Vec::new(),
         }];
         // Gradients that the loss or some consumer has already written.
-        let mut written: Vec<bool> = self.layout.seeds.iter().map(Option::is_some).collect();
+        let mut written: Vec<bool> = self.liveness.seeds.iter().map(Option::is_some).collect();
         for (index, node) in self.graph.nodes().iter().enumerate().rev() {
-            let (Some(operation), true) = (&node.operation, self.layout.differentiated[index])
+            let (Some(operation), true) = (&node.operation, self.liveness.differentiated[index])
             else {
                 continue;
             };
             // A gradient is complete when its own node's backward begins.
-            let mut before = self.watch(index, Quantity::Gradient, probe)?;
+            let mut before = self.watch(index, TensorKind::Gradient, probe)?;
             let input_gradients: Vec<_> = node
                 .inputs
                 .iter()
@@ -190,7 +191,7 @@ impl<'a> Builder<'a> {
                 .collect();
             for target in input_gradients.iter().flatten() {
                 if !operation.is_view() {
-                    before.extend(probe(Event::Overwritten(target.buffer))?);
+                    before.extend(probe(ProbeEvent::BufferReused(target.buffer))?);
                 }
             }
             let work = operation.backward(
@@ -218,27 +219,27 @@ impl<'a> Builder<'a> {
     /// Nodes whose gradient starts from a seed that is set anew in each step, since it is added to.
     fn filled(&self) -> impl Iterator<Item = usize> {
         let is_filled =
-            |&index: &usize| self.layout.seeds[index].is_some() && self.layout.added_to[index];
+            |&index: &usize| self.liveness.seeds[index].is_some() && self.liveness.added_to[index];
         (0..self.graph.nodes().len()).filter(is_filled)
     }
 
     /// What has to be set anew in each step: seeds that are added to, and the gradients of parameters that no loss
-    /// reaches, in whose place the optimiser leaves its updates.
+    /// reaches, in whose place the optimizer leaves its updates.
     fn fills(&self) -> Result<Vec<Dispatch>> {
         let gpu = self.gpu;
         let mut work = Vec::new();
         for index in self.filled() {
-            let seed = self.layout.seeds[index].expect("filled with it");
+            let seed = self.liveness.seeds[index].expect("filled with it");
             let gradient = self.gradient(index).binding();
             work.push(fill(gpu, gradient, 0..self.options.batch, seed));
         }
         for index in 0..self.graph.nodes().len() {
-            if !self.layout.differentiated[index] {
-                let learnt = |&&index: &&usize| self.graph.parameters()[index].learnt;
+            if !self.liveness.differentiated[index] {
+                let trainable = |&&index: &&usize| self.graph.parameters()[index].trainable;
                 let count = self.graph.nodes()[index]
                     .parameters
                     .iter()
-                    .filter(learnt)
+                    .filter(trainable)
                     .count();
                 let slices = self.slices(index)?;
                 work.extend(
@@ -258,14 +259,14 @@ impl<'a> Builder<'a> {
         input: usize,
         written: &mut [bool],
     ) -> Option<GradientTarget<'a>> {
-        let wanted = operation.differentiable(place) && self.layout.differentiated[input];
+        let wanted = operation.differentiable(place) && self.liveness.differentiated[input];
         wanted.then(|| {
             let buffer = self.gradient(input);
             // A view passes its gradient on as it is: that writes nothing.
             let accumulate = if operation.is_view() {
                 false
             } else {
-                std::mem::replace(&mut written[self.layout.root[input]], true)
+                std::mem::replace(&mut written[self.liveness.root[input]], true)
             };
             GradientTarget { buffer, accumulate }
         })

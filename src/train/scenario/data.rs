@@ -262,14 +262,14 @@ impl DataSection {
         }
         if self.split == Split::Test && !self.source.has_splits() {
             let problem = format!("source = \"{source}\" has one split");
-            let mend = "use split = \"train\", or a source with both: idx, cifar10";
-            return Some(("split", problem, mend.to_owned()));
+            let hint = "use split = \"train\", or a source with both: idx, cifar10";
+            return Some(("split", problem, hint.to_owned()));
         }
         if self.task.is_some() && self.source != Source::Clips {
             return leave_out("task");
         }
-        if let Some((problem, mend)) = self.corrupt.as_ref().and_then(CorruptSection::misfit) {
-            return Some(("corrupt", problem, mend.to_owned()));
+        if let Some((problem, hint)) = self.corrupt.as_ref().and_then(CorruptSection::misfit) {
+            return Some(("corrupt", problem, hint.to_owned()));
         }
         if self.augment.is_some_and(|augment| augment.shift > 512) {
             let problem = "augment.shift is larger than any image".to_owned();

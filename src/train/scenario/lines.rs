@@ -33,7 +33,7 @@ impl Origin {
             source: &self.source,
             settings: &self.settings,
         };
-        let place = error.place();
+        let place = error.context();
         let name = match place.strip_prefix("layer ") {
             Some(layer) => layer.split(' ').next().unwrap_or_default(),
             None => place.strip_prefix("model.").unwrap_or_default(),
@@ -119,9 +119,9 @@ impl Lines<'_> {
         self.settings.iter().rev().find(changes).map(String::as_str)
     }
 
-    pub fn error(&self, key: &[&str], problem: &str, mend: &str) -> Error {
+    pub fn error(&self, key: &[&str], problem: &str, hint: &str) -> Error {
         if let Some(setting) = self.setting(key) {
-            return Error::usage(format!("--set {setting}"), problem, mend);
+            return Error::usage(format!("--set {setting}"), problem, hint);
         }
         let found = (1..=key.len())
             .rev()
@@ -130,7 +130,7 @@ impl Lines<'_> {
             Some(line) => format!("{}, line {line}", self.source),
             None => self.source.to_owned(),
         };
-        Error::input(place, problem, mend)
+        Error::input(place, problem, hint)
     }
 }
 

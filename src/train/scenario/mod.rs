@@ -285,7 +285,7 @@ impl Scenario {
     /// Ranges that types do not express.
     fn check(&self, lines: &Lines<'_>) -> Result<()> {
         let range =
-            |key: &[&str], problem: String, mend: &str| Err(lines.error(key, &problem, mend));
+            |key: &[&str], problem: String, hint: &str| Err(lines.error(key, &problem, hint));
         if self.name.is_empty()
             || self.name.starts_with('.')
             || self.name.contains(['/', '\\', '\0'])
@@ -320,8 +320,8 @@ impl Scenario {
         ];
         for (key, value, most) in at_least_one {
             if value == 0 || value > most {
-                let mend = format!("use a number from 1 to {most}");
-                return range(&key, format!("{} = {value}", key.join(".")), &mend);
+                let hint = format!("use a number from 1 to {most}");
+                return range(&key, format!("{} = {value}", key.join(".")), &hint);
             }
             let after = self.train.stop_after_nonfinite;
             if after > 1 << 31 {
@@ -336,13 +336,13 @@ impl Scenario {
             let problem = format!("train.{section}: {key} is out of range");
             return range(&["train", section], problem, &format!("it must be {needs}"));
         }
-        self.data.misfit().map_or(Ok(()), |(key, problem, mend)| {
-            range(&["data", key], problem, &mend)
+        self.data.misfit().map_or(Ok(()), |(key, problem, hint)| {
+            range(&["data", key], problem, &hint)
         })?;
         self.model
             .config()
             .map(|_| ())
-            .map_err(|(key, problem, mend)| lines.error(&["model", key], &problem, &mend))
+            .map_err(|(key, problem, hint)| lines.error(&["model", key], &problem, &hint))
     }
 
     /// The model, its section's keys sorted out.

@@ -20,7 +20,7 @@ pub struct ModelSection {
     /// VAE: how the standard deviation comes out of its head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variance: Option<Variance>,
-    /// VAE: scale of the reparameterisation noise.
+    /// VAE: scale of the reparameterization noise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<f32>,
     /// VAE: weight of the KL divergence.
@@ -29,7 +29,7 @@ pub struct ModelSection {
     /// VAE: what is compared with the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconstruction: Option<ReconstructionLoss>,
-    /// VAE: width of the learnt vector of each class; without it the VAE is not told the class.
+    /// VAE: width of the trainable vector of each class; without it the VAE is not told the class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<usize>,
     /// VAE: layers before the latent heads.
@@ -116,7 +116,7 @@ impl ModelConfig {
 }
 
 /// A key, what is wrong with it, and what mends it.
-type Misfit = (&'static str, String, String);
+type ShapeError = (&'static str, String, String);
 
 impl ModelKind {
     fn name(self) -> &'static str {
@@ -173,11 +173,11 @@ impl ModelKind {
 
 impl ModelSection {
     /// The model, or what does not fit.
-    pub(super) fn config(&self) -> std::result::Result<ModelConfig, Misfit> {
+    pub(super) fn config(&self) -> std::result::Result<ModelConfig, ShapeError> {
         self.check_keys()?;
         if self.latent == Some(0) {
-            let mend = "use at least one unit";
-            return Err(("latent", "latent = 0".into(), mend.into()));
+            let hint = "use at least one unit";
+            return Err(("latent", "latent = 0".into(), hint.into()));
         }
         match self.kind {
             ModelKind::Vae => self.vae().map(ModelConfig::Vae),
@@ -187,7 +187,7 @@ impl ModelSection {
         }
     }
 
-    fn check_keys(&self) -> std::result::Result<(), Misfit> {
+    fn check_keys(&self) -> std::result::Result<(), ShapeError> {
         let given = [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
@@ -214,11 +214,11 @@ impl ModelSection {
         let (keys, needed) = self.kind.keys();
         for (key, present) in given {
             if present && !keys.contains(&key) {
-                let mend = format!("leave it out; its keys are {}", keys.join(", "));
+                let hint = format!("leave it out; its keys are {}", keys.join(", "));
                 return Err((
                     key,
                     format!("a model of kind \"{kind}\" has no key '{key}'"),
-                    mend,
+                    hint,
                 ));
             }
             if !present && needed.contains(&key) {
@@ -229,7 +229,7 @@ impl ModelSection {
         Ok(())
     }
 
-    fn vae(&self) -> std::result::Result<VaeConfig, Misfit> {
+    fn vae(&self) -> std::result::Result<VaeConfig, ShapeError> {
         let config = VaeConfig {
             latent: self.latent.unwrap_or_default(),
             variance: self.variance.unwrap_or_default(),
@@ -242,27 +242,27 @@ impl ModelSection {
         };
         for (key, value) in [("noise", config.noise), ("beta", config.beta)] {
             if !(value.is_finite() && value >= 0.0) {
-                let mend = "use a number of at least 0";
-                return Err((key, format!("{key} = {value}"), mend.into()));
+                let hint = "use a number of at least 0";
+                return Err((key, format!("{key} = {value}"), hint.into()));
             }
         }
         if let Some(width) = config.condition.filter(|width| !(1..=4096).contains(width)) {
-            let mend = "use a number from 1 to 4096";
-            return Err(("condition", format!("condition = {width}"), mend.into()));
+            let hint = "use a number from 1 to 4096";
+            return Err(("condition", format!("condition = {width}"), hint.into()));
         }
         Ok(config)
     }
 
-    fn classifier(&self) -> std::result::Result<ClassifierConfig, Misfit> {
+    fn classifier(&self) -> std::result::Result<ClassifierConfig, ShapeError> {
         let layers = self.layers.clone().unwrap_or_default();
         if layers.is_empty() {
-            let mend = "end it in one logit a class";
-            return Err(("layers", "it is empty".into(), mend.into()));
+            let hint = "end it in one logit a class";
+            return Err(("layers", "it is empty".into(), hint.into()));
         }
         Ok(ClassifierConfig { layers })
     }
 
-    fn two_stream(&self) -> std::result::Result<TwoStreamConfig, Misfit> {
+    fn two_stream(&self) -> std::result::Result<TwoStreamConfig, ShapeError> {
         let config = TwoStreamConfig {
             widths: self.widths.clone().unwrap_or_else(|| vec![16, 32, 64]),
             fusion_width: self.fusion_width.unwrap_or(64),
@@ -272,13 +272,13 @@ impl ModelSection {
             targets: self.targets.unwrap_or_default(),
         };
         if config.widths.is_empty() {
-            let mend = "name the channels of at least one block";
-            return Err(("widths", "it is empty".into(), mend.into()));
+            let hint = "name the channels of at least one block";
+            return Err(("widths", "it is empty".into(), hint.into()));
         }
         Ok(config)
     }
 
-    fn gan(&self) -> std::result::Result<GanConfig, Misfit> {
+    fn gan(&self) -> std::result::Result<GanConfig, ShapeError> {
         let config = GanConfig {
             latent: self.latent.unwrap_or_default(),
             objective: self.objective.unwrap_or_default(),
@@ -299,8 +299,8 @@ impl ModelSection {
             .weight_clip
             .filter(|clip| !(*clip > 0.0 && clip.is_finite()))
         {
-            let mend = "use a positive number, such as 0.01";
-            return Err(("weight_clip", format!("weight_clip = {clip}"), mend.into()));
+            let hint = "use a positive number, such as 0.01";
+            return Err(("weight_clip", format!("weight_clip = {clip}"), hint.into()));
         }
         if !(1..=1000).contains(&config.critic_steps) {
             return Err((

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::nn::{Clip, Optimiser, Schedule, Update};
+use crate::nn::{Clip, Optimizer, Schedule, UpdateRule};
 
 /// `[train]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,16 +13,16 @@ pub struct TrainSection {
     /// Steps in all.
     pub steps: u64,
     /// How gradients become updates; of a GAN, those of the generator, and of the discriminator unless it has its own.
-    pub optimizer: Optimiser,
+    pub optimizer: Optimizer,
     /// GAN: how the discriminator's gradients become updates.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub discriminator_optimizer: Option<Optimiser>,
+    pub discriminator_optimizer: Option<Optimizer>,
     /// Share of the learning rate in each step.
     pub schedule: Schedule,
     /// Bound on the gradients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,
-    /// Decay of an average of the weights that is kept with the optimiser's state.
+    /// Decay of an average of the weights that is kept with the optimizer's state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
     /// Steps to go on after the first non-finite value, so that an analysis has both sides of it; 0 never stops.
@@ -34,7 +34,7 @@ impl Default for TrainSection {
         Self {
             batch: 128,
             steps: 2000,
-            optimizer: Optimiser::default(),
+            optimizer: Optimizer::default(),
             discriminator_optimizer: None,
             schedule: Schedule::default(),
             clip: None,
@@ -46,9 +46,9 @@ impl Default for TrainSection {
 
 impl TrainSection {
     /// From gradients to new parameters.
-    pub fn update(&self) -> Update {
-        Update {
-            optimiser: self.optimizer,
+    pub fn update(&self) -> UpdateRule {
+        UpdateRule {
+            optimizer: self.optimizer,
             schedule: self.schedule,
             clip: self.clip,
             ema: self.ema,
@@ -56,9 +56,9 @@ impl TrainSection {
     }
 
     /// The same for a GAN's discriminator.
-    pub fn discriminator_update(&self) -> Update {
-        Update {
-            optimiser: self.discriminator_optimizer.unwrap_or(self.optimizer),
+    pub fn discriminator_update(&self) -> UpdateRule {
+        UpdateRule {
+            optimizer: self.discriminator_optimizer.unwrap_or(self.optimizer),
             ..self.update()
         }
     }

@@ -88,10 +88,10 @@ fn arrays_of_images() {
 #[test]
 fn folders_of_images() {
     let folder = TempDir::new().unwrap();
-    let paint = |name: &str, width: u32, height: u32, colour: [u8; 3]| {
+    let paint = |name: &str, width: u32, height: u32, color: [u8; 3]| {
         let path = folder.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        image::RgbImage::from_pixel(width, height, image::Rgb(colour))
+        image::RgbImage::from_pixel(width, height, image::Rgb(color))
             .save(path)
             .unwrap();
     };

@@ -1,6 +1,6 @@
 //! Data sets that stay in main memory give the same batches and the same runs as those on the GPU.
 
-use trainscope::data::{Cursor, Dataset, Images};
+use trainscope::data::{BatchCursor, Dataset, Images};
 use trainscope::trace::{Checkpoint, RunReader};
 use trainscope::train::{Run, Scenario, Trainer, replay};
 
@@ -10,7 +10,7 @@ use crate::support::{SMALL, gpu};
 /// What the steps of `order` leave: samples, pixels, labels.
 fn batches(data: &Dataset, batch: usize, order: &[u64]) -> Vec<(Vec<u32>, Vec<u32>, Vec<u32>)> {
     let gpu = gpu();
-    let cursor = Cursor::new(gpu, data.count(), batch).expect("cursor");
+    let cursor = BatchCursor::new(gpu, data.count(), batch).expect("cursor");
     let pixels = gpu.buffer("pixels", batch * data.sample_size()).unwrap();
     let labels = gpu.buffer("labels", batch).unwrap();
     let mut gather = data
@@ -51,7 +51,7 @@ fn streamed_batches_are_the_resident_ones() {
             }
         }
         let too_little = Dataset::stream(images, (2 * row * batch - 1) as u64).expect("sound");
-        let cursor = Cursor::new(gpu(), count, batch).expect("cursor");
+        let cursor = BatchCursor::new(gpu(), count, batch).expect("cursor");
         let pixels = gpu().buffer("pixels", 1000).unwrap();
         let error = too_little.gather(gpu(), &cursor, &plain(true, 5), &pixels, None);
         let error = error.expect_err("no room").to_string();

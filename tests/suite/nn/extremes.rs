@@ -1,13 +1,13 @@
 //! Ordinary, extreme and missing numbers: finite where PyTorch is finite, and NaN is never hidden.
 
 use trainscope::gpu::{Buffer, Dispatch, Gpu};
-use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
-use trainscope::nn::ops::{Activation, Reparameterise};
+use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
+use trainscope::nn::ops::{Activation, Reparameterize};
 use trainscope::nn::{Backward, Context, Forward, GradientTarget, Operation};
 
 use super::fixture::Fixture;
 use super::harness::variants;
-use super::twins::ACTIVATIONS;
+use super::references::ACTIVATIONS;
 
 /// The output of an operation on these inputs, and the gradients of the sum of its outputs.
 struct Result {
@@ -29,12 +29,12 @@ fn run(gpu: &Gpu, operation: &dyn Operation, batch: usize, inputs: &[&[f32]]) ->
         .iter()
         .map(|values| upload(&vec![f32::NAN; values.len()]))
         .collect();
-    let clock = gpu.upload("clock", &[0u32]).expect("small");
+    let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
     let context = Context {
         training: true,
         gpu,
         batch,
-        clock: &clock,
+        step_counter: &step_counter,
         seed: 1,
         node: 0,
     };
@@ -151,15 +151,11 @@ fn losses_agree_with_pytorch() {
     let fixture = Fixture::open("activations");
     for (variant, gpu) in &variants() {
         let cases = [
-            (
-                "bce",
-                ["logit", "target"],
-                Reconstruction::BinaryCrossEntropy,
-            ),
+            ("bce", ["logit", "target"], ElementwiseLoss::BceWithLogits),
             (
                 "mse",
                 ["prediction", "target"],
-                Reconstruction::SquaredError,
+                ElementwiseLoss::SquaredError,
             ),
         ];
         for (name, inputs, loss) in cases {
@@ -254,13 +250,13 @@ fn a_nan_is_never_hidden() {
                 }
             }
             for (a, b) in [(&poisoned, &clean), (&clean, &poisoned)] {
-                let z = run(gpu, &Reparameterise { noise: 1.0 }, N, &[a, b]);
+                let z = run(gpu, &Reparameterize { noise: 1.0 }, N, &[a, b]);
                 only_there("z", &z.forward);
                 let kl = run(gpu, &GaussianKl, N, &[a, b]);
                 only_there("kl", &kl.forward);
                 for loss in [
-                    Reconstruction::BinaryCrossEntropy,
-                    Reconstruction::SquaredError,
+                    ElementwiseLoss::BceWithLogits,
+                    ElementwiseLoss::SquaredError,
                 ] {
                     let got = run(gpu, &loss, N, &[a, b]);
                     only_there(&format!("{loss:?}"), &got.forward);

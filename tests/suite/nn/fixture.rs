@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use trainscope::tensor::NamedTensor;
 
 use safetensors::{Dtype, SafeTensors};
 
@@ -55,10 +56,10 @@ impl Fixture {
     }
 
     /// The tensors whose name begins with `prefix`, without it.
-    pub fn named(&self, prefix: &str) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    pub fn named(&self, prefix: &str) -> Vec<NamedTensor> {
         let own = self.tensors.iter().filter_map(|(name, (shape, _))| {
             let short = name.strip_prefix(prefix)?;
-            Some((short.to_owned(), shape.clone(), self.narrow(name)))
+            Some(NamedTensor::new(short, shape.clone(), self.narrow(name)))
         });
         own.collect()
     }

@@ -1,8 +1,8 @@
 //! What does not fit is answered with a sentence; what fits is described, and its parameters start as they should.
 
-use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
-use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
-use trainscope::nn::{Graph, Initialisation, NodeId, Operation, Parameters, Plan, PlanOptions};
+use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
+use trainscope::nn::ops::{Activation, Dense, Reparameterize, Reshape};
+use trainscope::nn::{Graph, Initialization, NodeId, Operation, Parameters, Plan, PlanOptions};
 
 use crate::support;
 
@@ -28,7 +28,7 @@ fn misfits_name_the_layer_what_came_in_and_what_it_needs() {
         shape: shape.to_vec(),
     };
     let leaky = |slope| Activation::LeakyRelu { slope };
-    let error = Reconstruction::SquaredError;
+    let error = ElementwiseLoss::SquaredError;
     for (sentence, parts) in [
         (
             refusal(Dense::new(0), &[&[6]]),
@@ -47,8 +47,8 @@ fn misfits_name_the_layer_what_came_in_and_what_it_needs() {
             ["(gaussian_kl)", "1 inputs", "2: mu, log_variance"],
         ),
         (
-            refusal(Reparameterise { noise: 1.0 }, &[&[6], &[5]]),
-            ["(reparameterise)", "mu [6]", "one shape"],
+            refusal(Reparameterize { noise: 1.0 }, &[&[6], &[5]]),
+            ["(reparameterize)", "mu [6]", "one shape"],
         ),
         (
             refusal(reshape(&[2, 2]), &[&[6]]),
@@ -106,12 +106,12 @@ fn plans_that_cannot_be_built_say_why() {
     let without = Parameters::new(gpu, &graph, 0).expect("none");
     graph.add("y", Dense::new(3), &[x]).expect("it fits");
     let with = Parameters::new(gpu, &graph, 0).expect("two");
-    let clock = gpu.upload("clock", &[0u32]).expect("small");
+    let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
     let refusal = |graph: &Graph, parameters, batch| {
         let options = PlanOptions {
             batch,
             seed: 0,
-            clock: &clock,
+            step_counter: &step_counter,
             training: true,
             keep: &[],
             inputs: &[],
@@ -150,16 +150,16 @@ fn graph_json_tells_layers_edges_shapes_and_parameters() {
 fn initial_values_have_the_spread_of_their_distribution() {
     let (fan_in, fan_out) = (300, 200);
     let draw =
-        |how: Initialisation, shape: &[usize], seed| how.values(shape, fan_in, fan_out, seed, 4);
+        |how: Initialization, shape: &[usize], seed| how.values(shape, fan_in, fan_out, seed, 4);
     let variance = |values: &[f32]| {
         let squares = values.iter().map(|&value| f64::from(value).powi(2));
         squares.sum::<f64>() / values.len() as f64
     };
     let weight = [fan_out, fan_in];
     for (how, expected, bias_is_zero) in [
-        (Initialisation::PyTorch, 1.0 / 300.0 / 3.0, false),
-        (Initialisation::He, 2.0 / 300.0, true),
-        (Initialisation::Xavier, 2.0 / 500.0, true),
+        (Initialization::PyTorch, 1.0 / 300.0 / 3.0, false),
+        (Initialization::He, 2.0 / 300.0, true),
+        (Initialization::Xavier, 2.0 / 500.0, true),
     ] {
         let values = draw(how, &weight, 7);
         assert_eq!(values.len(), fan_in * fan_out);
@@ -179,7 +179,7 @@ fn initial_values_have_the_spread_of_their_distribution() {
         );
     }
     assert!(
-        draw(Initialisation::Zeros, &weight, 7)
+        draw(Initialization::Zeros, &weight, 7)
             .iter()
             .all(|&value| value == 0.0)
     );

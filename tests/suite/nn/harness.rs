@@ -1,10 +1,11 @@
 //! Runs a graph on the GPU and in float64, and compares every value and every gradient.
 
 use std::cell::RefCell;
+use trainscope::tensor::TensorKind;
 
 use trainscope::gpu::{Buffer, Gpu, Shader, grid};
 use trainscope::nn::reference::{self, ReferenceStep};
-use trainscope::nn::{Event, Graph, Parameters, Plan, PlanOptions, Quantity};
+use trainscope::nn::{Graph, Parameters, Plan, PlanOptions, ProbeEvent};
 use trainscope::random::{self, Stream};
 
 use crate::support;
@@ -100,7 +101,7 @@ impl GpuStep {
 
 static COPY: Shader = Shader {
     path: "test/copy.wgsl",
-    source: "// uses common/grid.wgsl
+    source: "// uses shared/grid.wgsl
 @group(0) @binding(0) var<storage, read> source: array<f32>;
 @group(0) @binding(1) var<storage, read_write> copy: array<f32>;
 @compute @workgroup_size(64)
@@ -124,25 +125,25 @@ pub struct Probed<'a> {
     pub batch: usize,
     pub parameters: Parameters,
     pub plan: Plan,
-    clock: Buffer<u32>,
-    copies: Vec<(usize, Quantity, Buffer<f32>)>,
+    step_counter: Buffer<u32>,
+    copies: Vec<(usize, TensorKind, Buffer<f32>)>,
 }
 
 impl<'a> Probed<'a> {
     pub fn new(gpu: &'a Gpu, graph: &'a Graph, batch: usize, seed: u64) -> Self {
         let parameters = Parameters::new(gpu, graph, seed).expect("parameters");
-        let clock = gpu.upload("clock", &[0u32]).expect("clock");
+        let step_counter = gpu.upload("step_counter", &[0u32]).expect("step_counter");
         let copies = RefCell::new(Vec::new());
         let options = PlanOptions {
             batch,
             seed,
-            clock: &clock,
+            step_counter: &step_counter,
             training: true,
             keep: &[],
             inputs: &[],
         };
         let plan = Plan::new(gpu, graph, &parameters, &options, &mut |event| {
-            let Event::Complete(watched) = event else {
+            let ProbeEvent::TensorReady(watched) = event else {
                 return Ok(Vec::new());
             };
             let len = watched.buffer.len();
@@ -158,7 +159,7 @@ impl<'a> Probed<'a> {
             let index = graph.nodes().iter().position(|n| n.name == watched.name);
             copies
                 .borrow_mut()
-                .push((index.expect("found above"), watched.quantity, copy));
+                .push((index.expect("found above"), watched.kind, copy));
             Ok(vec![dispatch])
         })
         .expect("a plan");
@@ -168,14 +169,14 @@ impl<'a> Probed<'a> {
             batch,
             parameters,
             plan,
-            clock,
+            step_counter,
             copies: copies.into_inner(),
         }
     }
 
     pub fn run(&self, inputs: &[Input], step: u32) -> GpuStep {
         let gpu = self.gpu;
-        gpu.write(&self.clock, 0, &[step]);
+        gpu.write(&self.step_counter, 0, &[step]);
         let mut given = inputs.iter();
         for node in self.graph.nodes().iter().filter(|n| n.operation.is_none()) {
             let id = self.graph.find(&node.name).expect("an input");
@@ -188,11 +189,11 @@ impl<'a> Probed<'a> {
         let nodes = self.graph.nodes().len();
         let mut values = vec![Vec::new(); nodes];
         let mut gradients = vec![None; nodes];
-        for (node, quantity, buffer) in &self.copies {
+        for (node, kind, buffer) in &self.copies {
             let copy = gpu.read(buffer).expect("a readable copy");
-            match quantity {
-                Quantity::Activation => values[*node] = copy,
-                Quantity::Gradient => gradients[*node] = Some(copy),
+            match kind {
+                TensorKind::Activation => values[*node] = copy,
+                _ => gradients[*node] = Some(copy),
             }
         }
         let all = gpu.read(&self.parameters.gradients).expect("gradients");
@@ -217,8 +218,8 @@ impl<'a> Probed<'a> {
 
 /// Values of each parameter, without their names.
 pub fn split(parameters: &Parameters, all: &[f32]) -> Vec<Vec<f32>> {
-    let named = parameters.split(all);
-    named.into_iter().map(|(_, _, values)| values).collect()
+    let named = parameters.unpack(all);
+    named.into_iter().map(|tensor| tensor.values).collect()
 }
 
 /// The largest difference in units of the largest magnitude; infinite where one side alone is not finite.
@@ -262,7 +263,7 @@ pub fn check(what: &str, graph: &Graph, batch: usize, inputs: &[Input], seed: u6
                 "{place}: value of {} off by {off}",
                 node.name
             );
-            // A view has one gradient with what it views, and shows a part of it: see `Quantity::Gradient`.
+            // A view has one gradient with what it views, and shows a part of it: see `TensorKind::Gradient`.
             if let (Some(gradient), false) = (&got.gradients[index], operation.is_view()) {
                 let exact = want.gradients[index].as_ref().expect("a gradient");
                 let off = distance(gradient, exact);

@@ -1,20 +1,23 @@
 //! The matrix product in both variants, against float64.
 
 use trainscope::gpu::{Buffer, Gpu};
-use trainscope::nn::matmul::{Matmul, Orientation, Variant, reference};
+use trainscope::nn::matmul::{Matmul, MatrixLayout, Variant, reference};
 
 use super::harness::{Numbers, wide};
 use crate::support;
 
-use Orientation::{Plain, Transposed};
+use MatrixLayout::{RowMajor, Transposed};
 
 /// The adapter's own variant and the one of GPUs.
 fn variants(gpu: &Gpu) -> [Variant; 2] {
     [Variant::of(gpu), Variant::Gpu]
 }
 
-const ORIENTATIONS: [[Orientation; 2]; 3] =
-    [[Plain, Plain], [Transposed, Plain], [Plain, Transposed]];
+const ORIENTATIONS: [[MatrixLayout; 2]; 3] = [
+    [RowMajor, RowMajor],
+    [Transposed, RowMajor],
+    [RowMajor, Transposed],
+];
 
 /// What C holds behind its last element, which no kernel may touch.
 const GUARD: f32 = 12345.0;
@@ -22,7 +25,7 @@ const GUARDS: usize = 9;
 
 struct Case {
     shape: [usize; 3],
-    orientations: [Orientation; 2],
+    orientations: [MatrixLayout; 2],
     a: Vec<f32>,
     b: Vec<f32>,
     bias: Option<Vec<f32>>,
@@ -31,7 +34,7 @@ struct Case {
 }
 
 impl Case {
-    fn random(shape: [usize; 3], orientations: [Orientation; 2], numbers: &mut Numbers) -> Self {
+    fn random(shape: [usize; 3], orientations: [MatrixLayout; 2], numbers: &mut Numbers) -> Self {
         let [m, n, k] = shape;
         Self {
             shape,
@@ -168,7 +171,7 @@ fn sums_of_rows_come_with_the_product() {
         for orientations in ORIENTATIONS {
             let case = Case::random(shape, orientations, &mut numbers);
             let a = |row, inner| match orientations[0] {
-                Plain => case.a[row * k + inner],
+                RowMajor => case.a[row * k + inner],
                 Transposed => case.a[inner * m + row],
             };
             for variant in variants(gpu) {
@@ -215,13 +218,13 @@ fn non_finite_values_stay_where_they_belong() {
                     match place {
                         0 | 1 => {
                             case.a[match orientations[0] {
-                                Plain => row * k + inner,
+                                RowMajor => row * k + inner,
                                 Transposed => inner * m + row,
                             }] = poison;
                         }
                         2 | 3 => {
                             case.b[match orientations[1] {
-                                Plain => inner * n + column,
+                                RowMajor => inner * n + column,
                                 Transposed => column * k + inner,
                             }] = poison;
                         }
@@ -267,8 +270,8 @@ fn what_cannot_be_multiplied_is_refused_in_a_sentence() {
     };
     for (shape, orientation, problem) in [
         ([2, 2, 2], Transposed, "both operands are transposed"),
-        ([2, 0, 2], Plain, "a dimension is 0"),
-        ([1 << 22, 4, 4], Plain, "workgroups"),
+        ([2, 0, 2], RowMajor, "a dimension is 0"),
+        ([1 << 22, 4, 4], RowMajor, "workgroups"),
     ] {
         let error = product(shape, orientation)
             .dispatch(gpu)

@@ -5,6 +5,7 @@ use trainscope::nn::metrics::{
 };
 use trainscope::nn::ops::Dense;
 use trainscope::nn::{Graph, Operation, Parameters};
+use trainscope::tensor::NamedTensor;
 
 use super::harness::{Input, Numbers, check, variants, wide};
 use crate::support::gpu;
@@ -22,7 +23,7 @@ fn graph(metric: impl Operation + 'static, shapes: [&[usize]; 2]) -> Graph {
 #[test]
 fn accuracy() {
     for (batch, classes) in [(1, 2), (7, 10), (130, 3), (64, 71)] {
-        let graph = graph(Accuracy::Largest, [&[classes], &[]]);
+        let graph = graph(Accuracy::TopOne, [&[classes], &[]]);
         let mut numbers = Numbers::new(batch as u64);
         // Few different values: ties are frequent.
         let mut logits: Vec<f32> = (0..batch * classes)
@@ -123,7 +124,15 @@ fn gradient_norms_are_their_twin_at_any_size() {
             let mut gradients = numbers.many(parameters.gradients.len(), -1.0, 1.0);
             gradients.iter_mut().for_each(|value| *value *= scale);
             let got = of(&gradients);
-            for ((name, _, gradient), got) in parameters.split(&gradients).iter().zip(&got) {
+            for (
+                NamedTensor {
+                    name,
+                    values: gradient,
+                    ..
+                },
+                got,
+            ) in parameters.unpack(&gradients).iter().zip(&got)
+            {
                 let want = reference_norm(&wide(gradient));
                 let off = (f64::from(*got) - want).abs() / want;
                 assert!(off < 1e-5, "{variant}, {name} x {scale}: {got}, not {want}");
@@ -134,7 +143,7 @@ fn gradient_norms_are_their_twin_at_any_size() {
         gradients[0] = f32::NAN;
         // The first place of the fourth tensor, found by numbering all places.
         let numbered: Vec<f32> = (0..gradients.len()).map(|place| place as f32).collect();
-        let fourth = parameters.split(&numbered)[3].2[0];
+        let fourth = parameters.unpack(&numbered)[3].values[0];
         gradients[fourth as usize] = f32::NEG_INFINITY;
         let got = of(&gradients);
         assert!(

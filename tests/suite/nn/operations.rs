@@ -1,11 +1,11 @@
 //! Every operation's kernels, forward and backward, in small graphs of many shapes.
 
-use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
-use trainscope::nn::ops::{Activation, Conv2d, Dense, Reparameterise, Reshape, StandardNormal};
-use trainscope::nn::{Graph, NodeId, Window};
+use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
+use trainscope::nn::ops::{Activation, Conv2d, Dense, Reparameterize, Reshape, StandardNormal};
+use trainscope::nn::{Conv2dGeometry, Graph, NodeId};
 
 use super::harness::{Input, Numbers, check};
-use super::twins::{ACTIVATIONS, adversarial};
+use super::references::{ACTIVATIONS, adversarial};
 
 /// Batch and size: 1, primes, products that are no multiple of 4, more rows and more columns than a workgroup has.
 pub const SHAPES: [[usize; 2]; 9] = [
@@ -31,7 +31,7 @@ pub fn squared(graph: &mut Graph, node: NodeId) {
     let shape = graph.node(node).shape.clone();
     let target = graph.input("target", &shape);
     let error = graph
-        .add("error", Reconstruction::SquaredError, &[node, target])
+        .add("error", ElementwiseLoss::SquaredError, &[node, target])
         .expect("it fits");
     graph.loss("error", error, 0.7).expect("a scalar");
 }
@@ -111,7 +111,7 @@ fn spectral_norms() {
         let images = graph.add("images", Reshape { shape }, &[front]);
         let conv = Conv2d {
             spectral_norm: true,
-            ..Conv2d::new(units, Window::new(3).stride(2).padding(1))
+            ..Conv2d::new(units, Conv2dGeometry::new(3).stride(2).padding(1))
         };
         let y = graph.add("y", conv, &[images.expect("it fits")]);
         squared(&mut graph, y.expect("it fits"));
@@ -132,13 +132,13 @@ fn heads(graph: &mut Graph, size: usize) -> [NodeId; 2] {
 }
 
 #[test]
-fn reparameterisation_and_divergence() {
+fn reparameterization_and_divergence() {
     for [batch, size] in SHAPES {
         for noise in [0.0, 1.0, 0.3] {
             let mut graph = Graph::new();
             let [mu, log_variance] = heads(&mut graph, size);
             let z = graph
-                .add("z", Reparameterise { noise }, &[mu, log_variance])
+                .add("z", Reparameterize { noise }, &[mu, log_variance])
                 .expect("it fits");
             squared(&mut graph, z);
             let kl = graph
@@ -161,8 +161,8 @@ fn reparameterisation_and_divergence() {
 fn reconstruction_losses() {
     for [batch, size] in SHAPES {
         for loss in [
-            Reconstruction::BinaryCrossEntropy,
-            Reconstruction::SquaredError,
+            ElementwiseLoss::BceWithLogits,
+            ElementwiseLoss::SquaredError,
         ] {
             let mut graph = Graph::new();
             let front = front(&mut graph, size);
@@ -226,7 +226,7 @@ fn reshapes_in_the_middle() {
     }
 }
 
-/// A generator without an input: what is learnt comes from noise alone.
+/// A generator without an input: what is trainable comes from noise alone.
 #[test]
 fn adversarial_losses_of_generated_vectors() {
     for [batch, size] in SHAPES {

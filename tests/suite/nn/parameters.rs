@@ -1,11 +1,10 @@
 //! Parameters to and from named tensors.
 
 use trainscope::nn::Parameters;
+use trainscope::tensor::NamedTensor;
 
-use super::optimiser::graph;
+use super::optimizer::graph;
 use crate::support;
-
-type Tensor = (String, Vec<usize>, Vec<f32>);
 
 #[test]
 fn parameters_go_to_tensors_and_back() {
@@ -13,21 +12,21 @@ fn parameters_go_to_tensors_and_back() {
     let parameters = Parameters::new(gpu, &graph(), 3).expect("parameters");
     assert_eq!(parameters.count(), 7 * 13 + 7 + 7 + 1);
     let all = gpu.read(&parameters.values).expect("values");
-    let mut tensors = parameters.split(&all);
+    let mut tensors = parameters.unpack(&all);
     let bound = 1.0 / 13f32.sqrt();
     assert!(
-        tensors[0].2.iter().all(|w| w.abs() <= bound),
+        tensors[0].values.iter().all(|w| w.abs() <= bound),
         "PyTorch's default"
     );
-    assert!(tensors[0].2.iter().any(|w| w.abs() > 0.8 * bound));
+    assert!(tensors[0].values.iter().any(|w| w.abs() > 0.8 * bound));
     tensors.reverse();
-    assert_eq!(parameters.join(&tensors, "file").expect("the same"), all);
+    assert_eq!(parameters.pack(&tensors, "file").expect("the same"), all);
 
-    let refused = |change: &dyn Fn(&mut Vec<Tensor>), problem: &str| {
+    let refused = |change: &dyn Fn(&mut Vec<NamedTensor>), problem: &str| {
         let mut changed = tensors.clone();
         change(&mut changed);
         let error = parameters
-            .join(&changed, "m.safetensors")
+            .pack(&changed, "m.safetensors")
             .expect_err("it does not fit")
             .to_string();
         assert!(error.starts_with("m.safetensors: "), "{error}");
@@ -38,12 +37,12 @@ fn parameters_go_to_tensors_and_back() {
         "the parameter 'h.weight' is missing; the model needs exactly these",
     );
     refused(
-        &|t| t[0].0 = "z.bias".into(),
+        &|t| t[0].name = "z.bias".into(),
         "the model has no parameter 'z.bias'",
     );
     refused(
-        &|t| t[3].1 = vec![13, 7],
+        &|t| t[3].shape = vec![13, 7],
         "'h.weight' has shape [13, 7]; the model needs [7, 13]",
     );
-    refused(&|t| t[3].2.truncate(1), "'h.weight'");
+    refused(&|t| t[3].values.truncate(1), "'h.weight'");
 }

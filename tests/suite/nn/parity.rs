@@ -4,9 +4,9 @@ use std::io::Read as _;
 use std::path::Path;
 
 use trainscope::gpu::Gpu;
-use trainscope::nn::losses::{GaussianKl, Reconstruction, SoftmaxCrossEntropy};
-use trainscope::nn::ops::{Activation, Dense, Reparameterise};
-use trainscope::nn::{Graph, Optimiser, Parameters, Plan, PlanOptions, Sgd};
+use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
+use trainscope::nn::ops::{Activation, Dense, Reparameterize};
+use trainscope::nn::{Graph, Optimizer, Parameters, Plan, PlanOptions, Sgd};
 
 use super::fixture::Fixture;
 use super::harness::{Input, Probed, distance, split, variants, wide};
@@ -22,11 +22,11 @@ fn vae() -> Graph {
         let h = graph.add("encoder.1", Activation::Relu, &[h])?;
         let mu = graph.add("mu", Dense::new(8), &[h])?;
         let log_variance = graph.add("logvar", Dense::new(8), &[h])?;
-        let z = graph.add("z", Reparameterise { noise: 0.0 }, &[mu, log_variance])?;
+        let z = graph.add("z", Reparameterize { noise: 0.0 }, &[mu, log_variance])?;
         let h = graph.add("decoder.0", Dense::new(32), &[z])?;
         let h = graph.add("decoder.1", Activation::Relu, &[h])?;
         let logits = graph.add("decoder.2", Dense::new(PIXELS), &[h])?;
-        let error = graph.add("bce", Reconstruction::BinaryCrossEntropy, &[logits, x])?;
+        let error = graph.add("bce", ElementwiseLoss::BceWithLogits, &[logits, x])?;
         let kl = graph.add("kl", GaussianKl, &[mu, log_variance])?;
         graph.loss("reconstruction", error, 1.0)?;
         graph.loss("kl_divergence", kl, 1.0)
@@ -53,7 +53,7 @@ fn classifier() -> Graph {
 
 fn load(gpu: &Gpu, parameters: &Parameters, fixture: &Fixture) {
     let all = parameters
-        .join(&fixture.named("param."), "the fixture")
+        .pack(&fixture.named("param."), "the fixture")
         .expect("the same parameters");
     gpu.write(&parameters.values, 0, &all);
 }
@@ -139,25 +139,25 @@ struct Trained {
 }
 
 /// Fifty steps of batch 64, batches in file order.
-fn train(gpu: &Gpu, graph: &Graph, initial: &Fixture, optimiser: &Optimiser) -> Trained {
+fn train(gpu: &Gpu, graph: &Graph, initial: &Fixture, optimizer: &Optimizer) -> Trained {
     const BATCH: usize = 64;
     let images = idx("t10k-images-idx3-ubyte.gz", 16);
     let labels = idx("t10k-labels-idx1-ubyte.gz", 8);
     let parameters = Parameters::new(gpu, graph, 0).expect("parameters");
     load(gpu, &parameters, initial);
-    let clock = gpu.upload("clock", &[0u32]).expect("small");
+    let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
     let options = PlanOptions {
         batch: BATCH,
         seed: 0,
-        clock: &clock,
+        step_counter: &step_counter,
         training: true,
         keep: &[],
         inputs: &[],
     };
     let plan =
         Plan::new(gpu, graph, &parameters, &options, &mut |_| Ok(Vec::new())).expect("a plan");
-    let state = optimiser.state(gpu, &parameters).expect("state");
-    let update = optimiser.dispatch(gpu, &parameters, &state, &clock);
+    let state = optimizer.state(gpu, &parameters).expect("state");
+    let update = optimizer.dispatch(gpu, &parameters, &state, &step_counter);
     let input = |name| graph.find(name).and_then(|node| plan.value(node));
     let mut scalars = Vec::new();
     for step in 0..50 {
@@ -173,7 +173,7 @@ fn train(gpu: &Gpu, graph: &Graph, initial: &Fixture, optimiser: &Optimiser) -> 
                 .collect();
             gpu.write(&buffer.cast::<u32>(), 0, &labels);
         }
-        gpu.write(&clock, 0, &[step as u32]);
+        gpu.write(&step_counter, 0, &[step as u32]);
         gpu.run("step", plan.dispatches(false).chain([&update]));
         scalars.push(gpu.read(plan.scalars()).expect("scalars"));
     }
@@ -190,7 +190,7 @@ fn check_training(
     graph: &Graph,
     initial: &Fixture,
     fixture: &Fixture,
-    optimiser: &Optimiser,
+    optimizer: &Optimizer,
     [parameter_limit, loss_limit]: [f64; 2],
 ) {
     let finals: Vec<Vec<f64>> = graph
@@ -199,7 +199,7 @@ fn check_training(
         .map(|parameter| wide(&fixture.narrow(&format!("final.{}", parameter.name))))
         .collect();
     for (variant, gpu) in &variants() {
-        let trained = train(gpu, graph, initial, optimiser);
+        let trained = train(gpu, graph, initial, optimizer);
         let losses = fixture.get("losses");
         let off = |slot: usize, want: &[f64]| {
             let pairs = trained.scalars.iter().zip(want);
@@ -225,7 +225,7 @@ fn check_training(
 #[test]
 fn fifty_steps_of_sgd_agree_with_pytorch() {
     let sgd = |lr| {
-        Optimiser::Sgd(Sgd {
+        Optimizer::Sgd(Sgd {
             lr,
             momentum: 0.9,
             weight_decay: 1e-4,
@@ -255,6 +255,6 @@ fn fifty_steps_of_sgd_agree_with_pytorch() {
 #[test]
 fn fifty_steps_of_adam_agree_with_pytorch() {
     let [initial, fixture] = ["vae_gradients", "vae_adam"].map(Fixture::open);
-    let adam = Optimiser::default();
+    let adam = Optimizer::default();
     check_training("VAE, Adam", &vae(), &initial, &fixture, &adam, [1e-5, 1e-5]);
 }

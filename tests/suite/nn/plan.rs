@@ -1,8 +1,8 @@
 //! The static plan: who adds to which gradient, what memory is shared, and that the same is computed every time.
 
-use trainscope::nn::losses::{GaussianKl, Reconstruction};
-use trainscope::nn::ops::{Activation, Dense, Reparameterise, Reshape};
-use trainscope::nn::{Graph, NodeId, Optimiser, Parameters, Plan, PlanOptions, Sgd};
+use trainscope::nn::losses::{ElementwiseLoss, GaussianKl};
+use trainscope::nn::ops::{Activation, Dense, Reparameterize, Reshape};
+use trainscope::nn::{Graph, NodeId, Optimizer, Parameters, Plan, PlanOptions, Sgd};
 
 use super::harness::{Input, Numbers, Probed, check, variants};
 use crate::support;
@@ -36,7 +36,7 @@ fn view(graph: &mut Graph, name: &str, shape: &[usize], input: NodeId) -> NodeId
 
 fn squared(graph: &mut Graph, name: &str, node: NodeId, target: NodeId, weight: f32) -> NodeId {
     let error = graph
-        .add(name, Reconstruction::SquaredError, &[node, target])
+        .add(name, ElementwiseLoss::SquaredError, &[node, target])
         .expect("it fits");
     graph.loss(name, error, weight).expect("a scalar");
     error
@@ -138,7 +138,7 @@ fn heads_that_do_not_learn_and_heads_that_are_one() {
             _ => ["v", "w"].map(|name| view(&mut graph, name, &[6], h)),
         };
         let z = graph
-            .add("z", Reparameterise { noise: 1.0 }, &[mu, log_variance])
+            .add("z", Reparameterize { noise: 1.0 }, &[mu, log_variance])
             .expect("it fits");
         let kl = graph
             .add("kl", GaussianKl, &[mu, log_variance])
@@ -175,21 +175,21 @@ fn dangling_nodes_learn_nothing() {
     check("tangled", &graph, 10, &inputs(&graph, 10), 7);
 }
 
-/// An optimiser leaves its updates where the gradients were: a parameter that no loss reaches must not take them for
+/// An optimizer leaves its updates where the gradients were: a parameter that no loss reaches must not take them for
 /// gradients in the next step.
 #[test]
 fn what_no_loss_reaches_has_no_gradient_in_any_step() {
     let (graph, _) = tangled();
     let gpu = support::gpu();
     let probed = Probed::new(gpu, &graph, 10, 7);
-    let clock = gpu.upload("clock", &[0u32]).expect("small");
-    let optimiser = Optimiser::Sgd(Sgd {
+    let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
+    let optimizer = Optimizer::Sgd(Sgd {
         lr: 0.1,
         momentum: 0.0,
         weight_decay: 0.5,
     });
-    let state = optimiser.state(gpu, &probed.parameters).expect("state");
-    let update = optimiser.dispatch(gpu, &probed.parameters, &state, &clock);
+    let state = optimizer.state(gpu, &probed.parameters).expect("state");
+    let update = optimizer.dispatch(gpu, &probed.parameters, &state, &step_counter);
     let inputs = inputs(&graph, 10);
     for step in 0..2 {
         let got = probed.run(&inputs, step);
@@ -212,12 +212,12 @@ fn kept_nodes_hold_their_values_after_the_step() {
     let inputs = inputs(&graph, batch);
     let expected = probed.run(&inputs, 0);
     let parameters = Parameters::new(gpu, &graph, 7).expect("parameters");
-    let clock = gpu.upload("clock", &[0u32]).expect("small");
+    let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
     let plan = |keep: &[NodeId], training| {
         let options = PlanOptions {
             batch,
             seed: 7,
-            clock: &clock,
+            step_counter: &step_counter,
             training,
             keep,
             inputs: &[],
@@ -262,7 +262,7 @@ fn the_same_step_gives_the_same_bits() {
     let mu = dense(&mut graph, "mu", 7, h);
     let log_variance = dense(&mut graph, "logvar", 7, h);
     let z = graph
-        .add("z", Reparameterise { noise: 1.0 }, &[mu, log_variance])
+        .add("z", Reparameterize { noise: 1.0 }, &[mu, log_variance])
         .expect("it fits");
     let y = dense(&mut graph, "y", 50, z);
     squared(&mut graph, "error", y, target, 1.0);

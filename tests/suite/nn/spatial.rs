@@ -1,15 +1,15 @@
 //! Operations on images: twins against central differences, kernels against twins.
 
 use trainscope::models::{Layer, stack};
-use trainscope::nn::losses::Reconstruction;
+use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::{
     Activation, Add, Concat, Conv2d, ConvTranspose2d, Dense, Pool, Reshape, Slice, Upsample,
 };
-use trainscope::nn::{Graph, NodeId, Operation, Parameters, Plan, PlanOptions, Window};
+use trainscope::nn::{Conv2dGeometry, Graph, NodeId, Operation, Parameters, Plan, PlanOptions};
 
 use super::harness::check;
 use super::operations::{front, numbers_for, squared};
-use super::twins;
+use super::references;
 use crate::support;
 
 /// Images that a learnable layer made.
@@ -35,7 +35,7 @@ fn around(shape: &[usize], operation: impl Operation + Copy + 'static) -> Graph 
     let z = graph.add("z", Activation::Tanh, &[y]).expect("it fits");
     squared(&mut graph, z);
     let target = graph.input("second target", shape);
-    let error = graph.add("second", Reconstruction::SquaredError, &[act, target]);
+    let error = graph.add("second", ElementwiseLoss::SquaredError, &[act, target]);
     let error = error.expect("it fits");
     graph.loss("second", error, 0.2).expect("a scalar");
     graph
@@ -48,83 +48,101 @@ fn check_kernels(shape: &[usize], batch: usize, operation: impl Operation + Copy
     check(&what, &graph, batch, &inputs, 3);
 }
 
-fn windows() -> Vec<(Window, [usize; 2])> {
+fn windows() -> Vec<(Conv2dGeometry, [usize; 2])> {
     vec![
-        (Window::new(1), [1, 1]),
-        (Window::new(3).padding(1), [5, 4]),
-        (Window::new(3).stride(2).padding(1), [5, 6]),
-        (Window::new([2, 3]).stride([1, 2]), [4, 5]),
-        (Window::new(2).dilation([2, 1]).padding([0, 1]), [3, 4]),
-        (Window::new(2).stride(3).padding(1), [4, 4]),
-        (Window::new([5, 1]).padding([4, 0]), [1, 3]),
+        (Conv2dGeometry::new(1), [1, 1]),
+        (Conv2dGeometry::new(3).padding(1), [5, 4]),
+        (Conv2dGeometry::new(3).stride(2).padding(1), [5, 6]),
+        (Conv2dGeometry::new([2, 3]).stride([1, 2]), [4, 5]),
+        (
+            Conv2dGeometry::new(2).dilation([2, 1]).padding([0, 1]),
+            [3, 4],
+        ),
+        (Conv2dGeometry::new(2).stride(3).padding(1), [4, 4]),
+        (Conv2dGeometry::new([5, 1]).padding([4, 0]), [1, 3]),
     ]
 }
 
 #[test]
 fn gradients_of_convolutions_agree_with_central_differences() {
-    for (window, [height, width]) in windows() {
+    for (geometry, [height, width]) in windows() {
         for (batch, input, channels) in [(1, 1, 1), (2, 2, 3)] {
             let shape: &[usize] = &[input, height, width];
-            twins::check(&Conv2d::new(channels, window), batch, &[shape], None);
-            let mut transposed = ConvTranspose2d::new(channels, window);
-            transposed.output_padding = [window.stride.y - 1, window.stride.x - 1].into();
+            references::check(&Conv2d::new(channels, geometry), batch, &[shape], None);
+            let mut transposed = ConvTranspose2d::new(channels, geometry);
+            transposed.output_padding = [geometry.stride.y - 1, geometry.stride.x - 1].into();
             if transposed.output_shape(&[shape]).is_ok() {
-                twins::check(&transposed, batch, &[shape], None);
+                references::check(&transposed, batch, &[shape], None);
             }
         }
     }
 }
 
-/// Batch, channels in and out, height and width, window.
-fn sizes() -> Vec<(usize, [usize; 2], [usize; 2], Window)> {
+/// Batch, channels in and out, height and width, geometry.
+fn sizes() -> Vec<(usize, [usize; 2], [usize; 2], Conv2dGeometry)> {
     vec![
-        (1, [1, 1], [1, 1], Window::new(1)),
-        (3, [1, 1], [7, 5], Window::new(3)),
-        (2, [3, 5], [7, 11], Window::new(3).padding(1)),
-        (5, [2, 17], [9, 8], Window::new(4).stride(2).padding(1)),
-        (67, [1, 4], [5, 5], Window::new(5).stride(2).padding(2)),
-        (3, [5, 33], [6, 6], Window::new([3, 2]).dilation([2, 1])),
-        (4, [16, 8], [4, 4], Window::new(4)),
+        (1, [1, 1], [1, 1], Conv2dGeometry::new(1)),
+        (3, [1, 1], [7, 5], Conv2dGeometry::new(3)),
+        (2, [3, 5], [7, 11], Conv2dGeometry::new(3).padding(1)),
+        (
+            5,
+            [2, 17],
+            [9, 8],
+            Conv2dGeometry::new(4).stride(2).padding(1),
+        ),
+        (
+            67,
+            [1, 4],
+            [5, 5],
+            Conv2dGeometry::new(5).stride(2).padding(2),
+        ),
+        (
+            3,
+            [5, 33],
+            [6, 6],
+            Conv2dGeometry::new([3, 2]).dilation([2, 1]),
+        ),
+        (4, [16, 8], [4, 4], Conv2dGeometry::new(4)),
         (
             2,
             [7, 3],
             [13, 3],
-            Window::new([1, 3]).stride([3, 1]).padding([0, 2]),
+            Conv2dGeometry::new([1, 3]).stride([3, 1]).padding([0, 2]),
         ),
         (
             2,
             [2, 2],
             [1, 70],
-            Window::new([1, 2]).dilation([1, 5]).stride(4),
+            Conv2dGeometry::new([1, 2]).dilation([1, 5]).stride(4),
         ),
         // Several slices of the weight's gradient.
-        (9, [8, 4], [24, 24], Window::new(5).padding(2)),
+        (9, [8, 4], [24, 24], Conv2dGeometry::new(5).padding(2)),
         // Every place modulo the stride has a product of its own: some with fewer elements of the kernel, some with none.
-        (3, [9, 12], [7, 5], Window::new(2).stride(3)),
+        (3, [9, 12], [7, 5], Conv2dGeometry::new(2).stride(3)),
         (
             6,
             [10, 9],
             [9, 9],
-            Window::new(3).stride(2).dilation(3).padding(2),
+            Conv2dGeometry::new(3).stride(2).dilation(3).padding(2),
         ),
         (
             2,
             [20, 40],
             [12, 11],
-            Window::new([4, 3]).stride([4, 2]).dilation([2, 3]),
+            Conv2dGeometry::new([4, 3]).stride([4, 2]).dilation([2, 3]),
         ),
         // So many that they are folded instead.
-        (2, [9, 9], [19, 10], Window::new(10).stride(9)),
+        (2, [9, 9], [19, 10], Conv2dGeometry::new(10).stride(9)),
     ]
 }
 
 #[test]
 fn convolutions() {
-    for (batch, [input, channels], [height, width], window) in sizes() {
+    for (batch, [input, channels], [height, width], geometry) in sizes() {
         check_kernels(
             &[input, height, width],
             batch,
-            Conv2d::new(channels, window),
+            Conv2d::new(channels, geometry),
         );
     }
 }
@@ -135,13 +153,13 @@ fn a_weight_beyond_one_dispatch_is_refused_in_a_sentence() {
     let gpu = support::gpu();
     let mut graph = Graph::new();
     let x = graph.input("x", &[1, 2_100, 2_100]);
-    let y = graph.add("y", Conv2d::new(1, Window::new(2_100)), &[x]);
+    let y = graph.add("y", Conv2d::new(1, Conv2dGeometry::new(2_100)), &[x]);
     squared(&mut graph, y.expect("it fits"));
     let parameters = Parameters::new(gpu, &graph, 1).expect("parameters");
     let options = PlanOptions {
         batch: 1,
         seed: 1,
-        clock: &gpu.upload("clock", &[0u32]).expect("a clock"),
+        step_counter: &gpu.upload("step_counter", &[0u32]).expect("a step_counter"),
         training: true,
         keep: &[],
         inputs: &[],
@@ -157,13 +175,13 @@ fn a_weight_beyond_one_dispatch_is_refused_in_a_sentence() {
 
 #[test]
 fn transposed_convolutions() {
-    for (batch, [input, channels], [height, width], window) in sizes() {
-        let mut transposed = ConvTranspose2d::new(channels, window);
+    for (batch, [input, channels], [height, width], geometry) in sizes() {
+        let mut transposed = ConvTranspose2d::new(channels, geometry);
         check_kernels(&[input, height, width], batch, transposed);
         let most = |stride: usize, dilation: usize| stride.max(dilation) - 1;
         transposed.output_padding = [
-            most(window.stride.y, window.dilation.y),
-            most(window.stride.x, window.dilation.x),
+            most(geometry.stride.y, geometry.dilation.y),
+            most(geometry.stride.x, geometry.dilation.x),
         ]
         .into();
         check_kernels(&[input, height, width], batch, transposed);
@@ -174,21 +192,21 @@ fn transposed_convolutions() {
 fn gradients_of_pools_and_joins_agree_with_central_differences() {
     for batch in [1, 2] {
         let shape: &[usize] = &[2, 5, 4];
-        for window in [
-            Window::new(1),
-            Window::new(2).stride(2),
-            Window::new(3).stride(2).padding(1),
-            Window::new([2, 3]).stride([3, 1]).padding([1, 0]),
+        for geometry in [
+            Conv2dGeometry::new(1),
+            Conv2dGeometry::new(2).stride(2),
+            Conv2dGeometry::new(3).stride(2).padding(1),
+            Conv2dGeometry::new([2, 3]).stride([3, 1]).padding([1, 0]),
         ] {
-            twins::check(&Pool::Max(window), batch, &[shape], None);
-            twins::check(&Pool::Average(window), batch, &[shape], None);
+            references::check(&Pool::Max(geometry), batch, &[shape], None);
+            references::check(&Pool::Average(geometry), batch, &[shape], None);
         }
-        twins::check(&Pool::GlobalAverage, batch, &[shape], None);
+        references::check(&Pool::GlobalAverage, batch, &[shape], None);
         let factor = [2, 3].into();
-        twins::check(&Upsample { factor }, batch, &[shape], None);
-        twins::check(&Add, batch, &[shape; 3], None);
-        twins::check(&Concat, batch, &[&[3, 2], &[1, 2], &[4, 2]], None);
-        twins::check(&Slice { first: 1, count: 2 }, batch, &[&[4, 3]], None);
+        references::check(&Upsample { factor }, batch, &[shape], None);
+        references::check(&Add, batch, &[shape; 3], None);
+        references::check(&Concat, batch, &[&[3, 2], &[1, 2], &[4, 2]], None);
+        references::check(&Slice { first: 1, count: 2 }, batch, &[&[4, 3]], None);
     }
 }
 
@@ -200,14 +218,14 @@ fn pools() {
         (67, [2, 4, 6]),
         (2, [33, 9, 8]),
     ] {
-        for window in [
-            Window::new(1),
-            Window::new(2).stride(2),
-            Window::new(3).stride(2).padding(1),
-            Window::new([3, 2]).stride([1, 3]).padding([1, 0]),
+        for geometry in [
+            Conv2dGeometry::new(1),
+            Conv2dGeometry::new(2).stride(2),
+            Conv2dGeometry::new(3).stride(2).padding(1),
+            Conv2dGeometry::new([3, 2]).stride([1, 3]).padding([1, 0]),
         ] {
-            check_kernels(&shape, batch, Pool::Max(window));
-            check_kernels(&shape, batch, Pool::Average(window));
+            check_kernels(&shape, batch, Pool::Max(geometry));
+            check_kernels(&shape, batch, Pool::Average(geometry));
         }
         check_kernels(&shape, batch, Pool::GlobalAverage);
         for factor in [1.into(), 2.into(), [3, 2].into()] {

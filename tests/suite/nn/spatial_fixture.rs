@@ -2,7 +2,7 @@
 
 use trainscope::gpu::Gpu;
 use trainscope::nn::ops::{Activation, Conv2d, ConvTranspose2d, Pool, Reshape, Upsample};
-use trainscope::nn::{Graph, Operation, ReferenceBackward, ReferenceForward, Window};
+use trainscope::nn::{Conv2dGeometry, Graph, Operation, ReferenceBackward, ReferenceForward};
 
 use super::fixture::Fixture;
 use super::harness::{distance, variants};
@@ -25,12 +25,15 @@ impl Case<'_> {
         let shapes: [&[usize]; 1] = [&self.shape];
         let output_shape = self.operation.output_shape(&shapes).expect("it fits");
         let names = ["weight", "bias"];
-        let learnt = self.operation.parameters(&shapes).len();
+        let trainable = self.operation.parameters(&shapes).len();
         let io = || ReferenceForward {
             batch: self.batch,
             inputs: vec![self.get("x")],
             input_shapes: shapes.to_vec(),
-            parameters: names[..learnt].iter().map(|name| self.get(name)).collect(),
+            parameters: names[..trainable]
+                .iter()
+                .map(|name| self.get(name))
+                .collect(),
             output_shape: &output_shape,
             noise_key: (0, 0, 0),
             training: true,
@@ -70,12 +73,12 @@ impl Case<'_> {
 #[test]
 fn twins_of_operations_on_images_agree_with_pytorch() {
     let fixture = Fixture::open("spatial");
-    let conv = |channels, window| Conv2d::new(channels, window);
-    let transposed = |channels, window, output_padding: [usize; 2]| ConvTranspose2d {
+    let conv = |channels, geometry| Conv2d::new(channels, geometry);
+    let transposed = |channels, geometry, output_padding: [usize; 2]| ConvTranspose2d {
         output_padding: output_padding.into(),
-        ..ConvTranspose2d::new(channels, window)
+        ..ConvTranspose2d::new(channels, geometry)
     };
-    let w = |kernel: [usize; 2]| Window::new(kernel);
+    let w = |kernel: [usize; 2]| Conv2dGeometry::new(kernel);
     let convolutions: [(&str, usize, [usize; 3], Conv2d); 3] = [
         ("conv_plain", 3, [2, 5, 6], conv(4, w([3, 3]))),
         (
@@ -213,7 +216,12 @@ fn maxima_show_what_is_not_finite() {
     let x = fixture.narrow("max_pool_not_finite.x");
     let want = fixture.get("max_pool_not_finite.y");
     for (variant, gpu) in &variants() {
-        let got = values(gpu, Pool::Max(Window::new(2).stride(2)), &[1, 4, 6], &x);
+        let got = values(
+            gpu,
+            Pool::Max(Conv2dGeometry::new(2).stride(2)),
+            &[1, 4, 6],
+            &x,
+        );
         for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
             let same = f64::from(got) == want || (got.is_nan() && want.is_nan());
             assert!(same, "{variant}: {got} at {i}, PyTorch has {want}");
@@ -226,10 +234,10 @@ fn maxima_show_what_is_not_finite() {
 fn the_first_of_equal_maxima_gets_the_gradient() {
     let fixture = Fixture::open("spatial");
     for name in ["max_pool", "max_pool_overlapping"] {
-        let window = if name == "max_pool" {
-            Window::new(2).stride(2)
+        let geometry = if name == "max_pool" {
+            Conv2dGeometry::new(2).stride(2)
         } else {
-            Window::new(3).stride(2).padding(1)
+            Conv2dGeometry::new(3).stride(2).padding(1)
         };
         let mut graph = Graph::new();
         let x = graph.input("x", &[1]);
@@ -241,7 +249,7 @@ fn the_first_of_equal_maxima_gets_the_gradient() {
             .add("images", Reshape { shape }, &[flat])
             .expect("it fits");
         let y = graph
-            .add("y", Pool::Max(window), &[images])
+            .add("y", Pool::Max(geometry), &[images])
             .expect("it fits");
         super::operations::squared(&mut graph, y);
         let image = &fixture.narrow(&format!("{name}.x"))[..126];

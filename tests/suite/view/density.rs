@@ -116,7 +116,7 @@ fn density_counts_finite_stretches_only() {
     let column = |x: usize| counts[x * 20..][..20].iter().sum::<f32>();
     assert!((column(10) - 3.0).abs() < 1e-4);
     assert!((column(90) - 3.0).abs() < 1e-4);
-    // One line has a gap here, the other is beyond the window.
+    // One line has a gap here, the other is beyond the geometry.
     assert!((column(50) - 1.0).abs() < 1e-4);
     assert!(counts.iter().all(|count| count.is_finite()));
 }

@@ -74,11 +74,11 @@ fn a_spiky_line_covers_what_its_nearest_segment_covers() {
     let values = [
         0.2, 0.25, 0.9, 0.2, 0.2, 0.8, 0.75, 0.1, 0.5, 0.5, 0.52, 0.6,
     ];
-    let colour = [0, 0, 0, 128];
+    let color = [0, 0, 0, 128];
     let drawn = draw(
         &values,
         steps,
-        &[LineStyle::new(0, colour, 1.5)],
+        &[LineStyle::new(0, color, 1.5)],
         [width, height],
     );
     let points: Vec<[f64; 2]> = values
@@ -95,7 +95,7 @@ fn a_spiky_line_covers_what_its_nearest_segment_covers() {
             let p = [f64::from(x) + 0.5, f64::from(y) + 0.5];
             let far: Vec<f64> = points.windows(2).map(|s| distance(p, s[0], s[1])).collect();
             let nearest = far.iter().copied().fold(f64::INFINITY, f64::min);
-            // Segments that are not neighbours may blend over each other; those pixels are left out.
+            // Segments that are not neighbors may blend over each other; those pixels are left out.
             let near: Vec<usize> = (0..far.len()).filter(|i| far[*i] < 2.0).collect();
             if near
                 .last()

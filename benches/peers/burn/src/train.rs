@@ -46,9 +46,9 @@ impl Batches {
 
 /// A module and what trains it.
 struct Learner<M> {
-    /// Always there between steps: a step takes it, so that the optimiser may reuse its memory.
+    /// Always there between steps: a step takes it, so that the optimizer may reuse its memory.
     module: Option<M>,
-    optimiser: ModuleOptimizer,
+    optimizer: ModuleOptimizer,
     rate: f64,
 }
 
@@ -57,7 +57,7 @@ impl<M: Module> Learner<M> {
         let adam = AdamConfig::new().with_beta_1(beta).with_epsilon(1e-8);
         Self {
             module: Some(module),
-            optimiser: adam.init(),
+            optimizer: adam.init(),
             rate,
         }
     }
@@ -70,7 +70,7 @@ impl<M: Module> Learner<M> {
     fn descend(&mut self, loss: &Tensor<1>) {
         let module = self.module.take().expect("it is there between steps");
         let gradients = GradientsParams::from_grads(loss.backward(), &module);
-        self.module = Some(self.optimiser.step(self.rate, module, gradients));
+        self.module = Some(self.optimizer.step(self.rate, module, gradients));
     }
 }
 

@@ -155,12 +155,12 @@ pub fn vae(arguments: &Arguments, sizes: Option<ConvVae>) -> std::result::Result
     let mut batches = Batches::new(&arguments.images()?, arguments.batch)?;
     let mut builder = Builder::new();
     let model = Vae::new(&mut builder, sizes)?;
-    let mut optimiser = adam(&builder, 1e-3, 0.9)?;
+    let mut optimizer = adam(&builder, 1e-3, 0.9)?;
     measure(arguments, contender(builder.parameters()), |steps| {
         let mut last = None;
         for _ in 0..steps {
             let loss = model.loss(&batches.next()?)?;
-            optimiser.backward_step(&loss)?;
+            optimizer.backward_step(&loss)?;
             last = Some(loss);
         }
         let loss = last.ok_or("no step")?.to_scalar::<f32>()?;

@@ -53,7 +53,7 @@ impl Images {
         self.bytes.iter().map(|&b| f32::from(b) / 255.0).collect()
     }
 
-    /// The order in which they are learnt; steps take batches of it, from the start again after the last whole one.
+    /// The order in which they are trainable; steps take batches of it, from the start again after the last whole one.
     pub fn order(&self) -> Vec<u32> {
         (0..self.count)
             .map(|i| (i * 1237 % self.count) as u32)

@@ -1,4 +1,4 @@
-//! What the contenders written in Rust share: arguments, images, the clock, and the line of JSON that each prints.
+//! What the contenders written in Rust share: arguments, images, the step_counter, and the line of JSON that each prints.
 //!
 //! The same rules hold for `pytorch.py`; README.md states them.
 

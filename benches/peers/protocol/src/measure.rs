@@ -1,4 +1,4 @@
-//! The clock: first step, warm-up, timed blocks, and the line of JSON.
+//! The step_counter: first step, warm-up, timed blocks, and the line of JSON.
 
 use std::path::PathBuf;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};

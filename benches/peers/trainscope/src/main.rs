@@ -8,7 +8,7 @@ use peer_protocol::{
 };
 use trainscope::gpu::{AdapterChoice, Dispatch, Gpu};
 use trainscope::nn::Graph;
-use trainscope::nn::matmul::{Matmul, Orientation};
+use trainscope::nn::matmul::{Matmul, MatrixLayout};
 use trainscope::train::{Model, Scenario, Trainer};
 
 #[derive(Debug, Parser)]
@@ -56,8 +56,8 @@ fn run(options: &Options) -> Result<(), Failure> {
     let scenario = Scenario::parse(text, &arguments.workload, &settings)?;
     let mut trainer = Trainer::new(&gpu, &scenario)?;
     let parameters = match trainer.model() {
-        Model::Gan(gan) => learnt(&gan.generator) + learnt(&gan.real.graph),
-        model => learnt(model.graph()),
+        Model::Gan(gan) => trainable(&gan.generator) + trainable(&gan.real.graph),
+        model => trainable(model.graph()),
     };
     measure(arguments, contender(&gpu, parameters), |steps| {
         let mut loss = f64::NAN;
@@ -84,10 +84,10 @@ fn contender(gpu: &Gpu, parameters: usize) -> Contender {
     }
 }
 
-fn learnt(graph: &Graph) -> usize {
+fn trainable(graph: &Graph) -> usize {
     let parameters = graph.parameters().iter();
     parameters
-        .filter(|parameter| parameter.learnt)
+        .filter(|parameter| parameter.trainable)
         .map(|parameter| parameter.size())
         .sum()
 }
@@ -104,8 +104,8 @@ fn products(arguments: &Arguments, gpu: &Gpu, side: usize) -> Result<(), Failure
             m: side,
             n: side,
             k: side,
-            a: (a.binding(), Orientation::Plain),
-            b: (buffers[from].binding(), Orientation::Plain),
+            a: (a.binding(), MatrixLayout::RowMajor),
+            b: (buffers[from].binding(), MatrixLayout::RowMajor),
             bias: None,
             c: buffers[1 - from].binding(),
             row_sums: None,

@@ -1,0 +1,69 @@
+// Cross-entropy of softmax(logits) against class labels: log(sum(exp(logits))) - logits[label], with the largest
+// logit taken out of the sum. One invocation for each sample: classes are few.
+
+struct Parameters {
+    batch: u32,
+    classes: u32,
+    // 1: add to what the logits' gradient holds.
+    accumulate: u32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> logits: array<f32>;
+@group(0) @binding(2) var<storage, read> labels: array<u32>;
+@group(0) @binding(3) var<storage, read_write> loss: array<f32>;
+
+@group(0) @binding(3) var<storage, read> loss_gradient: array<f32>;
+@group(0) @binding(4) var<storage, read_write> logits_gradient: array<f32>;
+
+struct Normalizer {
+    largest: f32,
+    // sum(exp(logit - largest))
+    sum: f32,
+}
+
+fn normalizer(first: u32) -> Normalizer {
+    var n = Normalizer(logits[first], 0.0);
+    for (var i = 1u; i < parameters.classes; i += 1u) {
+        n.largest = max(n.largest, logits[first + i]);
+    }
+    for (var i = 0u; i < parameters.classes; i += 1u) {
+        n.sum += exp(logits[first + i] - n.largest);
+    }
+    return n;
+}
+
+fn label_of(sample: u32) -> u32 {
+    return min(labels[sample], parameters.classes - 1u);
+}
+
+@compute @workgroup_size(64)
+fn forward(@builtin(global_invocation_id) invocation: vec3u) {
+    let sample = invocation.x;
+    if (sample >= parameters.batch) {
+        return;
+    }
+    let first = sample * parameters.classes;
+    let n = normalizer(first);
+    loss[sample] = log(n.sum) + (n.largest - logits[first + label_of(sample)]);
+}
+
+@compute @workgroup_size(64)
+fn backward(@builtin(global_invocation_id) invocation: vec3u) {
+    let sample = invocation.x;
+    if (sample >= parameters.batch) {
+        return;
+    }
+    let first = sample * parameters.classes;
+    let n = normalizer(first);
+    let label = label_of(sample);
+    for (var i = 0u; i < parameters.classes; i += 1u) {
+        let probability = exp(logits[first + i] - n.largest) / n.sum;
+        var gradient = loss_gradient[sample] * (probability - select(0.0, 1.0, i == label));
+        if (parameters.accumulate != 0u) {
+            gradient += logits_gradient[first + i];
+        }
+        logits_gradient[first + i] = gradient;
+    }
+}

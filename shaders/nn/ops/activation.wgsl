@@ -1,0 +1,192 @@
+// Functions of one element, four elements an invocation: activations, and the heads that bound a log-variance.
+// uses shared/grid.wgsl
+// uses shared/elementary.wgsl
+// uses shared/texels.wgsl
+
+override KIND: u32 = 0u;
+// Backward: add to what the input's gradient holds.
+override ACCUMULATE: bool = false;
+
+const RELU = 0u;
+const LEAKY_RELU = 1u;
+const TANH = 2u;
+const SIGMOID = 3u;
+const SOFTPLUS = 4u;
+// 5 tanh(x / 5): NVAE's soft clamp of a log-variance.
+const BOUNDED_LOG_VARIANCE = 5u;
+// 2 ln(softplus(x) + floor): a standard deviation that comes out of a softplus.
+const SOFTPLUS_LOG_VARIANCE = 6u;
+const GELU = 7u;
+const SILU = 8u;
+const ELU = 9u;
+const AFFINE = 10u;
+
+const BOUND: f32 = 5.0;
+const FLOOR: f32 = 1e-3;
+
+struct Parameters {
+    // Vectors of four elements.
+    vectors: u32,
+    // Of a leaky ReLU below zero; alpha of an ELU; scale of an affine map.
+    slope: f32,
+    // Of an affine map.
+    shift: f32,
+    padding: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+// Backward: what was saved is the output for kinds whose derivative follows from it, else the input.
+@group(0) @binding(1) var<storage, read> saved: array<vec4f>;
+@group(0) @binding(2) var<storage, read> y_gradient: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> x_gradient: array<vec4f>;
+
+// The memory of bindings 1 and 2.
+@group(0) @binding(4) var x_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var saved_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(5) var y_gradient_texels: texture_storage_2d<rgba32float, read>;
+
+// The standard normal distribution function. exp(z^2) erfc(z) / t with t = 1 / (1 + z / 2) is the exponential of a
+// polynomial in t, fitted at Chebyshev nodes: relative error 1.1e-7 for every z >= 0 before rounding.
+fn normal_cdf4(x: vec4f) -> vec4f {
+    let z = abs(x) * 0.70710678;
+    let t = 1.0 / (1.0 + 0.5 * z);
+    var p = vec4f(0.1708728777);
+    p = p * t - 0.8221522570;
+    p = p * t + 1.4885158539;
+    p = p * t - 1.1352039576;
+    p = p * t + 0.2788680792;
+    p = p * t - 0.1862880588;
+    p = p * t + 0.0967841893;
+    p = p * t + 0.3740919530;
+    p = p * t + 1.0000237226;
+    p = p * t - 1.2655122280;
+    let tail = 0.5 * t * exp(p - z * z);
+    return select(1.0 - tail, tail, x < vec4f(0.0));
+}
+
+// exp(x) - 1 for x <= 0.
+fn expm1_4(x: vec4f) -> vec4f {
+    let series = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0))));
+    return select(exp(x) - 1.0, series, x > vec4f(-0.05));
+}
+
+fn value(x: vec4f) -> vec4f {
+    switch KIND {
+        case LEAKY_RELU: {
+            return select(x, parameters.slope * x, x < vec4f(0.0));
+        }
+        case TANH: {
+            return tanh4(x);
+        }
+        case SIGMOID: {
+            return sigmoid4(x);
+        }
+        case SOFTPLUS: {
+            return softplus4(x);
+        }
+        case BOUNDED_LOG_VARIANCE: {
+            return BOUND * tanh4(x / BOUND);
+        }
+        case SOFTPLUS_LOG_VARIANCE: {
+            return 2.0 * log(softplus4(x) + FLOOR);
+        }
+        case GELU: {
+            return x * normal_cdf4(x);
+        }
+        case SILU: {
+            return x * sigmoid4(x);
+        }
+        case AFFINE: {
+            return parameters.slope * x + parameters.shift;
+        }
+        case ELU: {
+            return select(x, parameters.slope * expm1_4(min(x, vec4f(0.0))), x < vec4f(0.0));
+        }
+        default: {
+            return select(x, vec4f(0.0), x < vec4f(0.0));
+        }
+    }
+}
+
+fn derivative(saved: vec4f) -> vec4f {
+    switch KIND {
+        case LEAKY_RELU: {
+            return select(vec4f(1.0), vec4f(parameters.slope), saved <= vec4f(0.0));
+        }
+        case TANH: {
+            return 1.0 - saved * saved;
+        }
+        case SIGMOID: {
+            return saved * (1.0 - saved);
+        }
+        case SOFTPLUS: {
+            return sigmoid4(saved);
+        }
+        case BOUNDED_LOG_VARIANCE: {
+            let t = saved / BOUND;
+            return 1.0 - t * t;
+        }
+        case SOFTPLUS_LOG_VARIANCE: {
+            return 2.0 * sigmoid4(saved) / (softplus4(saved) + FLOOR);
+        }
+        case GELU: {
+            return normal_cdf4(saved) + saved * exp(-0.5 * saved * saved) * 0.39894228;
+        }
+        case SILU: {
+            let s = sigmoid4(saved);
+            return s * (1.0 + saved * (1.0 - s));
+        }
+        case AFFINE: {
+            return vec4f(parameters.slope);
+        }
+        case ELU: {
+            return select(vec4f(1.0), saved + parameters.slope, saved <= vec4f(0.0));
+        }
+        default: {
+            // As in PyTorch, behind a NaN the gradient passes.
+            return select(vec4f(1.0), vec4f(0.0), saved <= vec4f(0.0));
+        }
+    }
+}
+
+@compute @workgroup_size(64)
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i >= parameters.vectors) {
+        return;
+    }
+    if (TEXELS) {
+        y[i] = value(textureLoad(x_texels, texel(i)));
+    } else {
+        y[i] = value(x[i]);
+    }
+}
+
+@compute @workgroup_size(64)
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    if (i >= parameters.vectors) {
+        return;
+    }
+    var gradient: vec4f;
+    if (TEXELS) {
+        gradient = derivative(textureLoad(saved_texels, texel(i))) * textureLoad(y_gradient_texels, texel(i));
+    } else {
+        gradient = derivative(saved[i]) * y_gradient[i];
+    }
+    if (ACCUMULATE) {
+        gradient += x_gradient[i];
+    }
+    x_gradient[i] = gradient;
+}

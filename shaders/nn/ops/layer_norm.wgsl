@@ -1,0 +1,116 @@
+// Layer normalization (Ba, Kiros and Hinton 2016): each row minus its mean, over its deviation, scaled and shifted by
+// element. Statistics are taken in two passes over a row.
+// uses shared/grid.wgsl
+// uses shared/rows.wgsl
+
+struct Parameters {
+    rows: u32,
+    // Elements of a row.
+    size: u32,
+    epsilon: f32,
+    // 1: add to what the input's gradient holds.
+    accumulate: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+// [rows]: mean and 1 / sqrt(variance + epsilon).
+@group(0) @binding(2) var<storage, read_write> statistics: array<vec2f>;
+@group(0) @binding(3) var<storage, read> weight: array<f32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+
+@group(0) @binding(5) var<storage, read> y_gradient: array<f32>;
+@group(0) @binding(6) var<storage, read_write> x_gradient: array<f32>;
+@group(0) @binding(6) var<storage, read_write> weight_gradient: array<f32>;
+@group(0) @binding(7) var<storage, read_write> bias_gradient: array<f32>;
+
+@compute @workgroup_size(LANES * ROWS)
+fn forward(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
+    let first = min(row, parameters.rows - 1u) * parameters.size;
+    let count = f32(parameters.size);
+    var sum = 0.0;
+    for (var i = lane; i < parameters.size; i += LANES) {
+        sum += x[first + i];
+    }
+    let mean = sum_over_lanes(sum, lane) / count;
+    var squares = 0.0;
+    for (var i = lane; i < parameters.size; i += LANES) {
+        let d = x[first + i] - mean;
+        squares += d * d;
+    }
+    let scale = 1.0 / sqrt(sum_over_lanes(squares, lane) / count + parameters.epsilon);
+    if (row >= parameters.rows) {
+        return;
+    }
+    if (lane == 0u) {
+        statistics[row] = vec2f(mean, scale);
+    }
+    for (var i = lane; i < parameters.size; i += LANES) {
+        y[first + i] = (x[first + i] - mean) * scale * weight[i] + bias[i];
+    }
+}
+
+@compute @workgroup_size(LANES * ROWS)
+fn backward(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
+    let own = min(row, parameters.rows - 1u);
+    let first = own * parameters.size;
+    let mean = statistics[own].x;
+    let scale = statistics[own].y;
+    var sum = 0.0;
+    var product = 0.0;
+    for (var i = lane; i < parameters.size; i += LANES) {
+        let g = y_gradient[first + i] * weight[i];
+        sum += g;
+        product += g * (x[first + i] - mean);
+    }
+    let count = f32(parameters.size);
+    let shift = sum_over_lanes(sum, lane) / count;
+    let slope = sum_over_lanes(product, lane) * scale * scale / count;
+    if (row >= parameters.rows) {
+        return;
+    }
+    for (var i = lane; i < parameters.size; i += LANES) {
+        let g = y_gradient[first + i] * weight[i];
+        var gradient = scale * (g - shift - (x[first + i] - mean) * slope);
+        if (parameters.accumulate != 0u) {
+            gradient += x_gradient[first + i];
+        }
+        x_gradient[first + i] = gradient;
+    }
+}
+
+// One invocation for each element of weight and bias, along all rows.
+@compute @workgroup_size(64)
+fn backward_parameters(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let column = linear_index(workgroup, workgroups, local, 64u);
+    if (column >= parameters.size) {
+        return;
+    }
+    var to_weight = 0.0;
+    var to_bias = 0.0;
+    for (var row = 0u; row < parameters.rows; row += 1u) {
+        let i = row * parameters.size + column;
+        let g = y_gradient[i];
+        to_weight += g * (x[i] - statistics[row].x) * statistics[row].y;
+        to_bias += g;
+    }
+    weight_gradient[column] = to_weight;
+    bias_gradient[column] = to_bias;
+}

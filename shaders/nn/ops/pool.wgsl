@@ -1,0 +1,179 @@
+// Windows that move over images: maxima of them, sums of them, and the ways back. The large side is the input of a
+// pooling and the output of an upsampling. One invocation for each element that is written.
+// uses shared/grid.wgsl
+
+struct Parameters {
+    large_height: u32,
+    large_width: u32,
+    small_height: u32,
+    small_width: u32,
+    kernel: vec2u,
+    stride: vec2u,
+    padding: vec2u,
+    // Samples * channels.
+    planes: u32,
+    // 1: add to what the target holds.
+    accumulate: u32,
+    // Factor of sums.
+    scale: f32,
+    padding0: u32,
+    padding1: u32,
+    padding2: u32,
+}
+
+@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(1) var<storage, read> source: array<f32>;
+@group(0) @binding(2) var<storage, read_write> result: array<f32>;
+// Where each window has its maximum, within its plane.
+@group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
+@group(0) @binding(4) var<storage, read> was_chosen: array<u32>;
+
+fn is_nan(value: f32) -> bool {
+    return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
+}
+
+struct Place {
+    inside: bool,
+    index: u32,
+    plane: u32,
+    y: u32,
+    x: u32,
+}
+
+fn place_of(workgroup: vec3u, workgroups: vec3u, local: u32, height: u32, width: u32) -> Place {
+    let i = linear_index(workgroup, workgroups, local, 64u);
+    let plane = i / (height * width);
+    let rest = i % (height * width);
+    return Place(plane < parameters.planes, i, plane, rest / width, rest % width);
+}
+
+fn write(at: u32, value: f32) {
+    if (parameters.accumulate != 0u) {
+        result[at] += value;
+    } else {
+        result[at] = value;
+    }
+}
+
+// First and behind the last row or column of the large side that lie in a window.
+fn covered(place: u32, kernel: u32, stride: u32, padding: u32, size: u32) -> vec2u {
+    let first = place * stride;
+    return vec2u(max(first, padding) - padding, min(first + kernel, size + padding) - padding);
+}
+
+// First and behind the last window that a row or column of the large side lies in.
+fn covering(place: u32, kernel: u32, stride: u32, padding: u32, size: u32) -> vec2u {
+    let at = place + padding;
+    var first = 0u;
+    if (at >= kernel) {
+        first = (at - kernel) / stride + 1u;
+    }
+    return vec2u(first, min(at / stride + 1u, size));
+}
+
+// The first of equal maxima counts; a NaN is greater than everything, the last of several NaNs counts.
+@compute @workgroup_size(64)
+fn maximum(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let place = place_of(workgroup, workgroups, local, parameters.small_height, parameters.small_width);
+    if (!place.inside) {
+        return;
+    }
+    let p = parameters;
+    let rows = covered(place.y, p.kernel.y, p.stride.y, p.padding.y, p.large_height);
+    let columns = covered(place.x, p.kernel.x, p.stride.x, p.padding.x, p.large_width);
+    let start = place.plane * p.large_height * p.large_width;
+    var best_at = rows.x * p.large_width + columns.x;
+    var best = source[start + best_at];
+    var has_nan = is_nan(best);
+    for (var y = rows.x; y < rows.y; y += 1u) {
+        for (var x = columns.x; x < columns.y; x += 1u) {
+            let at = y * p.large_width + x;
+            let value = source[start + at];
+            let nan = is_nan(value);
+            if (nan || (!has_nan && value > best)) {
+                best = value;
+                best_at = at;
+                has_nan = has_nan || nan;
+            }
+        }
+    }
+    result[place.index] = best;
+    chosen[place.index] = best_at;
+}
+
+@compute @workgroup_size(64)
+fn maximum_backward(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let place = place_of(workgroup, workgroups, local, parameters.large_height, parameters.large_width);
+    if (!place.inside) {
+        return;
+    }
+    let p = parameters;
+    let rows = covering(place.y, p.kernel.y, p.stride.y, p.padding.y, p.small_height);
+    let columns = covering(place.x, p.kernel.x, p.stride.x, p.padding.x, p.small_width);
+    let start = place.plane * p.small_height * p.small_width;
+    let own = place.y * p.large_width + place.x;
+    var sum = 0.0;
+    for (var y = rows.x; y < rows.y; y += 1u) {
+        for (var x = columns.x; x < columns.y; x += 1u) {
+            let at = start + y * p.small_width + x;
+            if (was_chosen[at] == own) {
+                sum += source[at];
+            }
+        }
+    }
+    write(place.index, sum);
+}
+
+@compute @workgroup_size(64)
+fn sum_windows(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let place = place_of(workgroup, workgroups, local, parameters.small_height, parameters.small_width);
+    if (!place.inside) {
+        return;
+    }
+    let p = parameters;
+    let rows = covered(place.y, p.kernel.y, p.stride.y, p.padding.y, p.large_height);
+    let columns = covered(place.x, p.kernel.x, p.stride.x, p.padding.x, p.large_width);
+    let start = place.plane * p.large_height * p.large_width;
+    var sum = 0.0;
+    for (var y = rows.x; y < rows.y; y += 1u) {
+        for (var x = columns.x; x < columns.y; x += 1u) {
+            sum += source[start + y * p.large_width + x];
+        }
+    }
+    write(place.index, p.scale * sum);
+}
+
+@compute @workgroup_size(64)
+fn spread_windows(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let place = place_of(workgroup, workgroups, local, parameters.large_height, parameters.large_width);
+    if (!place.inside) {
+        return;
+    }
+    let p = parameters;
+    let rows = covering(place.y, p.kernel.y, p.stride.y, p.padding.y, p.small_height);
+    let columns = covering(place.x, p.kernel.x, p.stride.x, p.padding.x, p.small_width);
+    let start = place.plane * p.small_height * p.small_width;
+    var sum = 0.0;
+    for (var y = rows.x; y < rows.y; y += 1u) {
+        for (var x = columns.x; x < columns.y; x += 1u) {
+            sum += source[start + y * p.small_width + x];
+        }
+    }
+    write(place.index, p.scale * sum);
+}

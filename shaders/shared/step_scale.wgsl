@@ -1,0 +1,26 @@
+// What an optimizer's kernel is told of its step besides its own settings: `schedule.wgsl` and `clip.wgsl` write it.
+
+struct StepScale {
+    // Of the learning rate.
+    rate: f32,
+    // Of every gradient.
+    scale: f32,
+    // Of all gradients together, before it was clipped.
+    norm: f32,
+    padding: f32,
+}
+
+// Leave the update in place of the gradient, so that a probe can record it.
+override KEEP_UPDATES: bool = true;
+
+// Largest magnitude of a gradient's element; 0: any.
+override LARGEST: f32 = 0.0;
+
+// A NaN passes, as in PyTorch.
+fn clipped(gradient: vec4f, scale: f32) -> vec4f {
+    if (LARGEST > 0.0) {
+        let below = select(gradient, vec4f(LARGEST), gradient > vec4f(LARGEST));
+        return select(below, vec4f(-LARGEST), below < vec4f(-LARGEST));
+    }
+    return gradient * scale;
+}

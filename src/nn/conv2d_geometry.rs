@@ -1,0 +1,200 @@
+//! Windows that move over images: kernels of convolutions and pools.
+
+use serde::{Deserialize, Serialize};
+
+use super::operation::ShapeError;
+
+/// A number for height and width alike, or one for each: `3` or `[3, 5]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "NumberOrPair", into = "NumberOrPair")]
+pub struct Size2 {
+    /// Along the height.
+    pub y: usize,
+    /// Along the width.
+    pub x: usize,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number or a pair of numbers")]
+enum NumberOrPair {
+    Number(usize),
+    Size2([usize; 2]),
+}
+
+impl From<NumberOrPair> for Size2 {
+    fn from(given: NumberOrPair) -> Self {
+        match given {
+            NumberOrPair::Number(both) => both.into(),
+            NumberOrPair::Size2(pair) => pair.into(),
+        }
+    }
+}
+
+impl From<Size2> for NumberOrPair {
+    fn from(pair: Size2) -> Self {
+        if pair.y == pair.x {
+            Self::Number(pair.y)
+        } else {
+            Self::Size2([pair.y, pair.x])
+        }
+    }
+}
+
+impl From<usize> for Size2 {
+    fn from(both: usize) -> Self {
+        Self { y: both, x: both }
+    }
+}
+
+impl From<[usize; 2]> for Size2 {
+    fn from([y, x]: [usize; 2]) -> Self {
+        Self { y, x }
+    }
+}
+
+impl std::fmt::Display for Size2 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} x {}", self.y, self.x)
+    }
+}
+
+/// How a kernel moves over an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conv2dGeometry {
+    /// Its size.
+    pub kernel: Size2,
+    /// From place to place.
+    pub stride: Size2,
+    /// Zeros around the image, on each side.
+    pub padding: Size2,
+    /// Between neighboring elements of the kernel.
+    pub dilation: Size2,
+}
+
+/// Largest number in a geometry; beyond it products of sizes could leave the range of the kernels' integers.
+const MOST: usize = 1 << 15;
+
+impl Conv2dGeometry {
+    /// A geometry of this size with stride 1, no padding and no dilation.
+    pub fn new(kernel: impl Into<Size2>) -> Self {
+        Self {
+            kernel: kernel.into(),
+            stride: 1.into(),
+            padding: 0.into(),
+            dilation: 1.into(),
+        }
+    }
+
+    /// With another stride.
+    pub fn stride(self, stride: impl Into<Size2>) -> Self {
+        Self {
+            stride: stride.into(),
+            ..self
+        }
+    }
+
+    /// With another padding.
+    pub fn padding(self, padding: impl Into<Size2>) -> Self {
+        Self {
+            padding: padding.into(),
+            ..self
+        }
+    }
+
+    /// With another dilation.
+    pub fn dilation(self, dilation: impl Into<Size2>) -> Self {
+        Self {
+            dilation: dilation.into(),
+            ..self
+        }
+    }
+
+    /// Elements of the kernel.
+    pub fn area(&self) -> usize {
+        self.kernel.y * self.kernel.x
+    }
+
+    /// Its numbers are usable.
+    pub(crate) fn validate(&self) -> std::result::Result<(), ShapeError> {
+        for (name, pair, least) in [
+            ("kernel", self.kernel, 1),
+            ("stride", self.stride, 1),
+            ("padding", self.padding, 0),
+            ("dilation", self.dilation, 1),
+        ] {
+            if pair.y.min(pair.x) < least || pair.y.max(pair.x) > MOST {
+                return Err(ShapeError::new(
+                    format!("a {name} of {pair}"),
+                    format!("a {name} from {least} to {MOST}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Pixels that the kernel covers, holes included.
+    pub fn extent(&self) -> Size2 {
+        Size2 {
+            y: (self.kernel.y - 1) * self.dilation.y + 1,
+            x: (self.kernel.x - 1) * self.dilation.x + 1,
+        }
+    }
+
+    /// Places of the kernel on an image.
+    pub(crate) fn places(
+        &self,
+        height: usize,
+        width: usize,
+    ) -> std::result::Result<Size2, ShapeError> {
+        let extent = self.extent();
+        let padded = Size2 {
+            y: height + 2 * self.padding.y,
+            x: width + 2 * self.padding.x,
+        };
+        if extent.y > padded.y || extent.x > padded.x {
+            return Err(ShapeError::new(
+                format!("images of {height} x {width}, {padded} with the padding"),
+                format!("images of at least {extent}, what its kernel covers"),
+            ));
+        }
+        Ok(Size2 {
+            y: (padded.y - extent.y) / self.stride.y + 1,
+            x: (padded.x - extent.x) / self.stride.x + 1,
+        })
+    }
+
+    pub(crate) fn constants(&self) -> [(&'static str, f64); 8] {
+        [
+            ("KERNEL_Y", self.kernel.y as f64),
+            ("KERNEL_X", self.kernel.x as f64),
+            ("STRIDE_Y", self.stride.y as f64),
+            ("STRIDE_X", self.stride.x as f64),
+            ("PADDING_Y", self.padding.y as f64),
+            ("PADDING_X", self.padding.x as f64),
+            ("DILATION_Y", self.dilation.y as f64),
+            ("DILATION_X", self.dilation.x as f64),
+        ]
+    }
+
+    /// The pixel under element (`ky`, `kx`) of the kernel at place (`y`, `x`), if it lies on the image.
+    pub(crate) fn pixel(
+        &self,
+        [y, x]: [usize; 2],
+        [ky, kx]: [usize; 2],
+        [height, width]: [usize; 2],
+    ) -> Option<usize> {
+        let row = (y * self.stride.y + ky * self.dilation.y).checked_sub(self.padding.y)?;
+        let column = (x * self.stride.x + kx * self.dilation.x).checked_sub(self.padding.x)?;
+        (row < height && column < width).then(|| row * width + column)
+    }
+}
+
+/// Channels, height and width of images, or a misfit that says what came instead.
+pub(crate) fn images(shape: &[usize]) -> std::result::Result<[usize; 3], ShapeError> {
+    shape.try_into().map_err(|_| {
+        ShapeError::new(
+            format!("{shape:?}"),
+            "images: [channels, height, width] (put a reshape before it)",
+        )
+    })
+}

@@ -1,0 +1,187 @@
+//! How far a prediction is from a target of the same shape: binary cross-entropy with logits, or squared error.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::Result;
+use crate::gpu::{Dispatch, Shader, grid};
+use crate::nn::operation::{
+    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    Saved, ShapeError, elements, expect_inputs,
+};
+use crate::nn::ops::Activation;
+use crate::shader;
+
+static RECONSTRUCTION: Shader = shader!("nn/losses/elementwise.wgsl");
+
+/// Inputs: prediction and target, of one shape; output: the sum over each sample's elements. The target gets no
+/// gradient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ElementwiseLoss {
+    /// `softplus(logit) - logit target`, the cross-entropy of `sigmoid(logit)` in its stable form.
+    BceWithLogits,
+    /// `(prediction - target)^2`.
+    SquaredError,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Parameters {
+    batch: u32,
+    size: u32,
+    accumulate: u32,
+    padding: u32,
+}
+
+impl ElementwiseLoss {
+    fn constant(self) -> (&'static str, f64) {
+        (
+            "SQUARED_ERROR",
+            f64::from(u8::from(self == Self::SquaredError)),
+        )
+    }
+
+    fn value(self, x: f64, t: f64) -> f64 {
+        match self {
+            Self::BceWithLogits => Activation::Softplus.value(x) - x * t,
+            Self::SquaredError => (x - t).powi(2),
+        }
+    }
+
+    fn derivative(self, x: f64, t: f64) -> f64 {
+        match self {
+            Self::BceWithLogits => Activation::Sigmoid.value(x) - t,
+            Self::SquaredError => 2.0 * (x - t),
+        }
+    }
+}
+
+impl Operation for ElementwiseLoss {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::BceWithLogits => "binary_cross_entropy",
+            Self::SquaredError => "squared_error",
+        }
+    }
+
+    fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
+        let [prediction, target] = expect_inputs(inputs, ["prediction", "target"])?;
+        if elements(prediction) != elements(target) {
+            return Err(ShapeError::new(
+                format!(
+                    "a prediction {prediction:?} of {} elements for a target {target:?} of {}",
+                    elements(prediction),
+                    elements(target)
+                ),
+                "a prediction of as many elements as the target",
+            ));
+        }
+        Ok(Vec::new())
+    }
+
+    fn differentiable(&self, input: usize) -> bool {
+        input == 0
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            inputs: true,
+            output: false,
+        }
+    }
+
+    fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
+        let uniform = context.gpu.uniform(
+            self.kind(),
+            &Parameters {
+                batch: context.batch as u32,
+                size: elements(io.input_shapes[0]) as u32,
+                accumulate: 0,
+                padding: 0,
+            },
+        );
+        let [lanes, rows] = context.row_constants();
+        let constants = [self.constant(), lanes, rows];
+        let kernel = context.gpu.kernel(&RECONSTRUCTION, "forward", &constants);
+        Ok(vec![kernel.bind(
+            context.gpu,
+            &[
+                (0, uniform.binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.inputs[1].binding()),
+                (3, io.output.binding()),
+            ],
+            context.row_workgroups()?,
+        )])
+    }
+
+    fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        let Some(target) = io.input_gradients[0] else {
+            return Ok(Vec::new());
+        };
+        let size = elements(io.input_shapes[0]);
+        let uniform = context.gpu.uniform(
+            self.kind(),
+            &Parameters {
+                batch: context.batch as u32,
+                size: size as u32,
+                accumulate: target.accumulate.into(),
+                padding: 0,
+            },
+        );
+        let kernel = context
+            .gpu
+            .kernel(&RECONSTRUCTION, "backward", &[self.constant()]);
+        Ok(vec![kernel.bind(
+            context.gpu,
+            &[
+                (0, uniform.binding()),
+                (1, io.inputs[0].binding()),
+                (2, io.inputs[1].binding()),
+                (3, io.output_gradient.binding()),
+                (4, target.buffer.binding()),
+            ],
+            grid((context.batch * size).div_ceil(4), 64),
+        )])
+    }
+
+    fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
+        let size = elements(io.input_shapes[0]);
+        io.inputs[0]
+            .chunks(size)
+            .zip(io.inputs[1].chunks(size))
+            .map(|(x, t)| x.iter().zip(t).map(|(&x, &t)| self.value(x, t)).sum())
+            .collect()
+    }
+
+    fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
+        let size = elements(io.forward.input_shapes[0]);
+        let gradient = io.forward.inputs[0]
+            .iter()
+            .zip(io.forward.inputs[1])
+            .enumerate()
+            .map(|(i, (&x, &t))| io.output_gradient[i / size] * self.derivative(x, t))
+            .collect();
+        ReferenceGradients {
+            inputs: vec![gradient, Vec::new()],
+            parameters: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        parameters,
+        RECONSTRUCTION,
+        "Parameters",
+        Parameters {
+            batch,
+            size,
+            accumulate,
+            padding
+        }
+    );
+}

@@ -1,0 +1,169 @@
+//! A whole update of the parameters: schedule, clipping, optimizer and the average of weights.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::clip::Clip;
+use super::optimizer::{Optimizer, OptimizerState};
+use super::parameters::Parameters;
+use super::schedule::Schedule;
+use crate::Result;
+use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
+use crate::shader;
+
+static EMA: Shader = shader!("nn/update_rule.wgsl");
+
+/// The memory in which [`UpdateRule::ema`] is kept.
+const AVERAGE: &str = "ema";
+
+/// From gradients to new parameters. An [`Optimizer`] alone is one, with `UpdateRule::from`.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct UpdateRule {
+    /// How gradients become updates.
+    pub optimizer: Optimizer,
+    /// Share of the learning rate in each step.
+    pub schedule: Schedule,
+    /// Bound on the gradients.
+    pub clip: Option<Clip>,
+    /// Decay of an exponential moving average of the parameters, kept with the optimizer's memories as `ema`. It begins
+    /// with the parameters after the first step (PyTorch's `AveragedModel`) and holds what is trainable, no state.
+    pub ema: Option<f64>,
+}
+
+impl From<Optimizer> for UpdateRule {
+    fn from(optimizer: Optimizer) -> Self {
+        Self {
+            optimizer,
+            ..Self::default()
+        }
+    }
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct EmaParameters {
+    vectors: u32,
+    complement: f32,
+    padding0: u32,
+    padding1: u32,
+}
+
+impl UpdateRule {
+    /// Buffers of the size of what is trainable that [`UpdateRule::state`] makes.
+    pub fn memories(&self) -> usize {
+        self.optimizer.moments().len() + usize::from(self.ema.is_some())
+    }
+
+    /// A zeroed memory for `parameters`.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn state(&self, gpu: &Gpu, parameters: &Parameters) -> Result<OptimizerState> {
+        let mut state = self.optimizer.state(gpu, parameters)?;
+        if self.ema.is_some() {
+            let average = gpu.buffer(AVERAGE, parameters.trainable_len())?;
+            state.moments.push((AVERAGE, average));
+        }
+        Ok(state)
+    }
+
+    /// The dispatches that update `parameters` from their gradients; with `keep_updates` they leave the updates in place
+    /// of those, for a probe to read. `step_counter`'s first word is the step, counted from 0: all that changes from step to
+    /// step follows from it.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn dispatches(
+        &self,
+        gpu: &Gpu,
+        parameters: &Parameters,
+        state: &OptimizerState,
+        step_counter: &Buffer<u32>,
+        keep_updates: bool,
+    ) -> Result<Vec<Dispatch>> {
+        let step_scale = &state.step_scale;
+        let mut dispatches: Vec<Dispatch> = self
+            .schedule
+            .dispatch(gpu, step_counter, step_scale)
+            .into_iter()
+            .collect();
+        if let Some(clip) = self.clip {
+            dispatches.extend(clip.dispatches(gpu, parameters, step_scale)?);
+        }
+        dispatches.push(self.optimizer.clipped_dispatch(
+            gpu,
+            parameters,
+            state,
+            step_counter,
+            self.clip,
+            keep_updates,
+        ));
+        if let (Some(decay), Some(average)) = (self.ema, state.memory(AVERAGE)) {
+            let vectors = parameters.trainable_len().div_ceil(4);
+            let uniform = gpu.uniform(
+                "ema",
+                &EmaParameters {
+                    vectors: vectors as u32,
+                    complement: (1.0 - decay) as f32,
+                    padding0: 0,
+                    padding1: 0,
+                },
+            );
+            let bindings = [
+                (0, uniform.binding()),
+                (1, step_counter.binding()),
+                (2, parameters.values.binding()),
+                (3, average.binding()),
+            ];
+            let kernel = gpu.kernel(&EMA, "main", &[]);
+            dispatches.push(kernel.bind(gpu, &bindings, grid(vectors, 64)));
+        }
+        Ok(dispatches)
+    }
+
+    /// The float64 twin of one step on all parameters: `moments` of each as in [`OptimizerState::moments`], `step`
+    /// counted from 0. The gradients are left clipped.
+    pub fn reference_step(
+        &self,
+        weights: &mut [Vec<f64>],
+        gradients: &mut [Vec<f64>],
+        moments: &mut [Vec<Vec<f64>>],
+        step: u32,
+    ) {
+        if let Some(clip) = self.clip {
+            clip.reference(gradients);
+        }
+        let optimizer = self.optimizer.scaled(self.schedule.share(step));
+        for ((weights, gradients), moments) in weights.iter_mut().zip(gradients).zip(moments) {
+            optimizer.reference_step(weights, gradients, moments, step);
+            let Some(decay) = self.ema else {
+                continue;
+            };
+            let averages = moments.last_mut().expect("the average is a memory");
+            for (average, &weight) in averages.iter_mut().zip(weights.iter()) {
+                *average = if step == 0 {
+                    weight
+                } else {
+                    decay * *average + (1.0 - decay) * weight
+                };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::layout::layout_test;
+
+    layout_test!(
+        ema_parameters,
+        EMA,
+        "Parameters",
+        EmaParameters {
+            vectors,
+            complement,
+            padding0,
+            padding1
+        }
+    );
+}

@@ -1,0 +1,48 @@
+//! How much of the adapter's memory training a scenario will take, before anything is allocated.
+
+use super::probes::rows;
+use super::scenario::Scenario;
+use super::trainer::Model;
+use crate::gpu::{Gpu, MemoryEstimate};
+use crate::nn::{Graph, NodeId, Parameters, Plan, PlanSize, UpdateRule};
+use crate::trace::FIGURES;
+
+/// Networks, optimizers, plans and statistics; not the data.
+pub(super) fn estimate(gpu: &Gpu, scenario: &Scenario, model: &Model) -> MemoryEstimate {
+    let mut estimate = MemoryEstimate::default();
+    let network =
+        |estimate: &mut MemoryEstimate, graph: &Graph, gradients: usize, update: &UpdateRule| {
+            Parameters::estimate_memory(graph, gradients, update.memories(), estimate);
+        };
+    let plan = |estimate: &mut MemoryEstimate, graph: &Graph, keep: &[NodeId], given: &[NodeId]| {
+        let size = PlanSize {
+            batch: scenario.train.batch,
+            training: true,
+            keep,
+            given,
+        };
+        Plan::estimate_memory(gpu, graph, &size, estimate);
+    };
+    let update = scenario.train.update();
+    let mut watched = vec![model.graph()];
+    match model {
+        Model::Gan(gan) => {
+            // As the learner makes them: the discriminator has three passes, each with gradients of its own.
+            network(&mut estimate, &gan.generator, 1, &update);
+            let other = scenario.train.discriminator_update();
+            network(&mut estimate, &gan.real.graph, 3, &other);
+            plan(&mut estimate, &gan.play, &[gan.fake], &[]);
+            plan(&mut estimate, &gan.real.graph, &[], &[]);
+            let generated = &gan.generated;
+            plan(&mut estimate, &generated.graph, &[], &[generated.x]);
+            watched.extend([&gan.real.graph, &gan.real.graph]);
+        }
+        _ => {
+            network(&mut estimate, model.graph(), 1, &update);
+            plan(&mut estimate, model.graph(), &[], &[]);
+        }
+    }
+    let rows: usize = watched.into_iter().map(rows).sum();
+    estimate.buffer("statistics", "record", rows * FIGURES);
+    estimate
+}

@@ -1,0 +1,269 @@
+//! The float64 twins: their backward passes against central differences of their forward passes.
+
+use trainscope::nn::losses::{
+    Adversarial, ElementwiseLoss, GaussianKl, Objective, Side, SoftmaxCrossEntropy,
+};
+use trainscope::nn::ops::{
+    Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup, Reparameterize,
+    Reshape,
+};
+use trainscope::nn::{Conv2dGeometry, Operation, ReferenceBackward, ReferenceForward};
+
+use super::harness::{Numbers, wide};
+
+pub const ACTIVATIONS: [Activation; 11] = [
+    Activation::Relu,
+    Activation::LeakyRelu { slope: 0.2 },
+    Activation::Tanh,
+    Activation::Sigmoid,
+    Activation::Softplus,
+    Activation::BoundedLogVariance,
+    Activation::SoftplusLogVariance,
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::Elu { alpha: 0.7 },
+    Activation::Affine {
+        scale: -1.5,
+        shift: 0.25,
+    },
+];
+
+/// Every player of every game.
+pub fn adversarial() -> impl Iterator<Item = Adversarial> {
+    let objectives = [
+        Objective::CrossEntropy,
+        Objective::Minimax,
+        Objective::Wasserstein,
+        Objective::Hinge,
+    ];
+    objectives.into_iter().flat_map(|objective| {
+        let sides = [Side::Real, Side::Fake, Side::Generator];
+        sides.map(|side| Adversarial { objective, side })
+    })
+}
+
+struct Point<'a> {
+    operation: &'a dyn Operation,
+    batch: usize,
+    shapes: Vec<&'a [usize]>,
+    output_shape: Vec<usize>,
+    training: bool,
+    /// Inputs, then parameters.
+    tensors: Vec<Vec<f64>>,
+}
+
+impl Point<'_> {
+    fn io(&self) -> ReferenceForward<'_> {
+        let (inputs, parameters) = self.tensors.split_at(self.shapes.len());
+        ReferenceForward {
+            batch: self.batch,
+            inputs: inputs.iter().map(Vec::as_slice).collect(),
+            input_shapes: self.shapes.clone(),
+            parameters: parameters.iter().map(Vec::as_slice).collect(),
+            output_shape: &self.output_shape,
+            noise_key: (5, 6, 7),
+            training: self.training,
+        }
+    }
+
+    /// The sum of the outputs, weighted by `upstream`.
+    fn loss(&self, upstream: &[f64]) -> f64 {
+        let output = self.operation.reference_forward(&self.io());
+        assert_eq!(output.len(), upstream.len());
+        output.iter().zip(upstream).map(|(y, g)| y * g).sum()
+    }
+}
+
+/// Random inputs keep away from 0, where some functions have a kink.
+pub fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: Option<usize>) {
+    check_as(true, operation, batch, shapes, labels);
+}
+
+/// As [`check`], in training or in inference.
+fn check_as(
+    training: bool,
+    operation: &dyn Operation,
+    batch: usize,
+    shapes: &[&[usize]],
+    labels: Option<usize>,
+) {
+    let mut numbers = Numbers::new(3);
+    let output_shape = operation.output_shape(shapes).expect("it fits");
+    let mut away_from_zero = |count: usize| {
+        let values = (0..count).map(|_| {
+            let magnitude = numbers.one(0.05, 3.0);
+            magnitude.copysign(numbers.one(-1.0, 1.0))
+        });
+        values.collect::<Vec<f64>>()
+    };
+    let sizes = shapes.iter().map(|s| batch * s.iter().product::<usize>());
+    let specs = operation.parameters(shapes);
+    let trainable = specs.len();
+    let specs = specs.into_iter().chain(operation.buffers(shapes));
+    let parameter_sizes = specs.map(|spec| spec.shape.iter().product());
+    let mut tensors: Vec<Vec<f64>> = sizes
+        .chain(parameter_sizes)
+        .map(&mut away_from_zero)
+        .collect();
+    // State may be a variance.
+    for state in &mut tensors[shapes.len() + trainable..] {
+        state.iter_mut().for_each(|value| *value = value.abs());
+    }
+    if let Some(classes) = labels {
+        tensors[shapes.len() - 1] = (0..batch).map(|i| (i * 5 % classes) as f64).collect();
+    }
+    let upstream = away_from_zero(batch * output_shape.iter().product::<usize>());
+    let mut point = Point {
+        operation,
+        batch,
+        shapes: shapes.to_vec(),
+        output_shape,
+        training,
+        tensors,
+    };
+    let output = operation.reference_forward(&point.io());
+    let gradients = operation.reference_backward(&ReferenceBackward {
+        forward: point.io(),
+        output: &output,
+        output_gradient: &upstream,
+    });
+    let inputs = shapes.len();
+    for tensor in 0..inputs + trainable {
+        if tensor < inputs && !operation.differentiable(tensor) {
+            continue;
+        }
+        let gradient = if tensor < inputs {
+            &gradients.inputs[tensor]
+        } else {
+            &gradients.parameters[tensor - inputs]
+        };
+        assert_eq!(gradient.len(), point.tensors[tensor].len());
+        for (i, gradient) in gradient.iter().enumerate() {
+            const STEP: f64 = 1e-5;
+            let at = point.tensors[tensor][i];
+            point.tensors[tensor][i] = at + STEP;
+            let above = point.loss(&upstream);
+            point.tensors[tensor][i] = at - STEP;
+            let below = point.loss(&upstream);
+            point.tensors[tensor][i] = at;
+            let difference = (above - below) / (2.0 * STEP);
+            assert!(
+                (difference - gradient).abs() < 1e-7 * (1.0 + gradient.abs()),
+                "{operation:?}: tensor {tensor} element {i}: {gradient}, by differences {difference}"
+            );
+        }
+    }
+}
+
+#[test]
+fn gradients_agree_with_central_differences() {
+    for batch in [1, 3] {
+        for size in [1, 5, 8] {
+            let shape: &[usize] = &[size];
+            for activation in &ACTIVATIONS {
+                check(activation, batch, &[shape], None);
+            }
+            for units in [1, 4] {
+                check(&Dense::new(units), batch, &[&[size, 2]], None);
+            }
+            // In training the singular vectors follow the weight, and the gradient takes them for constants.
+            let spectral = Dense {
+                spectral_norm: true,
+                ..Dense::new(4)
+            };
+            check_as(false, &spectral, batch, &[&[size, 2]], None);
+            let spectral = Conv2d {
+                spectral_norm: true,
+                ..Conv2d::new(3, Conv2dGeometry::new([1, 2]))
+            };
+            check_as(false, &spectral, batch, &[&[2, size, 3]], None);
+            for noise in [0.0, 1.0, 0.5] {
+                check(&Reparameterize { noise }, batch, &[shape, shape], None);
+            }
+            let reshape = Reshape {
+                shape: vec![2, size],
+            };
+            check(&reshape, batch, &[&[size * 2]], None);
+            for loss in [
+                ElementwiseLoss::BceWithLogits,
+                ElementwiseLoss::SquaredError,
+            ] {
+                check(&loss, batch, &[shape, shape], None);
+            }
+            for probability in [0.0, 0.4] {
+                check(&Dropout { probability }, batch, &[shape], None);
+            }
+            check_as(false, &Dropout { probability: 0.5 }, batch, &[shape], None);
+            if size > 1 {
+                check(&LayerNorm::default(), batch, &[shape], None);
+            }
+            for dimensions in [1, 2, 3] {
+                let norm = LayerNorm {
+                    dimensions: Some(dimensions),
+                    eps: 0.1,
+                };
+                check(&norm, batch, &[&[2, 3, size]], None);
+            }
+            for shape in [&[size] as &[usize], &[2, size], &[3, 2, size]] {
+                let norm = BatchNorm::default();
+                if batch * shape[1..].iter().product::<usize>() > 2 {
+                    check(&norm, batch, &[shape], None);
+                }
+                check_as(false, &norm, batch, &[shape], None);
+            }
+            let embedding = Embedding {
+                classes: 4,
+                width: size,
+            };
+            check(&embedding, batch, &[&[]], Some(5));
+            let lookup = Lookup {
+                table: (0..4 * size).map(|i| i as f32).collect(),
+                width: size,
+            };
+            check(&lookup, batch, &[&[]], Some(5));
+            check(&GaussianKl, batch, &[shape, shape], None);
+            for loss in adversarial() {
+                check(&loss, batch, &[&[]], None);
+            }
+            let classes = size + 1;
+            check(
+                &SoftmaxCrossEntropy,
+                batch,
+                &[&[classes], &[]],
+                Some(classes),
+            );
+        }
+    }
+}
+
+/// The twin of a model that PyTorch differentiated with noise of its own: z = mu + eps exp(logvar / 2).
+#[test]
+fn reparameterization_agrees_with_pytorch() {
+    let fixture = super::fixture::Fixture::open("vae_gradients");
+    let [mu, log_variance, eps] = ["mu", "logvar", "eps"].map(|name| fixture.get(name).to_vec());
+    let weight = |name: &str| wide(&fixture.narrow(&format!("param.decoder.{name}")));
+    let z: Vec<f64> = (0..mu.len())
+        .map(|i| mu[i] + eps[i] * (0.5 * log_variance[i]).exp())
+        .collect();
+    let dense = |x: &[f64], layer: &str, units: usize| {
+        let (weight, bias) = (
+            weight(&format!("{layer}.weight")),
+            weight(&format!("{layer}.bias")),
+        );
+        let shape = [x.len() / 16];
+        Dense::new(units).reference_forward(&ReferenceForward {
+            batch: 16,
+            inputs: vec![x],
+            input_shapes: vec![&shape],
+            parameters: vec![&weight, &bias],
+            output_shape: &[units],
+            noise_key: (0, 0, 0),
+            training: true,
+        })
+    };
+    let hidden: Vec<f64> = dense(&z, "0", 32).iter().map(|h| h.max(0.0)).collect();
+    let logits = dense(&hidden, "2", 784);
+    for (got, want) in logits.iter().zip(fixture.get("logits")) {
+        assert!((got - want).abs() < 1e-10, "{got} {want}");
+    }
+}
