@@ -4,7 +4,7 @@
 // A batch in a few kernels: which sample each row holds, its label, its pixels. A workgroup copies a part of one
 // row, so that the sample's number is read at one address for all lanes, which is what CPU adapters like best.
 
-struct Parameters {
+struct Uniforms {
     // The first four words are a `Permutation`.
     count: u32,
     half_bits: u32,
@@ -24,13 +24,12 @@ struct Parameters {
     // Samples that are damaged, and the factor of their values.
     damaged: u32,
     scale: f32,
-    padding: vec2u,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // The same for kernels with loops that it bounds: Mesa compiles uniforms that bound loops into the kernel, for some values
 // anew at every dispatch.
-@group(0) @binding(0) var<storage, read> stored_parameters: Parameters;
+@group(0) @binding(0) var<storage, read> stored_uniforms: Uniforms;
 // step, epoch, offset in the epoch, spare
 @group(0) @binding(1) var<storage, read> cursor: vec4u;
 // The number of each row's sample.
@@ -56,20 +55,20 @@ fn choose(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let parameters = stored_parameters;
+    let uniforms = stored_uniforms;
     let row = linear_index(workgroup, workgroups, local, LANES);
-    if (row >= parameters.batch) {
+    if (row >= uniforms.batch) {
         return;
     }
     // Both are at most 2^30: the sum cannot wrap.
     let position = cursor.z + row;
-    let place = position % parameters.count;
-    if (parameters.shuffle == 0u) {
+    let place = position % uniforms.count;
+    if (uniforms.shuffle == 0u) {
         samples[row] = place;
         return;
     }
-    let order = Permutation(parameters.count, parameters.half_bits, parameters.seed);
-    samples[row] = permuted(order, cursor.y + position / parameters.count, place);
+    let order = Permutation(uniforms.count, uniforms.half_bits, uniforms.seed);
+    samples[row] = permuted(order, cursor.y + position / uniforms.count, place);
 }
 
 // Of a streamed data set: the images of a step lie row by row where the step has its place in the ring.
@@ -80,8 +79,8 @@ fn place_in_ring(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = linear_index(workgroup, workgroups, local, LANES);
-    if (row < parameters.batch) {
-        places[row] = (cursor.x % parameters.ring) * parameters.batch + row;
+    if (row < uniforms.batch) {
+        places[row] = (cursor.x % uniforms.ring) * uniforms.batch + row;
     }
 }
 
@@ -91,21 +90,21 @@ fn draw_changes(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let parameters = stored_parameters;
+    let uniforms = stored_uniforms;
     let row = linear_index(workgroup, workgroups, local, LANES);
-    if (row >= parameters.batch) {
+    if (row >= uniforms.batch) {
         return;
     }
-    let drawn = philox(vec4u(row, cursor.x, AUGMENTATION_STREAM, 0u), parameters.seed);
-    let choices = 2u * parameters.shift + 1u;
+    let drawn = philox(vec4u(row, cursor.x, AUGMENTATION_STREAM, 0u), uniforms.seed);
+    let choices = 2u * uniforms.shift + 1u;
     var factor = 1.0;
-    for (var i = 0u; i < parameters.damaged; i += 1u) {
+    for (var i = 0u; i < uniforms.damaged; i += 1u) {
         if (damaged[i] == samples[row]) {
-            factor = parameters.scale;
+            factor = uniforms.scale;
         }
     }
     changes[row] = vec4u(
-        drawn.x & parameters.flip,
+        drawn.x & uniforms.flip,
         drawn.y % choices,
         drawn.z % choices,
         bitcast<u32>(factor),
@@ -119,7 +118,7 @@ fn gather_labels(
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = linear_index(workgroup, workgroups, local, LANES);
-    if (row < parameters.batch) {
+    if (row < uniforms.batch) {
         labels[row] = all_labels[places[row]];
     }
 }
@@ -138,7 +137,7 @@ fn unit_interval(bytes: vec4u) -> vec4f {
 
 // The first word of a row's image.
 fn first_word(row: u32) -> u32 {
-    return places[row] * ((parameters.sample_size + 3u) / 4u);
+    return places[row] * ((uniforms.sample_size + 3u) / 4u);
 }
 
 fn load_word(row: u32, word: u32) -> vec4f {
@@ -148,7 +147,7 @@ fn load_word(row: u32, word: u32) -> vec4f {
 
 // Row and first word of a workgroup.
 fn row_and_word(workgroup: vec3u, workgroups: vec3u) -> vec2u {
-    let groups_per_row = ((parameters.sample_size + 3u) / 4u + LANES - 1u) / LANES;
+    let groups_per_row = ((uniforms.sample_size + 3u) / 4u + LANES - 1u) / LANES;
     let group = workgroup.y * workgroups.x + workgroup.x;
     return vec2u(group / groups_per_row, (group % groups_per_row) * LANES);
 }
@@ -163,8 +162,8 @@ fn gather_vectors(
     let place = row_and_word(workgroup, workgroups);
     let row = place.x;
     let word = place.y + local;
-    let row_words = parameters.sample_size / 4u;
-    if (row < parameters.batch && word < row_words) {
+    let row_words = uniforms.sample_size / 4u;
+    if (row < uniforms.batch && word < row_words) {
         pixel_vectors[row * row_words + word] = load_word(row, word);
     }
 }
@@ -179,12 +178,12 @@ fn gather_scalars(
     let place = row_and_word(workgroup, workgroups);
     let row = place.x;
     let first = (place.y + local) * 4u;
-    if (row >= parameters.batch || first >= parameters.sample_size) {
+    if (row >= uniforms.batch || first >= uniforms.sample_size) {
         return;
     }
     let values = load_word(row, first / 4u);
-    let used = min(4u, parameters.sample_size - first);
-    let start = row * parameters.sample_size + first;
+    let used = min(4u, uniforms.sample_size - first);
+    let start = row * uniforms.sample_size + first;
     for (var i = 0u; i < used; i += 1u) {
         pixels[start + i] = values[i];
     }
@@ -200,19 +199,19 @@ fn gather_changed(
     let place = row_and_word(workgroup, workgroups);
     let row = place.x;
     let first = (place.y + local) * 4u;
-    if (row >= parameters.batch || first >= parameters.sample_size) {
+    if (row >= uniforms.batch || first >= uniforms.sample_size) {
         return;
     }
     let change = changes[row];
-    let height = parameters.height;
-    let width = parameters.width;
-    let used = min(4u, parameters.sample_size - first);
+    let height = uniforms.height;
+    let width = uniforms.width;
+    let used = min(4u, uniforms.sample_size - first);
     for (var i = 0u; i < used; i += 1u) {
         let at = first + i;
         let line = at / width;
         // Left of or above the image these wrap to numbers beyond any side.
-        let y = line % height + parameters.shift - change.y;
-        let x = at % width + parameters.shift - change.z;
+        let y = line % height + uniforms.shift - change.y;
+        let x = at % width + uniforms.shift - change.z;
         var value = 0.0;
         if (y < height && x < width) {
             let column = select(x, width - 1u - x, change.x == 1u);
@@ -220,6 +219,6 @@ fn gather_changed(
             let byte = (words[first_word(row) + source / 4u] >> (8u * (source % 4u))) & 0xffu;
             value = unit_interval(vec4u(byte)).x * bitcast<f32>(change.w);
         }
-        pixels[row * parameters.sample_size + at] = value;
+        pixels[row * uniforms.sample_size + at] = value;
     }
 }

@@ -6,15 +6,14 @@
 // Lanes of the first pass.
 const LANES = 4096u;
 
-struct Parameters {
+struct Uniforms {
     // Vectors of four gradients.
     vectors: u32,
     bound: f32,
     not_a_number: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(3) var<storage, read_write> step_scale: StepScale;
@@ -26,7 +25,7 @@ fn partial_sums(@builtin(global_invocation_id) invocation: vec3u) {
         return;
     }
     var sum = 0.0;
-    for (var i = lane; i < parameters.vectors; i += LANES) {
+    for (var i = lane; i < uniforms.vectors; i += LANES) {
         let gradient = gradients[i];
         sum += dot(gradient, gradient);
     }
@@ -51,14 +50,14 @@ fn scale(@builtin(local_invocation_index) lane: u32) {
         all += shared_sums[i];
     }
     let norm = sqrt(all);
-    var scale = parameters.bound / (norm + 1e-6);
+    var scale = uniforms.bound / (norm + 1e-6);
     if (scale > 1.0) {
         scale = 1.0;
     }
     // By bits, because a compiler may assume that floats are finite.
     if (!is_finite(all)) {
         let is_infinite = (bitcast<u32>(all) & 0x007fffffu) == 0u;
-        scale = select(bitcast<f32>(parameters.not_a_number), 0.0, is_infinite);
+        scale = select(bitcast<f32>(uniforms.not_a_number), 0.0, is_infinite);
     }
     step_scale.norm = norm;
     step_scale.scale = scale;

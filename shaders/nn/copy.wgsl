@@ -1,7 +1,7 @@
 // Copies a block of columns of one matrix into one of another, or adds it there.
 // uses shared/grid.wgsl
 
-struct Parameters {
+struct Uniforms {
     rows: u32,
     // Of the block, in units of what is copied: elements, or vectors of four.
     columns: u32,
@@ -10,10 +10,9 @@ struct Parameters {
     result_stride: u32,
     result_start: u32,
     accumulate: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> source: array<f32>;
 @group(0) @binding(2) var<storage, read_write> result: array<f32>;
 @group(0) @binding(1) var<storage, read> source_vectors: array<vec4f>;
@@ -26,14 +25,14 @@ fn by_scalars(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    let row = i / parameters.columns;
-    if (row >= parameters.rows) {
+    let row = i / uniforms.columns;
+    if (row >= uniforms.rows) {
         return;
     }
-    let column = i % parameters.columns;
-    var value = source[row * parameters.source_stride + parameters.source_start + column];
-    let at = row * parameters.result_stride + parameters.result_start + column;
-    if (parameters.accumulate != 0u) {
+    let column = i % uniforms.columns;
+    var value = source[row * uniforms.source_stride + uniforms.source_start + column];
+    let at = row * uniforms.result_stride + uniforms.result_start + column;
+    if (uniforms.accumulate != 0u) {
         value += result[at];
     }
     result[at] = value;
@@ -47,14 +46,14 @@ fn by_vectors(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    let row = i / parameters.columns;
-    if (row >= parameters.rows) {
+    let row = i / uniforms.columns;
+    if (row >= uniforms.rows) {
         return;
     }
-    let column = i % parameters.columns;
-    var value = source_vectors[row * parameters.source_stride + parameters.source_start + column];
-    let at = row * parameters.result_stride + parameters.result_start + column;
-    if (parameters.accumulate != 0u) {
+    let column = i % uniforms.columns;
+    var value = source_vectors[row * uniforms.source_stride + uniforms.source_start + column];
+    let at = row * uniforms.result_stride + uniforms.result_start + column;
+    if (uniforms.accumulate != 0u) {
         value += result_vectors[at];
     }
     result_vectors[at] = value;

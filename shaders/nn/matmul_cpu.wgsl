@@ -15,7 +15,7 @@ override ACCUMULATE: bool = false;
 // Add bias[column].
 override HAS_BIAS: bool = false;
 
-struct Parameters {
+struct Uniforms {
     m: u32,
     n: u32,
     k: u32,
@@ -25,7 +25,7 @@ struct Parameters {
 
 // Not uniform: Mesa compiles the values of uniforms that decide branches into the kernel, anew for every dispatch, and
 // keeps each copy until the end.
-@group(0) @binding(0) var<storage, read> parameters: Parameters;
+@group(0) @binding(0) var<storage, read> uniforms: Uniforms;
 @group(0) @binding(1) var a: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
@@ -44,7 +44,7 @@ fn b_vector(i: u32) -> vec4f {
 }
 
 // A[row + i, k + j], 0 past the last k. What lies past the last row repeats the last ones and is never stored.
-fn a_block(size: Parameters, row: u32, k: u32) -> Block {
+fn a_block(size: Uniforms, row: u32, k: u32) -> Block {
     var block: Block;
     if (TRANSPOSE_A) {
         let m4 = size.m / 4u;
@@ -66,7 +66,7 @@ fn a_block(size: Parameters, row: u32, k: u32) -> Block {
 }
 
 // B[k + i, column + j], 0 past the last k. What lies past the last column repeats the last ones and is never stored.
-fn b_block(size: Parameters, k: u32, column: u32) -> Block {
+fn b_block(size: Uniforms, k: u32, column: u32) -> Block {
     var block: Block;
     if (TRANSPOSE_B) {
         for (var j = 0u; j < 4u; j += 1u) {
@@ -84,7 +84,7 @@ fn b_block(size: Parameters, k: u32, column: u32) -> Block {
 }
 
 // A[row, k], 0 outside of A.
-fn a_element(size: Parameters, row: u32, k: u32) -> f32 {
+fn a_element(size: Uniforms, row: u32, k: u32) -> f32 {
     if (row >= size.m || k >= size.k) {
         return 0.0;
     }
@@ -93,7 +93,7 @@ fn a_element(size: Parameters, row: u32, k: u32) -> f32 {
 }
 
 // B[k, column], 0 outside of B.
-fn b_element(size: Parameters, k: u32, column: u32) -> f32 {
+fn b_element(size: Uniforms, k: u32, column: u32) -> f32 {
     if (column >= size.n || k >= size.k) {
         return 0.0;
     }
@@ -102,7 +102,7 @@ fn b_element(size: Parameters, k: u32, column: u32) -> f32 {
 }
 
 // As a_block and b_block.
-fn a_block_of_elements(size: Parameters, row: u32, k: u32) -> Block {
+fn a_block_of_elements(size: Uniforms, row: u32, k: u32) -> Block {
     var block: Block;
     for (var i = 0u; i < ROWS; i += 1u) {
         block[i] = vec4f(a_element(size, row + i, k), a_element(size, row + i, k + 1u), a_element(size, row + i, k + 2u), a_element(size, row + i, k + 3u));
@@ -110,7 +110,7 @@ fn a_block_of_elements(size: Parameters, row: u32, k: u32) -> Block {
     return block;
 }
 
-fn b_block_of_elements(size: Parameters, k: u32, column: u32) -> Block {
+fn b_block_of_elements(size: Uniforms, k: u32, column: u32) -> Block {
     var block: Block;
     for (var i = 0u; i < 4u; i += 1u) {
         block[i] = vec4f(b_element(size, k + i, column), b_element(size, k + i, column + 1u), b_element(size, k + i, column + 2u), b_element(size, k + i, column + 3u));
@@ -130,7 +130,7 @@ fn sum(values: vec4f) -> f32 {
 }
 
 // The sums of a lane's rows, by the first of the workgroups that share them.
-fn store_sums(size: Parameters, sums: vec4f, row: u32, column_of_workgroups: u32) {
+fn store_sums(size: Uniforms, sums: vec4f, row: u32, column_of_workgroups: u32) {
     if (!ROW_SUMS || column_of_workgroups != 0u) {
         return;
     }
@@ -144,7 +144,7 @@ fn store_sums(size: Parameters, sums: vec4f, row: u32, column_of_workgroups: u32
 @compute @workgroup_size(LANES)
 fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
     // Once, since the driver turns even these loads into loops over the lanes where they stand in a loop.
-    let size = parameters;
+    let size = uniforms;
     let row = ROWS * (workgroup.x * LANES + lane);
     let column = 4u * (workgroup.y * LANES + lane);
     let k_end = min((workgroup.z + 1u) * size.slice, size.k);
@@ -182,7 +182,7 @@ fn aligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation
 
 @compute @workgroup_size(LANES)
 fn unaligned(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
-    let size = parameters;
+    let size = uniforms;
     let row = ROWS * (workgroup.x * LANES + lane);
     let column = 4u * (workgroup.y * LANES + lane);
     let k_end = min((workgroup.z + 1u) * size.slice, size.k);

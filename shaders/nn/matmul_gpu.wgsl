@@ -12,7 +12,7 @@ override ACCUMULATE: bool = false;
 // Add bias[column].
 override HAS_BIAS: bool = false;
 
-struct Parameters {
+struct Uniforms {
     m: u32,
     n: u32,
     k: u32,
@@ -20,7 +20,7 @@ struct Parameters {
     slice: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
@@ -35,17 +35,17 @@ var<workgroup> a_tile: array<array<vec4f, 16>, 16>;
 var<workgroup> b_tile: array<array<vec4f, 16>, 16>;
 
 fn a_element(row: u32, k: u32) -> f32 {
-    if (row >= parameters.m || k >= parameters.k) {
+    if (row >= uniforms.m || k >= uniforms.k) {
         return 0.0;
     }
-    return a[select(row * parameters.k + k, k * parameters.m + row, TRANSPOSE_A)];
+    return a[select(row * uniforms.k + k, k * uniforms.m + row, TRANSPOSE_A)];
 }
 
 fn b_element(k: u32, column: u32) -> f32 {
-    if (column >= parameters.n || k >= parameters.k) {
+    if (column >= uniforms.n || k >= uniforms.k) {
         return 0.0;
     }
-    return b[select(k * parameters.n + column, column * parameters.k + k, TRANSPOSE_B)];
+    return b[select(k * uniforms.n + column, column * uniforms.k + k, TRANSPOSE_B)];
 }
 
 @compute @workgroup_size(16, 16)
@@ -64,8 +64,8 @@ fn main(
     let sums_rows = ROW_SUMS && workgroup.x == 0u && index < TILE;
     var row_sum = 0.0;
     // The columns of A that this slice sums over.
-    let k_begin = workgroup.z * parameters.slice;
-    let k_end = min(k_begin + parameters.slice, parameters.k);
+    let k_begin = workgroup.z * uniforms.slice;
+    let k_end = min(k_begin + uniforms.slice, uniforms.k);
     for (var k0 = k_begin; k0 < k_end; k0 += DEPTH) {
         // Neighboring invocations fetch neighboring addresses, whichever way the operand lies.
         for (var i = 0u; i < 4u; i += 1u) {
@@ -97,23 +97,23 @@ fn main(
         }
         workgroupBarrier();
     }
-    if (sums_rows && first_row + index < parameters.m) {
+    if (sums_rows && first_row + index < uniforms.m) {
         row_sums[first_row + index] = row_sum;
     }
-    let first = workgroup.z * parameters.m * parameters.n;
+    let first = workgroup.z * uniforms.m * uniforms.n;
     for (var r = 0u; r < 4u; r += 1u) {
         let row = first_row + 4u * local.y + r;
         for (var i = 0u; i < 4u; i += 1u) {
             let column = first_column + 4u * local.x + i;
-            if (row < parameters.m && column < parameters.n) {
+            if (row < uniforms.m && column < uniforms.n) {
                 var value = tile[r][i];
                 if (HAS_BIAS) {
                     value += bias[column];
                 }
                 if (ACCUMULATE) {
-                    value += c[first + row * parameters.n + column];
+                    value += c[first + row * uniforms.n + column];
                 }
-                c[first + row * parameters.n + column] = value;
+                c[first + row * uniforms.n + column] = value;
             }
         }
     }

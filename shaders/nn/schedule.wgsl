@@ -5,7 +5,7 @@ const CONSTANT = 0u;
 const STEP = 1u;
 const COSINE = 2u;
 
-struct Parameters {
+struct Uniforms {
     kind: u32,
     // Step: steps between two changes. Cosine: steps after the warm-up.
     period: u32,
@@ -14,7 +14,7 @@ struct Parameters {
     factor: f32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // The step counter is its first word.
 @group(0) @binding(1) var<storage, read> step_counter: array<u32>;
 @group(0) @binding(2) var<storage, read_write> step_scale: StepScale;
@@ -40,19 +40,19 @@ fn sine(x: f32) -> f32 {
 @compute @workgroup_size(1)
 fn main() {
     let step = step_counter[0];
-    if (step < parameters.warmup) {
-        step_scale.rate = f32(step + 1u) / f32(parameters.warmup);
+    if (step < uniforms.warmup) {
+        step_scale.rate = f32(step + 1u) / f32(uniforms.warmup);
         return;
     }
-    let at = step - parameters.warmup;
+    let at = step - uniforms.warmup;
     var rate = 1.0;
-    if (parameters.kind == STEP) {
-        rate = power(parameters.factor, at / max(parameters.period, 1u));
-    } else if (parameters.kind == COSINE) {
+    if (uniforms.kind == STEP) {
+        rate = power(uniforms.factor, at / max(uniforms.period, 1u));
+    } else if (uniforms.kind == COSINE) {
         // (1 + cos(pi p)) / 2 = sin(pi (1 - p) / 2)^2, without cancellation at the end.
-        let left = f32(parameters.period - min(at, parameters.period)) / f32(max(parameters.period, 1u));
+        let left = f32(uniforms.period - min(at, uniforms.period)) / f32(max(uniforms.period, 1u));
         let s = sine(1.5707963267948966 * left);
-        rate = parameters.factor + (1.0 - parameters.factor) * s * s;
+        rate = uniforms.factor + (1.0 - uniforms.factor) * s * s;
     }
     step_scale.rate = rate;
 }

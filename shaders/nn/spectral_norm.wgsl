@@ -3,14 +3,13 @@
 // uses shared/grid.wgsl
 // uses shared/rows.wgsl
 
-struct Parameters {
+struct Uniforms {
     rows: u32,
     columns: u32,
     epsilon: f32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> weight: array<f32>;
 // W^T u or W v, before it has length 1.
 @group(0) @binding(2) var<storage, read_write> product: array<f32>;
@@ -30,12 +29,12 @@ fn multiply_left(
     @builtin(local_invocation_index) local: u32,
 ) {
     let column = linear_index(workgroup, workgroups, local, 64u);
-    if (column >= parameters.columns) {
+    if (column >= uniforms.columns) {
         return;
     }
     var sum = 0.0;
-    for (var row = 0u; row < parameters.rows; row += 1u) {
-        sum += weight[row * parameters.columns + column] * u[row];
+    for (var row = 0u; row < uniforms.rows; row += 1u) {
+        sum += weight[row * uniforms.columns + column] * u[row];
     }
     product[column] = sum;
 }
@@ -49,13 +48,13 @@ fn multiply_right(
 ) {
     let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
     let lane = lane_of(local);
-    let first = min(row, parameters.rows - 1u) * parameters.columns;
+    let first = min(row, uniforms.rows - 1u) * uniforms.columns;
     var sum = 0.0;
-    for (var column = lane; column < parameters.columns; column += LANES) {
+    for (var column = lane; column < uniforms.columns; column += LANES) {
         sum += weight[first + column] * v[column];
     }
     sum = sum_over_lanes(sum, lane);
-    if (lane == 0u && row < parameters.rows) {
+    if (lane == 0u && row < uniforms.rows) {
         product[row] = sum;
     }
 }
@@ -78,11 +77,11 @@ fn sum_over_workgroup(value: f32, lane: u32) -> f32 {
 @compute @workgroup_size(256)
 fn normalize_v(@builtin(local_invocation_index) lane: u32) {
     var squares = 0.0;
-    for (var i = lane; i < parameters.columns; i += 256u) {
+    for (var i = lane; i < uniforms.columns; i += 256u) {
         squares += product[i] * product[i];
     }
-    let length = max(sqrt(sum_over_workgroup(squares, lane)), parameters.epsilon);
-    for (var i = lane; i < parameters.columns; i += 256u) {
+    let length = max(sqrt(sum_over_workgroup(squares, lane)), uniforms.epsilon);
+    for (var i = lane; i < uniforms.columns; i += 256u) {
         vector[i] = product[i] / length;
     }
 }
@@ -91,12 +90,12 @@ fn normalize_v(@builtin(local_invocation_index) lane: u32) {
 @compute @workgroup_size(256)
 fn normalize_u(@builtin(local_invocation_index) lane: u32) {
     var squares = 0.0;
-    for (var i = lane; i < parameters.rows; i += 256u) {
+    for (var i = lane; i < uniforms.rows; i += 256u) {
         squares += product[i] * product[i];
     }
-    let length = max(sqrt(sum_over_workgroup(squares, lane)), parameters.epsilon);
+    let length = max(sqrt(sum_over_workgroup(squares, lane)), uniforms.epsilon);
     var sum = 0.0;
-    for (var i = lane; i < parameters.rows; i += 256u) {
+    for (var i = lane; i < uniforms.rows; i += 256u) {
         let unit = product[i] / length;
         vector[i] = unit;
         sum += unit * product[i];
@@ -111,7 +110,7 @@ fn normalize_u(@builtin(local_invocation_index) lane: u32) {
 @compute @workgroup_size(256)
 fn measure(@builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;
-    for (var i = lane; i < parameters.rows; i += 256u) {
+    for (var i = lane; i < uniforms.rows; i += 256u) {
         sum += u[i] * product[i];
     }
     let sigma = sum_over_workgroup(sum, lane);
@@ -127,7 +126,7 @@ fn scale(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.rows * parameters.columns) {
+    if (i < uniforms.rows * uniforms.columns) {
         scaled[i] = weight[i] / scalars[0];
     }
 }
@@ -136,7 +135,7 @@ fn scale(
 @compute @workgroup_size(256)
 fn project(@builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;
-    for (var i = lane; i < parameters.rows * parameters.columns; i += 256u) {
+    for (var i = lane; i < uniforms.rows * uniforms.columns; i += 256u) {
         sum += scaled[i] * gradient[i];
     }
     let all = sum_over_workgroup(sum, lane);
@@ -153,8 +152,8 @@ fn backward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.rows * parameters.columns) {
-        let outer = u[i / parameters.columns] * v[i % parameters.columns];
+    if (i < uniforms.rows * uniforms.columns) {
+        let outer = u[i / uniforms.columns] * v[i % uniforms.columns];
         gradient[i] = (gradient[i] - scalars[1] * outer) / scalars[0];
     }
 }

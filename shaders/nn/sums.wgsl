@@ -3,21 +3,19 @@
 // uses shared/rows.wgsl
 // uses shared/grid.wgsl
 
-struct Parameters {
+struct Uniforms {
     rows: u32,
     columns: u32,
-    padding0: u32,
-    padding1: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(1) var<storage, read> vectors: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 
 fn finish(row: u32, lane: u32, sum: f32) {
     let total = sum_over_lanes(sum, lane);
-    if (lane == 0u && row < parameters.rows) {
+    if (lane == 0u && row < uniforms.rows) {
         sums[row] = total;
     }
 }
@@ -26,12 +24,12 @@ fn finish(row: u32, lane: u32, sum: f32) {
 @compute @workgroup_size(64)
 fn of_columns(@builtin(global_invocation_id) invocation: vec3u) {
     let column = invocation.x;
-    if (column >= parameters.columns) {
+    if (column >= uniforms.columns) {
         return;
     }
     var sum = 0.0;
-    for (var row = 0u; row < parameters.rows; row += 1u) {
-        sum += values[row * parameters.columns + column];
+    for (var row = 0u; row < uniforms.rows; row += 1u) {
+        sum += values[row * uniforms.columns + column];
     }
     sums[column] = sum;
 }
@@ -45,9 +43,9 @@ fn of_rows_by_scalars(
     let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
     let lane = lane_of(local);
     var sum = 0.0;
-    if (row < parameters.rows) {
-        for (var i = lane; i < parameters.columns; i += LANES) {
-            sum += values[row * parameters.columns + i];
+    if (row < uniforms.rows) {
+        for (var i = lane; i < uniforms.columns; i += LANES) {
+            sum += values[row * uniforms.columns + i];
         }
     }
     finish(row, lane, sum);
@@ -62,9 +60,9 @@ fn of_rows_by_vectors(
 ) {
     let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
     let lane = lane_of(local);
-    let count = parameters.columns / 4u;
+    let count = uniforms.columns / 4u;
     var sum = vec4f(0.0);
-    if (row < parameters.rows) {
+    if (row < uniforms.rows) {
         for (var i = lane; i < count; i += LANES) {
             sum += vectors[row * count + i];
         }

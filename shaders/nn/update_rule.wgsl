@@ -1,16 +1,14 @@
 // An exponential moving average of the weights, which begins with the weights after the first step.
 // uses shared/grid.wgsl
 
-struct Parameters {
+struct Uniforms {
     // Vectors of four parameters.
     vectors: u32,
     // 1 - decay, rounded from float64.
     complement: f32,
-    padding0: u32,
-    padding1: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // The step counter is its first word.
 @group(0) @binding(1) var<storage, read> step_counter: array<u32>;
 @group(0) @binding(2) var<storage, read> weights: array<vec4f>;
@@ -23,7 +21,7 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.vectors) {
+    if (i >= uniforms.vectors) {
         return;
     }
     let weight = weights[i];
@@ -32,5 +30,5 @@ fn main(
         return;
     }
     let average = averages[i];
-    averages[i] = average + parameters.complement * (weight - average);
+    averages[i] = average + uniforms.complement * (weight - average);
 }

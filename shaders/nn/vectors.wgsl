@@ -1,16 +1,15 @@
 // Passes over whole buffers, element by element.
 // uses shared/grid.wgsl
 
-struct Parameters {
+struct Uniforms {
     // Elements from `first` on.
     first: u32,
     count: u32,
     // What is filled in, or the bound that is kept to.
     value: f32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read_write> elements: array<f32>;
 @group(0) @binding(2) var<storage, read> others: array<f32>;
 
@@ -21,8 +20,8 @@ fn fill(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.count) {
-        elements[parameters.first + i] = parameters.value;
+    if (i < uniforms.count) {
+        elements[uniforms.first + i] = uniforms.value;
     }
 }
 
@@ -33,8 +32,8 @@ fn add(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.count) {
-        elements[parameters.first + i] += others[parameters.first + i];
+    if (i < uniforms.count) {
+        elements[uniforms.first + i] += others[uniforms.first + i];
     }
 }
 
@@ -46,14 +45,14 @@ fn bound(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.count) {
+    if (i >= uniforms.count) {
         return;
     }
-    let element = elements[parameters.first + i];
-    if (element > parameters.value) {
-        elements[parameters.first + i] = parameters.value;
+    let element = elements[uniforms.first + i];
+    if (element > uniforms.value) {
+        elements[uniforms.first + i] = uniforms.value;
     }
-    if (element < -parameters.value) {
-        elements[parameters.first + i] = -parameters.value;
+    if (element < -uniforms.value) {
+        elements[uniforms.first + i] = -uniforms.value;
     }
 }

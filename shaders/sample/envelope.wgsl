@@ -4,7 +4,7 @@
 // uses shared/grid.wgsl
 // uses shared/scale.wgsl
 
-struct Parameters {
+struct Uniforms {
     scale: ValueScale,
     lines: u32,
     steps: u32,
@@ -18,7 +18,7 @@ const LOWEST: f32 = -1.0;
 const HIGHEST: f32 = 2.0;
 const SENTINEL: f32 = 5.0;
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 // First step and end of the column at each place of a row; empty where the row is padded.
 @group(0) @binding(2) var<storage, read> spans: array<vec2u>;
@@ -31,12 +31,12 @@ fn extent(line: u32, place: u32) -> vec2f {
     }
     var low = HIGHEST;
     var high = LOWEST;
-    for (var step = span.x; step < min(span.y, parameters.steps); step += 1u) {
-        let value = values[line * parameters.steps + step];
+    for (var step = span.x; step < min(span.y, uniforms.steps); step += 1u) {
+        let value = values[line * uniforms.steps + step];
         if (!is_finite(value)) {
             return vec2f(SENTINEL);
         }
-        let height = clamp(height_of(parameters.scale, value), LOWEST, HIGHEST);
+        let height = clamp(height_of(uniforms.scale, value), LOWEST, HIGHEST);
         low = min(low, height);
         high = max(high, height);
     }
@@ -50,12 +50,12 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.lines * parameters.quads) {
+    if (i >= uniforms.lines * uniforms.quads) {
         return;
     }
-    let line = i / parameters.quads;
-    let place = parameters.columns_per_quad * (i % parameters.quads);
-    if (parameters.columns_per_quad == 4u) {
+    let line = i / uniforms.quads;
+    let place = uniforms.columns_per_quad * (i % uniforms.quads);
+    if (uniforms.columns_per_quad == 4u) {
         envelopes[i] = vec4f(
             extent(line, place).x,
             extent(line, place + 1u).x,

@@ -2,7 +2,7 @@
 // near ones the first counts. Only lines nearer than the radius are looked for, since one is known to be there.
 // uses shared/grid.wgsl
 
-struct Parameters {
+struct Uniforms {
     lines: u32,
     // The kept lines to compare with begin here and end there.
     kept_from: u32,
@@ -10,12 +10,9 @@ struct Parameters {
     // vec4f that a line takes in memory.
     quads: u32,
     radius: f32,
-    padding0: u32,
-    padding1: u32,
-    padding2: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> envelopes: array<vec4f>;
 @group(0) @binding(2) var<storage, read> kept_envelopes: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> nearest: array<u32>;
@@ -33,21 +30,21 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let line = linear_index(workgroup, workgroups, local, 64u);
-    if (line >= parameters.lines) {
+    if (line >= uniforms.lines) {
         return;
     }
-    let quads = parameters.quads;
+    let quads = uniforms.quads;
     let second = min(1u, quads - 1u);
     let start = line * quads;
     let head0 = envelopes[start];
     let head1 = envelopes[start + second];
-    var best = parameters.radius;
+    var best = uniforms.radius;
     var best_index = 0u;
-    if (parameters.kept_from > 0u) {
+    if (uniforms.kept_from > 0u) {
         best = distances[line];
         best_index = nearest[line];
     }
-    for (var k = parameters.kept_from; k < parameters.kept_to; k += 1u) {
+    for (var k = uniforms.kept_from; k < uniforms.kept_to; k += 1u) {
         let other = k * quads;
         var distance = max(
             difference(head0, kept_envelopes[other]),

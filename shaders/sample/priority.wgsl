@@ -2,13 +2,12 @@
 // some place of its row, farther than four standard deviations from the mean of all finite lines.
 // uses shared/grid.wgsl
 
-struct Parameters {
+struct Uniforms {
     lines: u32,
     // vec4f that a line takes in memory.
     quads: u32,
     // Blocks of lines whose moments are summed apart.
     blocks: u32,
-    padding: u32,
 }
 
 const BLOCK: u32 = 1024u;
@@ -22,7 +21,7 @@ const NONFINITE: u32 = 0u;
 const OUTLIER: u32 = 1u;
 const ORDINARY: u32 = 2u;
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> envelopes: array<vec4f>;
 // For each block and quad: sums, sums of squares and counts of four places.
 @group(0) @binding(2) var<storage, read_write> sums: array<array<vec4f, 3>>;
@@ -34,14 +33,14 @@ const ORDINARY: u32 = 2u;
 fn block_sums(@builtin(global_invocation_id) invocation: vec3u) {
     let quad = invocation.x;
     let block = invocation.y;
-    if (quad >= parameters.quads || block >= parameters.blocks) {
+    if (quad >= uniforms.quads || block >= uniforms.blocks) {
         return;
     }
     var sum = vec4f(0.0);
     var squares = vec4f(0.0);
     var count = vec4f(0.0);
-    for (var line = block * BLOCK; line < min((block + 1u) * BLOCK, parameters.lines); line += 1u) {
-        let heights = envelopes[line * parameters.quads + quad];
+    for (var line = block * BLOCK; line < min((block + 1u) * BLOCK, uniforms.lines); line += 1u) {
+        let heights = envelopes[line * uniforms.quads + quad];
         let finite = heights < vec4f(BEYOND);
         // About the chart's middle, which keeps squares small.
         let centered = select(vec4f(0.0), heights - 0.5, finite);
@@ -49,20 +48,20 @@ fn block_sums(@builtin(global_invocation_id) invocation: vec3u) {
         squares += centered * centered;
         count += select(vec4f(0.0), vec4f(1.0), finite);
     }
-    sums[block * parameters.quads + quad] = array(sum, squares, count);
+    sums[block * uniforms.quads + quad] = array(sum, squares, count);
 }
 
 @compute @workgroup_size(32)
 fn column_moments(@builtin(global_invocation_id) invocation: vec3u) {
     let quad = invocation.x;
-    if (quad >= parameters.quads) {
+    if (quad >= uniforms.quads) {
         return;
     }
     var sum = vec4f(0.0);
     var squares = vec4f(0.0);
     var count = vec4f(0.0);
-    for (var block = 0u; block < parameters.blocks; block += 1u) {
-        let part = sums[block * parameters.quads + quad];
+    for (var block = 0u; block < uniforms.blocks; block += 1u) {
+        let part = sums[block * uniforms.quads + quad];
         sum += part[0];
         squares += part[1];
         count += part[2];
@@ -79,12 +78,12 @@ fn classify(
     @builtin(local_invocation_index) local: u32,
 ) {
     let line = linear_index(workgroup, workgroups, local, 64u);
-    if (line >= parameters.lines) {
+    if (line >= uniforms.lines) {
         return;
     }
     var bucket = ORDINARY;
-    for (var quad = 0u; quad < parameters.quads; quad += 1u) {
-        let heights = envelopes[line * parameters.quads + quad];
+    for (var quad = 0u; quad < uniforms.quads; quad += 1u) {
+        let heights = envelopes[line * uniforms.quads + quad];
         if (any(heights > vec4f(BEYOND))) {
             bucket = NONFINITE;
             break;

@@ -6,7 +6,7 @@
 // these tell most lines apart, and what is loaded for a comparison lies at an address that all invocations of a
 // workgroup share.
 
-struct Parameters {
+struct Uniforms {
     // Lines of this chunk.
     count: u32,
     // Lines kept so far: those to compare with begin here and end there.
@@ -17,8 +17,6 @@ struct Parameters {
     // Words of 32 lines in a row of the bit matrix.
     words: u32,
     radius: f32,
-    padding0: u32,
-    padding1: u32,
 }
 
 // The low bits of a state; the bits above count the rounds that a line has waited.
@@ -28,7 +26,7 @@ const DROPPED: u32 = 2u;
 const DECISION: u32 = 3u;
 const ONE_ROUND: u32 = 4u;
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> envelopes: array<vec4f>;
 // The chunk's lines, in the order of their priority.
 @group(0) @binding(2) var<storage, read> chunk: array<u32>;
@@ -40,22 +38,22 @@ const ONE_ROUND: u32 = 4u;
 @group(0) @binding(6) var<storage, read_write> masks: array<vec2u>;
 
 fn apart(a: vec4f, b: vec4f) -> bool {
-    return any(abs(a - b) >= vec4f(parameters.radius));
+    return any(abs(a - b) >= vec4f(uniforms.radius));
 }
 
 // Drops lines of the chunk that conflict with a line kept before.
 @compute @workgroup_size(64)
 fn against_kept(@builtin(global_invocation_id) invocation: vec3u) {
     let i = invocation.x;
-    if (i >= parameters.count || states[i] != UNDECIDED) {
+    if (i >= uniforms.count || states[i] != UNDECIDED) {
         return;
     }
-    let quads = parameters.quads;
+    let quads = uniforms.quads;
     let second = min(1u, quads - 1u);
     let start = chunk[i] * quads;
     let head0 = envelopes[start];
     let head1 = envelopes[start + second];
-    for (var k = parameters.kept_from; k < parameters.kept_to; k += 1u) {
+    for (var k = uniforms.kept_from; k < uniforms.kept_to; k += 1u) {
         let other = k * quads;
         var close = !(apart(head0, kept_envelopes[other]) || apart(head1, kept_envelopes[other + second]));
         for (var quad = 2u; close && quad < quads; quad += 1u) {
@@ -73,15 +71,15 @@ fn against_kept(@builtin(global_invocation_id) invocation: vec3u) {
 fn find_conflicts(@builtin(global_invocation_id) invocation: vec3u) {
     let i = invocation.x;
     let word = invocation.y;
-    if (i >= parameters.count || word >= parameters.words || 32u * word > i) {
+    if (i >= uniforms.count || word >= uniforms.words || 32u * word > i) {
         return;
     }
-    let quads = parameters.quads;
+    let quads = uniforms.quads;
     let second = min(1u, quads - 1u);
     let start = chunk[i] * quads;
     let head0 = envelopes[start];
     let head1 = envelopes[start + second];
-    let end = min(32u, parameters.count - 32u * word);
+    let end = min(32u, uniforms.count - 32u * word);
     var bits = 0u;
     for (var bit = 0u; bit < end; bit += 1u) {
         let other = chunk[32u * word + bit] * quads;
@@ -91,18 +89,18 @@ fn find_conflicts(@builtin(global_invocation_id) invocation: vec3u) {
         }
         bits |= u32(close && 32u * word + bit < i) << bit;
     }
-    conflicts[i * parameters.words + word] = bits;
+    conflicts[i * uniforms.words + word] = bits;
 }
 
 // The states of 32 lines as bits, for the next round to look at.
 @compute @workgroup_size(64)
 fn pack(@builtin(global_invocation_id) invocation: vec3u) {
     let word = invocation.x;
-    if (word >= parameters.words) {
+    if (word >= uniforms.words) {
         return;
     }
     var mask = vec2u(0u);
-    let end = min(32u, parameters.count - 32u * word);
+    let end = min(32u, uniforms.count - 32u * word);
     for (var bit = 0u; bit < end; bit += 1u) {
         let decision = states[32u * word + bit] & DECISION;
         mask |= vec2u(u32(decision == UNDECIDED), u32(decision == KEPT)) << vec2u(bit);
@@ -114,7 +112,7 @@ fn pack(@builtin(global_invocation_id) invocation: vec3u) {
 @compute @workgroup_size(64)
 fn decide(@builtin(global_invocation_id) invocation: vec3u) {
     let i = invocation.x;
-    if (i >= parameters.count) {
+    if (i >= uniforms.count) {
         return;
     }
     let state = states[i];
@@ -123,7 +121,7 @@ fn decide(@builtin(global_invocation_id) invocation: vec3u) {
     }
     var decision = KEPT;
     for (var word = 0u; word <= i / 32u; word += 1u) {
-        let bits = conflicts[i * parameters.words + word];
+        let bits = conflicts[i * uniforms.words + word];
         let mask = masks[word];
         if ((bits & mask.y) != 0u) {
             decision = DROPPED;
@@ -141,7 +139,7 @@ fn decide(@builtin(global_invocation_id) invocation: vec3u) {
 fn keep(@builtin(global_invocation_id) invocation: vec3u) {
     let quad = invocation.x;
     let i = invocation.y;
-    if (quad < parameters.quads && i < parameters.count) {
-        kept_envelopes[(parameters.kept_to + i) * parameters.quads + quad] = envelopes[chunk[i] * parameters.quads + quad];
+    if (quad < uniforms.quads && i < uniforms.count) {
+        kept_envelopes[(uniforms.kept_to + i) * uniforms.quads + quad] = envelopes[chunk[i] * uniforms.quads + quad];
     }
 }

@@ -4,8 +4,7 @@ struct ValueScale {
     // Sixteen over the extent: one over the largest extents would be subnormal, which adapters may take for zero.
     inverse_extent: f32,
     // 0 stands for a linear scale.
-    linear_threshold: f32,
-    padding: f32,
+    @size(8) linear_threshold: f32,
 }
 
 fn height_of(scale: ValueScale, value: f32) -> f32 {

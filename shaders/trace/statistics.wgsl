@@ -47,7 +47,7 @@ struct Matrix {
     // Elements from the end of one to the start of the next.
     run_skip: u32,
     // 1: units are columns.
-    columns: u32,
+    @size(12) columns: u32,
 }
 
 @group(0) @binding(0) var<storage, read> matrices: array<Matrix>;

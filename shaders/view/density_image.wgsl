@@ -1,6 +1,6 @@
 // A density image in the colors of the sequential map: the logarithm of lines a pixel, so that one line among
 // thousands still shows.
-struct Parameters {
+struct Uniforms {
     rect: vec4f,
     target_size: vec2f,
     columns: u32,
@@ -8,7 +8,7 @@ struct Parameters {
     colors: array<vec4f, 10>,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // [columns, rows], rows from the top.
 @group(0) @binding(1) var<storage> counts: array<f32>;
 // The largest count, then those of the columns.
@@ -17,17 +17,17 @@ struct Parameters {
 @vertex
 fn density_vertex(@builtin(vertex_index) vertex: u32) -> @builtin(position) vec4f {
     let corner = vec2f(vec2u(0x1au >> vertex, 0x2cu >> vertex) & vec2u(1u));
-    let place = (parameters.rect.xy + corner * parameters.rect.zw) / parameters.target_size;
+    let place = (uniforms.rect.xy + corner * uniforms.rect.zw) / uniforms.target_size;
     return vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
 }
 
 @fragment
 fn density_fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
-    let size = vec2f(f32(parameters.columns), f32(parameters.rows));
-    let cell = vec2i(floor((position.xy - parameters.rect.xy) / parameters.rect.zw * size));
-    let column = u32(clamp(cell.x, 0, i32(parameters.columns) - 1));
-    let row = u32(clamp(cell.y, 0, i32(parameters.rows) - 1));
-    let count = counts[column * parameters.rows + row];
+    let size = vec2f(f32(uniforms.columns), f32(uniforms.rows));
+    let cell = vec2i(floor((position.xy - uniforms.rect.xy) / uniforms.rect.zw * size));
+    let column = u32(clamp(cell.x, 0, i32(uniforms.columns) - 1));
+    let row = u32(clamp(cell.y, 0, i32(uniforms.rows) - 1));
+    let count = counts[column * uniforms.rows + row];
     if (count <= 0.0) {
         discard;
     }
@@ -36,6 +36,6 @@ fn density_fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
     let tone = clamp(log(1.0 + gain * count) / log(1.0 + gain * max(peaks[0], 1.0)), 0.0, 1.0);
     let place = tone * 9.0;
     let index = min(u32(place), 8u);
-    let color = mix(parameters.colors[index], parameters.colors[index + 1u], place - f32(index));
+    let color = mix(uniforms.colors[index], uniforms.colors[index + 1u], place - f32(index));
     return vec4f(color.rgb, clamp(tone * 8.0, 0.0, 1.0));
 }

@@ -4,7 +4,7 @@
 // Every step of a line is a slot: the segment to the next step where both are finite, a dot where a finite value
 // stands alone, nothing otherwise. A fragment takes its coverage from its distance to the segment and belongs to
 // the nearest of the segment and its two neighbors, so that a join is round and no pixel of it is blended twice.
-struct Parameters {
+struct Uniforms {
     scale: ValueScale,
     // Left, top, width, height of the plot in pixels.
     rect: vec4f,
@@ -20,20 +20,18 @@ struct Parameters {
     // The first slot of this draw, and the slots of all lines.
     first_slot: u32,
     slots: u32,
-    padding: u32,
 }
 
-struct Line {
-    id: u32,
+struct LineStyle {
+    line: u32,
     color: u32,
     // In pixels.
-    width: f32,
-    padding: u32,
+    @size(8) width: f32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage> values: array<f32>;
-@group(0) @binding(2) var<storage> lines: array<Line>;
+@group(0) @binding(2) var<storage> lines: array<LineStyle>;
 
 struct Fragment {
     @builtin(position) position: vec4f,
@@ -47,18 +45,18 @@ struct Fragment {
 }
 
 fn place_of(step: u32, value: f32) -> vec2f {
-    let window = parameters.window;
-    let height = clamp(height_of(parameters.scale, value), -1e30, 1e30);
+    let window = uniforms.window;
+    let height = clamp(height_of(uniforms.scale, value), -1e30, 1e30);
     let right = (f32(step) - window.x) / (window.y - window.x);
     let down = (window.w - height) / (window.w - window.z);
-    return parameters.rect.xy + parameters.rect.zw * vec2f(right, down);
+    return uniforms.rect.xy + uniforms.rect.zw * vec2f(right, down);
 }
 
 // The end `end` of the segment to `other`, moved along it to at most one plot height above or below the plot:
 // far ends would cost precision and pixels.
 fn clipped(end: vec2f, other: vec2f) -> vec2f {
-    let top = parameters.rect.y - parameters.rect.w;
-    let bottom = parameters.rect.y + 2.0 * parameters.rect.w;
+    let top = uniforms.rect.y - uniforms.rect.w;
+    let bottom = uniforms.rect.y + 2.0 * uniforms.rect.w;
     let y = clamp(end.y, top, bottom);
     let fall = other.y - end.y;
     if (y == end.y || fall == 0.0) {
@@ -68,7 +66,7 @@ fn clipped(end: vec2f, other: vec2f) -> vec2f {
 }
 
 fn to_clip(pixel: vec2f) -> vec4f {
-    let place = pixel / parameters.target_size;
+    let place = pixel / uniforms.target_size;
     return vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
 }
 
@@ -84,13 +82,13 @@ fn corner_of(vertex: u32) -> vec2f {
 
 @vertex
 fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
-    let slot = parameters.first_slot + vertex / 6u;
-    if (slot >= parameters.slots) {
+    let slot = uniforms.first_slot + vertex / 6u;
+    if (slot >= uniforms.slots) {
         return nothing();
     }
-    let line = lines[slot / parameters.steps];
-    let step = slot % parameters.steps;
-    let at = line.id * parameters.steps + step;
+    let line = lines[slot / uniforms.steps];
+    let step = slot % uniforms.steps;
+    let at = line.line * uniforms.steps + step;
     let value = values[at];
     if (!is_finite(value)) {
         return nothing();
@@ -108,14 +106,14 @@ fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
         }
     }
     var follows = false;
-    if (step + 1u < parameters.steps) {
+    if (step + 1u < uniforms.steps) {
         let next = values[at + 1u];
         if (is_finite(next)) {
             follows = true;
             end = place_of(step + 1u, next);
         }
     }
-    if (follows && step + 2u < parameters.steps) {
+    if (follows && step + 2u < uniforms.steps) {
         let later = values[at + 2u];
         if (is_finite(later)) {
             shape.z = 1.0;
@@ -185,17 +183,17 @@ fn line_fragment(in: Fragment) -> @location(0) vec4f {
 // where there is none.
 @vertex
 fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
-    let slot = parameters.first_slot + vertex / 6u;
-    if (slot >= parameters.slots) {
+    let slot = uniforms.first_slot + vertex / 6u;
+    if (slot >= uniforms.slots) {
         return nothing();
     }
-    let line = lines[slot / parameters.steps];
-    let step = slot % parameters.steps;
-    let at = line.id * parameters.steps + step;
+    let line = lines[slot / uniforms.steps];
+    let step = slot % uniforms.steps;
+    let at = line.line * uniforms.steps + step;
     if (is_finite(values[at])) {
         return nothing();
     }
-    var place = vec2f(place_of(step, 0.0).x, parameters.rect.y);
+    var place = vec2f(place_of(step, 0.0).x, uniforms.rect.y);
     if (step > 0u) {
         let earlier = values[at - 1u];
         if (!is_finite(earlier)) {
@@ -203,12 +201,12 @@ fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
         }
         place = place_of(step - 1u, earlier);
     }
-    let reach = parameters.mark.x + 2.0 * parameters.mark.y;
-    let low = parameters.rect.xy + vec2f(reach);
-    let high = parameters.rect.xy + parameters.rect.zw - vec2f(reach);
+    let reach = uniforms.mark.x + 2.0 * uniforms.mark.y;
+    let low = uniforms.rect.xy + vec2f(reach);
+    let high = uniforms.rect.xy + uniforms.rect.zw - vec2f(reach);
     // A mark stays inside the plot, unless its step is outside.
     place = vec2f(place.x, clamp(place.y, low.y, max(low.y, high.y)));
-    if (place.x >= parameters.rect.x && place.x <= parameters.rect.x + parameters.rect.z) {
+    if (place.x >= uniforms.rect.x && place.x <= uniforms.rect.x + uniforms.rect.z) {
         place.x = clamp(place.x, low.x, max(low.x, high.x));
     }
     var out: Fragment;
@@ -219,13 +217,13 @@ fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
 
 @fragment
 fn mark_fragment(in: Fragment) -> @location(0) vec4f {
-    let arm = parameters.mark.x;
+    let arm = uniforms.mark.x;
     // Both diagonals folded onto one.
     let point = abs(in.position.xy - in.segment.xy);
     let distance = distance_to(point, vec2f(0.0), vec2f(arm));
-    let stroke = parameters.mark.y;
+    let stroke = uniforms.mark.y;
     let halo = coverage_of(3.0 * stroke, distance);
     let cross = coverage_of(stroke, distance);
-    let color = mix(parameters.halo_color.rgb, parameters.mark_color.rgb, cross / max(halo, 1e-6));
+    let color = mix(uniforms.halo_color.rgb, uniforms.mark_color.rgb, cross / max(halo, 1e-6));
     return vec4f(color, halo);
 }

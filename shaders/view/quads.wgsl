@@ -1,7 +1,6 @@
 // Solid rectangles and glyphs, six vertices each.
-struct Parameters {
+struct Uniforms {
     target_size: vec2f,
-    padding: vec2f,
 }
 
 struct Quad {
@@ -10,10 +9,9 @@ struct Quad {
     // Left and top in the atlas; all ones for a solid rectangle.
     atlas: vec2u,
     color: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage> quads: array<Quad>;
 @group(0) @binding(2) var atlas: texture_2d<f32>;
 
@@ -31,7 +29,7 @@ fn quad_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
     // Whole pixels around the rectangle: those at its edges are covered in part.
     let low = floor(quad.rect.xy);
     let high = ceil(quad.rect.xy + quad.rect.zw);
-    let place = mix(low, high, vec2f(corner)) / parameters.target_size;
+    let place = mix(low, high, vec2f(corner)) / uniforms.target_size;
     var out: Fragment;
     out.position = vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
     out.rect = quad.rect;

@@ -1,36 +1,32 @@
 //! Batches, gathered from the data set on the GPU.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::augmentation::{Augmentation, Damage};
 use super::dataset::Store;
 use super::permutation::half_bits;
 use super::stream::{Stream, chunk_steps};
 use super::{BatchCursor, Dataset, Order};
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Shader, Uniform, grid};
-use crate::{Error, Result, random};
+use crate::{Error, Result, gpu_struct, random};
 
 static SHADER: Shader = crate::shader!("data/batch.wgsl");
 const LANES: usize = 64;
 
-/// The twin of `Parameters` in `shaders/data/batch.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    count: u32,
-    half_bits: u32,
-    seed: [u32; 2],
-    batch: u32,
-    sample_size: u32,
-    shuffle: u32,
-    ring: u32,
-    height: u32,
-    width: u32,
-    flip: u32,
-    shift: u32,
-    damaged: u32,
-    scale: f32,
-    padding: [u32; 2],
+gpu_struct! {
+    struct BatchUniforms in SHADER::Uniforms {
+        count: u32,
+        half_bits: u32,
+        seed: [u32; 2],
+        batch: u32,
+        sample_size: u32,
+        shuffle: u32,
+        ring: u32,
+        height: u32,
+        width: u32,
+        flip: u32,
+        shift: u32,
+        damaged: u32,
+        scale: f32,
+    }
 }
 
 /// How batches are made of a data set.
@@ -229,11 +225,11 @@ impl Dataset {
         Ok(dispatches)
     }
 
-    fn parameters(&self, batch: usize, batching: &Batching, ring: u32) -> Parameters {
+    fn parameters(&self, batch: usize, batching: &Batching, ring: u32) -> BatchUniforms {
         let [_, height, width] = self.shape.map(|side| side as u32);
         let augment = batching.augment.unwrap_or_default();
         let damage = batching.corrupt.as_ref();
-        Parameters {
+        BatchUniforms {
             count: self.count as u32,
             half_bits: half_bits(self.count as u32),
             seed: random::key(batching.seed),
@@ -247,7 +243,6 @@ impl Dataset {
             shift: augment.shift as u32,
             damaged: damage.map_or(0, |damage| damage.samples.len() as u32),
             scale: damage.map_or(1.0, |damage| damage.scale),
-            padding: [0; 2],
         }
     }
 
@@ -331,31 +326,4 @@ fn misfit(place: &str, what: &str, has: usize, needed: usize) -> Error {
         format!("it has {has} {what} where {needed} are needed"),
         "make both for the same data set and batch",
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    crate::gpu::layout::layout_test!(
-        parameters,
-        SHADER,
-        "Parameters",
-        Parameters {
-            count,
-            half_bits,
-            seed,
-            batch,
-            sample_size,
-            shuffle,
-            ring,
-            height,
-            width,
-            flip,
-            shift,
-            damaged,
-            scale,
-            padding
-        }
-    );
 }

@@ -1,20 +1,16 @@
 //! Where training stands, kept on the GPU so that a step is a static plan without writes from the CPU.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::permutation::Permutation;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
-use crate::{Error, Result};
+use crate::{Error, Result, gpu_struct};
 
 static SHADER: Shader = crate::shader!("data/batch_cursor.wgsl");
 
-/// The twin of `Parameters` in `shaders/data/batch_cursor.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    count: u32,
-    batch: u32,
-    padding: [u32; 2],
+gpu_struct! {
+    struct BatchCursorUniforms in SHADER::Uniforms {
+        count: u32,
+        batch: u32,
+    }
 }
 
 /// A buffer of four words on the GPU: the step, the epoch and the place in the epoch at which the step's batch
@@ -48,11 +44,7 @@ impl BatchCursor {
         let count = bounded("number of samples", count)?;
         let batch = bounded("batch", batch)?;
         let state = gpu.buffer("cursor", 4)?;
-        let parameters = Parameters {
-            count,
-            batch,
-            padding: [0; 2],
-        };
+        let parameters = BatchCursorUniforms { count, batch };
         let uniform = gpu.uniform("cursor", &parameters);
         let advance = gpu.kernel(&SHADER, "advance", &[]).bind(
             gpu,
@@ -119,17 +111,6 @@ pub(super) fn start_of(step: u64, count: u32, batch: u32) -> (u64, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    crate::gpu::layout::layout_test!(
-        parameters,
-        SHADER,
-        "Parameters",
-        Parameters {
-            count,
-            batch,
-            padding
-        }
-    );
 
     #[test]
     fn steps_wrap_into_epochs() {

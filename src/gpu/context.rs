@@ -14,6 +14,7 @@ use super::adapter::{self, AdapterChoice};
 use super::aliasing;
 use super::binding::Uniform;
 use super::buffer::Buffer;
+use super::gpu_struct::{UniformData, to_bytes};
 use super::kernel::{Dispatch, Kernel, KernelKey, Shader};
 use super::pipeline_cache::PipelineCache;
 use super::pipeline_pool::PipelinePool;
@@ -288,18 +289,18 @@ impl Gpu {
         self.queue.write_buffer(buffer.raw(), offset, &padded);
     }
 
-    /// A small buffer for a kernel's parameters: uniform, or storage that is only read.
-    pub fn uniform<P: Pod>(&self, label: &str, parameters: &P) -> Uniform {
-        self.parameters(label, std::slice::from_ref(parameters))
+    /// A small buffer with the settings of a kernel: uniform, or storage that is only read.
+    pub fn uniform<T: UniformData>(&self, label: &str, data: &T) -> Uniform {
+        self.uniforms(label, std::slice::from_ref(data))
     }
 
-    /// The same for an array of parameters.
-    pub fn parameters<P: Pod>(&self, label: &str, parameters: &[P]) -> Uniform {
+    /// The same for an array.
+    pub fn uniforms<T: UniformData>(&self, label: &str, data: &[T]) -> Uniform {
         Uniform(
             self.device
                 .create_buffer_init(&wgpu::util::BufferInitDescriptor {
                     label: Some(label),
-                    contents: bytemuck::cast_slice(parameters),
+                    contents: &to_bytes(data),
                     usage: wgpu::BufferUsages::UNIFORM
                         | wgpu::BufferUsages::STORAGE
                         | wgpu::BufferUsages::COPY_DST,

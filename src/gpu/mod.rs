@@ -18,9 +18,8 @@ mod aliasing;
 mod binding;
 mod buffer;
 mod context;
+mod gpu_struct;
 mod kernel;
-#[cfg(test)]
-pub(crate) mod layout;
 mod memory_estimate;
 mod pipeline_cache;
 mod pipeline_pool;
@@ -32,6 +31,10 @@ pub use adapter::AdapterChoice;
 pub use binding::{Binding, Uniform};
 pub use buffer::Buffer;
 pub use context::Gpu;
+pub use gpu_struct::UniformData;
+pub(crate) use gpu_struct::to_bytes;
+#[doc(hidden)]
+pub use gpu_struct::{assert_layout, padded_size};
 pub use kernel::{Dispatch, Kernel, Shader, expand, grid, groups};
 pub use memory_estimate::{MemoryEstimate, Scratch};
 pub use readback::ReadbackRing;

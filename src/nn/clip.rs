@@ -1,12 +1,10 @@
 //! Bounds on gradients before an optimizer sees them.
 
-use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
-use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static CLIP: Shader = shader!("nn/clip.wgsl");
 /// Lanes of the first pass over the gradients, as in the shader.
@@ -25,13 +23,12 @@ pub enum Clip {
     Norm(f64),
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Uniform {
-    vectors: u32,
-    bound: f32,
-    not_a_number: u32,
-    padding: u32,
+gpu_struct! {
+    struct ClipUniforms in CLIP::Uniforms {
+        vectors: u32,
+        bound: f32,
+        not_a_number: u32,
+    }
 }
 
 impl Clip {
@@ -56,11 +53,10 @@ impl Clip {
         let sums = gpu.buffer::<f32>("sums of squared gradients", LANES)?;
         let uniform = gpu.uniform(
             "clip",
-            &Uniform {
+            &ClipUniforms {
                 vectors: parameters.trainable_len().div_ceil(4) as u32,
                 bound: bound as f32,
                 not_a_number: f32::NAN.to_bits(),
-                padding: 0,
             },
         );
         let (uniform, sums) = (uniform.binding(), sums.binding());
@@ -105,22 +101,4 @@ impl Clip {
         // As float32 it must neither vanish nor overflow.
         (!(1e-30..=1e30).contains(&bound)).then_some((key, "a positive number"))
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        CLIP,
-        "Parameters",
-        Uniform {
-            vectors,
-            bound,
-            not_a_number,
-            padding
-        }
-    );
 }

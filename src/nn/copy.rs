@@ -1,24 +1,21 @@
 //! Blocks of columns from one matrix to another: what joins and slices are made of.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::operation::Context;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static COPY: Shader = shader!("nn/copy.wgsl");
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    rows: u32,
-    columns: u32,
-    source_stride: u32,
-    source_start: u32,
-    result_stride: u32,
-    result_start: u32,
-    accumulate: u32,
-    padding: u32,
+gpu_struct! {
+    struct CopyUniforms in COPY::Uniforms {
+        rows: u32,
+        columns: u32,
+        source_stride: u32,
+        source_start: u32,
+        result_stride: u32,
+        result_start: u32,
+        accumulate: u32,
+    }
 }
 
 /// A block of columns in a matrix: the buffer, the matrix' columns and the block's first.
@@ -48,7 +45,7 @@ pub(super) fn copy(
     let gpu = context.gpu;
     let uniform = gpu.uniform(
         "copy",
-        &Parameters {
+        &CopyUniforms {
             rows: context.batch as u32,
             columns,
             source_stride,
@@ -56,7 +53,6 @@ pub(super) fn copy(
             result_stride,
             result_start,
             accumulate: accumulate.into(),
-            padding: 0,
         },
     );
     gpu.kernel(&COPY, entry, &[]).bind(
@@ -68,26 +64,4 @@ pub(super) fn copy(
         ],
         grid(context.batch * columns as usize, 64),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        COPY,
-        "Parameters",
-        Parameters {
-            rows,
-            columns,
-            source_stride,
-            source_start,
-            result_stride,
-            result_start,
-            accumulate,
-            padding
-        }
-    );
 }

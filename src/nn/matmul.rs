@@ -4,11 +4,8 @@
 //! runs is the adapter's nature ([`Variant::of`]) and is written into the run. Why two: on a CPU adapter loads cost
 //! more than arithmetic, shared memory and barriers more than the product itself; on a GPU it is the other way round.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, groups};
-use crate::shader;
-use crate::{Error, Result};
+use crate::{Error, Result, gpu_struct, shader};
 
 static MATMUL_CPU: Shader = shader!("nn/matmul_cpu.wgsl");
 static MATMUL_GPU: Shader = shader!("nn/matmul_gpu.wgsl");
@@ -77,13 +74,13 @@ impl Variant {
     }
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    m: u32,
-    n: u32,
-    k: u32,
-    slice: u32,
+gpu_struct! {
+    struct MatmulUniforms in MATMUL_CPU::Uniforms, MATMUL_GPU::Uniforms {
+        m: u32,
+        n: u32,
+        k: u32,
+        slice: u32,
+    }
 }
 
 /// `C[m, n] = A[m, k] B[k, n]`, plus `bias[n]` for every row, added to C where `accumulate` is set.
@@ -158,7 +155,7 @@ impl Matmul<'_> {
             ));
         }
         let slice = k.div_ceil(slices).next_multiple_of(16);
-        let parameters = Parameters {
+        let parameters = MatmulUniforms {
             m: m as u32,
             n: n as u32,
             k: k as u32,
@@ -267,23 +264,4 @@ pub fn reference(
         }
     }
     c
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        cpu_parameters,
-        MATMUL_CPU,
-        "Parameters",
-        Parameters { m, n, k, slice }
-    );
-    layout_test!(
-        gpu_parameters,
-        MATMUL_GPU,
-        "Parameters",
-        Parameters { m, n, k, slice }
-    );
 }

@@ -1,10 +1,9 @@
 //! How the learning rate changes over the steps, computed on the GPU from the step counter.
 
-use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static SCHEDULE: Shader = shader!("nn/schedule.wgsl");
 
@@ -49,13 +48,13 @@ impl Default for Schedule {
     }
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    kind: u32,
-    period: u32,
-    warmup: u32,
-    factor: f32,
+gpu_struct! {
+    struct ScheduleUniforms in SCHEDULE::Uniforms {
+        kind: u32,
+        period: u32,
+        warmup: u32,
+        factor: f32,
+    }
 }
 
 impl Schedule {
@@ -87,7 +86,7 @@ impl Schedule {
         };
         let uniform = gpu.uniform(
             "schedule",
-            &Parameters {
+            &ScheduleUniforms {
                 kind,
                 period,
                 warmup: self.warmup(),
@@ -139,22 +138,4 @@ impl Schedule {
             _ => None,
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        SCHEDULE,
-        "Parameters",
-        Parameters {
-            kind,
-            period,
-            warmup,
-            factor
-        }
-    );
 }

@@ -5,14 +5,12 @@
 //! none in inference; the gradient takes the singular vectors for constants. The parameter is then `weight_orig`, the
 //! state `weight_u` `[rows]` and `weight_v` `[columns]`.
 
-use bytemuck::{Pod, Zeroable};
-
 use std::borrow::Cow;
 
 use super::Initialization;
 use super::operation::{Context, ParameterSlice, ParameterSpec, ReferenceForward};
 use crate::gpu::{Binding, Buffer, Dispatch, Shader, grid};
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static SPECTRAL_NORM: Shader = shader!("nn/spectral_norm.wgsl");
 
@@ -30,13 +28,12 @@ pub struct SpectralNorm {
     pub columns: usize,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    rows: u32,
-    columns: u32,
-    epsilon: f32,
-    padding: u32,
+gpu_struct! {
+    struct SpectralNormUniforms in SPECTRAL_NORM::Uniforms {
+        rows: u32,
+        columns: u32,
+        epsilon: f32,
+    }
 }
 
 /// Weight and singular vectors in the parameters.
@@ -189,11 +186,10 @@ impl SpectralNorm {
         let gpu = context.gpu;
         let uniform = gpu.uniform(
             "spectral norm",
-            &Parameters {
+            &SpectralNormUniforms {
                 rows: self.rows as u32,
                 columns: self.columns as u32,
                 epsilon: EPSILON,
-                padding: 0,
             },
         );
         let by_rows = context.long_row_constants();
@@ -304,22 +300,4 @@ impl Reference {
         })
         .collect()
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        SPECTRAL_NORM,
-        "Parameters",
-        Parameters {
-            rows,
-            columns,
-            epsilon,
-            padding
-        }
-    );
 }

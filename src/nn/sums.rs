@@ -1,31 +1,24 @@
 //! Sums over rows and columns of matrices, which gradients of biases are.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::operation::{Context, ParameterSlice};
-use crate::Result;
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Scratch, Shader, Uniform, groups};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static SUMS: Shader = shader!("nn/sums.wgsl");
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    rows: u32,
-    columns: u32,
-    padding0: u32,
-    padding1: u32,
+gpu_struct! {
+    struct SumsUniforms in SUMS::Uniforms {
+        rows: u32,
+        columns: u32,
+    }
 }
 
 fn sum_uniform(gpu: &Gpu, rows: usize, columns: usize) -> Uniform {
     gpu.uniform(
         "sum",
-        &Parameters {
+        &SumsUniforms {
             rows: rows as u32,
             columns: columns as u32,
-            padding0: 0,
-            padding1: 0,
         },
     )
 }
@@ -80,22 +73,4 @@ pub(super) fn channel_bias_gradient(
     );
     let over_batch = column_sum(gpu, [context.batch, channels], &sums, bias.gradient());
     Ok(vec![by_row, over_batch])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        SUMS,
-        "Parameters",
-        Parameters {
-            rows,
-            columns,
-            padding0,
-            padding1
-        }
-    );
 }

@@ -1,14 +1,11 @@
 //! A whole update of the parameters: schedule, clipping, optimizer and the average of weights.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::clip::Clip;
 use super::optimizer::{Optimizer, OptimizerState};
 use super::parameters::Parameters;
 use super::schedule::Schedule;
-use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static EMA: Shader = shader!("nn/update_rule.wgsl");
 
@@ -38,13 +35,11 @@ impl From<Optimizer> for UpdateRule {
     }
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct EmaParameters {
-    vectors: u32,
-    complement: f32,
-    padding0: u32,
-    padding1: u32,
+gpu_struct! {
+    struct EmaUniforms in EMA::Uniforms {
+        vectors: u32,
+        complement: f32,
+    }
 }
 
 impl UpdateRule {
@@ -101,11 +96,9 @@ impl UpdateRule {
             let vectors = parameters.trainable_len().div_ceil(4);
             let uniform = gpu.uniform(
                 "ema",
-                &EmaParameters {
+                &EmaUniforms {
                     vectors: vectors as u32,
                     complement: (1.0 - decay) as f32,
-                    padding0: 0,
-                    padding1: 0,
                 },
             );
             let bindings = [
@@ -148,22 +141,4 @@ impl UpdateRule {
             }
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        ema_parameters,
-        EMA,
-        "Parameters",
-        EmaParameters {
-            vectors,
-            complement,
-            padding0,
-            padding1
-        }
-    );
 }

@@ -2,20 +2,17 @@
 
 use std::ops::Range;
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static VECTORS: Shader = shader!("nn/vectors.wgsl");
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    first: u32,
-    count: u32,
-    value: f32,
-    padding: u32,
+gpu_struct! {
+    struct VectorsUniforms in VECTORS::Uniforms {
+        first: u32,
+        count: u32,
+        value: f32,
+    }
 }
 
 /// Sets the elements `range` of a binding to one value.
@@ -41,33 +38,14 @@ fn pass(
     range: Range<usize>,
     value: f32,
 ) -> Dispatch {
-    let parameters = Parameters {
+    let parameters = VectorsUniforms {
         first: range.start as u32,
         count: range.len() as u32,
         value,
-        padding: 0,
     };
     let uniform = gpu.uniform(entry, &parameters);
     let mut bindings = vec![(0, uniform.binding()), (1, elements)];
     bindings.extend(others.map(|others| (2, others)));
     gpu.kernel(&VECTORS, entry, &[])
         .bind(gpu, &bindings, grid(range.len(), 64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        VECTORS,
-        "Parameters",
-        Parameters {
-            first,
-            count,
-            value,
-            padding
-        }
-    );
 }

@@ -1,11 +1,8 @@
 //! Lines as rows of heights, which the sampler compares place by place.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::ValueScale;
 use crate::gpu::{Buffer, Gpu, Shader, grid};
-use crate::shader;
-use crate::{Error, Result};
+use crate::{Error, Result, gpu_struct, shader};
 
 static ENVELOPE: Shader = shader!("sample/envelope.wgsl");
 
@@ -15,14 +12,14 @@ pub const SENTINEL: f32 = 5.0;
 /// Heights of finite values are clamped to this: lines beyond the chart are told apart up to one chart's height.
 pub const HEIGHTS: std::ops::RangeInclusive<f32> = -1.0..=2.0;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    scale: ValueScale,
-    lines: u32,
-    steps: u32,
-    quads: u32,
-    columns_per_quad: u32,
+gpu_struct! {
+    struct EnvelopeUniforms in ENVELOPE::Uniforms {
+        scale: ValueScale,
+        lines: u32,
+        steps: u32,
+        quads: u32,
+        columns_per_quad: u32,
+    }
 }
 
 /// Lines as rows of heights, `[lines, quads]` of four places each, on the GPU. The distance of two lines is the
@@ -71,7 +68,7 @@ impl Envelopes {
         let spans = gpu.upload("column spans", &spans)?;
         let uniform = gpu.uniform(
             "envelopes",
-            &Parameters {
+            &EnvelopeUniforms {
                 scale,
                 lines: lines as u32,
                 steps: steps as u32,
@@ -178,31 +175,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        ENVELOPE,
-        "Parameters",
-        Parameters {
-            scale,
-            lines,
-            steps,
-            quads,
-            columns_per_quad
-        }
-    );
-    layout_test!(
-        value_scale,
-        ENVELOPE,
-        "ValueScale",
-        ValueScale {
-            low,
-            inverse_extent,
-            linear_threshold,
-            padding
-        }
-    );
 
     proptest! {
         /// Every step belongs to exactly one column, and no column is empty.

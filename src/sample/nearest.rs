@@ -1,26 +1,20 @@
 //! Which kept line stands for each line.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::envelope::Envelopes;
 use super::selection::{MOST_COMPARISONS, Selection};
-use crate::Result;
 use crate::gpu::{Gpu, Shader, grid};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static NEAREST: Shader = shader!("sample/nearest.wgsl");
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    lines: u32,
-    kept_from: u32,
-    kept_to: u32,
-    quads: u32,
-    radius: f32,
-    padding0: u32,
-    padding1: u32,
-    padding2: u32,
+gpu_struct! {
+    struct NearestUniforms in NEAREST::Uniforms {
+        lines: u32,
+        kept_from: u32,
+        kept_to: u32,
+        quads: u32,
+        radius: f32,
+    }
 }
 
 /// For each line the place of the nearest line of a complete selection, and its distance.
@@ -37,15 +31,12 @@ pub(super) fn assign(
     for from in (0..selection.kept.len()).step_by(slice) {
         let uniform = gpu.uniform(
             "nearest",
-            &Parameters {
+            &NearestUniforms {
                 lines: lines as u32,
                 kept_from: from as u32,
                 kept_to: selection.kept.len().min(from + slice) as u32,
                 quads: quads as u32,
                 radius: selection.radius,
-                padding0: 0,
-                padding1: 0,
-                padding2: 0,
             },
         );
         let bindings = [
@@ -59,26 +50,4 @@ pub(super) fn assign(
         gpu.run("nearest", [&dispatch]);
     }
     Ok((gpu.read(&nearest)?, gpu.read(&distances)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        NEAREST,
-        "Parameters",
-        Parameters {
-            lines,
-            kept_from,
-            kept_to,
-            quads,
-            radius,
-            padding0,
-            padding1,
-            padding2
-        }
-    );
 }

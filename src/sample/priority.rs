@@ -1,25 +1,21 @@
 //! The order in which lines are offered: non-finite ones, outliers, the rest; each class by a hash of the line.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::envelope::Envelopes;
-use crate::Result;
 use crate::gpu::{Gpu, Shader, grid, groups};
 use crate::random::{self, Stream};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static PRIORITY: Shader = shader!("sample/priority.wgsl");
 
 /// Lines per block of moments, as in the shader.
 const BLOCK: usize = 1024;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    lines: u32,
-    quads: u32,
-    blocks: u32,
-    padding: u32,
+gpu_struct! {
+    struct PriorityUniforms in PRIORITY::Uniforms {
+        lines: u32,
+        quads: u32,
+        blocks: u32,
+    }
 }
 
 /// Four values, for the four places of a quad.
@@ -49,11 +45,10 @@ pub fn classes(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<Class>> {
     let buckets = gpu.buffer::<u32>("classes", lines)?;
     let uniform = gpu.uniform(
         "priority",
-        &Parameters {
+        &PriorityUniforms {
             lines: lines as u32,
             quads: quads as u32,
             blocks: blocks as u32,
-            padding: 0,
         },
     );
     let parameters = || (0, uniform.binding());
@@ -105,22 +100,4 @@ pub fn order(classes: &[Class], seed: u64) -> Vec<u32> {
         .collect();
     keys.sort_unstable();
     keys.into_iter().map(|(_, _, line)| line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        PRIORITY,
-        "Parameters",
-        Parameters {
-            lines,
-            quads,
-            blocks,
-            padding
-        }
-    );
 }

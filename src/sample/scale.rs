@@ -2,7 +2,12 @@
 //!
 //! Sampling and drawing share it, so that a distance between lines means the same on the screen.
 
-use bytemuck::{Pod, Zeroable};
+#[cfg(test)]
+use crate::gpu::Shader;
+use crate::gpu_struct;
+
+#[cfg(test)]
+static SCALE: Shader = crate::shader!("shared/scale.wgsl");
 
 /// The kind of y-axis.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,20 +20,18 @@ pub enum Scale {
     Symlog,
 }
 
-/// A scale fitted to data; the twin of `ValueScale` in `shaders/shared/scale.wgsl`. Maps finite values of the
-/// fitted range to `[0, 1]`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
-pub struct ValueScale {
-    /// Lowest transformed value.
-    pub low: f32,
-    /// Sixteen over the extent of transformed values (16 where all are equal): one over the extent of all finite
-    /// numbers lies below the smallest normal one, and GPUs may take that for zero.
-    pub inverse_extent: f32,
-    /// `c` of [`Scale::Symlog`] in units of the values; 0 stands for [`Scale::Linear`].
-    pub linear_threshold: f32,
-    /// Fills the struct up to 16 bytes.
-    pub padding: f32,
+gpu_struct! {
+    /// A scale fitted to data. Maps finite values of the fitted range to `[0, 1]`.
+    #[derive(PartialEq)]
+    pub struct ValueScale in SCALE::ValueScale {
+        /// Lowest transformed value.
+        pub low: f32,
+        /// Sixteen over the extent of transformed values (16 where all are equal): one over the extent of all finite
+        /// numbers lies below the smallest normal one, and GPUs may take that for zero.
+        pub inverse_extent: f32,
+        /// `c` of [`Scale::Symlog`] in units of the values; 0 stands for [`Scale::Linear`].
+        pub linear_threshold: f32,
+    }
 }
 
 impl ValueScale {
@@ -70,7 +73,6 @@ impl ValueScale {
             low: 0.0,
             inverse_extent: 16.0,
             linear_threshold,
-            padding: 0.0,
         };
         let bottom = scale.transform(low);
         // Halves, because the extent of all finite values overflows.

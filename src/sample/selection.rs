@@ -6,12 +6,9 @@
 //! greedy, line for line; the parallel rounds within a chunk are those of Blelloch, Fineman and Shun ("Greedy
 //! sequential maximal independent set and matching are parallel on average", SPAA 2012).
 
-use bytemuck::{Pod, Zeroable};
-
 use super::envelope::Envelopes;
-use crate::Result;
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Shader, groups};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static SELECTION: Shader = shader!("sample/selection.wgsl");
 
@@ -27,17 +24,15 @@ const DECISION: u32 = 3;
 const UNDECIDED: u32 = 0;
 const KEPT: u32 = 1;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    count: u32,
-    kept_from: u32,
-    kept_to: u32,
-    quads: u32,
-    words: u32,
-    radius: f32,
-    padding0: u32,
-    padding1: u32,
+gpu_struct! {
+    struct SelectionUniforms in SELECTION::Uniforms {
+        count: u32,
+        kept_from: u32,
+        kept_to: u32,
+        quads: u32,
+        words: u32,
+        radius: f32,
+    }
 }
 
 /// Lines chosen at a radius.
@@ -128,15 +123,13 @@ impl Selector<'_> {
             envelopes: self.envelopes,
             lines: self.gpu.upload("chunk", lines)?,
             states: self.gpu.buffer("states", lines.len())?,
-            parameters: Parameters {
+            parameters: SelectionUniforms {
                 count: lines.len() as u32,
                 kept_from: 0,
                 kept_to: selection.kept.len() as u32,
                 quads: self.envelopes.quads as u32,
                 words: words as u32,
                 radius: selection.radius,
-                padding0: 0,
-                padding1: 0,
             },
             count: lines.len(),
             words,
@@ -158,7 +151,7 @@ struct Chunk<'a> {
     envelopes: &'a Envelopes,
     lines: Buffer<u32>,
     states: Buffer<u32>,
-    parameters: Parameters,
+    parameters: SelectionUniforms,
     count: usize,
     words: usize,
 }
@@ -167,7 +160,7 @@ impl Chunk<'_> {
     fn dispatch(
         &self,
         entry: &'static str,
-        parameters: &Parameters,
+        parameters: &SelectionUniforms,
         bindings: &[(u32, Binding<'_>)],
         workgroups: [u32; 3],
     ) -> Dispatch {
@@ -182,7 +175,7 @@ impl Chunk<'_> {
     fn against_kept(&self, selection: &Selection) -> Result<Vec<u32>> {
         let slice = MOST_COMPARISONS / self.count.max(1);
         for from in (0..selection.kept.len()).step_by(slice) {
-            let parameters = Parameters {
+            let parameters = SelectionUniforms {
                 kept_from: from as u32,
                 kept_to: selection.kept.len().min(from + slice) as u32,
                 ..self.parameters
@@ -265,26 +258,4 @@ impl Chunk<'_> {
         );
         self.gpu.run("keep", [&dispatch]);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        SELECTION,
-        "Parameters",
-        Parameters {
-            count,
-            kept_from,
-            kept_to,
-            quads,
-            words,
-            radius,
-            padding0,
-            padding1
-        }
-    );
 }

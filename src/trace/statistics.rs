@@ -1,9 +1,7 @@
 //! The probe: statistics of every unit, taken on the GPU where the values lie.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static SHADER: Shader = shader!("trace/statistics.wgsl");
 /// Of a workgroup on a GPU.
@@ -104,24 +102,23 @@ pub struct Units<'a> {
     pub first_row: usize,
 }
 
-/// The twin of `Matrix` in `shaders/trace/statistics.wgsl`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct Matrix {
-    source: u32,
-    start: u32,
-    targets: u32,
-    items: u32,
-    target_stride: u32,
-    item_stride: u32,
-    limit: u32,
-    units: u32,
-    first_row: u32,
-    not_a_number: u32,
-    run: u32,
-    run_stride: u32,
-    run_skip: u32,
-    columns: u32,
+gpu_struct! {
+    struct Matrix in SHADER::Matrix {
+        source: u32,
+        start: u32,
+        targets: u32,
+        items: u32,
+        target_stride: u32,
+        item_stride: u32,
+        limit: u32,
+        units: u32,
+        first_row: u32,
+        not_a_number: u32,
+        run: u32,
+        run_stride: u32,
+        run_skip: u32,
+        columns: u32,
+    }
 }
 
 impl Matrix {
@@ -272,8 +269,8 @@ fn of_one_kind(
         ),
         gpu.texels_constant(),
     ];
-    let parameters = gpu.parameters("statistics", &list);
-    let workgroups = gpu.parameters("workgroups", &places);
+    let parameters = gpu.uniforms("statistics", &list);
+    let workgroups = gpu.uniforms("workgroups", &places);
     let elements: usize = matrices.iter().map(|units| units.layout.len()).sum();
     let rows: usize = matrices.iter().map(|units| units.layout.units()).sum();
     gpu.kernel(&SHADER, entry, &constants)
@@ -291,31 +288,4 @@ fn of_one_kind(
             grid(places.len(), 1),
         )
         .with_bytes(4 * (elements + rows * FIGURES) as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    crate::gpu::layout::layout_test!(
-        matrix,
-        SHADER,
-        "Matrix",
-        Matrix {
-            source,
-            start,
-            targets,
-            items,
-            target_stride,
-            item_stride,
-            limit,
-            units,
-            first_row,
-            not_a_number,
-            run,
-            run_stride,
-            run_skip,
-            columns
-        }
-    );
 }

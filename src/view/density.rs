@@ -4,15 +4,12 @@
 //! with the length of a line in a pixel worked out exactly instead of counted on a raster. Sums have a fixed
 //! order, so that the same lines give the same image bit for bit on the same adapter.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::picture::{Canvas, Rect};
 use super::polylines::{Lines, Plot};
 use super::theme::to_unit;
-use crate::Result;
 use crate::gpu::{Buffer, Gpu, Shader, groups};
 use crate::sample::ValueScale;
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static SHADER: Shader = shader!("view/density.wgsl");
 static IMAGE: Shader = shader!("view/density_image.wgsl");
@@ -39,29 +36,28 @@ pub struct Density {
     pub peaks: Buffer<f32>,
 }
 
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    scale: ValueScale,
-    window: [f32; 4],
-    columns: u32,
-    rows: u32,
-    steps: u32,
-    first_line: u32,
-    end_line: u32,
-    lines_a_block: u32,
-    blocks: u32,
-    padding: u32,
+gpu_struct! {
+    struct DensityUniforms in SHADER::Uniforms {
+        scale: ValueScale,
+        window: [f32; 4],
+        columns: u32,
+        rows: u32,
+        steps: u32,
+        first_line: u32,
+        end_line: u32,
+        lines_a_block: u32,
+        blocks: u32,
+    }
 }
 
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct ImageParameters {
-    rect: [f32; 4],
-    target_size: [f32; 2],
-    columns: u32,
-    rows: u32,
-    colors: [[f32; 4]; 10],
+gpu_struct! {
+    struct DensityImageUniforms in IMAGE::Uniforms {
+        rect: [f32; 4],
+        target_size: [f32; 2],
+        columns: u32,
+        rows: u32,
+        colors: [[f32; 4]; 10],
+    }
 }
 
 impl Density {
@@ -90,7 +86,7 @@ impl Density {
             peaks,
         };
         let batch = (PAIRS_A_SUBMISSION * blocks / columns.max(lines.steps)).max(1);
-        let parameters = |first: usize, end: usize| Parameters {
+        let parameters = |first: usize, end: usize| DensityUniforms {
             scale: lines.scale,
             window: plot.window(),
             columns: columns as u32,
@@ -100,7 +96,6 @@ impl Density {
             end_line: end as u32,
             lines_a_block: (end - first).div_ceil(blocks) as u32,
             blocks: blocks as u32,
-            padding: 0,
         };
         let accumulate = gpu.kernel(&SHADER, "accumulate", &[]);
         for first in (0..lines.lines).step_by(batch) {
@@ -147,7 +142,7 @@ impl Density {
 impl Canvas<'_> {
     /// Draws a density image into `rect`, in the theme's sequential colors and a logarithmic tone.
     pub fn density(&mut self, density: &Density, rect: Rect) {
-        let parameters = ImageParameters {
+        let parameters = DensityImageUniforms {
             rect: rect.to_array(),
             target_size: self.size(),
             columns: density.columns as u32,
@@ -167,39 +162,4 @@ impl Canvas<'_> {
             rect,
         );
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    crate::gpu::layout::layout_test!(
-        parameters,
-        SHADER,
-        "Parameters",
-        Parameters {
-            scale,
-            window,
-            columns,
-            rows,
-            steps,
-            first_line,
-            end_line,
-            lines_a_block,
-            blocks,
-            padding
-        }
-    );
-    crate::gpu::layout::layout_test!(
-        image_parameters,
-        IMAGE,
-        "Parameters",
-        ImageParameters {
-            rect,
-            target_size,
-            columns,
-            rows,
-            colors
-        }
-    );
 }

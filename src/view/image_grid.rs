@@ -1,14 +1,11 @@
 //! A grid of small images straight from a buffer: samples, or inputs above their reconstructions.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::axes::{MARGIN, heading};
 use super::picture::{Canvas, Painter, Picture, Rect};
 use super::text::Align;
 use super::theme::{LABEL_SIZE, Theme, to_unit};
 use crate::gpu::{Buffer, Shader};
-use crate::shader;
-use crate::{Error, Result};
+use crate::{Error, Result, gpu_struct, shader};
 
 static SHADER: Shader = shader!("view/image_grid.wgsl");
 
@@ -51,21 +48,20 @@ pub struct ImageGrid<'a> {
     pub zoom: usize,
 }
 
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    nonfinite: [f32; 4],
-    origin: [f32; 2],
-    target_size: [f32; 2],
-    tile: [u32; 2],
-    shape: [u32; 2],
-    channels: u32,
-    columns: u32,
-    count: u32,
-    zoom: u32,
-    first: u32,
-    logits: u32,
-    padding: [u32; 2],
+gpu_struct! {
+    struct ImageGridUniforms in SHADER::Uniforms {
+        nonfinite: [f32; 4],
+        origin: [f32; 2],
+        target_size: [f32; 2],
+        tile: [u32; 2],
+        shape: [u32; 2],
+        channels: u32,
+        columns: u32,
+        count: u32,
+        zoom: u32,
+        first: u32,
+        logits: u32,
+    }
 }
 
 impl ImageGrid<'_> {
@@ -114,7 +110,7 @@ impl ImageGrid<'_> {
                     theme.muted,
                 );
                 let first = group * self.columns;
-                let parameters = Parameters {
+                let parameters = ImageGridUniforms {
                     nonfinite: to_unit(theme.nonfinite),
                     origin: [rect.left, rect.top],
                     target_size: canvas.size(),
@@ -126,7 +122,6 @@ impl ImageGrid<'_> {
                     zoom: layout.zoom,
                     first: first as u32,
                     logits: u32::from(images.logits),
-                    padding: [0; 2],
                 };
                 let uniform = canvas.gpu().uniform("image grid", &parameters);
                 canvas.layer(
@@ -225,29 +220,4 @@ struct Layout {
     zoom: u32,
     group_gap: f32,
     size: [f32; 2],
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    crate::gpu::layout::layout_test!(
-        parameters,
-        SHADER,
-        "Parameters",
-        Parameters {
-            nonfinite,
-            origin,
-            target_size,
-            tile,
-            shape,
-            channels,
-            columns,
-            count,
-            zoom,
-            first,
-            logits,
-            padding
-        }
-    );
 }

@@ -1,13 +1,10 @@
 //! Polylines drawn straight from a buffer of values.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::picture::{Canvas, Rect};
 use super::theme::{Color, MARK_ARM, STRONG_LINE_WIDTH, to_unit};
-use crate::gpu::{Buffer, Shader};
+use crate::gpu::{Buffer, Shader, to_bytes};
 use crate::sample::ValueScale;
-use crate::shader;
-use crate::{Error, Result};
+use crate::{Error, Result, gpu_struct, shader};
 
 static SHADER: Shader = shader!("view/polylines.wgsl");
 
@@ -80,46 +77,39 @@ impl Lines<'_> {
     }
 }
 
-/// How one line is drawn.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Pod, Zeroable)]
-pub struct LineStyle {
-    /// Its row in the values.
-    pub line: u32,
-    /// Its color; the alpha is its opacity.
-    pub color: Color,
-    /// Its width in pixels.
-    pub width: f32,
-    /// Fills the struct up to 16 bytes.
-    pub padding: u32,
+gpu_struct! {
+    /// How one line is drawn.
+    #[derive(PartialEq)]
+    pub struct LineStyle in SHADER::LineStyle {
+        /// Its row in the values.
+        pub line: u32,
+        /// Its color; the alpha is its opacity.
+        pub color: Color,
+        /// Its width in pixels.
+        pub width: f32,
+    }
 }
 
 impl LineStyle {
     /// A line of `width` pixels.
     pub fn new(line: u32, color: Color, width: f32) -> Self {
-        Self {
-            line,
-            color,
-            width,
-            padding: 0,
-        }
+        Self { line, color, width }
     }
 }
 
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    scale: ValueScale,
-    rect: [f32; 4],
-    window: [f32; 4],
-    target_size: [f32; 2],
-    mark: [f32; 2],
-    mark_color: [f32; 4],
-    halo_color: [f32; 4],
-    steps: u32,
-    first_slot: u32,
-    slots: u32,
-    padding: u32,
+gpu_struct! {
+    struct PolylinesUniforms in SHADER::Uniforms {
+        scale: ValueScale,
+        rect: [f32; 4],
+        window: [f32; 4],
+        target_size: [f32; 2],
+        mark: [f32; 2],
+        mark_color: [f32; 4],
+        halo_color: [f32; 4],
+        steps: u32,
+        first_slot: u32,
+        slots: u32,
+    }
 }
 
 impl Canvas<'_> {
@@ -153,14 +143,14 @@ impl Canvas<'_> {
                 "draw fewer lines",
             )
         })?;
-        let list = self.gpu().upload("line styles", styles)?;
+        let list = self.gpu().upload("line styles", &to_bytes(styles))?;
         // Marks come last, so that no line hides one.
         for entries in [
             ["line_vertex", "line_fragment"],
             ["mark_vertex", "mark_fragment"],
         ] {
             for first_slot in (0..slots).step_by(SLOTS_A_DRAW as usize) {
-                let parameters = Parameters {
+                let parameters = PolylinesUniforms {
                     scale: lines.scale,
                     rect: plot.rect.to_array(),
                     window: plot.window(),
@@ -171,7 +161,6 @@ impl Canvas<'_> {
                     steps: lines.steps as u32,
                     first_slot,
                     slots,
-                    padding: 0,
                 };
                 let uniform = self.gpu().uniform("polylines", &parameters);
                 self.layer(
@@ -188,36 +177,5 @@ impl Canvas<'_> {
             }
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    crate::gpu::layout::layout_test!(
-        parameters,
-        SHADER,
-        "Parameters",
-        Parameters {
-            scale,
-            rect,
-            window,
-            target_size,
-            mark,
-            mark_color,
-            halo_color,
-            steps,
-            first_slot,
-            slots,
-            padding
-        }
-    );
-
-    #[test]
-    fn a_style_is_what_the_shader_reads() {
-        assert_eq!(size_of::<LineStyle>(), 16);
-        assert_eq!(std::mem::offset_of!(LineStyle, color), 4);
-        assert_eq!(std::mem::offset_of!(LineStyle, width), 8);
     }
 }

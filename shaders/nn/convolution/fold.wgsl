@@ -11,7 +11,7 @@ override PADDING_X: i32 = 0;
 override DILATION_Y: i32 = 1;
 override DILATION_X: i32 = 1;
 
-struct Parameters {
+struct Uniforms {
     samples: u32,
     // Of the large side.
     channels: u32,
@@ -25,7 +25,7 @@ struct Parameters {
     has_bias: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> patches: array<f32>;
 @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var<storage, read_write> large: array<f32>;
@@ -37,16 +37,16 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    let area = parameters.large_height * parameters.large_width;
-    if (i >= parameters.samples * parameters.channels * area) {
+    let area = uniforms.large_height * uniforms.large_width;
+    if (i >= uniforms.samples * uniforms.channels * area) {
         return;
     }
-    let y = i32(i % area / parameters.large_width) + PADDING_Y;
-    let x = i32(i % parameters.large_width) + PADDING_X;
-    let height = i32(parameters.small_height);
-    let width = i32(parameters.small_width);
+    let y = i32(i % area / uniforms.large_width) + PADDING_Y;
+    let x = i32(i % uniforms.large_width) + PADDING_X;
+    let height = i32(uniforms.small_height);
+    let width = i32(uniforms.small_width);
     // Of this sample and channel: the element of the kernel at (0, 0), at the first place.
-    let first = i / area * u32(KERNEL_Y * KERNEL_X) * parameters.small_height * parameters.small_width;
+    let first = i / area * u32(KERNEL_Y * KERNEL_X) * uniforms.small_height * uniforms.small_width;
 
     // Without dilation only every STRIDE-th element of the kernel meets a place of the small side.
     let first_ky = select(0, y % STRIDE_Y, DILATION_Y == 1);
@@ -71,10 +71,10 @@ fn main(
             }
         }
     }
-    if (parameters.has_bias != 0u) {
-        sum += bias[i / area % parameters.channels];
+    if (uniforms.has_bias != 0u) {
+        sum += bias[i / area % uniforms.channels];
     }
-    if (parameters.accumulate != 0u) {
+    if (uniforms.accumulate != 0u) {
         sum += large[i];
     }
     large[i] = sum;

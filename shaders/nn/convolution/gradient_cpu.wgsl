@@ -32,7 +32,7 @@ fn store_rows(shape: Gradient, slice: u32, row: u32, column: u32, values: array<
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id) lane: u32) {
     // Once, since the driver turns even these loads into loops over the lanes where they stand in a loop.
-    let shape = parameters;
+    let shape = uniforms;
     let row = ROWS * (workgroup.y * LANES + lane);
     let first_column = 4u * (workgroup.x * LANES + lane);
     var columns: array<Column, 4>;

@@ -19,7 +19,7 @@ fn main(
     @builtin(local_invocation_id) local: vec3u,
     @builtin(local_invocation_index) index: u32,
 ) {
-    let shape = parameters;
+    let shape = uniforms;
     // Neighboring invocations fetch neighboring places.
     let depth = index % DEPTH;
     let fetched = index / DEPTH;

@@ -3,13 +3,13 @@
 // uses shared/grid.wgsl
 // uses shared/texels.wgsl
 
-struct Parameters {
+struct Uniforms {
     samples: u32,
     // Of an image.
     elements: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> images: array<f32>;
 @group(0) @binding(1) var<storage, read> image_vectors: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> interleaved: array<vec4f>;
@@ -37,14 +37,14 @@ fn by_elements(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    let first = 4u * (i / parameters.elements);
-    if (first >= parameters.samples) {
+    let first = 4u * (i / uniforms.elements);
+    if (first >= uniforms.samples) {
         return;
     }
     var vector = vec4f(0.0);
     for (var j = 0u; j < 4u; j += 1u) {
-        if (first + j < parameters.samples) {
-            vector[j] = image_element((first + j) * parameters.elements + i % parameters.elements);
+        if (first + j < uniforms.samples) {
+            vector[j] = image_element((first + j) * uniforms.elements + i % uniforms.elements);
         }
     }
     interleaved[i] = vector;
@@ -58,16 +58,16 @@ fn by_vectors(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    let vectors = parameters.elements / 4u;
+    let vectors = uniforms.elements / 4u;
     let first = 4u * (i / vectors);
-    if (first >= parameters.samples) {
+    if (first >= uniforms.samples) {
         return;
     }
     var rows: array<vec4f, 4>;
     for (var j = 0u; j < 4u; j += 1u) {
-        let sample = min(first + j, parameters.samples - 1u);
+        let sample = min(first + j, uniforms.samples - 1u);
         let row = image_vector(sample * vectors + i % vectors);
-        rows[j] = select(vec4f(0.0), row, first + j < parameters.samples);
+        rows[j] = select(vec4f(0.0), row, first + j < uniforms.samples);
     }
     for (var e = 0u; e < 4u; e += 1u) {
         interleaved[4u * i + e] = vec4f(rows[0][e], rows[1][e], rows[2][e], rows[3][e]);

@@ -1,15 +1,14 @@
 // Cross-entropy of softmax(logits) against class labels: log(sum(exp(logits))) - logits[label], with the largest
 // logit taken out of the sum. One invocation for each sample: classes are few.
 
-struct Parameters {
+struct Uniforms {
     batch: u32,
     classes: u32,
     // 1: add to what the logits' gradient holds.
     accumulate: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> logits: array<f32>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
@@ -25,26 +24,26 @@ struct Normalizer {
 
 fn normalizer(first: u32) -> Normalizer {
     var n = Normalizer(logits[first], 0.0);
-    for (var i = 1u; i < parameters.classes; i += 1u) {
+    for (var i = 1u; i < uniforms.classes; i += 1u) {
         n.largest = max(n.largest, logits[first + i]);
     }
-    for (var i = 0u; i < parameters.classes; i += 1u) {
+    for (var i = 0u; i < uniforms.classes; i += 1u) {
         n.sum += exp(logits[first + i] - n.largest);
     }
     return n;
 }
 
 fn label_of(sample: u32) -> u32 {
-    return min(labels[sample], parameters.classes - 1u);
+    return min(labels[sample], uniforms.classes - 1u);
 }
 
 @compute @workgroup_size(64)
 fn forward(@builtin(global_invocation_id) invocation: vec3u) {
     let sample = invocation.x;
-    if (sample >= parameters.batch) {
+    if (sample >= uniforms.batch) {
         return;
     }
-    let first = sample * parameters.classes;
+    let first = sample * uniforms.classes;
     let n = normalizer(first);
     loss[sample] = log(n.sum) + (n.largest - logits[first + label_of(sample)]);
 }
@@ -52,16 +51,16 @@ fn forward(@builtin(global_invocation_id) invocation: vec3u) {
 @compute @workgroup_size(64)
 fn backward(@builtin(global_invocation_id) invocation: vec3u) {
     let sample = invocation.x;
-    if (sample >= parameters.batch) {
+    if (sample >= uniforms.batch) {
         return;
     }
-    let first = sample * parameters.classes;
+    let first = sample * uniforms.classes;
     let n = normalizer(first);
     let label = label_of(sample);
-    for (var i = 0u; i < parameters.classes; i += 1u) {
+    for (var i = 0u; i < uniforms.classes; i += 1u) {
         let probability = exp(logits[first + i] - n.largest) / n.sum;
         var gradient = loss_gradient[sample] * (probability - select(0.0, 1.0, i == label));
-        if (parameters.accumulate != 0u) {
+        if (uniforms.accumulate != 0u) {
             gradient += logits_gradient[first + i];
         }
         logits_gradient[first + i] = gradient;

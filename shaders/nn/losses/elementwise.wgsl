@@ -7,17 +7,16 @@
 // true: (prediction - target)^2; false: cross-entropy of sigmoid(prediction).
 override SQUARED_ERROR: bool = false;
 
-struct Parameters {
+struct Uniforms {
     // Samples.
     batch: u32,
     // Elements of a sample.
     size: u32,
     // 1: add to what the prediction's gradient holds.
     accumulate: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> prediction: array<vec4f>;
 @group(0) @binding(2) var<storage, read> goal: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
@@ -44,22 +43,22 @@ fn element_derivative(x: vec4f, t: vec4f) -> vec4f {
 fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * ROWS + row_of(local);
     let lane = lane_of(local);
-    let first = min(row, parameters.batch - 1u) * parameters.size;
+    let first = min(row, uniforms.batch - 1u) * uniforms.size;
     var sum = 0.0;
-    if (parameters.size % 4u == 0u) {
+    if (uniforms.size % 4u == 0u) {
         var sums = vec4f(0.0);
-        for (var i = lane; i < parameters.size / 4u; i += LANES) {
+        for (var i = lane; i < uniforms.size / 4u; i += LANES) {
             sums += element_loss(prediction[first / 4u + i], goal[first / 4u + i]);
         }
         sum = (sums.x + sums.y) + (sums.z + sums.w);
     } else {
-        for (var i = lane; i < parameters.size; i += LANES) {
+        for (var i = lane; i < uniforms.size; i += LANES) {
             let at = first + i;
             sum += element_loss(vec4f(prediction[at / 4u][at % 4u]), vec4f(goal[at / 4u][at % 4u])).x;
         }
     }
     sum = sum_over_lanes(sum, lane);
-    if (lane == 0u && row < parameters.batch) {
+    if (lane == 0u && row < uniforms.batch) {
         loss[row] = sum;
     }
 }
@@ -71,19 +70,19 @@ fn backward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    let count = parameters.batch * parameters.size;
+    let count = uniforms.batch * uniforms.size;
     if (4u * i >= count) {
         return;
     }
-    let last = parameters.batch - 1u;
-    var upstream = vec4f(loss_gradient[4u * i / parameters.size]);
-    if (parameters.size % 4u != 0u) {
-        upstream.y = loss_gradient[min((4u * i + 1u) / parameters.size, last)];
-        upstream.z = loss_gradient[min((4u * i + 2u) / parameters.size, last)];
-        upstream.w = loss_gradient[min((4u * i + 3u) / parameters.size, last)];
+    let last = uniforms.batch - 1u;
+    var upstream = vec4f(loss_gradient[4u * i / uniforms.size]);
+    if (uniforms.size % 4u != 0u) {
+        upstream.y = loss_gradient[min((4u * i + 1u) / uniforms.size, last)];
+        upstream.z = loss_gradient[min((4u * i + 2u) / uniforms.size, last)];
+        upstream.w = loss_gradient[min((4u * i + 3u) / uniforms.size, last)];
     }
     var gradient = upstream * element_derivative(prediction[i], goal[i]);
-    if (parameters.accumulate != 0u) {
+    if (uniforms.accumulate != 0u) {
         gradient += prediction_gradient[i];
     }
     prediction_gradient[i] = gradient;

@@ -10,16 +10,15 @@ const LOG_SIGMOID: u32 = 3u;
 
 override OBJECTIVE: u32 = 0u;
 
-struct Parameters {
+struct Uniforms {
     batch: u32,
     // 1: the score should be low; -1: it should be high.
     sign: f32,
     // 1: add to what the score's gradient holds.
     accumulate: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> score: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> loss: array<vec4f>;
 
@@ -60,8 +59,8 @@ fn forward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (4u * i < parameters.batch) {
-        loss[i] = cost(parameters.sign * score[i]);
+    if (4u * i < uniforms.batch) {
+        loss[i] = cost(uniforms.sign * score[i]);
     }
 }
 
@@ -72,11 +71,11 @@ fn backward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (4u * i >= parameters.batch) {
+    if (4u * i >= uniforms.batch) {
         return;
     }
-    var gradient = loss_gradient[i] * parameters.sign * derivative(parameters.sign * score[i]);
-    if (parameters.accumulate != 0u) {
+    var gradient = loss_gradient[i] * uniforms.sign * derivative(uniforms.sign * score[i]);
+    if (uniforms.accumulate != 0u) {
         gradient += score_gradient[i];
     }
     score_gradient[i] = gradient;

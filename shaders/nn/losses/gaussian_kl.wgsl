@@ -3,16 +3,15 @@
 // uses shared/grid.wgsl
 // uses shared/rows.wgsl
 
-struct Parameters {
+struct Uniforms {
     batch: u32,
     // Latent units.
     size: u32,
     // 1: add to what the head's gradient holds.
     accumulate: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> mu: array<f32>;
 @group(0) @binding(2) var<storage, read> log_variance: array<f32>;
 @group(0) @binding(3) var<storage, read_write> divergence: array<f32>;
@@ -41,21 +40,21 @@ fn exp_minus_tangent(v: f32) -> f32 {
 fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * ROWS + row_of(local);
     let lane = lane_of(local);
-    let first = min(row, parameters.batch - 1u) * parameters.size;
+    let first = min(row, uniforms.batch - 1u) * uniforms.size;
     var sum = 0.0;
-    for (var i = lane; i < parameters.size; i += LANES) {
+    for (var i = lane; i < uniforms.size; i += LANES) {
         let m = mu[first + i];
         sum += 0.5 * (m * m + exp_minus_tangent(log_variance[first + i]));
     }
     sum = sum_over_lanes(sum, lane);
-    if (lane == 0u && row < parameters.batch) {
+    if (lane == 0u && row < uniforms.batch) {
         divergence[row] = sum;
     }
 }
 
 fn add_to_gradient(i: u32, gradient: f32) {
     var sum = gradient;
-    if (parameters.accumulate != 0u) {
+    if (uniforms.accumulate != 0u) {
         sum += head_gradient[i];
     }
     head_gradient[i] = sum;
@@ -68,8 +67,8 @@ fn backward_mu(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.batch * parameters.size) {
-        add_to_gradient(i, divergence_gradient[i / parameters.size] * mu[i]);
+    if (i < uniforms.batch * uniforms.size) {
+        add_to_gradient(i, divergence_gradient[i / uniforms.size] * mu[i]);
     }
 }
 
@@ -80,7 +79,7 @@ fn backward_log_variance(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.batch * parameters.size) {
-        add_to_gradient(i, divergence_gradient[i / parameters.size] * 0.5 * exp_minus_one(log_variance[i]));
+    if (i < uniforms.batch * uniforms.size) {
+        add_to_gradient(i, divergence_gradient[i / uniforms.size] * 0.5 * exp_minus_one(log_variance[i]));
     }
 }

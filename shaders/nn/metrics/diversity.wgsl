@@ -4,16 +4,15 @@
 // Lanes of the first pass.
 const LANES = 1024u;
 
-struct Parameters {
+struct Uniforms {
     batch: u32,
     // Elements of a sample.
     size: u32,
     // What the sum is multiplied with.
     scale: f32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(2) var<storage, read_write> sums: array<f32>;
 @group(0) @binding(3) var<storage, read_write> result: array<f32>;
@@ -27,16 +26,16 @@ fn deviations(@builtin(global_invocation_id) invocation: vec3u) {
         return;
     }
     var all = 0.0;
-    for (var element = lane; element < parameters.size; element += LANES) {
+    for (var element = lane; element < uniforms.size; element += LANES) {
         let origin = values[element];
         var sum = 0.0;
         var squares = 0.0;
-        for (var sample = 1u; sample < parameters.batch; sample += 1u) {
-            let deviation = values[sample * parameters.size + element] - origin;
+        for (var sample = 1u; sample < uniforms.batch; sample += 1u) {
+            let deviation = values[sample * uniforms.size + element] - origin;
             sum += deviation;
             squares += deviation * deviation;
         }
-        let about_the_mean = squares - sum * (sum / f32(parameters.batch));
+        let about_the_mean = squares - sum * (sum / f32(uniforms.batch));
         // Rounding may leave less than nothing; NaN stays NaN.
         if (about_the_mean < 0.0) {
             continue;
@@ -63,5 +62,5 @@ fn total(@builtin(local_invocation_index) lane: u32) {
     for (var i = 0u; i < 64u; i += 1u) {
         all += shared_sums[i];
     }
-    result[0] = all * parameters.scale;
+    result[0] = all * uniforms.scale;
 }

@@ -24,17 +24,16 @@ const AFFINE = 10u;
 const BOUND: f32 = 5.0;
 const FLOOR: f32 = 1e-3;
 
-struct Parameters {
+struct Uniforms {
     // Vectors of four elements.
     vectors: u32,
     // Of a leaky ReLU below zero; alpha of an ELU; scale of an affine map.
     slope: f32,
     // Of an affine map.
     shift: f32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 
@@ -76,7 +75,7 @@ fn expm1_4(x: vec4f) -> vec4f {
 fn value(x: vec4f) -> vec4f {
     switch KIND {
         case LEAKY_RELU: {
-            return select(x, parameters.slope * x, x < vec4f(0.0));
+            return select(x, uniforms.slope * x, x < vec4f(0.0));
         }
         case TANH: {
             return tanh4(x);
@@ -100,10 +99,10 @@ fn value(x: vec4f) -> vec4f {
             return x * sigmoid4(x);
         }
         case AFFINE: {
-            return parameters.slope * x + parameters.shift;
+            return uniforms.slope * x + uniforms.shift;
         }
         case ELU: {
-            return select(x, parameters.slope * expm1_4(min(x, vec4f(0.0))), x < vec4f(0.0));
+            return select(x, uniforms.slope * expm1_4(min(x, vec4f(0.0))), x < vec4f(0.0));
         }
         default: {
             return select(x, vec4f(0.0), x < vec4f(0.0));
@@ -114,7 +113,7 @@ fn value(x: vec4f) -> vec4f {
 fn derivative(saved: vec4f) -> vec4f {
     switch KIND {
         case LEAKY_RELU: {
-            return select(vec4f(1.0), vec4f(parameters.slope), saved <= vec4f(0.0));
+            return select(vec4f(1.0), vec4f(uniforms.slope), saved <= vec4f(0.0));
         }
         case TANH: {
             return 1.0 - saved * saved;
@@ -140,10 +139,10 @@ fn derivative(saved: vec4f) -> vec4f {
             return s * (1.0 + saved * (1.0 - s));
         }
         case AFFINE: {
-            return vec4f(parameters.slope);
+            return vec4f(uniforms.slope);
         }
         case ELU: {
-            return select(vec4f(1.0), saved + parameters.slope, saved <= vec4f(0.0));
+            return select(vec4f(1.0), saved + uniforms.slope, saved <= vec4f(0.0));
         }
         default: {
             // As in PyTorch, behind a NaN the gradient passes.
@@ -159,7 +158,7 @@ fn forward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.vectors) {
+    if (i >= uniforms.vectors) {
         return;
     }
     if (TEXELS) {
@@ -176,7 +175,7 @@ fn backward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.vectors) {
+    if (i >= uniforms.vectors) {
         return;
     }
     var gradient: vec4f;

@@ -7,7 +7,7 @@ override LANES: u32 = 64u;
 override CHANNELS: u32 = 64u;
 override PLACES: u32 = 1u;
 
-struct Parameters {
+struct Uniforms {
     batch: u32,
     channels: u32,
     // Of a channel in one sample.
@@ -31,7 +31,7 @@ struct Statistics {
     padding: f32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read_write> statistics: array<Statistics>;
 @group(0) @binding(3) var<storage, read> weight: array<f32>;
@@ -87,20 +87,20 @@ fn sum_over_channel(value: vec2f, lane: Lane, local: u32) -> vec2f {
 }
 
 fn count() -> f32 {
-    return f32(parameters.batch) * f32(parameters.places);
+    return f32(uniforms.batch) * f32(uniforms.places);
 }
 
 // Lanes beyond the last channel walk along that and write nothing.
 fn channel_of(workgroup: vec3u, lane: Lane) -> u32 {
-    return min(workgroup.x * CHANNELS + lane.channel, parameters.channels - 1u);
+    return min(workgroup.x * CHANNELS + lane.channel, uniforms.channels - 1u);
 }
 
 fn writes(workgroup: vec3u, lane: Lane) -> bool {
-    return workgroup.x * CHANNELS + lane.channel < parameters.channels;
+    return workgroup.x * CHANNELS + lane.channel < uniforms.channels;
 }
 
 fn first_of(sample: u32, channel: u32) -> u32 {
-    return (sample * parameters.channels + channel) * parameters.places;
+    return (sample * uniforms.channels + channel) * uniforms.places;
 }
 
 // Mean and variance in two passes; the second one also mends the rounding of the first.
@@ -109,17 +109,17 @@ fn measure(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
     let lane = lane_of(local);
     let channel = channel_of(workgroup, lane);
     var sum = 0.0;
-    for (var sample = lane.sample; sample < parameters.batch; sample += samples_side_by_side()) {
+    for (var sample = lane.sample; sample < uniforms.batch; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < parameters.places; place += PLACES) {
+        for (var place = lane.place; place < uniforms.places; place += PLACES) {
             sum += x[first + place];
         }
     }
     let rough = sum_over_channel(vec2f(sum, 0.0), lane, local).x / count();
     var deviations = vec2f(0.0);
-    for (var sample = lane.sample; sample < parameters.batch; sample += samples_side_by_side()) {
+    for (var sample = lane.sample; sample < uniforms.batch; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < parameters.places; place += PLACES) {
+        for (var place = lane.place; place < uniforms.places; place += PLACES) {
             let d = x[first + place] - rough;
             deviations += vec2f(d, d * d);
         }
@@ -127,7 +127,7 @@ fn measure(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
     deviations = sum_over_channel(deviations, lane, local) / count();
     if (lane.place == 0u && lane.sample == 0u && writes(workgroup, lane)) {
         let variance = deviations.y - deviations.x * deviations.x;
-        let scale = 1.0 / sqrt(variance + parameters.epsilon);
+        let scale = 1.0 / sqrt(variance + uniforms.epsilon);
         statistics[channel] = Statistics(rough + deviations.x, scale, variance, 0.0);
     }
 }
@@ -136,13 +136,13 @@ fn measure(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
 @compute @workgroup_size(64)
 fn keep_track(@builtin(global_invocation_id) invocation: vec3u) {
     let channel = invocation.x;
-    if (channel >= parameters.channels) {
+    if (channel >= uniforms.channels) {
         return;
     }
     let now = statistics[channel];
     let unbiased = now.variance * (count() / (count() - 1.0));
-    next_mean[channel] = parameters.keep * next_mean[channel] + parameters.momentum * now.mean;
-    next_variance[channel] = parameters.keep * next_variance[channel] + parameters.momentum * unbiased;
+    next_mean[channel] = uniforms.keep * next_mean[channel] + uniforms.momentum * now.mean;
+    next_variance[channel] = uniforms.keep * next_variance[channel] + uniforms.momentum * unbiased;
     if (channel == 0u) {
         batches[0] += 1.0;
     }
@@ -158,10 +158,10 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
     let now = statistics[channel];
     let slope = now.scale * weight[channel];
     let shift = bias[channel];
-    let end = min((workgroup.y + 1u) * parameters.chunk, parameters.batch);
-    for (var sample = workgroup.y * parameters.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
+    let end = min((workgroup.y + 1u) * uniforms.chunk, uniforms.batch);
+    for (var sample = workgroup.y * uniforms.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < parameters.places; place += PLACES) {
+        for (var place = lane.place; place < uniforms.places; place += PLACES) {
             y[first + place] = (x[first + place] - now.mean) * slope + shift;
         }
     }
@@ -175,12 +175,12 @@ fn infer(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_inde
     }
     let channel = channel_of(workgroup, lane);
     let mean = running_mean[channel];
-    let slope = weight[channel] / sqrt(running_variance[channel] + parameters.epsilon);
+    let slope = weight[channel] / sqrt(running_variance[channel] + uniforms.epsilon);
     let shift = bias[channel];
-    let end = min((workgroup.y + 1u) * parameters.chunk, parameters.batch);
-    for (var sample = workgroup.y * parameters.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
+    let end = min((workgroup.y + 1u) * uniforms.chunk, uniforms.batch);
+    for (var sample = workgroup.y * uniforms.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < parameters.places; place += PLACES) {
+        for (var place = lane.place; place < uniforms.places; place += PLACES) {
             y[first + place] = (x[first + place] - mean) * slope + shift;
         }
     }
@@ -193,9 +193,9 @@ fn backward_parameters(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_i
     let channel = channel_of(workgroup, lane);
     let mean = statistics[channel].mean;
     var sums = vec2f(0.0);
-    for (var sample = lane.sample; sample < parameters.batch; sample += samples_side_by_side()) {
+    for (var sample = lane.sample; sample < uniforms.batch; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < parameters.places; place += PLACES) {
+        for (var place = lane.place; place < uniforms.places; place += PLACES) {
             let g = y_gradient[first + place];
             sums += vec2f(g * (x[first + place] - mean), g);
         }
@@ -218,13 +218,13 @@ fn backward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_i
     let factor = now.scale * weight[channel];
     let shift = bias_sums[channel] / count();
     let slope = now.scale * weight_sums[channel] / count();
-    let end = min((workgroup.y + 1u) * parameters.chunk, parameters.batch);
-    for (var sample = workgroup.y * parameters.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
+    let end = min((workgroup.y + 1u) * uniforms.chunk, uniforms.batch);
+    for (var sample = workgroup.y * uniforms.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < parameters.places; place += PLACES) {
+        for (var place = lane.place; place < uniforms.places; place += PLACES) {
             let i = first + place;
             var gradient = factor * (y_gradient[i] - shift - (x[i] - now.mean) * slope);
-            if (parameters.accumulate != 0u) {
+            if (uniforms.accumulate != 0u) {
                 gradient += x_gradient[i];
             }
             x_gradient[i] = gradient;

@@ -3,7 +3,7 @@
 // uses shared/grid.wgsl
 // uses shared/philox.wgsl
 
-struct Parameters {
+struct Uniforms {
     key: vec2u,
     stream: u32,
     // Tells several such nodes of one graph apart.
@@ -18,7 +18,7 @@ struct Parameters {
     accumulate: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // The step counter is its first word.
 @group(0) @binding(1) var<storage, read> step_counter: array<u32>;
 @group(0) @binding(2) var<storage, read> x: array<vec4f>;
@@ -31,15 +31,15 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.vectors) {
+    if (i >= uniforms.vectors) {
         return;
     }
     var value = x[i];
-    if (parameters.probability > 0.0) {
-        let u = uniform01(philox(vec4u(i, step_counter[0], parameters.stream, parameters.node), parameters.key));
-        value = select(value * parameters.scale, vec4f(0.0), u < vec4f(parameters.probability));
+    if (uniforms.probability > 0.0) {
+        let u = uniform01(philox(vec4u(i, step_counter[0], uniforms.stream, uniforms.node), uniforms.key));
+        value = select(value * uniforms.scale, vec4f(0.0), u < vec4f(uniforms.probability));
     }
-    if (parameters.accumulate != 0u) {
+    if (uniforms.accumulate != 0u) {
         value += y[i];
     }
     y[i] = value;

@@ -1,14 +1,13 @@
 // A row of a table for each sample's label. A label beyond the table counts as its last row.
 // uses shared/grid.wgsl
 
-struct Parameters {
+struct Uniforms {
     batch: u32,
     classes: u32,
     width: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> labels: array<u32>;
 @group(0) @binding(2) var<storage, read> table: array<f32>;
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
@@ -17,7 +16,7 @@ struct Parameters {
 @group(0) @binding(3) var<storage, read_write> table_gradient: array<f32>;
 
 fn label_of(sample: u32) -> u32 {
-    return min(labels[sample], parameters.classes - 1u);
+    return min(labels[sample], uniforms.classes - 1u);
 }
 
 @compute @workgroup_size(64)
@@ -27,9 +26,9 @@ fn forward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.batch * parameters.width) {
-        let sample = i / parameters.width;
-        y[i] = table[label_of(sample) * parameters.width + i % parameters.width];
+    if (i < uniforms.batch * uniforms.width) {
+        let sample = i / uniforms.width;
+        y[i] = table[label_of(sample) * uniforms.width + i % uniforms.width];
     }
 }
 
@@ -41,15 +40,15 @@ fn backward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.classes * parameters.width) {
+    if (i >= uniforms.classes * uniforms.width) {
         return;
     }
-    let class_of = i / parameters.width;
-    let column = i % parameters.width;
+    let class_of = i / uniforms.width;
+    let column = i % uniforms.width;
     var sum = 0.0;
-    for (var sample = 0u; sample < parameters.batch; sample += 1u) {
+    for (var sample = 0u; sample < uniforms.batch; sample += 1u) {
         if (label_of(sample) == class_of) {
-            sum += y_gradient[sample * parameters.width + column];
+            sum += y_gradient[sample * uniforms.width + column];
         }
     }
     table_gradient[i] = sum;

@@ -3,7 +3,7 @@
 // uses shared/grid.wgsl
 // uses shared/rows.wgsl
 
-struct Parameters {
+struct Uniforms {
     rows: u32,
     // Elements of a row.
     size: u32,
@@ -12,7 +12,7 @@ struct Parameters {
     accumulate: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 // [rows]: mean and 1 / sqrt(variance + epsilon).
 @group(0) @binding(2) var<storage, read_write> statistics: array<vec2f>;
@@ -33,26 +33,26 @@ fn forward(
 ) {
     let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
     let lane = lane_of(local);
-    let first = min(row, parameters.rows - 1u) * parameters.size;
-    let count = f32(parameters.size);
+    let first = min(row, uniforms.rows - 1u) * uniforms.size;
+    let count = f32(uniforms.size);
     var sum = 0.0;
-    for (var i = lane; i < parameters.size; i += LANES) {
+    for (var i = lane; i < uniforms.size; i += LANES) {
         sum += x[first + i];
     }
     let mean = sum_over_lanes(sum, lane) / count;
     var squares = 0.0;
-    for (var i = lane; i < parameters.size; i += LANES) {
+    for (var i = lane; i < uniforms.size; i += LANES) {
         let d = x[first + i] - mean;
         squares += d * d;
     }
-    let scale = 1.0 / sqrt(sum_over_lanes(squares, lane) / count + parameters.epsilon);
-    if (row >= parameters.rows) {
+    let scale = 1.0 / sqrt(sum_over_lanes(squares, lane) / count + uniforms.epsilon);
+    if (row >= uniforms.rows) {
         return;
     }
     if (lane == 0u) {
         statistics[row] = vec2f(mean, scale);
     }
-    for (var i = lane; i < parameters.size; i += LANES) {
+    for (var i = lane; i < uniforms.size; i += LANES) {
         y[first + i] = (x[first + i] - mean) * scale * weight[i] + bias[i];
     }
 }
@@ -65,27 +65,27 @@ fn backward(
 ) {
     let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
     let lane = lane_of(local);
-    let own = min(row, parameters.rows - 1u);
-    let first = own * parameters.size;
+    let own = min(row, uniforms.rows - 1u);
+    let first = own * uniforms.size;
     let mean = statistics[own].x;
     let scale = statistics[own].y;
     var sum = 0.0;
     var product = 0.0;
-    for (var i = lane; i < parameters.size; i += LANES) {
+    for (var i = lane; i < uniforms.size; i += LANES) {
         let g = y_gradient[first + i] * weight[i];
         sum += g;
         product += g * (x[first + i] - mean);
     }
-    let count = f32(parameters.size);
+    let count = f32(uniforms.size);
     let shift = sum_over_lanes(sum, lane) / count;
     let slope = sum_over_lanes(product, lane) * scale * scale / count;
-    if (row >= parameters.rows) {
+    if (row >= uniforms.rows) {
         return;
     }
-    for (var i = lane; i < parameters.size; i += LANES) {
+    for (var i = lane; i < uniforms.size; i += LANES) {
         let g = y_gradient[first + i] * weight[i];
         var gradient = scale * (g - shift - (x[first + i] - mean) * slope);
-        if (parameters.accumulate != 0u) {
+        if (uniforms.accumulate != 0u) {
             gradient += x_gradient[first + i];
         }
         x_gradient[first + i] = gradient;
@@ -100,13 +100,13 @@ fn backward_parameters(
     @builtin(local_invocation_index) local: u32,
 ) {
     let column = linear_index(workgroup, workgroups, local, 64u);
-    if (column >= parameters.size) {
+    if (column >= uniforms.size) {
         return;
     }
     var to_weight = 0.0;
     var to_bias = 0.0;
-    for (var row = 0u; row < parameters.rows; row += 1u) {
-        let i = row * parameters.size + column;
+    for (var row = 0u; row < uniforms.rows; row += 1u) {
+        let i = row * uniforms.size + column;
         let g = y_gradient[i];
         to_weight += g * (x[i] - statistics[row].x) * statistics[row].y;
         to_bias += g;

@@ -2,7 +2,7 @@
 // pooling and the output of an upsampling. One invocation for each element that is written.
 // uses shared/grid.wgsl
 
-struct Parameters {
+struct Uniforms {
     large_height: u32,
     large_width: u32,
     small_height: u32,
@@ -16,12 +16,9 @@ struct Parameters {
     accumulate: u32,
     // Factor of sums.
     scale: f32,
-    padding0: u32,
-    padding1: u32,
-    padding2: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> source: array<f32>;
 @group(0) @binding(2) var<storage, read_write> result: array<f32>;
 // Where each window has its maximum, within its plane.
@@ -44,11 +41,11 @@ fn place_of(workgroup: vec3u, workgroups: vec3u, local: u32, height: u32, width:
     let i = linear_index(workgroup, workgroups, local, 64u);
     let plane = i / (height * width);
     let rest = i % (height * width);
-    return Place(plane < parameters.planes, i, plane, rest / width, rest % width);
+    return Place(plane < uniforms.planes, i, plane, rest / width, rest % width);
 }
 
 fn write(at: u32, value: f32) {
-    if (parameters.accumulate != 0u) {
+    if (uniforms.accumulate != 0u) {
         result[at] += value;
     } else {
         result[at] = value;
@@ -78,11 +75,11 @@ fn maximum(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, parameters.small_height, parameters.small_width);
+    let place = place_of(workgroup, workgroups, local, uniforms.small_height, uniforms.small_width);
     if (!place.inside) {
         return;
     }
-    let p = parameters;
+    let p = uniforms;
     let rows = covered(place.y, p.kernel.y, p.stride.y, p.padding.y, p.large_height);
     let columns = covered(place.x, p.kernel.x, p.stride.x, p.padding.x, p.large_width);
     let start = place.plane * p.large_height * p.large_width;
@@ -111,11 +108,11 @@ fn maximum_backward(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, parameters.large_height, parameters.large_width);
+    let place = place_of(workgroup, workgroups, local, uniforms.large_height, uniforms.large_width);
     if (!place.inside) {
         return;
     }
-    let p = parameters;
+    let p = uniforms;
     let rows = covering(place.y, p.kernel.y, p.stride.y, p.padding.y, p.small_height);
     let columns = covering(place.x, p.kernel.x, p.stride.x, p.padding.x, p.small_width);
     let start = place.plane * p.small_height * p.small_width;
@@ -138,11 +135,11 @@ fn sum_windows(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, parameters.small_height, parameters.small_width);
+    let place = place_of(workgroup, workgroups, local, uniforms.small_height, uniforms.small_width);
     if (!place.inside) {
         return;
     }
-    let p = parameters;
+    let p = uniforms;
     let rows = covered(place.y, p.kernel.y, p.stride.y, p.padding.y, p.large_height);
     let columns = covered(place.x, p.kernel.x, p.stride.x, p.padding.x, p.large_width);
     let start = place.plane * p.large_height * p.large_width;
@@ -161,11 +158,11 @@ fn spread_windows(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, parameters.large_height, parameters.large_width);
+    let place = place_of(workgroup, workgroups, local, uniforms.large_height, uniforms.large_width);
     if (!place.inside) {
         return;
     }
-    let p = parameters;
+    let p = uniforms;
     let rows = covering(place.y, p.kernel.y, p.stride.y, p.padding.y, p.small_height);
     let columns = covering(place.x, p.kernel.x, p.stride.x, p.padding.x, p.small_width);
     let start = place.plane * p.small_height * p.small_width;

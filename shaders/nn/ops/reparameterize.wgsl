@@ -3,7 +3,7 @@
 // uses shared/grid.wgsl
 // uses shared/philox.wgsl
 
-struct Parameters {
+struct Uniforms {
     key: vec2u,
     stream: u32,
     // Tells several such nodes of one graph apart.
@@ -13,10 +13,9 @@ struct Parameters {
     noise: f32,
     // 1: add to what the head's gradient holds.
     accumulate: u32,
-    padding: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // The step counter is its first word.
 @group(0) @binding(1) var<storage, read> step_counter: array<u32>;
 @group(0) @binding(2) var<storage, read> log_variance: array<vec4f>;
@@ -29,11 +28,11 @@ struct Parameters {
 
 // noise * eps * exp(log_variance / 2); nothing at all without noise, whatever the variance.
 fn deviation(i: u32) -> vec4f {
-    if (parameters.noise == 0.0) {
+    if (uniforms.noise == 0.0) {
         return vec4f(0.0);
     }
-    let eps = standard_normal(philox(vec4u(i, step_counter[0], parameters.stream, parameters.node), parameters.key));
-    return parameters.noise * eps * exp(0.5 * log_variance[i]);
+    let eps = standard_normal(philox(vec4u(i, step_counter[0], uniforms.stream, uniforms.node), uniforms.key));
+    return uniforms.noise * eps * exp(0.5 * log_variance[i]);
 }
 
 @compute @workgroup_size(64)
@@ -43,14 +42,14 @@ fn forward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i < uniforms.vectors) {
         z[i] = mu[i] + deviation(i);
     }
 }
 
 fn add_to_gradient(i: u32, gradient: vec4f) {
     var sum = gradient;
-    if (parameters.accumulate != 0u) {
+    if (uniforms.accumulate != 0u) {
         sum += head_gradient[i];
     }
     head_gradient[i] = sum;
@@ -63,7 +62,7 @@ fn backward_mu(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i < uniforms.vectors) {
         add_to_gradient(i, z_gradient[i]);
     }
 }
@@ -75,7 +74,7 @@ fn backward_log_variance(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i < uniforms.vectors) {
         add_to_gradient(i, 0.5 * z_gradient[i] * deviation(i));
     }
 }

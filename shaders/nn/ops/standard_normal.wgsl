@@ -2,19 +2,16 @@
 // uses shared/grid.wgsl
 // uses shared/philox.wgsl
 
-struct Parameters {
+struct Uniforms {
     key: vec2u,
     stream: u32,
     // Tells several such nodes of one graph apart.
     node: u32,
     // Vectors of four elements.
     vectors: u32,
-    padding0: u32,
-    padding1: u32,
-    padding2: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // The step counter is its first word.
 @group(0) @binding(1) var<storage, read> step_counter: array<u32>;
 @group(0) @binding(2) var<storage, read_write> output: array<vec4f>;
@@ -26,7 +23,7 @@ fn forward(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
-        output[i] = standard_normal(philox(vec4u(i, step_counter[0], parameters.stream, parameters.node), parameters.key));
+    if (i < uniforms.vectors) {
+        output[i] = standard_normal(philox(vec4u(i, step_counter[0], uniforms.stream, uniforms.node), uniforms.key));
     }
 }

@@ -7,7 +7,7 @@
 // Weight decay acts on the weights, not through the moments.
 override DECOUPLED: bool = false;
 
-struct Parameters {
+struct Uniforms {
     // Vectors of four parameters.
     vectors: u32,
     learning_rate: f32,
@@ -21,7 +21,7 @@ struct Parameters {
     weight_decay: f32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // The step counter is its first word.
 @group(0) @binding(1) var<storage, read> step_counter: array<u32>;
 @group(0) @binding(2) var<storage, read_write> weights: array<vec4f>;
@@ -58,24 +58,24 @@ struct Step {
 fn this_step() -> Step {
     let t = f32(step_counter[0] + 1u);
     return Step(
-        parameters.learning_rate * step_scale.rate,
+        uniforms.learning_rate * step_scale.rate,
         step_scale.scale,
-        one_minus_exp(t * parameters.log_beta1),
-        one_minus_exp(t * parameters.log_beta2),
+        one_minus_exp(t * uniforms.log_beta1),
+        one_minus_exp(t * uniforms.log_beta2),
     );
 }
 
 fn update_vector(i: u32, step: Step, before: Vectors) {
     var gradient = clipped(before.gradient, step.scale);
     if (!DECOUPLED) {
-        gradient += parameters.weight_decay * before.weight;
+        gradient += uniforms.weight_decay * before.weight;
     }
-    let first = (1.0 - parameters.complement1) * before.first + parameters.complement1 * gradient;
-    let second = (1.0 - parameters.complement2) * before.second + parameters.complement2 * gradient * gradient;
-    let denominator = sqrt(second) / sqrt(step.correction2) + parameters.epsilon;
+    let first = (1.0 - uniforms.complement1) * before.first + uniforms.complement1 * gradient;
+    let second = (1.0 - uniforms.complement2) * before.second + uniforms.complement2 * gradient * gradient;
+    let denominator = sqrt(second) / sqrt(step.correction2) + uniforms.epsilon;
     var update = -(step.learning_rate / step.correction1) * first / denominator;
     if (DECOUPLED) {
-        update -= step.learning_rate * parameters.weight_decay * before.weight;
+        update -= step.learning_rate * uniforms.weight_decay * before.weight;
     }
     first_moments[i] = first;
     second_moments[i] = second;
@@ -111,7 +111,7 @@ fn main(
 ) {
     let step = this_step();
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i < uniforms.vectors) {
         update_vector(i, step, vectors_at(i));
     }
 }

@@ -2,7 +2,7 @@
 // uses shared/grid.wgsl
 // uses shared/step_scale.wgsl
 
-struct Parameters {
+struct Uniforms {
     // Vectors of four parameters.
     vectors: u32,
     learning_rate: f32,
@@ -11,11 +11,9 @@ struct Parameters {
     epsilon: f32,
     momentum: f32,
     weight_decay: f32,
-    padding0: u32,
-    padding1: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> step_scale: StepScale;
 @group(0) @binding(2) var<storage, read_write> weights: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> gradients: array<vec4f>;
@@ -24,31 +22,31 @@ struct Parameters {
 @group(0) @binding(6) var<storage, read_write> velocities: array<vec4f>;
 
 fn gradient_of(i: u32) -> vec4f {
-    return clipped(gradients[i], step_scale.scale) + parameters.weight_decay * weights[i];
+    return clipped(gradients[i], step_scale.scale) + uniforms.weight_decay * weights[i];
 }
 
 fn next_square(i: u32, gradient: vec4f) -> vec4f {
-    let square = (1.0 - parameters.complement) * squares[i] + parameters.complement * gradient * gradient;
+    let square = (1.0 - uniforms.complement) * squares[i] + uniforms.complement * gradient * gradient;
     squares[i] = square;
     return square;
 }
 
 // The square's distance from the squared mean. Rounding may put it below zero, where PyTorch gives NaN.
 fn variance(i: u32, gradient: vec4f, square: vec4f) -> vec4f {
-    let mean = means[i] + parameters.complement * (gradient - means[i]);
+    let mean = means[i] + uniforms.complement * (gradient - means[i]);
     means[i] = mean;
     let variance = square - mean * mean;
     return select(variance, vec4f(0.0), variance < vec4f(0.0));
 }
 
 fn next_velocity(i: u32, direction: vec4f) -> vec4f {
-    let velocity = parameters.momentum * velocities[i] + direction;
+    let velocity = uniforms.momentum * velocities[i] + direction;
     velocities[i] = velocity;
     return velocity;
 }
 
 fn apply(i: u32, direction: vec4f) {
-    let update = -(parameters.learning_rate * step_scale.rate) * direction;
+    let update = -(uniforms.learning_rate * step_scale.rate) * direction;
     if (KEEP_UPDATES) {
         gradients[i] = update;
     }
@@ -62,9 +60,9 @@ fn plain(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i < uniforms.vectors) {
         let gradient = gradient_of(i);
-        apply(i, gradient / (sqrt(next_square(i, gradient)) + parameters.epsilon));
+        apply(i, gradient / (sqrt(next_square(i, gradient)) + uniforms.epsilon));
     }
 }
 
@@ -75,9 +73,9 @@ fn with_momentum(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i < uniforms.vectors) {
         let gradient = gradient_of(i);
-        apply(i, next_velocity(i, gradient / (sqrt(next_square(i, gradient)) + parameters.epsilon)));
+        apply(i, next_velocity(i, gradient / (sqrt(next_square(i, gradient)) + uniforms.epsilon)));
     }
 }
 
@@ -88,10 +86,10 @@ fn centered(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i < uniforms.vectors) {
         let gradient = gradient_of(i);
         let square = next_square(i, gradient);
-        apply(i, gradient / (sqrt(variance(i, gradient, square)) + parameters.epsilon));
+        apply(i, gradient / (sqrt(variance(i, gradient, square)) + uniforms.epsilon));
     }
 }
 
@@ -102,9 +100,9 @@ fn centered_with_momentum(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < parameters.vectors) {
+    if (i < uniforms.vectors) {
         let gradient = gradient_of(i);
         let square = next_square(i, gradient);
-        apply(i, next_velocity(i, gradient / (sqrt(variance(i, gradient, square)) + parameters.epsilon)));
+        apply(i, next_velocity(i, gradient / (sqrt(variance(i, gradient, square)) + uniforms.epsilon)));
     }
 }

@@ -2,7 +2,7 @@
 // uses shared/grid.wgsl
 // uses shared/step_scale.wgsl
 
-struct Parameters {
+struct Uniforms {
     // Vectors of four parameters.
     vectors: u32,
     learning_rate: f32,
@@ -10,7 +10,7 @@ struct Parameters {
     weight_decay: f32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read_write> weights: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> gradients: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> velocities: array<vec4f>;
@@ -23,13 +23,13 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i >= parameters.vectors) {
+    if (i >= uniforms.vectors) {
         return;
     }
     let weight = weights[i];
-    let gradient = clipped(gradients[i], step_scale.scale) + parameters.weight_decay * weight;
-    let velocity = parameters.momentum * velocities[i] + gradient;
-    let update = -(parameters.learning_rate * step_scale.rate) * velocity;
+    let gradient = clipped(gradients[i], step_scale.scale) + uniforms.weight_decay * weight;
+    let velocity = uniforms.momentum * velocities[i] + gradient;
+    let update = -(uniforms.learning_rate * step_scale.rate) * velocity;
     velocities[i] = velocity;
     if (KEEP_UPDATES) {
         gradients[i] = update;

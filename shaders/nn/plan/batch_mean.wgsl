@@ -1,7 +1,7 @@
 // A loss term's mean over the batch, and its share of the total. Slot 0 of the scalars is the total; one
 // invocation adds in a fixed order.
 
-struct Parameters {
+struct Uniforms {
     batch: u32,
     // Where the mean goes.
     slot: u32,
@@ -10,21 +10,21 @@ struct Parameters {
     first: u32,
 }
 
-@group(0) @binding(0) var<uniform> parameters: Parameters;
+@group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> losses: array<f32>;
 @group(0) @binding(2) var<storage, read_write> scalars: array<f32>;
 
 @compute @workgroup_size(1)
 fn main() {
     var sum = 0.0;
-    for (var i = 0u; i < parameters.batch; i += 1u) {
+    for (var i = 0u; i < uniforms.batch; i += 1u) {
         sum += losses[i];
     }
-    let mean = sum / f32(parameters.batch);
-    var total = parameters.weight * mean;
-    if (parameters.first == 0u) {
+    let mean = sum / f32(uniforms.batch);
+    var total = uniforms.weight * mean;
+    if (uniforms.first == 0u) {
         total += scalars[0];
     }
-    scalars[parameters.slot] = mean;
+    scalars[uniforms.slot] = mean;
     scalars[0] = total;
 }

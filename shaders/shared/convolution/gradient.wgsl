@@ -23,7 +23,7 @@ struct Gradient {
 }
 
 // Not uniform: see images.wgsl.
-@group(0) @binding(0) var<storage, read> parameters: Gradient;
+@group(0) @binding(0) var<storage, read> uniforms: Gradient;
 // Bindings 1 and 2 are the small and the large side, as the adapter reads them best.
 // [slice, row, column].
 @group(0) @binding(3) var<storage, read_write> gradient: array<f32>;

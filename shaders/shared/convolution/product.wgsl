@@ -46,7 +46,7 @@ struct Product {
     c_sample: u32,
     c_row: u32,
     c_y: u32,
-    c_x: u32,
+    @size(8) c_x: u32,
 }
 
 fn inner_count(product: Product) -> u32 {

@@ -1,25 +1,23 @@
 //! The large side of a convolution from its patches.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::{Convolution, Target};
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::Context;
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static FOLD: Shader = shader!("nn/convolution/fold.wgsl");
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    samples: u32,
-    channels: u32,
-    large_height: u32,
-    large_width: u32,
-    small_height: u32,
-    small_width: u32,
-    accumulate: u32,
-    has_bias: u32,
+gpu_struct! {
+    struct FoldUniforms in FOLD::Uniforms {
+        samples: u32,
+        channels: u32,
+        large_height: u32,
+        large_width: u32,
+        small_height: u32,
+        small_width: u32,
+        accumulate: u32,
+        has_bias: u32,
+    }
 }
 
 /// Adds up `patches` `[samples, large channels x kernel, small height, small width]` where they come from.
@@ -32,7 +30,7 @@ pub(super) fn fold(
     let gpu = context.gpu;
     let [channels, height, width] = convolution.large;
     let [_, small_height, small_width] = convolution.small;
-    let parameters = Parameters {
+    let parameters = FoldUniforms {
         samples: context.batch as u32,
         channels: channels as u32,
         large_height: height as u32,
@@ -57,26 +55,4 @@ pub(super) fn fold(
     let elements = context.batch * channels * height * width;
     gpu.kernel(&FOLD, "main", &convolution.geometry.constants())
         .bind(gpu, &bindings, grid(elements, 64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        FOLD,
-        "Parameters",
-        Parameters {
-            samples,
-            channels,
-            large_height,
-            large_width,
-            small_height,
-            small_width,
-            accumulate,
-            has_bias
-        }
-    );
 }

@@ -1,39 +1,35 @@
 //! The gradient of a convolution's weight.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::Convolution;
 use super::interleave::Interleaved;
-use crate::Result;
 use crate::gpu::{Binding, Dispatch, Shader, groups};
 use crate::nn::matmul::{Variant, expect_workgroups};
 use crate::nn::operation::Context;
 use crate::nn::sums::column_sum;
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static CPU: Shader = shader!("nn/convolution/gradient_cpu.wgsl");
 static GPU: Shader = shader!("nn/convolution/gradient_gpu.wgsl");
 
-/// The twin of `Gradient` in `shaders/shared/convolution/gradient.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Gradient {
-    samples_by_four: u32,
-    small_channels: u32,
-    small_height: u32,
-    small_width: u32,
-    large_channels: u32,
-    large_height: u32,
-    large_width: u32,
-    kernel_height: u32,
-    kernel_width: u32,
-    stride_y: u32,
-    stride_x: u32,
-    padding_y: u32,
-    padding_x: u32,
-    dilation_y: u32,
-    dilation_x: u32,
-    slice: u32,
+gpu_struct! {
+    struct GradientUniforms in CPU::Gradient {
+        samples_by_four: u32,
+        small_channels: u32,
+        small_height: u32,
+        small_width: u32,
+        large_channels: u32,
+        large_height: u32,
+        large_width: u32,
+        kernel_height: u32,
+        kernel_width: u32,
+        stride_y: u32,
+        stride_x: u32,
+        padding_y: u32,
+        padding_x: u32,
+        dilation_y: u32,
+        dilation_x: u32,
+        slice: u32,
+    }
 }
 
 /// Places of four samples.
@@ -63,7 +59,7 @@ pub(super) fn dispatches(
     let geometry = convolution.geometry;
     let slices = slices(convolution, gpu.is_software(), context.batch);
     let all_places = places(convolution, context.batch);
-    let parameters = Gradient {
+    let parameters = GradientUniforms {
         samples_by_four: context.batch.div_ceil(4) as u32,
         small_channels,
         small_height,
@@ -117,34 +113,4 @@ pub(super) fn dispatches(
         dispatch(sums.binding()),
         column_sum(gpu, [slices, rows * columns], &sums, gradient),
     ])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        CPU,
-        "Gradient",
-        Gradient {
-            samples_by_four,
-            small_channels,
-            small_height,
-            small_width,
-            large_channels,
-            large_height,
-            large_width,
-            kernel_height,
-            kernel_width,
-            stride_y,
-            stride_x,
-            padding_y,
-            padding_x,
-            dilation_y,
-            dilation_x,
-            slice
-        }
-    );
 }

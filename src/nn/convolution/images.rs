@@ -1,49 +1,45 @@
 //! The products of a convolution that give images.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::interleave::Interleaved;
 use super::{Convolution, Target};
-use crate::Result;
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::matmul::Variant;
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static PACK: Shader = shader!("nn/convolution/pack.wgsl");
 static CPU: Shader = shader!("nn/convolution/images_cpu.wgsl");
 static GPU: Shader = shader!("nn/convolution/images_gpu.wgsl");
 
-/// The twin of `Product` in `shaders/shared/convolution/product.wgsl`, which says what the fields are.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Pod, Zeroable)]
-pub(super) struct Product {
-    rows: u32,
-    inner_channels: u32,
-    inner_height: u32,
-    inner_width: u32,
-    samples: u32,
-    groups: u32,
-    column_height: u32,
-    column_width: u32,
-    weight_first: u32,
-    weight_row: u32,
-    weight_channel: u32,
-    weight_y: u32,
-    weight_x: u32,
-    packed_first: u32,
-    image_height: u32,
-    image_width: u32,
-    first_y: i32,
-    first_x: i32,
-    column_y: i32,
-    column_x: i32,
-    inner_y: i32,
-    inner_x: i32,
-    c_first: u32,
-    c_sample: u32,
-    c_row: u32,
-    c_y: u32,
-    c_x: u32,
+gpu_struct! {
+    pub(super) struct Product in CPU::Product {
+        rows: u32,
+        inner_channels: u32,
+        inner_height: u32,
+        inner_width: u32,
+        samples: u32,
+        groups: u32,
+        column_height: u32,
+        column_width: u32,
+        weight_first: u32,
+        weight_row: u32,
+        weight_channel: u32,
+        weight_y: u32,
+        weight_x: u32,
+        packed_first: u32,
+        image_height: u32,
+        image_width: u32,
+        first_y: i32,
+        first_x: i32,
+        column_y: i32,
+        column_x: i32,
+        inner_y: i32,
+        inner_x: i32,
+        c_first: u32,
+        c_sample: u32,
+        c_row: u32,
+        c_y: u32,
+        c_x: u32,
+    }
 }
 
 /// Along one axis, the places of the large side that are equal modulo the stride, and the elements of the kernel that
@@ -225,7 +221,7 @@ pub(super) fn dispatches(
     images: &Interleaved,
     target: &Target<'_>,
 ) -> Result<[Dispatch; 2]> {
-    let list = gpu.parameters("products", products);
+    let list = gpu.uniforms("products", products);
     let most = |count: &dyn Fn(&Product) -> usize| products.iter().map(count).max().unwrap_or(0);
     let count = products.len() as u32;
 
@@ -271,45 +267,4 @@ pub(super) fn dispatches(
         .bind(gpu, &bindings, [x, y, count])
         .with_flops(products.iter().map(Product::flops).sum());
     Ok([pack, product])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        product,
-        CPU,
-        "Product",
-        Product {
-            rows,
-            inner_channels,
-            inner_height,
-            inner_width,
-            samples,
-            groups,
-            column_height,
-            column_width,
-            weight_first,
-            weight_row,
-            weight_channel,
-            weight_y,
-            weight_x,
-            packed_first,
-            image_height,
-            image_width,
-            first_y,
-            first_x,
-            column_y,
-            column_x,
-            inner_y,
-            inner_x,
-            c_first,
-            c_sample,
-            c_row,
-            c_y,
-            c_x
-        }
-    );
 }

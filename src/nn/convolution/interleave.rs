@@ -1,19 +1,16 @@
 //! Four samples side by side, as the products of a convolution read images.
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::Context;
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static INTERLEAVE: Shader = shader!("nn/convolution/interleave.wgsl");
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    samples: u32,
-    elements: u32,
+gpu_struct! {
+    struct InterleaveUniforms in INTERLEAVE::Uniforms {
+        samples: u32,
+        elements: u32,
+    }
 }
 
 /// Images `[samples / 4, channels, height, width, 4]`.
@@ -30,7 +27,7 @@ pub(super) fn interleave(
     let elements: usize = shape.iter().product();
     let groups = context.batch.div_ceil(4);
     let interleaved = gpu.scratch(label, 4 * groups * elements)?;
-    let parameters = Parameters {
+    let parameters = InterleaveUniforms {
         samples: context.batch as u32,
         elements: elements as u32,
     };
@@ -49,17 +46,4 @@ pub(super) fn interleave(
     let kernel = gpu.kernel(&INTERLEAVE, entry, &[gpu.texels_constant()]);
     let dispatch = kernel.bind(gpu, &bindings, grid(invocations, 64));
     Ok((dispatch, Interleaved(interleaved)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        INTERLEAVE,
-        "Parameters",
-        Parameters { samples, elements }
-    );
 }

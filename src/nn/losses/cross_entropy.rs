@@ -1,14 +1,11 @@
 //! Cross-entropy of a softmax against class labels.
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Dispatch, Shader, groups};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static CROSS_ENTROPY: Shader = shader!("nn/losses/cross_entropy.wgsl");
 
@@ -17,13 +14,12 @@ static CROSS_ENTROPY: Shader = shader!("nn/losses/cross_entropy.wgsl");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SoftmaxCrossEntropy;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    batch: u32,
-    classes: u32,
-    accumulate: u32,
-    padding: u32,
+gpu_struct! {
+    struct CrossEntropyUniforms in CROSS_ENTROPY::Uniforms {
+        batch: u32,
+        classes: u32,
+        accumulate: u32,
+    }
 }
 
 fn log_sum_exp(logits: &[f64]) -> f64 {
@@ -66,11 +62,10 @@ impl Operation for SoftmaxCrossEntropy {
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         let uniform = context.gpu.uniform(
             self.kind(),
-            &Parameters {
+            &CrossEntropyUniforms {
                 batch: context.batch as u32,
                 classes: elements(io.input_shapes[0]) as u32,
                 accumulate: 0,
-                padding: 0,
             },
         );
         let kernel = context.gpu.kernel(&CROSS_ENTROPY, "forward", &[]);
@@ -92,11 +87,10 @@ impl Operation for SoftmaxCrossEntropy {
         };
         let uniform = context.gpu.uniform(
             self.kind(),
-            &Parameters {
+            &CrossEntropyUniforms {
                 batch: context.batch as u32,
                 classes: elements(io.input_shapes[0]) as u32,
                 accumulate: target.accumulate.into(),
-                padding: 0,
             },
         );
         let kernel = context.gpu.kernel(&CROSS_ENTROPY, "backward", &[]);
@@ -139,22 +133,4 @@ impl Operation for SoftmaxCrossEntropy {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        CROSS_ENTROPY,
-        "Parameters",
-        Parameters {
-            batch,
-            classes,
-            accumulate,
-            padding
-        }
-    );
 }

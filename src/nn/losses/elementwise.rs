@@ -1,15 +1,12 @@
 //! How far a prediction is from a target of the same shape: binary cross-entropy with logits, or squared error.
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::ops::Activation;
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static RECONSTRUCTION: Shader = shader!("nn/losses/elementwise.wgsl");
 
@@ -23,13 +20,12 @@ pub enum ElementwiseLoss {
     SquaredError,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    batch: u32,
-    size: u32,
-    accumulate: u32,
-    padding: u32,
+gpu_struct! {
+    struct ElementwiseUniforms in RECONSTRUCTION::Uniforms {
+        batch: u32,
+        size: u32,
+        accumulate: u32,
+    }
 }
 
 impl ElementwiseLoss {
@@ -92,11 +88,10 @@ impl Operation for ElementwiseLoss {
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         let uniform = context.gpu.uniform(
             self.kind(),
-            &Parameters {
+            &ElementwiseUniforms {
                 batch: context.batch as u32,
                 size: elements(io.input_shapes[0]) as u32,
                 accumulate: 0,
-                padding: 0,
             },
         );
         let [lanes, rows] = context.row_constants();
@@ -121,11 +116,10 @@ impl Operation for ElementwiseLoss {
         let size = elements(io.input_shapes[0]);
         let uniform = context.gpu.uniform(
             self.kind(),
-            &Parameters {
+            &ElementwiseUniforms {
                 batch: context.batch as u32,
                 size: size as u32,
                 accumulate: target.accumulate.into(),
-                padding: 0,
             },
         );
         let kernel = context
@@ -166,22 +160,4 @@ impl Operation for ElementwiseLoss {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        RECONSTRUCTION,
-        "Parameters",
-        Parameters {
-            batch,
-            size,
-            accumulate,
-            padding
-        }
-    );
 }

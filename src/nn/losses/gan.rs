@@ -1,16 +1,14 @@
 //! What a discriminator's score costs the discriminator or the generator.
 
-use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::ops::Activation;
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static ADVERSARIAL: Shader = shader!("nn/losses/gan.wgsl");
 
@@ -51,13 +49,12 @@ pub struct Adversarial {
     pub side: Side,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    batch: u32,
-    sign: f32,
-    accumulate: u32,
-    padding: u32,
+gpu_struct! {
+    struct GanUniforms in ADVERSARIAL::Uniforms {
+        batch: u32,
+        sign: f32,
+        accumulate: u32,
+    }
 }
 
 /// Costs as functions of the margin, the score with the sign that makes less better.
@@ -86,12 +83,11 @@ impl Adversarial {
         }
     }
 
-    fn uniform(self, batch: usize, accumulate: bool) -> Parameters {
-        Parameters {
+    fn uniform(self, batch: usize, accumulate: bool) -> GanUniforms {
+        GanUniforms {
             batch: batch as u32,
             sign: self.sign(),
             accumulate: accumulate.into(),
-            padding: 0,
         }
     }
 
@@ -195,22 +191,4 @@ impl Operation for Adversarial {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        ADVERSARIAL,
-        "Parameters",
-        Parameters {
-            batch,
-            sign,
-            accumulate,
-            padding
-        }
-    );
 }

@@ -1,14 +1,11 @@
 //! The divergence of a diagonal Gaussian from the standard one (Kingma and Welling 2014, appendix B).
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static GAUSSIAN_KL: Shader = shader!("nn/losses/gaussian_kl.wgsl");
 
@@ -17,13 +14,12 @@ static GAUSSIAN_KL: Shader = shader!("nn/losses/gaussian_kl.wgsl");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GaussianKl;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    batch: u32,
-    size: u32,
-    accumulate: u32,
-    padding: u32,
+gpu_struct! {
+    struct GaussianKlUniforms in GAUSSIAN_KL::Uniforms {
+        batch: u32,
+        size: u32,
+        accumulate: u32,
+    }
 }
 
 impl Operation for GaussianKl {
@@ -52,11 +48,10 @@ impl Operation for GaussianKl {
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         let uniform = context.gpu.uniform(
             self.kind(),
-            &Parameters {
+            &GaussianKlUniforms {
                 batch: context.batch as u32,
                 size: elements(io.input_shapes[0]) as u32,
                 accumulate: 0,
-                padding: 0,
             },
         );
         let kernel = context
@@ -84,11 +79,10 @@ impl Operation for GaussianKl {
             };
             let uniform = context.gpu.uniform(
                 self.kind(),
-                &Parameters {
+                &GaussianKlUniforms {
                     batch: context.batch as u32,
                     size: size as u32,
                     accumulate: target.accumulate.into(),
-                    padding: 0,
                 },
             );
             dispatches.push(context.gpu.kernel(&GAUSSIAN_KL, entry, &[]).bind(
@@ -136,22 +130,4 @@ impl Operation for GaussianKl {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        GAUSSIAN_KL,
-        "Parameters",
-        Parameters {
-            batch,
-            size,
-            accumulate,
-            padding
-        }
-    );
 }

@@ -1,14 +1,11 @@
 //! Whether the outputs of a sample are right.
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Dispatch, Shader, groups};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static ACCURACY: Shader = shader!("nn/metrics/accuracy.wgsl");
 
@@ -25,13 +22,11 @@ pub enum Accuracy {
     ExactMatch,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    batch: u32,
-    outputs: u32,
-    padding0: u32,
-    padding1: u32,
+gpu_struct! {
+    struct AccuracyUniforms in ACCURACY::Uniforms {
+        batch: u32,
+        outputs: u32,
+    }
 }
 
 impl Operation for Accuracy {
@@ -69,11 +64,9 @@ impl Operation for Accuracy {
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         let uniform = context.gpu.uniform(
             self.kind(),
-            &Parameters {
+            &AccuracyUniforms {
                 batch: context.batch as u32,
                 outputs: elements(io.input_shapes[0]) as u32,
-                padding0: 0,
-                padding1: 0,
             },
         );
         let entry = match self {
@@ -125,22 +118,4 @@ impl Operation for Accuracy {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        ACCURACY,
-        "Parameters",
-        Parameters {
-            batch,
-            outputs,
-            padding0,
-            padding1
-        }
-    );
 }

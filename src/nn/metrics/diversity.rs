@@ -1,22 +1,18 @@
 //! How far the samples of a batch are apart.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
-use crate::shader;
-use crate::{Error, Result};
+use crate::{Error, Result, gpu_struct, shader};
 
 static DIVERSITY: Shader = shader!("nn/metrics/diversity.wgsl");
 /// Lanes of the first pass, as in the shader.
 const LANES: usize = 1024;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    batch: u32,
-    size: u32,
-    scale: f32,
-    padding: u32,
+gpu_struct! {
+    struct DiversityUniforms in DIVERSITY::Uniforms {
+        batch: u32,
+        size: u32,
+        scale: f32,
+    }
 }
 
 /// The dispatches that write to the first element of `result` the mean squared distance of two different samples of
@@ -43,11 +39,10 @@ pub fn diversity(
     let sums = gpu.scratch("diversity sums", LANES)?;
     let uniform = gpu.uniform(
         "diversity",
-        &Parameters {
+        &DiversityUniforms {
             batch: batch as u32,
             size: size as u32,
             scale: scale(batch, size) as f32,
-            padding: 0,
         },
     );
     let deviations = [
@@ -90,19 +85,6 @@ pub fn reference_diversity(values: &[f64], [batch, size]: [usize; 2]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        DIVERSITY,
-        "Parameters",
-        Parameters {
-            batch,
-            size,
-            scale,
-            padding
-        }
-    );
 
     #[test]
     fn it_is_the_mean_over_all_pairs() {

@@ -1,7 +1,5 @@
 //! The length of each parameter's gradient.
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::nn::Parameters;
@@ -10,14 +8,6 @@ use crate::shader;
 static GRADIENT_NORMS: Shader = shader!("nn/metrics/gradient_norms.wgsl");
 /// Workgroups of the first pass for each parameter, as in the shader.
 const SLICES: usize = 16;
-
-/// Where a parameter's gradient lies.
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Place {
-    start: u32,
-    len: u32,
-}
 
 /// The Euclidean norm of the gradient of every trainable parameter tensor, in two dispatches for all of them. Norms between
 /// 1e-28 and the largest float32 come out within rounding errors, although their squares need not fit; a NaN or an
@@ -39,15 +29,12 @@ impl GradientNorms {
     /// # Errors
     /// The adapter's limits.
     pub fn new(gpu: &Gpu, parameters: &Parameters) -> Result<Self> {
-        let (mut names, mut places) = (Vec::new(), Vec::new());
+        let (mut names, mut ranges) = (Vec::new(), Vec::new());
         for (name, range) in parameters.trainable() {
             names.push(name.to_owned());
-            places.push(Place {
-                start: range.start as u32,
-                len: range.len() as u32,
-            });
+            ranges.push([range.start as u32, range.len() as u32]);
         }
-        let count = places.len();
+        let count = ranges.len();
         let norms = gpu.buffer("gradient norms", count)?;
         let dispatches = if count == 0 {
             Vec::new()
@@ -55,11 +42,11 @@ impl GradientNorms {
             // One vector of llvmpipe's reads what lies in one piece; a GPU's workgroup has several.
             let lanes: usize = if gpu.is_software() { 8 } else { 64 };
             let constants = [("LANES", lanes as f64)];
-            let places = gpu.upload("places of parameters", &places)?;
+            let ranges = gpu.upload("ranges of parameters", &ranges)?;
             let sums: Buffer<[f32; 2]> =
                 gpu.buffer("sums of squared gradients", count * SLICES * lanes)?;
             let squares = [
-                (0, places.binding()),
+                (0, ranges.binding()),
                 (1, parameters.gradients.binding()),
                 (2, sums.binding()),
                 (4, parameters.gradients.binding().as_texels()),

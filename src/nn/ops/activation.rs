@@ -1,14 +1,11 @@
 //! Functions of one element: ReLU and its kin, and the heads that bound a log-variance.
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static ACTIVATION: Shader = shader!("nn/ops/activation.wgsl");
 
@@ -54,13 +51,12 @@ pub enum Activation {
 const BOUND: f64 = 5.0;
 const FLOOR: f64 = 1e-3;
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    vectors: u32,
-    slope: f32,
-    shift: f32,
-    padding: u32,
+gpu_struct! {
+    struct ActivationUniforms in ACTIVATION::Uniforms {
+        vectors: u32,
+        slope: f32,
+        shift: f32,
+    }
 }
 
 impl Activation {
@@ -156,11 +152,10 @@ impl Activation {
         let vectors = count.div_ceil(4);
         let uniform = gpu.uniform(
             "activation",
-            &Parameters {
+            &ActivationUniforms {
                 vectors: vectors as u32,
                 slope: self.slope(),
                 shift: self.shift(),
-                padding: 0,
             },
         );
         let constants = [
@@ -306,22 +301,4 @@ impl Operation for Activation {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        ACTIVATION,
-        "Parameters",
-        Parameters {
-            vectors,
-            slope,
-            shift,
-            padding
-        }
-    );
 }

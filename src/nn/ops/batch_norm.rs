@@ -1,15 +1,12 @@
 //! Batch normalization (Ioffe and Szegedy 2015).
 
-use bytemuck::{Pod, Zeroable};
-
 use crate::gpu::{Dispatch, Shader, Uniform, groups};
 use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
     ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
 };
-use crate::shader;
-use crate::{Error, Result};
+use crate::{Error, Result, gpu_struct, shader};
 
 static BATCH_NORM: Shader = shader!("nn/ops/batch_norm.wgsl");
 
@@ -37,17 +34,17 @@ impl Default for BatchNorm {
     }
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    batch: u32,
-    channels: u32,
-    places: u32,
-    chunk: u32,
-    epsilon: f32,
-    momentum: f32,
-    keep: f32,
-    accumulate: u32,
+gpu_struct! {
+    struct BatchNormUniforms in BATCH_NORM::Uniforms {
+        batch: u32,
+        channels: u32,
+        places: u32,
+        chunk: u32,
+        epsilon: f32,
+        momentum: f32,
+        keep: f32,
+        accumulate: u32,
+    }
 }
 
 /// Floats of a channel's statistics in the shader.
@@ -114,7 +111,7 @@ impl BatchNorm {
         let chunk = Spread::of(context, shape).chunk(context.batch, shape);
         context.gpu.uniform(
             "batch norm",
-            &Parameters {
+            &BatchNormUniforms {
                 batch: context.batch as u32,
                 channels: channels(shape) as u32,
                 places: places(shape) as u32,
@@ -365,26 +362,4 @@ impl Operation for BatchNorm {
             parameters: vec![to_weight, to_bias],
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        BATCH_NORM,
-        "Parameters",
-        Parameters {
-            batch,
-            channels,
-            places,
-            chunk,
-            epsilon,
-            momentum,
-            keep,
-            accumulate
-        }
-    );
 }

@@ -1,15 +1,12 @@
 //! Dropout (Srivastava et al. 2014).
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
 use crate::random::{self, Stream};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static DROPOUT: Shader = shader!("nn/ops/dropout.wgsl");
 
@@ -21,16 +18,16 @@ pub struct Dropout {
     pub probability: f32,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    key: [u32; 2],
-    stream: u32,
-    node: u32,
-    vectors: u32,
-    probability: f32,
-    scale: f32,
-    accumulate: u32,
+gpu_struct! {
+    struct DropoutUniforms in DROPOUT::Uniforms {
+        key: [u32; 2],
+        stream: u32,
+        node: u32,
+        vectors: u32,
+        probability: f32,
+        scale: f32,
+        accumulate: u32,
+    }
 }
 
 impl Dropout {
@@ -54,7 +51,7 @@ impl Dropout {
         };
         let uniform = context.gpu.uniform(
             "dropout",
-            &Parameters {
+            &DropoutUniforms {
                 key: random::key(context.seed),
                 stream: Stream::Dropout as u32,
                 node: context.node as u32,
@@ -150,25 +147,4 @@ impl Operation for Dropout {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        DROPOUT,
-        "Parameters",
-        Parameters {
-            key,
-            stream,
-            node,
-            vectors,
-            probability,
-            scale,
-            accumulate
-        }
-    );
 }

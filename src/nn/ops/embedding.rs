@@ -1,15 +1,12 @@
 //! A vector for each class: trainable (an embedding), or fixed (a table of targets).
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Binding, Dispatch, Shader, Uniform, grid};
 use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
     ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
 };
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static EMBEDDING: Shader = shader!("nn/ops/embedding.wgsl");
 
@@ -33,24 +30,22 @@ pub struct Lookup {
     pub width: usize,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    batch: u32,
-    classes: u32,
-    width: u32,
-    padding: u32,
+gpu_struct! {
+    struct EmbeddingUniforms in EMBEDDING::Uniforms {
+        batch: u32,
+        classes: u32,
+        width: u32,
+    }
 }
 
 impl Embedding {
     fn uniform(&self, context: &Context<'_>) -> Uniform {
         context.gpu.uniform(
             "embedding",
-            &Parameters {
+            &EmbeddingUniforms {
                 batch: context.batch as u32,
                 classes: self.classes as u32,
                 width: self.width as u32,
-                padding: 0,
             },
         )
     }
@@ -211,22 +206,4 @@ impl Operation for Lookup {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        EMBEDDING,
-        "Parameters",
-        Parameters {
-            batch,
-            classes,
-            width,
-            padding
-        }
-    );
 }

@@ -1,15 +1,12 @@
 //! Layer normalization (Ba, Kiros and Hinton 2016).
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Dispatch, Shader, Uniform, grid};
 use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
     ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
 };
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static LAYER_NORM: Shader = shader!("nn/ops/layer_norm.wgsl");
 
@@ -33,13 +30,13 @@ impl Default for LayerNorm {
     }
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    rows: u32,
-    size: u32,
-    epsilon: f32,
-    accumulate: u32,
+gpu_struct! {
+    struct LayerNormUniforms in LAYER_NORM::Uniforms {
+        rows: u32,
+        size: u32,
+        epsilon: f32,
+        accumulate: u32,
+    }
 }
 
 impl LayerNorm {
@@ -56,7 +53,7 @@ impl LayerNorm {
     fn uniform(&self, context: &Context<'_>, shape: &[usize], accumulate: bool) -> Uniform {
         context.gpu.uniform(
             "layer norm",
-            &Parameters {
+            &LayerNormUniforms {
                 rows: self.rows(context.batch, shape) as u32,
                 size: elements(self.normalized(shape)) as u32,
                 epsilon: self.eps,
@@ -214,22 +211,4 @@ impl Operation for LayerNorm {
             parameters: vec![to_weight, to_bias],
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        LAYER_NORM,
-        "Parameters",
-        Parameters {
-            rows,
-            size,
-            epsilon,
-            accumulate
-        }
-    );
 }

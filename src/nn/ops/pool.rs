@@ -1,15 +1,12 @@
 //! Pooling of images: PyTorch's `max_pool2d` and `avg_pool2d`, and the mean of whole images.
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_indices, expect_inputs,
 };
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static POOL: Shader = shader!("nn/ops/pool.wgsl");
 
@@ -24,23 +21,19 @@ pub enum Pool {
     GlobalAverage,
 }
 
-/// Twin of `Parameters` in `shaders/nn/ops/pool.wgsl`; pairs are (x, y).
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    large_height: u32,
-    large_width: u32,
-    small_height: u32,
-    small_width: u32,
-    kernel: [u32; 2],
-    stride: [u32; 2],
-    padding: [u32; 2],
-    planes: u32,
-    accumulate: u32,
-    scale: f32,
-    padding0: u32,
-    padding1: u32,
-    padding2: u32,
+gpu_struct! {
+    struct PoolUniforms in POOL::Uniforms {
+        large_height: u32,
+        large_width: u32,
+        small_height: u32,
+        small_width: u32,
+        kernel: [u32; 2],
+        stride: [u32; 2],
+        padding: [u32; 2],
+        planes: u32,
+        accumulate: u32,
+        scale: f32,
+    }
 }
 
 /// A geometry between a large and a small side of as many channels: [channels, height, width].
@@ -70,7 +63,7 @@ impl Pooling {
         let planes = context.batch * large[0];
         let uniform = context.gpu.uniform(
             "pool",
-            &Parameters {
+            &PoolUniforms {
                 large_height: large[1] as u32,
                 large_width: large[2] as u32,
                 small_height: small[1] as u32,
@@ -81,9 +74,6 @@ impl Pooling {
                 planes: planes as u32,
                 accumulate: accumulate.into(),
                 scale,
-                padding0: 0,
-                padding1: 0,
-                padding2: 0,
             },
         );
         let mut bindings = vec![
@@ -288,31 +278,4 @@ impl Operation for Pool {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        POOL,
-        "Parameters",
-        Parameters {
-            large_height,
-            large_width,
-            small_height,
-            small_width,
-            kernel,
-            stride,
-            padding,
-            planes,
-            accumulate,
-            scale,
-            padding0,
-            padding1,
-            padding2
-        }
-    );
 }

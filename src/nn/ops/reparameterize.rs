@@ -1,15 +1,12 @@
 //! The reparameterization trick: `z = mu + noise eps exp(log_variance / 2)` (Kingma and Welling 2014, section 2.4).
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
 use crate::random::{self, Stream};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static REPARAMETERIZE: Shader = shader!("nn/ops/reparameterize.wgsl");
 
@@ -20,28 +17,26 @@ pub struct Reparameterize {
     pub noise: f32,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    key: [u32; 2],
-    stream: u32,
-    node: u32,
-    vectors: u32,
-    noise: f32,
-    accumulate: u32,
-    padding: u32,
+gpu_struct! {
+    struct ReparameterizeUniforms in REPARAMETERIZE::Uniforms {
+        key: [u32; 2],
+        stream: u32,
+        node: u32,
+        vectors: u32,
+        noise: f32,
+        accumulate: u32,
+    }
 }
 
 impl Reparameterize {
-    fn parameters_for(&self, context: &Context<'_>, shape: &[usize]) -> Parameters {
-        Parameters {
+    fn parameters_for(&self, context: &Context<'_>, shape: &[usize]) -> ReparameterizeUniforms {
+        ReparameterizeUniforms {
             key: random::key(context.seed),
             stream: Stream::Reparameterization as u32,
             node: context.node as u32,
             vectors: (context.batch * elements(shape)).div_ceil(4) as u32,
             noise: self.noise,
             accumulate: 0,
-            padding: 0,
         }
     }
 
@@ -120,7 +115,7 @@ impl Operation for Reparameterize {
             let Some(target) = target else {
                 continue;
             };
-            let parameters = Parameters {
+            let parameters = ReparameterizeUniforms {
                 accumulate: target.accumulate.into(),
                 ..self.parameters_for(context, io.output_shape)
             };
@@ -165,25 +160,4 @@ impl Operation for Reparameterize {
             parameters: Vec::new(),
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        REPARAMETERIZE,
-        "Parameters",
-        Parameters {
-            key,
-            stream,
-            node,
-            vectors,
-            noise,
-            accumulate,
-            padding
-        }
-    );
 }

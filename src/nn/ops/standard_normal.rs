@@ -1,15 +1,12 @@
 //! Latent vectors of a generator: standard normal numbers, new ones in each step.
 
-use bytemuck::{Pod, Zeroable};
-
-use crate::Result;
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     Saved, ShapeError, elements, expect_inputs,
 };
 use crate::random::{self, Stream};
-use crate::shader;
+use crate::{Result, gpu_struct, shader};
 
 static STANDARD_NORMAL: Shader = shader!("nn/ops/standard_normal.wgsl");
 
@@ -20,16 +17,13 @@ pub struct StandardNormal {
     pub shape: Vec<usize>,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    key: [u32; 2],
-    stream: u32,
-    node: u32,
-    vectors: u32,
-    padding0: u32,
-    padding1: u32,
-    padding2: u32,
+gpu_struct! {
+    struct StandardNormalUniforms in STANDARD_NORMAL::Uniforms {
+        key: [u32; 2],
+        stream: u32,
+        node: u32,
+        vectors: u32,
+    }
 }
 
 impl Operation for StandardNormal {
@@ -50,14 +44,11 @@ impl Operation for StandardNormal {
         let vectors = (context.batch * elements(io.output_shape)).div_ceil(4);
         let uniform = context.gpu.uniform(
             "standard normal",
-            &Parameters {
+            &StandardNormalUniforms {
                 key: random::key(context.seed),
                 stream: Stream::Generator as u32,
                 node: context.node as u32,
                 vectors: vectors as u32,
-                padding0: 0,
-                padding1: 0,
-                padding2: 0,
             },
         );
         let kernel = context.gpu.kernel(&STANDARD_NORMAL, "forward", &[]);
@@ -91,25 +82,4 @@ impl Operation for StandardNormal {
     fn reference_backward(&self, _io: &ReferenceBackward<'_>) -> ReferenceGradients {
         ReferenceGradients::default()
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        STANDARD_NORMAL,
-        "Parameters",
-        Parameters {
-            key,
-            stream,
-            node,
-            vectors,
-            padding0,
-            padding1,
-            padding2
-        }
-    );
 }

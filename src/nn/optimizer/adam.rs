@@ -1,11 +1,10 @@
 //! Adam and AdamW.
 
-use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Job};
 use crate::gpu::{Binding, Dispatch, Shader, grid};
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static ADAM: Shader = shader!("nn/optimizer/adam.wgsl");
 
@@ -51,17 +50,17 @@ const fn default_eps() -> f64 {
     1e-8
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    vectors: u32,
-    learning_rate: f32,
-    complement1: f32,
-    complement2: f32,
-    log_beta1: f32,
-    log_beta2: f32,
-    epsilon: f32,
-    weight_decay: f32,
+gpu_struct! {
+    struct AdamUniforms in ADAM::Uniforms {
+        vectors: u32,
+        learning_rate: f32,
+        complement1: f32,
+        complement2: f32,
+        log_beta1: f32,
+        log_beta2: f32,
+        epsilon: f32,
+        weight_decay: f32,
+    }
 }
 
 impl Adam {
@@ -108,7 +107,7 @@ impl Adam {
         }
         let uniform = job.gpu.uniform(
             "adam",
-            &Parameters {
+            &AdamUniforms {
                 vectors: job.vectors as u32,
                 learning_rate: self.lr as f32,
                 complement1: (1.0 - self.beta1) as f32,
@@ -155,26 +154,4 @@ impl Adam {
         let second = *moments[1] / (1.0 - self.beta2.powf(t));
         weight - self.lr * first / (second.sqrt() + self.eps)
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        ADAM,
-        "Parameters",
-        Parameters {
-            vectors,
-            learning_rate,
-            complement1,
-            complement2,
-            log_beta1,
-            log_beta2,
-            epsilon,
-            weight_decay
-        }
-    );
 }

@@ -1,11 +1,10 @@
 //! RMSprop.
 
-use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Job};
 use crate::gpu::{Dispatch, Shader, grid};
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static RMSPROP: Shader = shader!("nn/optimizer/rmsprop.wgsl");
 
@@ -41,17 +40,15 @@ const fn default_eps() -> f64 {
     1e-8
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    vectors: u32,
-    learning_rate: f32,
-    complement: f32,
-    epsilon: f32,
-    momentum: f32,
-    weight_decay: f32,
-    padding0: u32,
-    padding1: u32,
+gpu_struct! {
+    struct RmsPropUniforms in RMSPROP::Uniforms {
+        vectors: u32,
+        learning_rate: f32,
+        complement: f32,
+        epsilon: f32,
+        momentum: f32,
+        weight_decay: f32,
+    }
 }
 
 impl RmsProp {
@@ -96,15 +93,13 @@ impl RmsProp {
     pub(super) fn dispatch(&self, job: &Job<'_>) -> Dispatch {
         let uniform = job.gpu.uniform(
             "rmsprop",
-            &Parameters {
+            &RmsPropUniforms {
                 vectors: job.vectors as u32,
                 learning_rate: self.lr as f32,
                 complement: (1.0 - self.alpha) as f32,
                 epsilon: self.eps as f32,
                 momentum: self.momentum as f32,
                 weight_decay: self.weight_decay as f32,
-                padding0: 0,
-                padding1: 0,
             },
         );
         // Bindings of the memories, in their order.
@@ -157,26 +152,4 @@ impl RmsProp {
         }
         weight - self.lr * direction
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        RMSPROP,
-        "Parameters",
-        Parameters {
-            vectors,
-            learning_rate,
-            complement,
-            epsilon,
-            momentum,
-            weight_decay,
-            padding0,
-            padding1
-        }
-    );
 }

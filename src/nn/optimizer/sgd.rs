@@ -1,11 +1,10 @@
 //! Gradient descent with momentum.
 
-use bytemuck::{Pod, Zeroable};
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Job};
 use crate::gpu::{Dispatch, Shader, grid};
-use crate::shader;
+use crate::{gpu_struct, shader};
 
 static SGD: Shader = shader!("nn/optimizer/sgd.wgsl");
 
@@ -23,13 +22,13 @@ pub struct Sgd {
     pub weight_decay: f64,
 }
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct Parameters {
-    vectors: u32,
-    learning_rate: f32,
-    momentum: f32,
-    weight_decay: f32,
+gpu_struct! {
+    struct SgdUniforms in SGD::Uniforms {
+        vectors: u32,
+        learning_rate: f32,
+        momentum: f32,
+        weight_decay: f32,
+    }
 }
 
 impl Sgd {
@@ -54,7 +53,7 @@ impl Sgd {
     pub(super) fn dispatch(&self, job: &Job<'_>) -> Dispatch {
         let uniform = job.gpu.uniform(
             "sgd",
-            &Parameters {
+            &SgdUniforms {
                 vectors: job.vectors as u32,
                 learning_rate: self.lr as f32,
                 momentum: self.momentum as f32,
@@ -84,22 +83,4 @@ impl Sgd {
         *moments[0] = velocity;
         weight - self.lr * velocity
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        parameters,
-        SGD,
-        "Parameters",
-        Parameters {
-            vectors,
-            learning_rate,
-            momentum,
-            weight_decay
-        }
-    );
 }

@@ -1,25 +1,22 @@
 //! The dispatches of each node forward and backward, and of the losses between.
 
-use bytemuck::{Pod, Zeroable};
-
 use super::liveness::{Liveness, Tensors};
 use super::{Graph, NodeId, Parameters, PlanOptions, ProbeEvent, TensorView};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::nn::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
 use crate::nn::vectors::fill;
-use crate::shader;
 use crate::tensor::TensorKind;
-use crate::{Error, Result};
+use crate::{Error, Result, gpu_struct, shader};
 
 static BATCH_MEAN: Shader = shader!("nn/plan/batch_mean.wgsl");
 
-#[repr(C)]
-#[derive(Clone, Copy, Pod, Zeroable)]
-struct MeanParameters {
-    batch: u32,
-    slot: u32,
-    weight: f32,
-    first: u32,
+gpu_struct! {
+    struct BatchMeanUniforms in BATCH_MEAN::Uniforms {
+        batch: u32,
+        slot: u32,
+        weight: f32,
+        first: u32,
+    }
 }
 
 /// The dispatches of a node in one direction.
@@ -143,7 +140,7 @@ impl<'a> Builder<'a> {
         for (place, term) in self.graph.losses.iter().enumerate() {
             let uniform = self.gpu.uniform(
                 "loss mean",
-                &MeanParameters {
+                &BatchMeanUniforms {
                     batch: self.options.batch as u32,
                     slot: place as u32 + 1,
                     weight: term.weight,
@@ -271,22 +268,4 @@ impl<'a> Builder<'a> {
             GradientTarget { buffer, accumulate }
         })
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::layout::layout_test;
-
-    layout_test!(
-        mean_parameters,
-        BATCH_MEAN,
-        "Parameters",
-        MeanParameters {
-            batch,
-            slot,
-            weight,
-            first
-        }
-    );
 }
