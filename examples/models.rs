@@ -13,7 +13,7 @@ use trainscope::Result;
 use trainscope::gpu::{AdapterChoice, Gpu};
 use trainscope::report::{Figure, findings, image_figures, scalar_figures, unit_figure};
 use trainscope::trace::{RunReader, Statistic};
-use trainscope::train::{BUILT_IN, Scenario, Trainer};
+use trainscope::train::{BUILT_IN, BuiltIn, Scenario, Trainer};
 use trainscope::view::Painter;
 
 /// The units that tell most about each scenario.
@@ -131,7 +131,7 @@ fn main() -> Result<()> {
     let pictures = docs.join("models");
     make(std::fs::create_dir_all(&pictures), &pictures)?;
     let mut text = HEAD.to_owned();
-    for (name, about, _) in BUILT_IN {
+    for BuiltIn { name, about, .. } in BUILT_IN {
         let reader = RunReader::open(&runs.join(name))?;
         let info = reader.info();
         let _ = writeln!(

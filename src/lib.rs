@@ -10,6 +10,7 @@ pub mod data;
 mod error;
 mod files;
 pub mod gpu;
+mod invalid_setting;
 pub mod models;
 pub mod nn;
 mod npy;
@@ -26,6 +27,7 @@ pub mod view;
 pub mod app;
 
 pub use error::{Error, Result};
+pub use invalid_setting::InvalidSetting;
 pub use size::ByteSize;
 
 /// The code in the README compiles.

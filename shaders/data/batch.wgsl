@@ -21,8 +21,8 @@ struct Uniforms {
     flip: u32,
     // Pixels that an image moves at most.
     shift: u32,
-    // Samples that are damaged, and the factor of their values.
-    damaged: u32,
+    // Samples that are corrupted, and the factor of their values.
+    corrupted: u32,
     scale: f32,
 }
 
@@ -42,7 +42,7 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> labels: array<u32>;
 // Where each row's image lies in `words`, and its label in `all_labels`: at the sample's number, or in the ring.
 @group(0) @binding(7) var<storage, read_write> places: array<u32>;
-@group(0) @binding(8) var<storage, read> damaged: array<u32>;
+@group(0) @binding(8) var<storage, read> corrupted: array<u32>;
 // Of each row: mirrored or not; pixels down and to the right, counted from `-shift`; the bits of a factor.
 @group(0) @binding(9) var<storage, read_write> changes: array<vec4u>;
 
@@ -98,8 +98,8 @@ fn draw_changes(
     let drawn = philox(vec4u(row, cursor.x, AUGMENTATION_STREAM, 0u), uniforms.seed);
     let choices = 2u * uniforms.shift + 1u;
     var factor = 1.0;
-    for (var i = 0u; i < uniforms.damaged; i += 1u) {
-        if (damaged[i] == samples[row]) {
+    for (var i = 0u; i < uniforms.corrupted; i += 1u) {
+        if (corrupted[i] == samples[row]) {
             factor = uniforms.scale;
         }
     }
@@ -189,7 +189,7 @@ fn gather_scalars(
     }
 }
 
-// For images that are mirrored, moved or damaged: mirrored first, then moved, with zeros where nothing comes from.
+// For images that are mirrored, moved or corrupted: mirrored first, then moved, with zeros where nothing comes from.
 @compute @workgroup_size(64)
 fn gather_changed(
     @builtin(workgroup_id) workgroup: vec3u,

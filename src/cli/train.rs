@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use trainscope::trace::Status;
-use trainscope::train::{BUILT_IN, Finished, Run, Scenario, StepRecord};
+use trainscope::train::{BUILT_IN, BuiltIn, Finished, Run, Scenario, StepRecord};
 use trainscope::{Error, Result};
 
 use super::{Common, interrupt, progress};
@@ -64,7 +64,7 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
         }
         (None, Some(dir)) => Run::resume(&gpu, dir, args.steps)?,
         (None, None) => {
-            let names: Vec<_> = BUILT_IN.iter().map(|(name, ..)| *name).collect();
+            let names: Vec<_> = BUILT_IN.iter().map(|scenario| scenario.name).collect();
             return Err(Error::usage(
                 "train",
                 "no scenario is named",
@@ -142,12 +142,12 @@ fn conclude(
 }
 
 fn list(common: &Common) -> Result<()> {
-    for (name, line, _) in BUILT_IN {
-        common.note(&format!("{name:24} {line}"));
+    for BuiltIn { name, about, .. } in BUILT_IN {
+        common.note(&format!("{name:24} {about}"));
     }
     let rows: Vec<_> = BUILT_IN
         .iter()
-        .map(|(name, line, _)| json!({ "name": name, "about": line }))
+        .map(|BuiltIn { name, about, .. }| json!({ "name": name, "about": about }))
         .collect();
     common.print_json(&json!({ "scenarios": rows }));
     Ok(())

@@ -1,6 +1,6 @@
 //! Batches, gathered from the data set on the GPU.
 
-use super::augmentation::{Augmentation, Damage};
+use super::augmentation::{Augmentation, Corruption};
 use super::dataset::Store;
 use super::permutation::half_bits;
 use super::stream::{Stream, chunk_steps};
@@ -24,7 +24,7 @@ gpu_struct! {
         width: u32,
         flip: u32,
         shift: u32,
-        damaged: u32,
+        corrupted: u32,
         scale: f32,
     }
 }
@@ -38,8 +38,8 @@ pub struct Batching {
     pub seed: u64,
     /// Random changes of each image.
     pub augment: Option<Augmentation>,
-    /// Samples that are spoilt on purpose.
-    pub corrupt: Option<Damage>,
+    /// Samples that are corrupted on purpose.
+    pub corrupt: Option<Corruption>,
 }
 
 /// The dispatches that make a batch, and what they leave on the GPU beside it.
@@ -92,8 +92,8 @@ impl Dataset {
         if let Some(augmentation) = &batching.augment {
             augmentation.check(self.shape)?;
         }
-        if let Some(damage) = &batching.corrupt {
-            damage.check(self.count)?;
+        if let Some(corruption) = &batching.corrupt {
+            corruption.check(self.count)?;
         }
         let order = Order {
             count: self.count as u32,
@@ -135,14 +135,14 @@ impl Dataset {
         };
         let changes = if batching.changes_images() {
             let changes: Buffer<[u32; 4]> = gpu.buffer("changes of images", batch)?;
-            let damaged = batching.corrupt.as_ref().map_or(&[][..], |d| &d.samples);
-            let damaged = gpu.upload("damaged samples", damaged)?;
+            let corrupted = batching.corrupt.as_ref().map_or(&[][..], |d| &d.samples);
+            let corrupted = gpu.upload("corrupted samples", corrupted)?;
             dispatches.push(rows(
                 "draw_changes",
                 &[
                     (1, cursor.buffer().binding()),
                     (2, samples.binding()),
-                    (8, damaged.binding()),
+                    (8, corrupted.binding()),
                     (9, changes.binding()),
                 ],
             ));
@@ -228,7 +228,7 @@ impl Dataset {
     fn parameters(&self, batch: usize, batching: &Batching, ring: u32) -> BatchUniforms {
         let [_, height, width] = self.shape.map(|side| side as u32);
         let augment = batching.augment.unwrap_or_default();
-        let damage = batching.corrupt.as_ref();
+        let corruption = batching.corrupt.as_ref();
         BatchUniforms {
             count: self.count as u32,
             half_bits: half_bits(self.count as u32),
@@ -241,8 +241,8 @@ impl Dataset {
             width,
             flip: augment.flip.into(),
             shift: augment.shift as u32,
-            damaged: damage.map_or(0, |damage| damage.samples.len() as u32),
-            scale: damage.map_or(1.0, |damage| damage.scale),
+            corrupted: corruption.map_or(0, |corruption| corruption.samples.len() as u32),
+            scale: corruption.map_or(1.0, |corruption| corruption.scale),
         }
     }
 

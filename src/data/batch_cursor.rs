@@ -32,12 +32,12 @@ impl BatchCursor {
         let bounded = |what: &str, value: usize| {
             u32::try_from(value)
                 .ok()
-                .filter(|value| (1..=Permutation::MOST).contains(value))
+                .filter(|value| (1..=Permutation::MAX_COUNT).contains(value))
                 .ok_or_else(|| {
                     Error::input(
                         what,
                         format!("it is {value}"),
-                        format!("choose 1 to {}", Permutation::MOST),
+                        format!("choose 1 to {}", Permutation::MAX_COUNT),
                     )
                 })
         };

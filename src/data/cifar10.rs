@@ -10,7 +10,7 @@ const SHAPE: [usize; 3] = [3, 32, 32];
 const CLASSES: usize = 10;
 const RECORD: usize = 1 + 3 * 32 * 32;
 /// Records of one file at most; the original ones have 10,000.
-const MOST_RECORDS: usize = 1 << 19;
+const MAX_RECORDS: usize = 1 << 19;
 
 /// Reads `data_batch_1.bin` to `data_batch_5.bin` for the split `train`, `test_batch.bin` for `test`, from a directory or
 /// its `cifar-10-batches-bin`. Training files that are not there are left out.
@@ -61,7 +61,7 @@ fn append(path: &Path, images: &mut Images) -> Result<()> {
     let failed = |error| Error::io(path, "read it", &error);
     let wrong =
         |problem: String, hint: &str| Err(Error::input(path.display().to_string(), problem, hint));
-    let most = MOST_RECORDS * RECORD;
+    let most = MAX_RECORDS * RECORD;
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes))

@@ -23,7 +23,7 @@ pub const DIRECTIONS: usize = 4;
 /// Noise on the frame's colors.
 const NOISE: f64 = 0.05;
 /// Flow that stands at the end of a byte's range, in pixels a frame.
-const MOST_FLOW: f64 = 4.0;
+const MAX_FLOW: f64 = 4.0;
 
 /// What a clip shows and what is asked about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,7 +291,7 @@ pub fn generate(seed: u64, task: Task, count: usize, side: usize) -> Images {
             for field in 0..FIELDS {
                 for (part, flow) in clip.flow(field, pixel).into_iter().enumerate() {
                     let channel = FRAME_CHANNELS + 2 * field + part;
-                    image[channel * area + place] = byte(flow / MOST_FLOW);
+                    image[channel * area + place] = byte(flow / MAX_FLOW);
                 }
             }
         }

@@ -194,11 +194,11 @@ impl Images {
                 self.shape
             )));
         }
-        if self.count > Permutation::MOST as usize {
+        if self.count > Permutation::MAX_COUNT as usize {
             return Err(wrong(format!(
                 "{} images where {} are the most",
                 self.count,
-                Permutation::MOST
+                Permutation::MAX_COUNT
             )));
         }
         if !self.labels.is_empty() && self.labels.len() != self.count {

@@ -9,9 +9,9 @@ use super::Images;
 use crate::{Error, Result};
 
 /// Files of one data set at most.
-const MOST: usize = 1 << 20;
+const MAX_FILES: usize = 1 << 20;
 /// Pixels of a file's longer side at most.
-const MOST_SIDE: u32 = 16_384;
+const MAX_SIDE: u32 = 16_384;
 /// Broken files that a message names.
 const NAMED: usize = 5;
 
@@ -43,11 +43,11 @@ pub fn image_folder(path: &Path, size: usize) -> Result<Images> {
             classes += 1;
         }
     }
-    if found.is_empty() || found.len() > MOST {
+    if found.is_empty() || found.len() > MAX_FILES {
         return Err(Error::input(
             path.display().to_string(),
             format!("it holds {} PNG or JPEG files", found.len()),
-            format!("name a folder with 1 to {MOST} of them, or with one subfolder a class"),
+            format!("name a folder with 1 to {MAX_FILES} of them, or with one subfolder a class"),
         ));
     }
     let mut images = Images {
@@ -120,8 +120,8 @@ fn decode(path: &Path, size: u32) -> std::result::Result<Vec<u8>, String> {
         .and_then(ImageReader::with_guessed_format)
         .map_err(|error| error.to_string())?;
     let mut limits = Limits::default();
-    limits.max_image_width = Some(MOST_SIDE);
-    limits.max_image_height = Some(MOST_SIDE);
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
     reader.limits(limits);
     let image = reader.decode().map_err(|error| error.to_string())?;
     let image = image

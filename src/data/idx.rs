@@ -15,7 +15,7 @@ use crate::{Error, Result};
 const IMAGES: u32 = 0x0000_0803;
 const LABELS: u32 = 0x0000_0801;
 /// The most bytes of unpacked data in one file.
-const MOST: u64 = 2 << 30;
+const MAX_BYTES: u64 = 2 << 30;
 
 /// The embedded data set: the original MNIST test set, 10,000 gray images of 28 x 28 and their labels (LeCun,
 /// Cortes, Burges; CC BY-SA 3.0, see `assets/mnist/README.md`).
@@ -187,7 +187,7 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
     let length = sizes
         .iter()
         .try_fold(1u64, |product, &size| product.checked_mul(u64::from(size)))
-        .filter(|length| (1..=MOST).contains(length))
+        .filter(|length| (1..=MAX_BYTES).contains(length))
         .ok_or_else(|| {
             Error::input(
                 place,

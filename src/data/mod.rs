@@ -20,7 +20,8 @@ mod permutation;
 mod shapes;
 mod stream;
 
-pub use augmentation::{Augmentation, Change, Damage};
+pub(crate) use augmentation::MAX_CORRUPTED;
+pub use augmentation::{Augmentation, AugmentationSample, Corruption};
 pub use batch::{Batching, Gather};
 pub use batch_cursor::BatchCursor;
 pub use cifar10::cifar10;

@@ -8,8 +8,8 @@ use super::Images;
 use crate::npy::Array;
 use crate::{Error, Result};
 
-/// Bytes of pixels at most.
-const MOST: u64 = 2 << 30;
+/// How many pixel values an array may hold.
+const MAX_VALUES: u64 = 2 << 30;
 
 /// Reads images `[count, height, width]` or `[count, channels, height, width]` of 1 or 3 channels, as bytes or as float32
 /// or float64 in `[0, 1]`; those are rounded to 255 steps. For `images.npy` labels are read from `images.labels.npy`,
@@ -34,7 +34,7 @@ pub fn npy_images(path: &Path) -> Result<Images> {
     let total = [count, channels, height, width]
         .iter()
         .try_fold(1u64, |product, &size| product.checked_mul(size));
-    if !total.is_some_and(|total| (1..=MOST).contains(&total)) {
+    if !total.is_some_and(|total| (1..=MAX_VALUES).contains(&total)) {
         return Err(wrong(
             path,
             "it is empty or holds more than 2 GiB of pixels".to_owned(),

@@ -19,14 +19,14 @@ pub struct Permutation {
 
 impl Permutation {
     /// The most places it can order.
-    pub const MOST: u32 = 1 << 30;
+    pub const MAX_COUNT: u32 = 1 << 30;
 
     /// The order of `count` samples in `epoch` under `seed`.
     ///
     /// # Panics
-    /// `count` is 0 or more than [`Permutation::MOST`].
+    /// `count` is 0 or more than [`Permutation::MAX_COUNT`].
     pub fn new(count: u32, seed: u64, epoch: u32) -> Self {
-        assert!((1..=Self::MOST).contains(&count), "places to order");
+        assert!((1..=Self::MAX_COUNT).contains(&count), "places to order");
         Self {
             count,
             half_bits: half_bits(count),
@@ -97,7 +97,7 @@ mod tests {
         for (count, bits) in expected {
             assert_eq!(half_bits(count), bits, "{count}");
         }
-        assert_eq!(half_bits(Permutation::MOST), 15);
+        assert_eq!(half_bits(Permutation::MAX_COUNT), 15);
     }
 
     /// Over many epochs each sample should visit each place equally often: chi-square over the whole table, which

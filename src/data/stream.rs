@@ -15,9 +15,9 @@ use crate::{ByteSize, Error, Result};
 /// Chunks on the GPU.
 const CHUNKS: u64 = 2;
 /// Steps of a chunk at most.
-const MOST_STEPS: u64 = 32;
+const MAX_CHUNK_STEPS: u64 = 32;
 /// Bytes of a chunk that are enough: larger ones only come in larger lumps.
-const ENOUGH: u64 = 4 << 20;
+const TARGET_CHUNK_BYTES: u64 = 4 << 20;
 
 /// Bytes of one step's images in a ring.
 fn step_bytes(images: &Images, batch: usize) -> u64 {
@@ -43,7 +43,9 @@ pub(super) fn chunk_steps(images: &Images, batch: usize, room: u64) -> Result<u6
             "make the batch smaller, or allow more memory (data.memory, --memory)",
         ));
     }
-    let most = fitting.min(MOST_STEPS).min((ENOUGH / step).max(1));
+    let most = fitting
+        .min(MAX_CHUNK_STEPS)
+        .min((TARGET_CHUNK_BYTES / step).max(1));
     Ok(1 << most.ilog2())
 }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
-use crate::{Result, gpu_struct, shader};
+use crate::invalid_setting::check_setting;
+use crate::{InvalidSetting, Result, gpu_struct, shader};
 
 static CLIP: Shader = shader!("nn/clip.wgsl");
 /// Lanes of the first pass over the gradients, as in the shader.
@@ -92,13 +93,16 @@ impl Clip {
         }
     }
 
-    /// What is wrong with the settings, if anything: the key and what it needs.
-    pub fn misfit(&self) -> Option<(&'static str, &'static str)> {
+    /// Whether the bound can work.
+    ///
+    /// # Errors
+    /// It is not positive, or vanishes or overflows as float32.
+    pub fn validate(&self) -> std::result::Result<(), InvalidSetting> {
         let (key, bound) = match *self {
             Self::Value(bound) => ("value", bound),
             Self::Norm(bound) => ("norm", bound),
         };
-        // As float32 it must neither vanish nor overflow.
-        (!(1e-30..=1e30).contains(&bound)).then_some((key, "a positive number"))
+        let valid = (1e-30..=1e30).contains(&bound);
+        check_setting(valid, key, bound, "use a positive number, such as 1.0")
     }
 }

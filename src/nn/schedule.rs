@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::InvalidSetting;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::invalid_setting::check_setting;
 use crate::{gpu_struct, shader};
 
 static SCHEDULE: Shader = shader!("nn/schedule.wgsl");
@@ -122,20 +124,33 @@ impl Schedule {
         }
     }
 
-    /// What is wrong with the settings, if anything: the key and what it needs.
-    pub fn misfit(&self) -> Option<(&'static str, &'static str)> {
+    /// Whether the settings can work.
+    ///
+    /// # Errors
+    /// A period of no steps, a factor or floor out of range, or a warm-up that is as long as the schedule.
+    pub fn validate(&self) -> std::result::Result<(), InvalidSetting> {
         match *self {
-            Self::Step { every: 0, .. } => Some(("every", "at least 1")),
-            Self::Step { factor, .. } if !(factor > 0.0 && factor <= 1.0) => {
-                Some(("factor", "above 0 and at most 1"))
+            Self::Constant { .. } => Ok(()),
+            Self::Step { every, factor, .. } => {
+                check_setting(every >= 1, "step.every", every, "use at least 1")?;
+                let valid = factor > 0.0 && factor <= 1.0;
+                check_setting(
+                    valid,
+                    "step.factor",
+                    factor,
+                    "use a number above 0 and at most 1",
+                )
             }
-            Self::Cosine { steps, warmup, .. } if steps <= warmup => {
-                Some(("steps", "more than warmup"))
+            Self::Cosine {
+                steps,
+                warmup,
+                floor,
+            } => {
+                let hint = format!("use more steps than the warmup of {warmup}");
+                check_setting(steps > warmup, "cosine.steps", steps, &hint)?;
+                let valid = (0.0..=1.0).contains(&floor);
+                check_setting(valid, "cosine.floor", floor, "use a number from 0 to 1")
             }
-            Self::Cosine { floor, .. } if !(0.0..=1.0).contains(&floor) => {
-                Some(("floor", "from 0 to 1"))
-            }
-            _ => None,
         }
     }
 }

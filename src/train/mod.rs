@@ -17,7 +17,7 @@ pub use gallery::Gallery;
 pub use replay::{Verification, replay};
 pub use run::{Finished, Run};
 pub use scenario::{
-    AugmentSection, BUILT_IN, CorruptSection, DataSection, ModelConfig, ModelKind, ModelSection,
-    RecordSection, Scenario, Source, Split, TrainSection,
+    AugmentSection, BUILT_IN, BuiltIn, ClipTask, CorruptSection, DataSection, ModelConfig,
+    ModelKind, ModelSection, RecordSection, Scenario, Source, Split, TrainSection,
 };
 pub use trainer::{Model, StepRecord, Trainer};

@@ -153,14 +153,14 @@ impl Trainer {
             ));
         }
         let model = Model::new(&config, &images.shape, images.classes)
-            .map_err(|error| scenario.locate(error))?;
+            .map_err(|error| scenario.with_span(error))?;
         let mut estimate = memory_estimate::estimate(gpu, scenario, &model);
         estimate
             .check(gpu)
-            .map_err(|error| scenario.locate(error))?;
+            .map_err(|error| scenario.with_span(error))?;
         // The data set gets what the model leaves of the memory.
         let left = gpu.memory().map_or(u64::MAX, |all| all - estimate.bytes());
-        let room = scenario.data.room().min(left);
+        let room = scenario.data.memory_budget().min(left);
         let residency = Residency::of(gpu, images, scenario.train.batch, room)?;
         estimate.buffer("data set", "data", (residency.bytes / 4) as usize);
         Ok((model, residency, estimate))

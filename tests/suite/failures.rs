@@ -149,15 +149,16 @@ fn spikes(text: &str, seed: u64) -> Vec<Event> {
 #[test]
 fn spikes_name_the_corrupt_samples() {
     let corrupt = [1234, 4321, 7777];
-    let (.., text) = BUILT_IN
+    let text = BUILT_IN
         .iter()
-        .find(|(name, ..)| *name == "vae-corrupt-batch")
-        .expect("it is built in");
-    let mended: String = text
+        .find(|scenario| scenario.name == "vae-corrupt-batch")
+        .expect("it is built in")
+        .text;
+    let fixed: String = text
         .split_inclusive('\n')
         .filter(|line| !line.starts_with("corrupt"))
         .collect();
-    assert!(mended.len() < text.len());
+    assert!(fixed.len() < text.len());
     for seed in 1..=5 {
         let found = spikes(text, seed);
         assert!(!found.is_empty(), "seed {seed}: there is a spike");
@@ -166,7 +167,7 @@ fn spikes_name_the_corrupt_samples() {
             assert!(named, "seed {seed}: {spike:?}");
             assert_eq!(spike.samples.len(), 64);
         }
-        assert!(spikes(&mended, seed).is_empty(), "seed {seed}: mended");
+        assert!(spikes(&fixed, seed).is_empty(), "seed {seed}: fixed");
     }
 }
 

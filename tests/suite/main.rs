@@ -4,6 +4,7 @@ mod support;
 
 mod adversarial;
 mod checkpoint;
+#[cfg(feature = "cli")]
 mod commands;
 mod data;
 mod failures;

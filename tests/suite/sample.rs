@@ -1,6 +1,7 @@
 //! The sampler against its CPU twin: the same lines as the sequential greedy, what a sample guarantees, and the figures
 //! for planted outliers.
 
+#[cfg(feature = "cli")]
 mod command;
 mod input;
 mod series;

@@ -1,7 +1,7 @@
 //! Scenarios: complaints that name the line and what would be right, settings on top, texts that come back whole.
 
 use proptest::prelude::*;
-use trainscope::train::{BUILT_IN, Scenario};
+use trainscope::train::{BUILT_IN, BuiltIn, Scenario};
 
 use crate::support::{SMALL, gpu};
 
@@ -22,7 +22,7 @@ fn line(text: &str, start: &str) -> usize {
 
 #[test]
 fn built_in_scenarios_are_sound() {
-    for (name, about, text) in BUILT_IN {
+    for BuiltIn { name, about, text } in BUILT_IN {
         let scenario = Scenario::load(name, &[]).unwrap();
         assert_eq!(scenario.name, *name);
         assert_eq!(parse(text).unwrap(), scenario);
@@ -214,6 +214,30 @@ fn settings_change_what_they_name() {
     let chosen = set(&chosen).unwrap();
     assert_eq!(chosen.train.optimizer, sgd.train.optimizer);
     assert!(chosen.to_toml().contains("value = 2.0"));
+}
+
+/// A scenario that was read can be changed later, as an explanation does that tries a fix.
+#[test]
+fn with_applies_settings_to_a_scenario() {
+    let set = ["train.optimizer.sgd.lr=0.5".to_owned()];
+    let plain = parse(SMALL).unwrap();
+    let changed = plain.with(&set).unwrap();
+    assert_eq!(changed, Scenario::parse(SMALL, "my.toml", &set).unwrap());
+    assert_ne!(changed, plain);
+    assert_eq!(changed.with(&[]).unwrap(), changed);
+    // Later errors know the settings as well as the lines.
+    let error = |scenario: &Scenario, setting: &str| {
+        let changed = scenario.with(&[setting.to_owned()]);
+        let error = changed.and_then(|s| trainscope::train::Trainer::new(gpu(), &s).map(|_| ()));
+        error.expect_err(setting).to_string()
+    };
+    let text = error(&changed, "train.batch=0");
+    assert!(text.starts_with("--set train.batch=0: "), "{text}");
+    let text = error(&changed, "model.decoder=[]");
+    assert!(text.starts_with("--set model.decoder=[], "), "{text}");
+    let mut broken = plain;
+    broken.seed = u64::MAX;
+    assert!(broken.with(&[]).is_err());
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Job};
+use super::Job;
+use crate::InvalidSetting;
 use crate::gpu::{Binding, Dispatch, Shader, grid};
+use crate::invalid_setting::check_setting;
 use crate::{gpu_struct, shader};
 
 static ADAM: Shader = shader!("nn/optimizer/adam.wgsl");
@@ -79,17 +81,13 @@ impl Adam {
         &["exp_avg", "exp_avg_sq"]
     }
 
-    pub(super) fn fault(&self) -> Fault {
-        if !(self.beta1 > 0.0 && self.beta1 < 1.0) {
-            return Some(("beta1", "above 0 and below 1"));
+    pub(super) fn validate(&self) -> Result<(), InvalidSetting> {
+        for (key, beta) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            let valid = beta > 0.0 && beta < 1.0;
+            check_setting(valid, key, beta, "use a number above 0 and below 1")?;
         }
-        if !(self.beta2 > 0.0 && self.beta2 < 1.0) {
-            return Some(("beta2", "above 0 and below 1"));
-        }
-        if !(self.eps > 0.0 && self.eps.is_finite()) {
-            return Some(("eps", "a positive number"));
-        }
-        None
+        let valid = self.eps > 0.0 && self.eps.is_finite();
+        check_setting(valid, "eps", self.eps, "use a positive number")
     }
 
     pub(super) fn decay(&self, kind: Decay) -> f64 {

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use super::clip::Clip;
 use super::parameters::Parameters;
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu};
+use crate::invalid_setting::check_setting;
 use crate::tensor::NamedTensor;
-use crate::{Error, Result};
+use crate::{Error, InvalidSetting, Result};
 
 pub use adam::Adam;
 use adam::Decay;
@@ -36,9 +37,6 @@ impl Default for Optimizer {
         Self::Adam(Adam::new(1e-3))
     }
 }
-
-/// A setting that cannot work: the key and what it needs.
-type Fault = Option<(&'static str, &'static str)>;
 
 /// What an optimizer's dispatch works on.
 struct Job<'a> {
@@ -149,24 +147,35 @@ impl Optimizer {
         dispatch.with_bytes(bytes)
     }
 
-    /// What is wrong with the settings, if anything: the key and what it needs.
-    pub fn misfit(&self) -> Option<(&'static str, &'static str)> {
-        let (lr, weight_decay, own) = match self {
-            Self::Sgd(sgd) => (sgd.lr, sgd.weight_decay, sgd.fault()),
-            Self::Adam(adam) => (adam.lr, adam.decay(Decay::Coupled), adam.fault()),
-            Self::AdamW(adam) => (adam.lr, adam.decay(Decay::Decoupled), adam.fault()),
-            Self::RmsProp(rmsprop) => (rmsprop.lr, rmsprop.weight_decay, rmsprop.fault()),
+    /// Whether the settings can work; a key in the error begins with the optimizer's name, as in `adam.lr`.
+    ///
+    /// # Errors
+    /// A setting is out of its range.
+    pub fn validate(&self) -> std::result::Result<(), InvalidSetting> {
+        let (name, lr, weight_decay, own) = match self {
+            Self::Sgd(sgd) => ("sgd", sgd.lr, sgd.weight_decay, sgd.validate()),
+            Self::Adam(adam) => ("adam", adam.lr, adam.decay(Decay::Coupled), adam.validate()),
+            Self::AdamW(adam) => (
+                "adamw",
+                adam.lr,
+                adam.decay(Decay::Decoupled),
+                adam.validate(),
+            ),
+            Self::RmsProp(rmsprop) => (
+                "rmsprop",
+                rmsprop.lr,
+                rmsprop.weight_decay,
+                rmsprop.validate(),
+            ),
         };
-        if own.is_some() {
-            return own;
-        }
-        if !(lr > 0.0 && lr.is_finite()) {
-            return Some(("lr", "a positive number"));
-        }
-        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
-            return Some(("weight_decay", "a number of at least 0"));
-        }
-        None
+        let positive = lr > 0.0 && lr.is_finite();
+        let not_negative = weight_decay >= 0.0 && weight_decay.is_finite();
+        own.and_then(|()| check_setting(positive, "lr", lr, "use a positive number"))
+            .and_then(|()| {
+                let hint = "use a number of at least 0";
+                check_setting(not_negative, "weight_decay", weight_decay, hint)
+            })
+            .map_err(|error| error.within(name))
     }
 
     /// The same with `share` of its learning rate.

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Job};
+use super::Job;
+use crate::InvalidSetting;
 use crate::gpu::{Dispatch, Shader, grid};
+use crate::invalid_setting::check_setting;
 use crate::{gpu_struct, shader};
 
 static RMSPROP: Shader = shader!("nn/optimizer/rmsprop.wgsl");
@@ -77,17 +79,19 @@ impl RmsProp {
         }
     }
 
-    pub(super) fn fault(&self) -> Fault {
-        if !(self.alpha > 0.0 && self.alpha < 1.0) {
-            return Some(("alpha", "above 0 and below 1"));
-        }
-        if !(self.eps > 0.0 && self.eps.is_finite()) {
-            return Some(("eps", "a positive number"));
-        }
-        if !(0.0..1.0).contains(&self.momentum) {
-            return Some(("momentum", "at least 0 and below 1"));
-        }
-        None
+    pub(super) fn validate(&self) -> Result<(), InvalidSetting> {
+        let valid = self.alpha > 0.0 && self.alpha < 1.0;
+        check_setting(
+            valid,
+            "alpha",
+            self.alpha,
+            "use a number above 0 and below 1",
+        )?;
+        let valid = self.eps > 0.0 && self.eps.is_finite();
+        check_setting(valid, "eps", self.eps, "use a positive number")?;
+        let valid = (0.0..1.0).contains(&self.momentum);
+        let hint = "use a number of at least 0 and below 1";
+        check_setting(valid, "momentum", self.momentum, hint)
     }
 
     pub(super) fn dispatch(&self, job: &Job<'_>) -> Dispatch {

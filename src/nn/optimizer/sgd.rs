@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Job};
+use super::Job;
+use crate::InvalidSetting;
 use crate::gpu::{Dispatch, Shader, grid};
+use crate::invalid_setting::check_setting;
 use crate::{gpu_struct, shader};
 
 static SGD: Shader = shader!("nn/optimizer/sgd.wgsl");
@@ -45,9 +47,10 @@ impl Sgd {
         &["momentum_buffer"]
     }
 
-    pub(super) fn fault(&self) -> Fault {
-        let momentum = (0.0..1.0).contains(&self.momentum);
-        (!momentum).then_some(("momentum", "at least 0 and below 1"))
+    pub(super) fn validate(&self) -> Result<(), InvalidSetting> {
+        let valid = (0.0..1.0).contains(&self.momentum);
+        let hint = "use a number of at least 0 and below 1";
+        check_setting(valid, "momentum", self.momentum, hint)
     }
 
     pub(super) fn dispatch(&self, job: &Job<'_>) -> Dispatch {

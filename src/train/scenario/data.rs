@@ -1,126 +1,60 @@
 //! `[data]`: where samples come from.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::batching::{AugmentSection, CorruptSection};
 use crate::data::clips::{self, Task};
-use crate::data::{self, Augmentation, Damage, Images, Permutation};
-use crate::{ByteSize, Error, Result};
+use crate::data::{self, Images};
+use crate::invalid_setting::check_setting;
+use crate::{ByteSize, InvalidSetting, Result};
+
+/// The side of an image where `size` is left out.
+const DEFAULT_SIZE: usize = 32;
+/// The sides that images can be resized to or generated with.
+const SIZES: RangeInclusive<usize> = 4..=512;
+/// The sides that clips can be generated with.
+const CLIP_SIZES: RangeInclusive<usize> = 24..=128;
+/// How many images a generated source has where `count` is left out.
+const DEFAULT_COUNT: usize = 4096;
+/// Images of a generated source at most.
+const MAX_COUNT: usize = 1 << 18;
 
 /// `[data]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a section [data]")]
 pub struct DataSection {
-    /// The source.
+    /// The kind of source.
     pub source: Source,
-    /// The folder or file, for sources that read one.
+    /// The folder or file of a source that reads one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Side of an image in pixels, for sources that are resized or generated; 32 unless given.
+    /// The side of an image in pixels, of a source that is resized or generated; 32 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<usize>,
-    /// Images of a generated source; 4,096 unless given.
+    /// How many images a generated source has; 4,096 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
-    /// Of clips: one disc and its motion, or two discs and which goes where.
+    /// What clips show: one disc and its motion, or two discs and which of them moves where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<ClipTask>,
-    /// Which part of a source that has parts.
+    /// Which part of a source that has a training and a test set.
     #[serde(default)]
     pub split: Split,
-    /// Whether each epoch has an order of its own; false: batches in file order, wrapping round.
+    /// Whether every epoch has its own random order. Otherwise batches follow the file, from its end back to its start.
     #[serde(default = "yes")]
     pub shuffle: bool,
-    /// The adapter's memory that the set may take; a larger one stays in main memory and is streamed.
+    /// How much of the adapter's memory the data set may take. A larger set stays in main memory and is streamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
-    /// Random changes of each image in each step.
+    /// Random changes of every image in every step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub augment: Option<AugmentSection>,
-    /// Samples that are spoilt on purpose.
+    /// Samples that are corrupted on purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub corrupt: Option<CorruptSection>,
-}
-
-/// `augment = { flip = true, shift = 2 }`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a table like { flip = true, shift = 2 }"
-)]
-pub struct AugmentSection {
-    /// Mirrors every other image, left for right.
-    #[serde(default)]
-    pub flip: bool,
-    /// Moves each by up to so many pixels along each axis.
-    #[serde(default)]
-    pub shift: usize,
-}
-
-/// `corrupt = { samples = [3, 14], scale = 255.0 }`, or `count = 2` for as many that the seed chooses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a table like { count = 3, scale = 255.0 }"
-)]
-pub struct CorruptSection {
-    /// Their numbers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub samples: Option<Vec<u32>>,
-    /// How many.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub count: Option<u32>,
-    /// What their values are multiplied by; 255 unless given, as if they had not been scaled to [0, 1].
-    #[serde(default = "bytes")]
-    pub scale: f32,
-}
-
-fn bytes() -> f32 {
-    255.0
-}
-
-impl CorruptSection {
-    /// The damage to a set of `all` samples.
-    fn damage(&self, seed: u64, all: usize) -> Result<Damage> {
-        let samples = match (&self.samples, self.count) {
-            (Some(samples), _) => samples.clone(),
-            (None, count) => {
-                let count = count.unwrap_or_default();
-                if count as usize > all {
-                    return Err(Error::input(
-                        "data.corrupt",
-                        format!("count = {count} of {all} samples"),
-                        "spoil fewer",
-                    ));
-                }
-                // An epoch that no run comes to.
-                let order = Permutation::new(all as u32, seed, u32::MAX);
-                (0..count).map(|place| order.at(place)).collect()
-            }
-        };
-        Ok(Damage {
-            samples,
-            scale: self.scale,
-        })
-    }
-
-    fn misfit(&self) -> Option<(String, &'static str)> {
-        let named = self.samples.as_ref().map_or(0, Vec::len);
-        let given = (self.samples.is_some(), self.count.is_some());
-        if given.0 == given.1 {
-            let problem = "corrupt has to say which samples".to_owned();
-            return Some((problem, "write either samples = [...] or count = ..."));
-        }
-        if named > 4096 || self.count.is_some_and(|count| count > 4096) {
-            let problem = "corrupt spoils more than 4096 samples".to_owned();
-            return Some((problem, "spoil fewer"));
-        }
-        (!self.scale.is_finite()).then(|| {
-            let problem = format!("corrupt.scale = {}", self.scale);
-            (problem, "use a number")
-        })
-    }
 }
 
 /// Where samples come from.
@@ -155,7 +89,7 @@ pub enum ClipTask {
 }
 
 impl Source {
-    /// The word in a scenario.
+    /// The source's name in a scenario.
     fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
@@ -200,107 +134,96 @@ impl DataSection {
             Split::Test => "test",
         };
         let path = self.path.as_deref().unwrap_or(Path::new(""));
-        let size = self.size.unwrap_or(32);
+        let size = self.size.unwrap_or(DEFAULT_SIZE);
+        let count = self.count.unwrap_or(DEFAULT_COUNT);
         match self.source {
             Source::Mnist => data::mnist(),
             Source::Idx => data::idx_directory(path, split),
             Source::Cifar10 => data::cifar10(path, split),
             Source::Npy => data::npy_images(path),
             Source::Images => data::image_folder(path, size),
-            Source::Shapes => Ok(data::shapes(seed, self.count.unwrap_or(4096), size)),
+            Source::Shapes => Ok(data::shapes(seed, count, size)),
             Source::Clips => {
                 let task = match self.task.unwrap_or_default() {
                     ClipTask::Motion => Task::Motion,
                     ClipTask::Binding => Task::Binding,
                 };
-                Ok(clips::generate(
-                    seed,
-                    task,
-                    self.count.unwrap_or(4096),
-                    size,
-                ))
+                Ok(clips::generate(seed, task, count, size))
             }
         }
     }
 
-    /// Bytes of the adapter's memory that the set may take.
-    pub(crate) fn room(&self) -> u64 {
+    /// Bytes of the adapter's memory that the data set may take.
+    pub(crate) fn memory_budget(&self) -> u64 {
         self.memory.map_or(u64::MAX, |ByteSize(bytes)| bytes)
     }
 
     /// How batches are made of a set of `count` samples.
     pub(super) fn batching(&self, seed: u64, count: usize) -> Result<data::Batching> {
-        let augment = |section: AugmentSection| Augmentation {
-            flip: section.flip,
-            shift: section.shift,
-        };
         let corrupt = self.corrupt.as_ref();
         Ok(data::Batching {
             shuffle: self.shuffle,
             seed,
-            augment: self.augment.map(augment),
-            corrupt: corrupt.map(|c| c.damage(seed, count)).transpose()?,
+            augment: self.augment.map(AugmentSection::augmentation),
+            corrupt: corrupt
+                .map(|section| section.corruption(seed, count))
+                .transpose()?,
         })
     }
 
-    /// The key that does not fit the source, what is wrong and what mends it.
-    pub(super) fn misfit(&self) -> Option<(&'static str, String, String)> {
-        let source = self.source.name();
-        let generated = matches!(self.source, Source::Shapes | Source::Clips);
-        let sized = generated || self.source == Source::Images;
-        let leave_out = |key: &'static str| {
-            let problem = format!("source = \"{source}\" has no {key}");
-            Some((key, problem, "leave it out".to_owned()))
-        };
-        match (self.source.needs_path(), &self.path) {
-            (true, None) => {
-                let problem = format!("source = \"{source}\" needs files");
-                return Some(("source", problem, "add path = \"...\"".to_owned()));
+    /// Checks which keys belong to the source, and their ranges.
+    pub(super) fn validate(&self) -> std::result::Result<(), InvalidSetting> {
+        self.check_keys()?;
+        if let Some(corrupt) = &self.corrupt {
+            corrupt
+                .validate()
+                .map_err(|invalid| invalid.within("corrupt"))?;
+        }
+        if let Some(augment) = self.augment {
+            augment
+                .validate()
+                .map_err(|invalid| invalid.within("augment"))?;
+        }
+        if let Some(size) = self.size {
+            let sizes = match self.source {
+                Source::Clips => CLIP_SIZES,
+                _ => SIZES,
+            };
+            let hint = format!("use a number from {} to {}", sizes.start(), sizes.end());
+            check_setting(sizes.contains(&size), "size", size, &hint)?;
+        }
+        if let Some(count) = self.count {
+            let hint = format!("use a number from 1 to {MAX_COUNT}");
+            check_setting((1..=MAX_COUNT).contains(&count), "count", count, &hint)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that every key is one that the source has.
+    fn check_keys(&self) -> std::result::Result<(), InvalidSetting> {
+        let source = self.source;
+        let quoted = format!("\"{}\"", source.name());
+        if source.needs_path() && self.path.is_none() {
+            let problem = format!("= {quoted} needs the key 'path'");
+            return Err(InvalidSetting::new("source", problem, "add path = \"...\""));
+        }
+        let is_generated = matches!(source, Source::Shapes | Source::Clips);
+        let has_size = is_generated || source == Source::Images;
+        let optional_keys = [
+            ("path", self.path.is_some(), source.needs_path()),
+            ("task", self.task.is_some(), source == Source::Clips),
+            ("size", self.size.is_some(), has_size),
+            ("count", self.count.is_some(), is_generated),
+        ];
+        for (key, is_given, belongs) in optional_keys {
+            if is_given && !belongs {
+                let problem = format!("does not belong to source = {quoted}");
+                return Err(InvalidSetting::new(key, problem, "leave it out"));
             }
-            (false, Some(_)) => return leave_out("path"),
-            _ => {}
         }
-        if self.split == Split::Test && !self.source.has_splits() {
-            let problem = format!("source = \"{source}\" has one split");
-            let hint = "use split = \"train\", or a source with both: idx, cifar10";
-            return Some(("split", problem, hint.to_owned()));
-        }
-        if self.task.is_some() && self.source != Source::Clips {
-            return leave_out("task");
-        }
-        if let Some((problem, hint)) = self.corrupt.as_ref().and_then(CorruptSection::misfit) {
-            return Some(("corrupt", problem, hint.to_owned()));
-        }
-        if self.augment.is_some_and(|augment| augment.shift > 512) {
-            let problem = "augment.shift is larger than any image".to_owned();
-            return Some(("augment", problem, "use a few pixels".to_owned()));
-        }
-        match self.size {
-            Some(size) if self.source == Source::Clips && !(24..=128).contains(&size) => {
-                return Some((
-                    "size",
-                    format!("size = {size}"),
-                    "clips have a size from 24 to 128".to_owned(),
-                ));
-            }
-            Some(_) if !sized => return leave_out("size"),
-            Some(size) if !(4..=512).contains(&size) => {
-                return Some((
-                    "size",
-                    format!("size = {size}"),
-                    "use a number from 4 to 512".to_owned(),
-                ));
-            }
-            _ => {}
-        }
-        match self.count {
-            Some(_) if !generated => leave_out("count"),
-            Some(count) if !(1..=1 << 18).contains(&count) => Some((
-                "count",
-                format!("count = {count}"),
-                "use a number from 1 to 262,144".to_owned(),
-            )),
-            _ => None,
-        }
+        let has_split = self.split == Split::Train || source.has_splits();
+        let problem = format!("\"test\", but source = {quoted} has only one part");
+        let hint = "use split = \"train\", or a source with both parts: idx, cifar10";
+        check_setting(has_split, "split", problem, hint)
     }
 }

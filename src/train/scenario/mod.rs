@@ -1,173 +1,74 @@
-//! A scenario: all that a run depends on, as TOML.
+//! A scenario: everything that a run depends on, as TOML.
 //!
-//! The text is read twice: by serde into [`Scenario`], and by the TOML parser's own tree of spans, so that a complaint
-//! about a value names the line it stands on.
+//! The text is read twice: by serde into [`Scenario`], and by the TOML parser's own tree of spans, so that an error
+//! about a value names its line. `docs/scenarios.md` is the reference of the format; a test compares it with this code.
 
+mod batching;
+mod built_in;
 mod data;
-mod lines;
 mod model;
+mod settings;
+mod source_map;
 mod train;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use self::lines::{Lines, Origin, sentence};
+use self::source_map::SourceMap;
 use crate::data::{Batching, Images};
+use crate::invalid_setting::check_setting;
 use crate::trace::RunReader;
-use crate::{Error, Result};
+use crate::{Error, InvalidSetting, Result};
 
-pub use data::{AugmentSection, CorruptSection, DataSection, Source, Split};
+pub use batching::{AugmentSection, CorruptSection};
+pub use built_in::{BUILT_IN, BuiltIn};
+pub use data::{ClipTask, DataSection, Source, Split};
 pub use model::{ModelConfig, ModelKind, ModelSection};
 pub use train::{RecordSection, TrainSection};
 
-/// Built-in scenarios: name, one line about it, text.
-pub const BUILT_IN: &[(&str, &str, &str)] = &[
-    (
-        "vae-mnist",
-        "a healthy variational autoencoder on MNIST (784-400-20-400-784, Adam)",
-        include_str!("../../../scenarios/vae-mnist.toml"),
-    ),
-    (
-        "conv-vae-mnist",
-        "a healthy convolutional VAE on MNIST",
-        include_str!("../../../scenarios/conv-vae-mnist.toml"),
-    ),
-    (
-        "beta-vae-mnist",
-        "a healthy beta-VAE on MNIST: the KL divergence weighs four times",
-        include_str!("../../../scenarios/beta-vae-mnist.toml"),
-    ),
-    (
-        "cvae-mnist",
-        "a healthy conditional VAE on MNIST, which is told the digit",
-        include_str!("../../../scenarios/cvae-mnist.toml"),
-    ),
-    (
-        "gan-mnist",
-        "a healthy generative adversarial network of dense layers on MNIST",
-        include_str!("../../../scenarios/gan-mnist.toml"),
-    ),
-    (
-        "dcgan-mnist",
-        "a healthy convolutional GAN on MNIST (DCGAN)",
-        include_str!("../../../scenarios/dcgan-mnist.toml"),
-    ),
-    (
-        "wgan-mnist",
-        "a healthy Wasserstein GAN on MNIST, its critic's weights clipped",
-        include_str!("../../../scenarios/wgan-mnist.toml"),
-    ),
-    (
-        "hinge-gan-mnist",
-        "a healthy GAN with hinge objective on MNIST, its discriminator under spectral norm",
-        include_str!("../../../scenarios/hinge-gan-mnist.toml"),
-    ),
-    (
-        "cnn-mnist",
-        "a healthy convolutional classifier on MNIST",
-        include_str!("../../../scenarios/cnn-mnist.toml"),
-    ),
-    (
-        "two-stream-clips",
-        "a healthy two-stream network that tells texture and motion of generated clips",
-        include_str!("../../../scenarios/two-stream-clips.toml"),
-    ),
-    (
-        "two-stream-binding",
-        "a healthy two-stream network that tells which texture goes which way",
-        include_str!("../../../scenarios/two-stream-binding.toml"),
-    ),
-    (
-        "vae-logvar-explodes",
-        "fails: an unbounded log-variance overflows the KL divergence",
-        include_str!("../../../scenarios/vae-logvar-explodes.toml"),
-    ),
-    (
-        "vae-collapses",
-        "fails: the KL divergence weighs too much, and the posterior collapses",
-        include_str!("../../../scenarios/vae-collapses.toml"),
-    ),
-    (
-        "mlp-dead-relu",
-        "fails: a learning rate far too high leaves hidden layers of dead units",
-        include_str!("../../../scenarios/mlp-dead-relu.toml"),
-    ),
-    (
-        "vae-corrupt-batch",
-        "fails: three samples that nobody scaled make the loss spike when they come up",
-        include_str!("../../../scenarios/vae-corrupt-batch.toml"),
-    ),
-    (
-        "gan-strong-discriminator",
-        "fails: the discriminator is certain of all images, and the generator's gradient vanishes",
-        include_str!("../../../scenarios/gan-strong-discriminator.toml"),
-    ),
-    (
-        "gan-mode-collapse",
-        "fails: the discriminator hardly learns, and the generator draws one image again and again",
-        include_str!("../../../scenarios/gan-mode-collapse.toml"),
-    ),
-];
+/// Bytes of a scenario file at most.
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Parts of a key of `--set`: more than the format has, and few enough for those who walk through its sections.
-const DEEPEST_KEY: usize = 16;
-
-/// Everything that a run depends on.
+/// Everything that a run depends on. `docs/scenarios.md` describes every key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a scenario")]
 pub struct Scenario {
-    /// Its name; run directories are called after it.
+    /// The name of the scenario; run directories are named after it.
     pub name: String,
-    /// Seed of all random numbers. TOML integers end at 2^63 - 1.
+    /// The seed of all random numbers, below 2^63.
     #[serde(default)]
     pub seed: u64,
     /// Where samples come from.
     pub data: DataSection,
-    /// What is trained.
+    /// Which model is trained.
     pub model: ModelSection,
-    /// How.
+    /// How long it is trained, and with which updates.
     #[serde(default)]
     pub train: TrainSection,
     /// What is recorded.
     #[serde(default)]
     pub record: RecordSection,
-    /// The text that it was read from, for messages.
+    /// The text it was read from, for error messages.
     #[serde(skip)]
-    origin: Origin,
-}
-
-/// Sections of `[train]` that hold one of several keys.
-const CHOICES: [&str; 4] = ["optimizer", "discriminator_optimizer", "schedule", "clip"];
-
-/// Makes room in such a section for a setting that chooses another key than it holds.
-fn replace_choice(table: &mut toml::Table, parts: &[&str]) {
-    if let ["train", choice, chosen, ..] = parts
-        && CHOICES.contains(choice)
-        && let Some(section) = table
-            .get_mut("train")
-            .and_then(|train| train.get_mut(*choice))
-        && let Some(section) = section.as_table_mut()
-        && !section.contains_key(*chosen)
-    {
-        section.clear();
-    }
+    source_map: SourceMap,
 }
 
 impl Scenario {
     /// A built-in scenario by name, or one from a TOML file, with `settings` (`KEY=VALUE`, keys with dots) on top.
     ///
     /// # Errors
-    /// No such name or file, an unknown key, a wrong type or a value out of range: names the line, the key and what
-    /// would be right.
+    /// No such name or file, an unknown key, a wrong type or a value out of range. The error names the line, the key
+    /// and what would be right.
     pub fn load(name_or_path: &str, settings: &[String]) -> Result<Self> {
-        if let Some((name, _, text)) = BUILT_IN.iter().find(|(name, ..)| *name == name_or_path) {
+        let built_in = BUILT_IN.iter().find(|entry| entry.name == name_or_path);
+        if let Some(BuiltIn { name, text, .. }) = built_in {
             return Self::parse(text, &format!("scenario {name}"), settings);
         }
         let path = Path::new(name_or_path);
         let looks_like_a_name = path.extension().is_none() && path.components().count() == 1;
         if looks_like_a_name && !path.exists() {
-            let names: Vec<_> = BUILT_IN.iter().map(|(name, ..)| *name).collect();
+            let names: Vec<_> = BUILT_IN.iter().map(|entry| entry.name).collect();
             return Err(Error::input(
                 format!("scenario '{name_or_path}'"),
                 "no built-in scenario and no file has that name",
@@ -176,10 +77,10 @@ impl Scenario {
         }
         let size = std::fs::metadata(path)
             .map_err(|error| Error::io(path, "read the scenario", &error))?;
-        if size.len() > 1 << 20 {
+        if size.len() > MAX_FILE_BYTES {
             return Err(Error::input(
                 name_or_path,
-                "it is larger than 1 MiB, which no scenario is",
+                "the file is larger than 1 MiB, too large for a scenario",
                 "name a scenario file",
             ));
         }
@@ -191,161 +92,101 @@ impl Scenario {
     /// The scenario of a recorded run.
     ///
     /// # Errors
-    /// It is missing or was damaged.
+    /// The run directory has no scenario, or a damaged one.
     pub fn of_run(reader: &RunReader) -> Result<Self> {
         let source = reader.folder().join("scenario.toml");
         Self::parse(&reader.scenario()?, &source.display().to_string(), &[])
     }
 
-    /// Reads a scenario from text; `source` names it in messages.
+    /// Reads a scenario from text; `source` is what messages call it.
     ///
     /// # Errors
     /// As [`Scenario::load`].
     pub fn parse(text: &str, source: &str, settings: &[String]) -> Result<Self> {
+        let source_map = SourceMap::new(text, source);
         let scenario: Self =
-            toml::from_str(text).map_err(|error| sentence(&error, text, source))?;
-        let mut lines = Lines {
-            text,
-            source,
-            settings: &[],
-        };
+            toml::from_str(text).map_err(|error| source_map.parse_error(&error))?;
         let Ok(table) = toml::Table::try_from(&scenario) else {
-            // A number beyond TOML's own; the check knows them all.
-            scenario.check(&lines)?;
-            return Err(lines.error(
-                &[],
-                "it holds a number of 2^63 or more",
-                "use a smaller one",
+            // TOML cannot hold one of the numbers; the range checks name the key.
+            scenario.checked(source_map)?;
+            return Err(Error::input(
+                source,
+                "a number is 2^63 or more",
+                "use a smaller number",
             ));
         };
-        let mut scenario = if settings.is_empty() {
+        let scenario = if settings.is_empty() {
             scenario
         } else {
-            Self::with(table, settings)?
+            settings::apply(table, settings)?
         };
-        lines.settings = settings;
-        scenario.check(&lines)?;
-        scenario.origin = Origin::of(&lines);
-        Ok(scenario)
+        scenario.checked(source_map.with_settings(settings))
     }
 
-    /// The scenario of `table` with `KEY=VALUE` settings, each a TOML value (a bare word is taken as a string).
-    fn with(mut table: toml::Table, settings: &[String]) -> Result<Self> {
-        for setting in settings {
-            let place = format!("--set {}", setting.replace('\n', " "));
-            let Some((key, value)) = setting.split_once('=') else {
-                return Err(Error::usage(
-                    place,
-                    "it has no '='",
-                    "write --set KEY=VALUE",
-                ));
-            };
-            let (key, value) = (key.trim(), value.trim());
-            let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
-                .ok()
-                .filter(|parsed| parsed.len() == 1)
-                .and_then(|mut parsed| parsed.remove("value"))
-                .unwrap_or_else(|| toml::Value::String(value.to_owned()));
-            let mut parts: Vec<&str> = key.split('.').collect();
-            if parts.len() > DEEPEST_KEY {
-                return Err(Error::usage(
-                    place,
-                    format!("the key has {} parts", parts.len()),
-                    "name a key of the scenario, such as train.batch",
-                ));
-            }
-            replace_choice(&mut table, &parts);
-            let last = parts.pop().unwrap_or_default();
-            let mut inner = &mut table;
-            for part in parts {
-                inner = inner
-                    .entry(part)
-                    .or_insert_with(|| toml::Value::Table(toml::Table::new()))
-                    .as_table_mut()
-                    .ok_or_else(|| {
-                        Error::usage(
-                            place.clone(),
-                            format!("'{part}' is a value, not a section"),
-                            "name a key of the scenario, such as train.batch",
-                        )
-                    })?;
-            }
-            inner.insert(last.to_owned(), value);
-            Self::deserialize(table.clone()).map_err(|error| {
-                Error::usage(
-                    place.clone(),
-                    error.message().replace('\n', " "),
-                    "use a key and a value of the scenario format",
-                )
-            })?;
-        }
-        Ok(Self::deserialize(table).expect("checked above"))
-    }
-
-    /// Ranges that types do not express.
-    fn check(&self, lines: &Lines<'_>) -> Result<()> {
-        let range =
-            |key: &[&str], problem: String, hint: &str| Err(lines.error(key, &problem, hint));
-        if self.name.is_empty()
-            || self.name.starts_with('.')
-            || self.name.contains(['/', '\\', '\0'])
-        {
-            return range(
-                &["name"],
-                format!("name = {:?}", self.name),
-                "use a name that can be a folder's",
-            );
-        }
-        if i64::try_from(self.seed).is_err() {
-            return range(
-                &["seed"],
-                format!("seed = {}", self.seed),
-                "use a number below 2^63",
-            );
-        }
-        let at_least_one = [
-            (["train", "batch"], self.train.batch as u64, 65_536),
-            (["train", "steps"], self.train.steps, 1 << 31),
-            (["record", "every"], self.record.every, 1 << 31),
-            (
-                ["record", "checkpoint_every"],
-                self.record.checkpoint_every,
-                1 << 31,
-            ),
-            (
-                ["record", "probe_batch"],
-                self.record.probe_batch as u64,
-                65_536,
-            ),
-        ];
-        for (key, value, most) in at_least_one {
-            if value == 0 || value > most {
-                let hint = format!("use a number from 1 to {most}");
-                return range(&key, format!("{} = {value}", key.join(".")), &hint);
-            }
-            let after = self.train.stop_after_nonfinite;
-            if after > 1 << 31 {
-                return range(
-                    &["train", "stop_after_nonfinite"],
-                    format!("train.stop_after_nonfinite = {after}"),
-                    "use a number of steps up to 2^31, or 0 to go on for good",
-                );
-            }
-        }
-        if let Some((section, key, needs)) = self.train.misfit() {
-            let problem = format!("train.{section}: {key} is out of range");
-            return range(&["train", section], problem, &format!("it must be {needs}"));
-        }
-        self.data.misfit().map_or(Ok(()), |(key, problem, hint)| {
-            range(&["data", key], problem, &hint)
+    /// This scenario with `settings` on top: `KEY=VALUE`, keys with dots, as `--set` takes them.
+    ///
+    /// ```
+    /// # fn main() -> trainscope::Result<()> {
+    /// use trainscope::train::Scenario;
+    ///
+    /// let scenario = Scenario::load("vae-logvar-explodes", &[])?;
+    /// let fixed = scenario.with(&["model.variance=bounded".into()])?;
+    /// assert_ne!(fixed.model(), scenario.model());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A setting without `=`, with an unknown key, a wrong type or a value out of range.
+    pub fn with(&self, settings: &[String]) -> Result<Self> {
+        let table = toml::Table::try_from(self).map_err(|error| {
+            Error::input(
+                format!("scenario '{}'", self.name),
+                format!("cannot be written as TOML: {error}"),
+                "use numbers below 2^63",
+            )
         })?;
+        let source_map = self.source_map.clone().with_settings(settings);
+        settings::apply(table, settings)?.checked(source_map)
+    }
+
+    /// This scenario, if its values are in range; `source_map` gives errors their lines.
+    fn checked(self, source_map: SourceMap) -> Result<Self> {
+        self.validate()
+            .map_err(|invalid| source_map.error(&invalid))?;
+        Ok(Self { source_map, ..self })
+    }
+
+    /// Checks the ranges that types do not express.
+    fn validate(&self) -> std::result::Result<(), InvalidSetting> {
+        let is_file_name = !self.name.is_empty()
+            && !self.name.starts_with('.')
+            && !self.name.contains(['/', '\\', '\0']);
+        let name = format!("{:?}", self.name);
+        check_setting(
+            is_file_name,
+            "name",
+            name,
+            "use a name that a folder can have",
+        )?;
+        let fits_toml = i64::try_from(self.seed).is_ok();
+        check_setting(fits_toml, "seed", self.seed, "use a number below 2^63")?;
+        self.train
+            .validate()
+            .map_err(|invalid| invalid.within("train"))?;
+        self.record
+            .validate()
+            .map_err(|invalid| invalid.within("record"))?;
+        self.data
+            .validate()
+            .map_err(|invalid| invalid.within("data"))?;
         self.model
             .config()
-            .map(|_| ())
-            .map_err(|(key, problem, hint)| lines.error(&["model", key], &problem, &hint))
+            .map_err(|invalid| invalid.within("model"))?;
+        Ok(())
     }
 
-    /// The model, its section's keys sorted out.
+    /// The model's configuration: the keys of `[model]` that belong to its kind, defaults filled in.
     pub fn model(&self) -> ModelConfig {
         self.model.config().expect("checked when it was read")
     }
@@ -353,7 +194,7 @@ impl Scenario {
     /// Reads the samples.
     ///
     /// # Errors
-    /// A missing or broken file.
+    /// A file is missing or damaged.
     pub fn images(&self) -> Result<Images> {
         self.data.images(self.seed)
     }
@@ -361,17 +202,17 @@ impl Scenario {
     /// How batches are made of a data set of `count` samples.
     ///
     /// # Errors
-    /// More samples are to be spoilt than there are.
+    /// `data.corrupt` names more samples than there are.
     pub fn batching(&self, count: usize) -> Result<Batching> {
         self.data.batching(self.seed, count)
     }
 
-    /// An error about a layer, with the line of the scenario that asks for it.
-    pub(crate) fn locate(&self, error: Error) -> Error {
-        self.origin.locate(error)
+    /// An error about a layer, preceded by the line of the scenario that asks for the layer.
+    pub(crate) fn with_span(&self, error: Error) -> Error {
+        self.source_map.with_span(error)
     }
 
-    /// The complete text: every key, defaults included, enough to run again.
+    /// The complete TOML text, defaults included: enough to run the scenario again.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a scenario is a table")
     }

@@ -2,81 +2,89 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::InvalidSetting;
+use crate::invalid_setting::check_setting;
 use crate::models::{
     ClassifierConfig, Fusion, GanConfig, Layer, Pooling, ReconstructionLoss, Streams, Targets,
     TwoStreamConfig, VaeConfig, Variance,
 };
 use crate::nn::losses::Objective;
 
-/// `[model]`: the union of the keys of all kinds; [`super::Scenario::model`] sorts out which belong together.
+/// Units of a class vector at most.
+const MAX_CONDITION: usize = 4096;
+/// Updates of a discriminator for each one of its generator at most.
+const MAX_CRITIC_STEPS: u64 = 1000;
+
+/// `[model]`: the keys of all kinds of models together. [`Scenario::model`](super::Scenario::model) gives those of one
+/// kind, with defaults filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a section [model]")]
 pub struct ModelSection {
-    /// Which model.
+    /// The kind of model.
     pub kind: ModelKind,
-    /// VAE: latent units.
+    /// VAE and GAN: the number of latent units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<usize>,
-    /// VAE: how the standard deviation comes out of its head.
+    /// VAE: how the standard deviation is computed from the output of its head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variance: Option<Variance>,
-    /// VAE: scale of the reparameterization noise.
+    /// VAE: the scale of the reparameterization noise; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<f32>,
-    /// VAE: weight of the KL divergence.
+    /// VAE: the weight of the KL divergence; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<f32>,
-    /// VAE: what is compared with the input.
+    /// VAE: the loss between the decoder's output and the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconstruction: Option<ReconstructionLoss>,
-    /// VAE: width of the trainable vector of each class; without it the VAE is not told the class.
+    /// VAE: the width of a trainable vector for each class, on which the VAE is then conditioned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<usize>,
-    /// VAE: layers before the latent heads.
+    /// VAE: the layers before the latent heads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<Vec<Layer>>,
-    /// VAE: layers after them.
+    /// VAE: the layers from the latent vector to logits of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<Vec<Layer>>,
-    /// Classifier: layers, ending in logits.
+    /// Classifier: the layers, ending in one logit for each class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<Layer>>,
-    /// GAN: layers from the latent vector to the image.
+    /// GAN: the layers from the latent vector to the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<Vec<Layer>>,
-    /// GAN: layers from the image to its score.
+    /// GAN: the layers from the image to its score, a logit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discriminator: Option<Vec<Layer>>,
-    /// GAN: the game that both play.
+    /// GAN: the objective of both networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<Objective>,
-    /// GAN: bound of the discriminator's weights.
+    /// GAN: after each update the discriminator's weights are clamped to this magnitude.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_clip: Option<f32>,
-    /// GAN: updates of the discriminator for each one of the generator.
+    /// GAN: updates of the discriminator for each one of the generator; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critic_steps: Option<u64>,
-    /// Two-stream network: channels of each stream's blocks; 16, 32, 64 unless given.
+    /// Two-stream network: the channels of each stream's blocks; 16, 32, 64 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub widths: Option<Vec<usize>>,
-    /// Two-stream network: channels of the fusing convolution; 64 unless given.
+    /// Two-stream network: the channels of the fusing convolution; 64 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fusion_width: Option<usize>,
-    /// Two-stream network: which streams there are.
+    /// Two-stream network: which streams it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<Streams>,
-    /// Two-stream network: where they come together.
+    /// Two-stream network: where the streams are fused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fusion: Option<Fusion>,
-    /// Two-stream network: what becomes of the last feature maps.
+    /// Two-stream network: how the last feature maps are pooled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling: Option<Pooling>,
-    /// Two-stream network: what is asked.
+    /// Two-stream network: what it is trained to predict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Targets>,
 }
 
-/// Which model.
+/// A kind of model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelKind {
@@ -91,7 +99,7 @@ pub enum ModelKind {
     TwoStream,
 }
 
-/// A model, its section's keys sorted out.
+/// The configuration of a model of one kind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ModelConfig {
     /// A variational autoencoder.
@@ -105,7 +113,7 @@ pub enum ModelConfig {
 }
 
 impl ModelConfig {
-    /// Whether it learns from labels.
+    /// Whether the model is trained with labels.
     pub fn needs_labels(&self) -> bool {
         match self {
             Self::Vae(vae) => vae.condition.is_some(),
@@ -114,9 +122,6 @@ impl ModelConfig {
         }
     }
 }
-
-/// A key, what is wrong with it, and what mends it.
-type ShapeError = (&'static str, String, String);
 
 impl ModelKind {
     fn name(self) -> &'static str {
@@ -128,7 +133,7 @@ impl ModelKind {
         }
     }
 
-    /// Its keys, and those that it needs.
+    /// The keys of this kind, and those of them that are required.
     fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
             Self::Vae => (
@@ -172,12 +177,11 @@ impl ModelKind {
 }
 
 impl ModelSection {
-    /// The model, or what does not fit.
-    pub(super) fn config(&self) -> std::result::Result<ModelConfig, ShapeError> {
+    /// The model's configuration, or the key that cannot work.
+    pub(super) fn config(&self) -> std::result::Result<ModelConfig, InvalidSetting> {
         self.check_keys()?;
-        if self.latent == Some(0) {
-            let hint = "use at least one unit";
-            return Err(("latent", "latent = 0".into(), hint.into()));
+        if let Some(latent) = self.latent {
+            check_setting(latent >= 1, "latent", latent, "use at least one unit")?;
         }
         match self.kind {
             ModelKind::Vae => self.vae().map(ModelConfig::Vae),
@@ -187,8 +191,9 @@ impl ModelSection {
         }
     }
 
-    fn check_keys(&self) -> std::result::Result<(), ShapeError> {
-        let given = [
+    /// Which optional keys are given.
+    fn given(&self) -> [(&'static str, bool); 20] {
+        [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
             ("noise", self.noise.is_some()),
@@ -209,27 +214,35 @@ impl ModelSection {
             ("fusion", self.fusion.is_some()),
             ("pooling", self.pooling.is_some()),
             ("targets", self.targets.is_some()),
-        ];
+        ]
+    }
+
+    /// Checks that every key is one that the kind of model has, and that none is missing.
+    fn check_keys(&self) -> std::result::Result<(), InvalidSetting> {
         let kind = self.kind.name();
-        let (keys, needed) = self.kind.keys();
-        for (key, present) in given {
-            if present && !keys.contains(&key) {
-                let hint = format!("leave it out; its keys are {}", keys.join(", "));
-                return Err((
-                    key,
-                    format!("a model of kind \"{kind}\" has no key '{key}'"),
-                    hint,
-                ));
+        let (keys, required) = self.kind.keys();
+        for (key, is_given) in self.given() {
+            if is_given && !keys.contains(&key) {
+                let problem = format!("does not belong to a model of kind \"{kind}\"");
+                let hint = format!(
+                    "leave it out; the keys of this kind are {}",
+                    keys.join(", ")
+                );
+                return Err(InvalidSetting::new(key, problem, hint));
             }
-            if !present && needed.contains(&key) {
-                let problem = format!("a model of kind \"{kind}\" needs '{key}'");
-                return Err(("kind", problem, format!("add {key} = ...")));
+            if !is_given && required.contains(&key) {
+                let problem = format!("= \"{kind}\" needs the key '{key}'");
+                return Err(InvalidSetting::new(
+                    "kind",
+                    problem,
+                    format!("add {key} = ..."),
+                ));
             }
         }
         Ok(())
     }
 
-    fn vae(&self) -> std::result::Result<VaeConfig, ShapeError> {
+    fn vae(&self) -> std::result::Result<VaeConfig, InvalidSetting> {
         let config = VaeConfig {
             latent: self.latent.unwrap_or_default(),
             variance: self.variance.unwrap_or_default(),
@@ -241,28 +254,32 @@ impl ModelSection {
             decoder: self.decoder.clone().unwrap_or_default(),
         };
         for (key, value) in [("noise", config.noise), ("beta", config.beta)] {
-            if !(value.is_finite() && value >= 0.0) {
-                let hint = "use a number of at least 0";
-                return Err((key, format!("{key} = {value}"), hint.into()));
-            }
+            let valid = value.is_finite() && value >= 0.0;
+            check_setting(valid, key, value, "use a number of at least 0")?;
         }
-        if let Some(width) = config.condition.filter(|width| !(1..=4096).contains(width)) {
-            let hint = "use a number from 1 to 4096";
-            return Err(("condition", format!("condition = {width}"), hint.into()));
+        if let Some(width) = config.condition {
+            let hint = format!("use a number from 1 to {MAX_CONDITION}");
+            check_setting(
+                (1..=MAX_CONDITION).contains(&width),
+                "condition",
+                width,
+                &hint,
+            )?;
         }
         Ok(config)
     }
 
-    fn classifier(&self) -> std::result::Result<ClassifierConfig, ShapeError> {
+    fn classifier(&self) -> std::result::Result<ClassifierConfig, InvalidSetting> {
         let layers = self.layers.clone().unwrap_or_default();
-        if layers.is_empty() {
-            let hint = "end it in one logit a class";
-            return Err(("layers", "it is empty".into(), hint.into()));
-        }
+        check_not_empty(
+            "layers",
+            &layers,
+            "add layers that end in one logit for each class",
+        )?;
         Ok(ClassifierConfig { layers })
     }
 
-    fn two_stream(&self) -> std::result::Result<TwoStreamConfig, ShapeError> {
+    fn two_stream(&self) -> std::result::Result<TwoStreamConfig, InvalidSetting> {
         let config = TwoStreamConfig {
             widths: self.widths.clone().unwrap_or_else(|| vec![16, 32, 64]),
             fusion_width: self.fusion_width.unwrap_or(64),
@@ -271,14 +288,15 @@ impl ModelSection {
             pooling: self.pooling.unwrap_or_default(),
             targets: self.targets.unwrap_or_default(),
         };
-        if config.widths.is_empty() {
-            let hint = "name the channels of at least one block";
-            return Err(("widths", "it is empty".into(), hint.into()));
-        }
+        check_not_empty(
+            "widths",
+            &config.widths,
+            "name the channels of at least one block",
+        )?;
         Ok(config)
     }
 
-    fn gan(&self) -> std::result::Result<GanConfig, ShapeError> {
+    fn gan(&self) -> std::result::Result<GanConfig, InvalidSetting> {
         let config = GanConfig {
             latent: self.latent.unwrap_or_default(),
             objective: self.objective.unwrap_or_default(),
@@ -287,28 +305,36 @@ impl ModelSection {
             weight_clip: self.weight_clip,
             critic_steps: self.critic_steps.unwrap_or(1),
         };
-        for (key, layers) in [
-            ("generator", &config.generator),
-            ("discriminator", &config.discriminator),
-        ] {
-            if layers.is_empty() {
-                return Err((key, "it is empty".into(), "add layers".into()));
-            }
+        check_not_empty("generator", &config.generator, "add layers")?;
+        check_not_empty("discriminator", &config.discriminator, "add layers")?;
+        if let Some(clip) = config.weight_clip {
+            let valid = clip > 0.0 && clip.is_finite();
+            check_setting(
+                valid,
+                "weight_clip",
+                clip,
+                "use a positive number, such as 0.01",
+            )?;
         }
-        if let Some(clip) = config
-            .weight_clip
-            .filter(|clip| !(*clip > 0.0 && clip.is_finite()))
-        {
-            let hint = "use a positive number, such as 0.01";
-            return Err(("weight_clip", format!("weight_clip = {clip}"), hint.into()));
-        }
-        if !(1..=1000).contains(&config.critic_steps) {
-            return Err((
-                "critic_steps",
-                format!("critic_steps = {}", config.critic_steps),
-                "use a number from 1 to 1000".into(),
-            ));
-        }
+        let steps = config.critic_steps;
+        let hint = format!("use a number from 1 to {MAX_CRITIC_STEPS}");
+        check_setting(
+            (1..=MAX_CRITIC_STEPS).contains(&steps),
+            "critic_steps",
+            steps,
+            &hint,
+        )?;
         Ok(config)
     }
+}
+
+fn check_not_empty<T>(
+    key: &str,
+    values: &[T],
+    hint: &str,
+) -> std::result::Result<(), InvalidSetting> {
+    if values.is_empty() {
+        return Err(InvalidSetting::new(key, "is empty", hint));
+    }
+    Ok(())
 }

@@ -1,31 +1,40 @@
-//! `[train]` and `[record]`: how long, with which updates, and what is kept of it.
+//! `[train]` and `[record]`: how long a model is trained, with which updates, and what is recorded.
 
 use serde::{Deserialize, Serialize};
 
+use crate::InvalidSetting;
+use crate::invalid_setting::check_setting;
 use crate::nn::{Clip, Optimizer, Schedule, UpdateRule};
+
+/// Samples in a batch at most.
+const MAX_BATCH: u64 = 65_536;
+/// Steps of a run at most.
+const MAX_STEPS: u64 = 1 << 31;
 
 /// `[train]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a section [train]")]
 pub struct TrainSection {
-    /// Samples in a batch.
+    /// How many samples a batch has.
     pub batch: usize,
-    /// Steps in all.
+    /// How many steps the run has in total.
     pub steps: u64,
-    /// How gradients become updates; of a GAN, those of the generator, and of the discriminator unless it has its own.
+    /// How gradients become updates. In a GAN this is the generator's optimizer, and the discriminator's unless it has
+    /// one of its own.
     pub optimizer: Optimizer,
-    /// GAN: how the discriminator's gradients become updates.
+    /// The optimizer of a GAN's discriminator, where it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub discriminator_optimizer: Option<Optimizer>,
-    /// Share of the learning rate in each step.
+    /// How the learning rate changes over the steps.
     pub schedule: Schedule,
-    /// Bound on the gradients.
+    /// How gradients are clipped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<Clip>,
-    /// Decay of an average of the weights that is kept with the optimizer's state.
+    /// The decay of an exponential moving average of the weights, which is kept with the optimizer's state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
-    /// Steps to go on after the first non-finite value, so that an analysis has both sides of it; 0 never stops.
+    /// How many steps a run continues after its first non-finite value, so that both sides of the failure are recorded.
+    /// With 0 it never stops early.
     pub stop_after_nonfinite: u64,
 }
 
@@ -45,7 +54,7 @@ impl Default for TrainSection {
 }
 
 impl TrainSection {
-    /// From gradients to new parameters.
+    /// How gradients become new parameters: schedule, clipping, optimizer and average.
     pub fn update(&self) -> UpdateRule {
         UpdateRule {
             optimizer: self.optimizer,
@@ -55,7 +64,7 @@ impl TrainSection {
         }
     }
 
-    /// The same for a GAN's discriminator.
+    /// The update rule of a GAN's discriminator.
     pub fn discriminator_update(&self) -> UpdateRule {
         UpdateRule {
             optimizer: self.discriminator_optimizer.unwrap_or(self.optimizer),
@@ -63,32 +72,49 @@ impl TrainSection {
         }
     }
 
-    /// What is wrong with the update's settings, if anything: the section's key, its own key and what that needs.
-    pub(super) fn misfit(&self) -> Option<(&'static str, &'static str, &'static str)> {
-        let within = |section, misfit: Option<(&'static str, &'static str)>| {
-            misfit.map(|(key, needs)| (section, key, needs))
-        };
-        let average = self.ema.filter(|decay| !(0.0..1.0).contains(decay));
-        let other = self
-            .discriminator_optimizer
-            .and_then(|other| other.misfit());
-        within("optimizer", self.optimizer.misfit())
-            .or_else(|| within("discriminator_optimizer", other))
-            .or_else(|| within("schedule", self.schedule.misfit()))
-            .or_else(|| within("clip", self.clip.and_then(|clip| clip.misfit())))
-            .or_else(|| average.map(|_| ("ema", "the decay", "at least 0 and below 1")))
+    /// Checks the ranges of the section's keys.
+    pub(super) fn validate(&self) -> std::result::Result<(), InvalidSetting> {
+        check_range("batch", self.batch as u64, MAX_BATCH)?;
+        check_range("steps", self.steps, MAX_STEPS)?;
+        let after = self.stop_after_nonfinite;
+        let hint = format!("use a number of steps up to {MAX_STEPS}, or 0 to never stop early");
+        check_setting(after <= MAX_STEPS, "stop_after_nonfinite", after, &hint)?;
+        self.optimizer
+            .validate()
+            .map_err(|invalid| invalid.within("optimizer"))?;
+        if let Some(optimizer) = self.discriminator_optimizer {
+            optimizer
+                .validate()
+                .map_err(|invalid| invalid.within("discriminator_optimizer"))?;
+        }
+        self.schedule
+            .validate()
+            .map_err(|invalid| invalid.within("schedule"))?;
+        if let Some(clip) = self.clip {
+            clip.validate().map_err(|invalid| invalid.within("clip"))?;
+        }
+        self.ema.map_or(Ok(()), |decay| {
+            let hint = "use a number of at least 0 and below 1";
+            check_setting((0.0..1.0).contains(&decay), "ema", decay, hint)
+        })
     }
+}
+
+/// Checks that a count is from 1 to `max`.
+fn check_range(key: &str, value: u64, max: u64) -> std::result::Result<(), InvalidSetting> {
+    let hint = format!("use a number from 1 to {max}");
+    check_setting((1..=max).contains(&value), key, value, &hint)
 }
 
 /// `[record]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a section [record]")]
 pub struct RecordSection {
-    /// Statistics of every unit at every n-th step.
+    /// Statistics of every unit are recorded at every n-th step.
     pub every: u64,
-    /// A checkpoint at every n-th step, besides the first and the last.
+    /// A checkpoint is written at every n-th step, besides the first and the last.
     pub checkpoint_every: u64,
-    /// Samples of the fixed batch that pictures and analyses use.
+    /// How many samples the fixed batch has that pictures and analyses use: the first ones of the data set.
     pub probe_batch: usize,
 }
 
@@ -99,5 +125,14 @@ impl Default for RecordSection {
             checkpoint_every: 200,
             probe_batch: 64,
         }
+    }
+}
+
+impl RecordSection {
+    /// Checks the ranges of the section's keys.
+    pub(super) fn validate(&self) -> std::result::Result<(), InvalidSetting> {
+        check_range("every", self.every, MAX_STEPS)?;
+        check_range("checkpoint_every", self.checkpoint_every, MAX_STEPS)?;
+        check_range("probe_batch", self.probe_batch as u64, MAX_BATCH)
     }
 }

@@ -1,13 +1,15 @@
-//! Augmentation and damage against their twins.
+//! Augmentation and corruption against their reference implementations.
 
-use trainscope::data::{Augmentation, BatchCursor, Batching, Change, Damage, Dataset, Order};
+use trainscope::data::{
+    Augmentation, AugmentationSample, BatchCursor, Batching, Corruption, Dataset, Order,
+};
 use trainscope::gpu::Buffer;
 
 use super::{bits, images};
 use crate::support::gpu;
 
 #[test]
-fn changed_batches_equal_their_twin() {
+fn augmented_and_corrupted_batches_equal_the_reference() {
     let gpu = gpu();
     // Count, shape, batch: odd sizes, several channels, more than a workgroup's part of a row, and rows more than samples.
     let cases = [
@@ -19,7 +21,7 @@ fn changed_batches_equal_their_twin() {
     for (count, shape, batch) in cases {
         let images = images(count, shape);
         let size = shape.iter().product::<usize>();
-        let corrupt = Damage {
+        let corrupt = Corruption {
             samples: vec![1, count as u32 - 1],
             scale: 255.0,
         };
@@ -57,11 +59,11 @@ fn changed_batches_equal_their_twin() {
                     let rows = order.samples(step.into()).into_iter().enumerate();
                     let expected: Vec<f32> = rows
                         .flat_map(|(row, sample)| {
-                            let change = augment.change(batching.seed, step, row as u32);
+                            let change = augment.sample(batching.seed, step, row as u32);
                             let image = &images.pixels[sample as usize * size..][..size];
                             let is_damaged = damaged && corrupt.samples.contains(&sample);
                             let factor = if is_damaged { 255.0 } else { 1.0 };
-                            let changed = change.of(image, shape).into_iter();
+                            let changed = change.apply(image, shape).into_iter();
                             changed.map(move |byte| f32::from(byte) / 255.0 * factor)
                         })
                         .collect();
@@ -77,11 +79,11 @@ fn changed_batches_equal_their_twin() {
 }
 
 #[test]
-fn a_change_mirrors_and_moves() {
+fn augmentation_mirrors_then_moves() {
     let image = [1, 2, 3, 4, 5, 6];
     let change = |flip, down, right| {
-        let change = Change { flip, down, right };
-        change.of(&image, [1, 2, 3])
+        let change = AugmentationSample { flip, down, right };
+        change.apply(&image, [1, 2, 3])
     };
     assert_eq!(change(false, 0, 0), image);
     assert_eq!(change(true, 0, 0), [3, 2, 1, 6, 5, 4]);
@@ -92,7 +94,7 @@ fn a_change_mirrors_and_moves() {
 
 /// Half of the images are mirrored, and every offset is equally likely.
 #[test]
-fn changes_are_even() {
+fn augmentation_offsets_are_uniform() {
     let augment = Augmentation {
         flip: true,
         shift: 2,
@@ -101,7 +103,7 @@ fn changes_are_even() {
     let mut offsets = [[0u32; 5]; 2];
     for step in 0..100 {
         for row in 0..100 {
-            let change = augment.change(3, step, row);
+            let change = augment.sample(3, step, row);
             flips += u32::from(change.flip);
             offsets[0][(change.down + 2) as usize] += 1;
             offsets[1][(change.right + 2) as usize] += 1;
@@ -115,7 +117,7 @@ fn changes_are_even() {
 }
 
 #[test]
-fn changes_that_do_not_fit_are_refused() {
+fn invalid_augmentation_and_corruption_is_refused() {
     let gpu = gpu();
     let data = Dataset::upload(gpu, &images(4, [1, 2, 5])).expect("uploaded");
     let cursor = BatchCursor::new(gpu, 4, 2).expect("cursor");
@@ -136,7 +138,7 @@ fn changes_that_do_not_fit_are_refused() {
         error.contains("shift = 2") && error.contains("2 x 5"),
         "{error}"
     );
-    let corrupt = Some(Damage {
+    let corrupt = Some(Corruption {
         samples: vec![0, 4],
         scale: 2.0,
     });
@@ -144,5 +146,5 @@ fn changes_that_do_not_fit_are_refused() {
         corrupt,
         ..Batching::default()
     });
-    assert!(error.contains("no sample 4 among 4"), "{error}");
+    assert!(error.contains("no sample 4"), "{error}");
 }

@@ -198,17 +198,21 @@ fn settings_that_cannot_work_are_named() {
     };
     for (optimizer, key) in [
         (adam(1e-3, 0.9, 0.999, 1e-8, 0.0), None),
-        (adam(f64::NAN, 0.9, 0.999, 1e-8, 0.0), Some("lr")),
-        (adam(1e-3, 1.0, 0.999, 1e-8, 0.0), Some("beta1")),
-        (adam(1e-3, 0.9, f64::NAN, 1e-8, 0.0), Some("beta2")),
-        (adam(1e-3, 0.9, 0.999, 0.0, 0.0), Some("eps")),
-        (adam(1e-3, 0.9, 0.999, 1e-8, -1.0), Some("weight_decay")),
+        (adam(f64::NAN, 0.9, 0.999, 1e-8, 0.0), Some("adam.lr")),
+        (adam(1e-3, 1.0, 0.999, 1e-8, 0.0), Some("adam.beta1")),
+        (adam(1e-3, 0.9, f64::NAN, 1e-8, 0.0), Some("adam.beta2")),
+        (adam(1e-3, 0.9, 0.999, 0.0, 0.0), Some("adam.eps")),
+        (
+            adam(1e-3, 0.9, 0.999, 1e-8, -1.0),
+            Some("adam.weight_decay"),
+        ),
         (sgd(0.1, 0.9, 0.0), None),
-        (sgd(0.0, 0.9, 0.0), Some("lr")),
-        (sgd(0.1, 1.0, 0.0), Some("momentum")),
-        (sgd(0.1, 0.0, f64::INFINITY), Some("weight_decay")),
+        (sgd(0.0, 0.9, 0.0), Some("sgd.lr")),
+        (sgd(0.1, 1.0, 0.0), Some("sgd.momentum")),
+        (sgd(0.1, 0.0, f64::INFINITY), Some("sgd.weight_decay")),
         (Optimizer::RmsProp(RmsProp::new(0.01)), None),
     ] {
-        assert_eq!(optimizer.misfit().map(|(key, _)| key), key, "{optimizer:?}");
+        let invalid = optimizer.validate().err().map(|error| error.key);
+        assert_eq!(invalid.as_deref(), key, "{optimizer:?}");
     }
 }

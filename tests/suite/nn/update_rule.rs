@@ -332,24 +332,26 @@ fn a_norm_that_is_not_finite() {
 }
 
 #[test]
-fn schedules_and_clips_that_cannot_work_are_named() {
+fn invalid_schedules_and_clips_are_refused_by_key() {
     for (schedule, key) in [
         (Schedule::default(), None),
-        (step(0, 0.5, 0), Some("every")),
-        (step(1, 0.0, 0), Some("factor")),
-        (step(1, f64::NAN, 0), Some("factor")),
-        (cosine(10, 10, 0.0), Some("steps")),
-        (cosine(10, 9, -0.1), Some("floor")),
+        (step(0, 0.5, 0), Some("step.every")),
+        (step(1, 0.0, 0), Some("step.factor")),
+        (step(1, f64::NAN, 0), Some("step.factor")),
+        (cosine(10, 10, 0.0), Some("cosine.steps")),
+        (cosine(10, 9, -0.1), Some("cosine.floor")),
         (cosine(10, 9, 1.0), None),
     ] {
-        assert_eq!(schedule.misfit().map(|(key, _)| key), key, "{schedule:?}");
+        let invalid = schedule.validate().err().map(|error| error.key);
+        assert_eq!(invalid.as_deref(), key, "{schedule:?}");
     }
     for (clip, key) in [
         (Clip::Norm(1.0), None),
         (Clip::Norm(0.0), Some("norm")),
         (Clip::Value(f64::INFINITY), Some("value")),
     ] {
-        assert_eq!(clip.misfit().map(|(key, _)| key), key, "{clip:?}");
+        let invalid = clip.validate().err().map(|error| error.key);
+        assert_eq!(invalid.as_deref(), key, "{clip:?}");
     }
 }
 

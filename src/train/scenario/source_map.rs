@@ -1,0 +1,158 @@
+//! Where keys stand in a scenario's text, and errors that say so.
+
+use crate::{Error, InvalidSetting};
+
+/// A scenario's text, its file and the settings made on top of it, kept so that later errors can name a line.
+///
+/// It is not part of what a scenario says: two scenarios that say the same are equal, wherever they were read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SourceMap {
+    text: String,
+    /// The file or the built-in scenario, as messages name it.
+    name: String,
+    /// What was set on top of the text, as `KEY=VALUE`.
+    settings: Vec<String>,
+}
+
+impl PartialEq for SourceMap {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl SourceMap {
+    /// The map of `text`, which messages call `name`.
+    pub fn new(text: &str, name: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            name: name.to_owned(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// The same text with more settings on top.
+    pub fn with_settings(mut self, settings: &[String]) -> Self {
+        self.settings.extend_from_slice(settings);
+        self
+    }
+
+    /// The error for a setting that cannot work, with the line or the `--set` option that asks for it.
+    pub fn error(&self, invalid: &InvalidSetting) -> Error {
+        let path: Vec<&str> = invalid.key.split('.').collect();
+        if let Some(setting) = self.setting(&path) {
+            let context = format!("--set {setting}");
+            return Error::usage(context, invalid.to_string(), invalid.hint.clone());
+        }
+        let line = (1..=path.len())
+            .rev()
+            .find_map(|depth| self.line_of_key(&path[..depth]));
+        Error::input(
+            self.context(line),
+            invalid.to_string(),
+            invalid.hint.clone(),
+        )
+    }
+
+    /// The error for text that is not TOML or not a scenario, as one sentence with its line.
+    pub fn parse_error(&self, error: &toml::de::Error) -> Error {
+        let message = error.message().replace('\n', ", ");
+        let mut context = self.context(error.span().map(|span| self.line_at(span.start)));
+        let marked = error.span().and_then(|span| self.text.get(span));
+        let is_short =
+            |marked: &&str| !marked.is_empty() && marked.len() <= 40 && !marked.contains('\n');
+        if let Some(marked) = marked.filter(is_short) {
+            context.push_str(&format!(" at `{marked}`"));
+        }
+        Error::input(
+            context,
+            message,
+            "see docs/scenarios.md for the scenario format",
+        )
+    }
+
+    /// An error about `layer NAME ...` or `model.KEY`, preceded by the line that asks for it; any other error as it is.
+    pub fn with_span(&self, error: Error) -> Error {
+        let context = error.context();
+        let name = match context.strip_prefix("layer ") {
+            Some(layer) => layer.split(' ').next().unwrap_or_default(),
+            None => context.strip_prefix("model.").unwrap_or_default(),
+        };
+        let mut parts = name.split('.');
+        let key = match parts.next().unwrap_or_default() {
+            // The heads of a VAE have no lines of their own.
+            "mu" | "logvar" | "log_variance" | "z" => "latent",
+            key => key,
+        };
+        if let Some(setting) = self.setting(&["model", key]) {
+            return error.within(&format!("--set {setting}"));
+        }
+        let indices: Vec<usize> = parts.map_while(|part| part.parse().ok()).collect();
+        match self.line_of_layer(key, &indices) {
+            Some(line) => error.within(&self.context(Some(line))),
+            None => error,
+        }
+    }
+
+    fn context(&self, line: Option<usize>) -> String {
+        match line {
+            Some(line) => format!("{}, line {line}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The line of a key, or of the closest section around it that is written out.
+    fn line_of_key(&self, path: &[&str]) -> Option<usize> {
+        let root = toml::de::DeTable::parse(&self.text).ok()?;
+        let mut table = root.get_ref();
+        let mut offset = None;
+        for part in path {
+            let (key, value) = table.get_key_value(*part)?;
+            offset = Some(key.span().start);
+            match value.get_ref() {
+                toml::de::DeValue::Table(inner) => table = inner,
+                _ => break,
+            }
+        }
+        offset.map(|offset| self.line_at(offset))
+    }
+
+    /// The line of a layer of `[model]`. `indices` are those in the layer's name: the first counts layers, the next
+    /// those within a residual connection.
+    fn line_of_layer(&self, section: &str, indices: &[usize]) -> Option<usize> {
+        let root = toml::de::DeTable::parse(&self.text).ok()?;
+        let (_, model) = root.get_ref().get_key_value("model")?;
+        let (key, layers) = model.get_ref().as_table()?.get_key_value(section)?;
+        let mut offset = key.span().start;
+        let mut value = layers.get_ref();
+        for &index in indices {
+            let Some(layer) = value.as_array().and_then(|layers| layers.get(index)) else {
+                break;
+            };
+            offset = layer.span().start;
+            // Layers of layers are the only value of a table: { residual = [...] }.
+            let inner = layer
+                .get_ref()
+                .as_table()
+                .and_then(|table| table.values().next());
+            let Some(inner) = inner else {
+                break;
+            };
+            value = inner.get_ref();
+        }
+        Some(self.line_at(offset))
+    }
+
+    fn line_at(&self, offset: usize) -> usize {
+        let before = &self.text.as_bytes()[..offset.min(self.text.len())];
+        before.iter().filter(|&&byte| byte == b'\n').count() + 1
+    }
+
+    /// The last setting on top of the text that has changed a key, or something in it or around it.
+    fn setting(&self, path: &[&str]) -> Option<&str> {
+        let changes = |setting: &&String| {
+            let key = setting.split('=').next().unwrap_or_default();
+            key.trim().split('.').zip(path).all(|(a, b)| a == *b)
+        };
+        self.settings.iter().rev().find(changes).map(String::as_str)
+    }
+}
