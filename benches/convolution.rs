@@ -5,7 +5,7 @@ use std::time::Instant;
 use trainscope::gpu::{AdapterChoice, Gpu};
 use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::{Conv2d, ConvTranspose2d, Dense, Reshape};
-use trainscope::nn::{Conv2dGeometry, Graph, Operation, Parameters, Plan, PlanOptions};
+use trainscope::nn::{Conv2dGeometry, Graph, Loss, Operation, Parameters, Plan};
 
 /// One layer between two that make it learn and be trainable from.
 fn measure(
@@ -39,19 +39,13 @@ fn measure(
     let error = graph
         .add("error", ElementwiseLoss::SquaredError, &[y, target])
         .expect("it fits");
-    graph.loss("error", error, 1.0).expect("a scalar");
+    let mut loss = Loss::new();
+    loss.add(&graph, "error", error, 1.0).expect("a scalar");
     let parameters = Parameters::new(gpu, &graph, 1).expect("parameters");
-    let step_counter = gpu.upload("step_counter", &[0u32]).expect("step_counter");
-    let options = PlanOptions {
-        batch,
-        seed: 1,
-        step_counter: &step_counter,
-        training: true,
-        keep: &[],
-        inputs: &[],
-    };
-    let plan =
-        Plan::new(gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new())).expect("a plan");
+    let plan = Plan::request(&graph, batch)
+        .loss(&loss)
+        .build(gpu, &parameters)
+        .expect("a plan");
     let all: Vec<_> = plan.dispatches(false).collect();
     let time = |dispatches: &[&trainscope::gpu::Dispatch]| {
         let run = || {

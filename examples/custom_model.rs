@@ -7,10 +7,10 @@ use trainscope::data::{BatchCursor, Batching, Dataset, mnist};
 use trainscope::gpu::{AdapterChoice, Dispatch, Gpu, Shader, Uniform, grid};
 use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::Dense;
+use trainscope::nn::reference::Reference;
 use trainscope::nn::{
-    Adam, Backward, Context, Forward, Graph, NodeId, Operation, Optimizer, Parameters, Plan,
-    PlanOptions, ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, ShapeError,
-    UpdateRule, reference,
+    Adam, Backward, Context, Forward, Graph, Loss, Mode, NodeId, Operation, Optimizer, Parameters,
+    Plan, ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, ShapeError, UpdateRule,
 };
 
 const BATCH: usize = 64;
@@ -149,8 +149,8 @@ impl Operation for Sine {
     }
 }
 
-/// 784 pixels, 128 sines, 16 units, 128 sines, 784 logits; returns the input.
-fn autoencoder(graph: &mut Graph) -> trainscope::Result<NodeId> {
+/// 784 pixels, 128 sines, 16 units, 128 sines, 784 logits; returns the input and the loss.
+fn autoencoder(graph: &mut Graph) -> trainscope::Result<(NodeId, Loss)> {
     let sine =
         |graph: &mut Graph, name: &str, node| graph.add(name, Sine { frequency: 3.0 }, &[node]);
     let x = graph.input("x", &[1, 28, 28]);
@@ -162,8 +162,9 @@ fn autoencoder(graph: &mut Graph) -> trainscope::Result<NodeId> {
     let logits = graph.add("decoder.2", Dense::new(784), &[hidden])?;
     let error = ElementwiseLoss::BceWithLogits;
     let error = graph.add("reconstruction", error, &[logits, x])?;
-    graph.loss("reconstruction", error, 1.0)?;
-    Ok(x)
+    let mut loss = Loss::new();
+    loss.add(graph, "reconstruction", error, 1.0)?;
+    Ok((x, loss))
 }
 
 fn main() -> trainscope::Result<()> {
@@ -173,18 +174,13 @@ fn main() -> trainscope::Result<()> {
     let cursor = BatchCursor::new(&gpu, dataset.count(), BATCH)?;
 
     let mut graph = Graph::new();
-    let x = autoencoder(&mut graph)?;
+    let (x, loss) = autoencoder(&mut graph)?;
     let parameters = Parameters::new(&gpu, &graph, SEED)?;
-    let options = PlanOptions {
-        batch: BATCH,
-        seed: SEED,
-        step_counter: cursor.buffer(),
-        training: true,
-        keep: &[],
-        inputs: &[],
-    };
-    // A probe would return dispatches that look at each tensor when it is complete; this model is not watched.
-    let plan = Plan::new(&gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new()))?;
+    let plan = Plan::request(&graph, BATCH)
+        .seed(SEED)
+        .step_counter(cursor.buffer())
+        .loss(&loss)
+        .build(&gpu, &parameters)?;
     let update = UpdateRule::from(Optimizer::Adam(Adam::new(1e-3)));
     let state = update.state(&gpu, &parameters)?;
     let updates = update.dispatches(&gpu, &parameters, &state, cursor.buffer(), false)?;
@@ -208,8 +204,15 @@ fn main() -> trainscope::Result<()> {
     let values: Vec<Vec<f64>> = values
         .map(|tensor| tensor.values.into_iter().map(f64::from).collect())
         .collect();
-    let twin = reference::step(&graph, BATCH, &[batch], &values, SEED, 0);
-    println!("step 0 in float64: {:.3}", twin.scalars[0]);
+    let reference = Reference {
+        graph: &graph,
+        batch: BATCH,
+        mode: Mode::Train,
+        parameters: &values,
+        noise: (SEED, 0),
+    };
+    let exact = reference.step(&loss, &[batch]);
+    println!("step 0 in float64: {:.3}", exact.scalars[0]);
 
     let advance = cursor.advance();
     for step in 0..STEPS {

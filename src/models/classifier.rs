@@ -3,7 +3,7 @@
 use super::layer::{Layer, stack};
 use crate::nn::losses::SoftmaxCrossEntropy;
 use crate::nn::metrics::Accuracy;
-use crate::nn::{Graph, NodeId};
+use crate::nn::{Graph, Loss, NodeId};
 use crate::{Error, Result};
 
 /// A classifier as a scenario describes it.
@@ -18,6 +18,8 @@ pub struct ClassifierConfig {
 pub struct Classifier {
     /// The graph.
     pub graph: Graph,
+    /// What is minimized, and the accuracy beside it.
+    pub loss: Loss,
     /// Input images.
     pub x: NodeId,
     /// Labels, one `u32` per sample.
@@ -44,13 +46,14 @@ impl ClassifierConfig {
                 format!("end the layers in {{ dense = {{ units = {classes} }} }}"),
             ));
         }
-        let loss = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
-        graph.loss("cross_entropy", loss, 1.0)?;
-        // Recorded beside the loss; a weight of 0 keeps it out of that.
+        let entropy = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
         let accuracy = graph.add("accuracy", Accuracy::TopOne, &[logits, label])?;
-        graph.loss("accuracy", accuracy, 0.0)?;
+        let mut loss = Loss::new();
+        loss.add(&graph, "cross_entropy", entropy, 1.0)?;
+        loss.metric(&graph, "accuracy", accuracy)?;
         Ok(Classifier {
             graph,
+            loss,
             x,
             label,
             logits,

@@ -4,7 +4,7 @@
 use super::layer::{Layer, stack};
 use crate::nn::losses::{Adversarial, Objective, Side};
 use crate::nn::ops::StandardNormal;
-use crate::nn::{Graph, NodeId};
+use crate::nn::{Graph, Loss, NodeId};
 use crate::{Error, Result};
 
 /// A GAN as a scenario describes it.
@@ -29,8 +29,10 @@ pub struct GanConfig {
 pub struct Gan {
     /// The generator alone, from given latent vectors.
     pub generator: Graph,
-    /// Noise, generator, discriminator and the generator's loss.
+    /// Noise, generator, discriminator and the generator's loss on its score.
     pub play: Graph,
+    /// What the generator minimizes in it.
+    pub generator_loss: Loss,
     /// The generated images in it.
     pub fake: NodeId,
     /// Their score in it.
@@ -46,6 +48,8 @@ pub struct Gan {
 pub struct Judgement {
     /// The graph.
     pub graph: Graph,
+    /// What the discriminator minimizes, and its mean score beside it.
+    pub loss: Loss,
     /// Images.
     pub x: NodeId,
     /// Their score.
@@ -62,10 +66,11 @@ impl GanConfig {
         let z = self.noise(&mut play)?;
         let fake = self.image(&mut play, z, shape)?;
         let score = self.score(&mut play, fake)?;
-        self.loss(&mut play, score, Side::Generator, "generator_loss")?;
+        let generator_loss = self.loss(&mut play, score, Side::Generator, "generator_loss")?;
         Ok(Gan {
             generator: self.generator(shape)?.graph,
             play,
+            generator_loss,
             fake,
             score,
             real: self.judgement(shape, Side::Real, "real_loss")?,
@@ -121,19 +126,25 @@ impl GanConfig {
         ))
     }
 
-    fn loss(&self, graph: &mut Graph, score: NodeId, side: Side, name: &str) -> Result<()> {
+    fn loss(&self, graph: &mut Graph, score: NodeId, side: Side, name: &str) -> Result<Loss> {
         let objective = self.objective;
-        let loss = graph.add(name, Adversarial { objective, side }, &[score])?;
-        graph.loss(name, loss, 1.0)
+        let node = graph.add(name, Adversarial { objective, side }, &[score])?;
+        let mut loss = Loss::new();
+        loss.add(graph, name, node, 1.0)?;
+        Ok(loss)
     }
 
     fn judgement(&self, shape: &[usize], side: Side, name: &str) -> Result<Judgement> {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
         let score = self.score(&mut graph, x)?;
-        self.loss(&mut graph, score, side, name)?;
-        // The mean score is recorded beside the loss; a weight of 0 keeps it out of that.
-        graph.loss("score", score, 0.0)?;
-        Ok(Judgement { graph, x, score })
+        let mut loss = self.loss(&mut graph, score, side, name)?;
+        loss.metric(&graph, "score", score)?;
+        Ok(Judgement {
+            graph,
+            loss,
+            x,
+            score,
+        })
     }
 }

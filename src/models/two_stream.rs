@@ -8,7 +8,7 @@ use crate::data::clips::{DIRECTIONS, FRAME_CHANNELS, TEXTURES, pair_targets, pai
 use crate::nn::losses::{ElementwiseLoss, SoftmaxCrossEntropy};
 use crate::nn::metrics::Accuracy;
 use crate::nn::ops::{Activation, Add, Concat, Conv2d, Dense, Lookup, Pool, Reshape, Slice};
-use crate::nn::{Conv2dGeometry, Graph, NodeId};
+use crate::nn::{Conv2dGeometry, Graph, Loss, NodeId};
 use crate::{Error, Result};
 
 /// A two-stream network as a scenario describes it.
@@ -128,12 +128,13 @@ impl TwoStreamConfig {
             Fusion::Convolution => self.fused(&mut graph, &streams, outputs)?,
             Fusion::Late => self.late(&mut graph, &streams, outputs)?,
         };
+        let mut loss = Loss::new();
         match self.targets {
             Targets::Class => {
-                let loss = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
-                graph.loss("cross_entropy", loss, 1.0)?;
+                let entropy = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
                 let accuracy = graph.add("accuracy", Accuracy::TopOne, &[logits, label])?;
-                graph.loss("accuracy", accuracy, 0.0)?;
+                loss.add(&graph, "cross_entropy", entropy, 1.0)?;
+                loss.metric(&graph, "accuracy", accuracy)?;
             }
             Targets::Pairs => {
                 let table = Lookup {
@@ -142,14 +143,15 @@ impl TwoStreamConfig {
                 };
                 let targets = graph.add("targets", table, &[label])?;
                 let entropy = ElementwiseLoss::BceWithLogits;
-                let loss = graph.add("binary_cross_entropy", entropy, &[logits, targets])?;
-                graph.loss("binary_cross_entropy", loss, 1.0)?;
+                let entropy = graph.add("binary_cross_entropy", entropy, &[logits, targets])?;
                 let matches = graph.add("exact_match", Accuracy::ExactMatch, &[logits, targets])?;
-                graph.loss("exact_match", matches, 0.0)?;
+                loss.add(&graph, "binary_cross_entropy", entropy, 1.0)?;
+                loss.metric(&graph, "exact_match", matches)?;
             }
         }
         Ok(Classifier {
             graph,
+            loss,
             x,
             label,
             logits,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::layer::{Layer, stack};
 use crate::nn::losses::{ElementwiseLoss, GaussianKl};
 use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterize, Reshape};
-use crate::nn::{Graph, NodeId};
+use crate::nn::{Graph, Loss, NodeId};
 use crate::{Error, Result};
 
 /// How the standard deviation comes out of the variance head `h`.
@@ -59,6 +59,8 @@ pub struct VaeConfig {
 pub struct Vae {
     /// The graph.
     pub graph: Graph,
+    /// What is minimized: the reconstruction and the weighted divergence.
+    pub loss: Loss,
     /// Input images.
     pub x: NodeId,
     /// Of a conditional VAE: labels, one `u32` per sample.
@@ -107,16 +109,18 @@ impl VaeConfig {
                 format!("end it in {{ dense = {{ units = {pixels} }} }}"),
             ));
         }
-        let loss = match self.reconstruction {
+        let error = match self.reconstruction {
             ReconstructionLoss::BceWithLogits => ElementwiseLoss::BceWithLogits,
             ReconstructionLoss::SquaredError => ElementwiseLoss::SquaredError,
         };
-        let reconstruction = graph.add("reconstruction", loss, &[output, x])?;
+        let reconstruction = graph.add("reconstruction", error, &[output, x])?;
         let divergence = graph.add("kl_divergence", GaussianKl, &[mu, log_variance])?;
-        graph.loss("reconstruction", reconstruction, 1.0)?;
-        graph.loss("kl_divergence", divergence, self.beta)?;
+        let mut loss = Loss::new();
+        loss.add(&graph, "reconstruction", reconstruction, 1.0)?;
+        loss.add(&graph, "kl_divergence", divergence, self.beta)?;
         Ok(Vae {
             graph,
+            loss,
             x,
             label: condition.map(|condition| condition.label),
             mu,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::Initialization;
 use super::operation::{Operation, ShapeError, elements};
+use super::{Initialization, Loss};
 use crate::{Error, Result};
 
 /// A node of a graph.
@@ -89,20 +89,12 @@ impl Parameter {
     }
 }
 
-/// A loss term: `weight` times the batch mean of a node of one number per sample.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct LossTerm {
-    pub name: String,
-    pub node: NodeId,
-    pub weight: f32,
-}
-
-/// Nodes in the order of computation, the parameters that they learn, and the loss terms.
+/// Nodes in the order of computation, and the parameters and state that they have. What is minimized is a
+/// [`Loss`](super::Loss) beside it.
 #[derive(Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
     parameters: Vec<Parameter>,
-    pub(super) losses: Vec<LossTerm>,
 }
 
 impl Graph {
@@ -194,28 +186,6 @@ impl Graph {
         Ok(NodeId(self.nodes.len() - 1))
     }
 
-    /// Adds `weight` times the batch mean of `node`, one number per sample, to the loss. The mean itself is
-    /// recorded as the scalar `name`.
-    ///
-    /// # Errors
-    /// The node has more than one number per sample.
-    pub fn loss(&mut self, name: &str, node: NodeId, weight: f32) -> Result<()> {
-        let shape = &self.nodes[node.0].shape;
-        if elements(shape) != 1 {
-            return Err(Error::input(
-                format!("loss {name}"),
-                format!("got shape {shape:?}"),
-                "it needs one number per sample",
-            ));
-        }
-        self.losses.push(LossTerm {
-            name: name.to_owned(),
-            node,
-            weight,
-        });
-        Ok(())
-    }
-
     /// All nodes, in the order of computation.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
@@ -252,15 +222,9 @@ impl Graph {
         self.nodes.iter().position(|n| n.name == name).map(NodeId)
     }
 
-    /// Names of the scalars that a plan computes: `loss`, then its terms in order.
-    pub fn scalar_names(&self) -> Vec<String> {
-        std::iter::once("loss".to_owned())
-            .chain(self.losses.iter().map(|term| term.name.clone()))
-            .collect()
-    }
-
-    /// `graph.json` of the run directory: layers, edges, shapes, names of parameters and of state.
-    pub fn to_json(&self) -> serde_json::Value {
+    /// `graph.json` of the run directory: layers, edges, shapes, names of parameters and of state, and the terms of the
+    /// loss that is trained on.
+    pub fn to_json(&self, loss: &Loss) -> serde_json::Value {
         let layers: Vec<_> = self
             .nodes
             .iter()
@@ -281,15 +245,6 @@ impl Graph {
                 })
             })
             .collect();
-        let losses: Vec<_> = self
-            .losses
-            .iter()
-            .map(|term| {
-                json!({
-                    "name": term.name, "layer": self.nodes[term.node.0].name, "weight": term.weight,
-                })
-            })
-            .collect();
-        json!({ "layers": layers, "losses": losses })
+        json!({ "layers": layers, "losses": loss.to_json(self) })
     }
 }

@@ -11,9 +11,11 @@ mod convolution;
 mod copy;
 mod graph;
 pub mod initialization;
+mod loss;
 pub mod losses;
 pub mod matmul;
 pub mod metrics;
+mod mode;
 mod operation;
 pub mod ops;
 mod optimizer;
@@ -30,12 +32,14 @@ pub use clip::Clip;
 pub use conv2d_geometry::{Conv2dGeometry, Size2};
 pub use graph::{Graph, Node, NodeId, Parameter, Role};
 pub use initialization::Initialization;
+pub use loss::{Loss, LossTerm};
+pub use mode::Mode;
 pub use operation::{
     Backward, Context, Forward, GradientTarget, Operation, ParameterSlice, ParameterSpec,
     ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, ShapeError,
 };
 pub use optimizer::{Adam, Optimizer, OptimizerState, RmsProp, Sgd};
 pub use parameters::Parameters;
-pub use plan::{Plan, PlanOptions, PlanSize, ProbeEvent, TensorView};
+pub use plan::{Plan, PlanRequest, ProbeEvent, Segment, TensorView};
 pub use schedule::Schedule;
 pub use update_rule::UpdateRule;

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::graph::Graph;
-use super::operation::ParameterSlice;
-use super::plan::layer;
+use super::operation::{ParameterSlice, layer};
 use crate::gpu::{Buffer, Gpu, MemoryEstimate};
 use crate::tensor::NamedTensor;
 use crate::{Error, Result};

@@ -1,7 +1,42 @@
 //! A whole graph in float64 on the CPU: what the kernels are held against. Slow, plain, and only for tests.
 
+use super::Mode;
 use super::graph::{Graph, NodeId};
+use super::loss::Loss;
 use super::operation::{ReferenceBackward, ReferenceForward};
+
+/// Runs a graph in float64.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'a> {
+    /// The graph.
+    pub graph: &'a Graph,
+    /// Samples in a batch.
+    pub batch: usize,
+    /// What the forward pass is for.
+    pub mode: Mode,
+    /// Values of all parameters and states, in the order of [`Graph::parameters`].
+    pub parameters: &'a [Vec<f64>],
+    /// Seed and step of the noise.
+    pub noise: (u64, u32),
+}
+
+/// What a forward pass computes.
+#[derive(Debug, Clone)]
+pub struct ReferenceValues {
+    /// For each node `[batch, ...shape]`.
+    pub values: Vec<Vec<f64>>,
+    /// For each parameter its value afterwards: in training state is updated, what is trainable is not.
+    pub parameters: Vec<Vec<f64>>,
+}
+
+/// What a backward pass computes.
+#[derive(Debug, Clone)]
+pub struct ReferenceGradientsOf {
+    /// For each node, where a cotangent depends on it.
+    pub nodes: Vec<Option<Vec<f64>>>,
+    /// For each parameter.
+    pub parameters: Vec<Vec<f64>>,
+}
 
 /// Everything that a step computes.
 #[derive(Debug, Clone)]
@@ -12,142 +47,110 @@ pub struct ReferenceStep {
     pub gradients: Vec<Option<Vec<f64>>>,
     /// For each parameter.
     pub parameter_gradients: Vec<Vec<f64>>,
-    /// For each parameter its value after the forward pass: state is updated, what is trainable is not.
+    /// For each parameter its value after the forward pass: in training state is updated, what is trainable is not.
     pub parameters: Vec<Vec<f64>>,
-    /// As [`Graph::scalar_names`].
+    /// The loss and its terms, in the order of [`Loss::scalar_names`].
     pub scalars: Vec<f64>,
 }
 
-/// Runs `graph` forward and backward on `inputs` (in the order of the graph's input nodes) with `parameters` (in the
-/// graph's order), drawing the noise of (`seed`, `step`).
-pub fn step(
-    graph: &Graph,
-    batch: usize,
-    inputs: &[Vec<f64>],
-    parameters: &[Vec<f64>],
-    seed: u64,
-    step: u32,
-) -> ReferenceStep {
-    let nodes = graph.nodes();
-    let pass = Pass {
-        graph,
-        parameters,
-        batch,
-        noise: (seed, step),
-        training: true,
-    };
-    let (values, after) = pass.forward(inputs);
-    let means: Vec<f64> = graph
-        .losses
-        .iter()
-        .map(|term| values[term.node.0].iter().sum::<f64>() / batch as f64)
-        .collect();
-    let total = graph
-        .losses
-        .iter()
-        .zip(&means)
-        .map(|(term, mean)| f64::from(term.weight) * mean)
-        .sum();
-
-    let mut gradients: Vec<Option<Vec<f64>>> = vec![None; nodes.len()];
-    for term in &graph.losses {
-        let seed_gradient = vec![f64::from(term.weight) / batch as f64; batch];
-        add(&mut gradients[term.node.0], seed_gradient);
-    }
-    let mut parameter_gradients: Vec<Vec<f64>> = graph
-        .parameters()
-        .iter()
-        .map(|p| vec![0.0; p.size()])
-        .collect();
-    for (index, node) in nodes.iter().enumerate().rev() {
-        let (Some(operation), Some(upstream)) = (&node.operation, gradients[index].clone()) else {
-            continue;
-        };
-        let result = operation.reference_backward(&ReferenceBackward {
-            forward: pass.io(index, &values),
-            output: &values[index],
-            output_gradient: &upstream,
-        });
-        for (place, (NodeId(input), gradient)) in node.inputs.iter().zip(result.inputs).enumerate()
-        {
-            if operation.differentiable(place) {
-                add(&mut gradients[*input], gradient);
-            }
+impl Reference<'_> {
+    /// Runs the graph forward and backward on `inputs`, in the order of the graph's input nodes.
+    pub fn step(&self, loss: &Loss, inputs: &[Vec<f64>]) -> ReferenceStep {
+        let ReferenceValues { values, parameters } = self.forward(inputs);
+        let scalars = self.scalars(loss, &values);
+        let mut cotangents: Vec<Option<Vec<f64>>> = vec![None; self.graph.nodes().len()];
+        for term in loss.terms() {
+            let gradient = vec![f64::from(term.weight) / self.batch as f64; self.batch];
+            add(&mut cotangents[term.node.0], gradient);
         }
-        for (&parameter, gradient) in node.parameters.iter().zip(result.parameters) {
-            parameter_gradients[parameter] = gradient;
+        let gradients = self.backward(&values, cotangents);
+        ReferenceStep {
+            values,
+            gradients: gradients.nodes,
+            parameter_gradients: gradients.parameters,
+            parameters,
+            scalars,
         }
     }
-    ReferenceStep {
-        values,
-        gradients,
-        parameter_gradients,
-        parameters: after,
-        scalars: std::iter::once(total).chain(means).collect(),
+
+    /// The loss and its terms from the values of all nodes.
+    pub fn scalars(&self, loss: &Loss, values: &[Vec<f64>]) -> Vec<f64> {
+        let mean = |node: NodeId| values[node.0].iter().sum::<f64>() / self.batch as f64;
+        let means: Vec<f64> = loss.terms().iter().map(|term| mean(term.node)).collect();
+        let weighted = loss.terms().iter().zip(&means);
+        let total = weighted
+            .map(|(term, mean)| f64::from(term.weight) * mean)
+            .sum();
+        std::iter::once(total).chain(means).collect()
     }
-}
 
-/// The values of all nodes as in inference: running statistics instead of the batch's, nothing dropped.
-pub fn infer(
-    graph: &Graph,
-    batch: usize,
-    inputs: &[Vec<f64>],
-    parameters: &[Vec<f64>],
-) -> Vec<Vec<f64>> {
-    let pass = Pass {
-        graph,
-        parameters,
-        batch,
-        noise: (0, 0),
-        training: false,
-    };
-    pass.forward(inputs).0
-}
-
-struct Pass<'a> {
-    graph: &'a Graph,
-    parameters: &'a [Vec<f64>],
-    batch: usize,
-    noise: (u64, u32),
-    training: bool,
-}
-
-impl<'a> Pass<'a> {
-    /// Values of all nodes, and of all parameters afterwards.
-    fn forward(&self, inputs: &[Vec<f64>]) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+    /// Values of all nodes from `inputs`, in the order of the graph's input nodes.
+    pub fn forward(&self, inputs: &[Vec<f64>]) -> ReferenceValues {
         let mut values: Vec<Vec<f64>> = Vec::new();
-        let mut after = self.parameters.to_vec();
+        let mut parameters = self.parameters.to_vec();
         let mut inputs = inputs.iter();
         for (index, node) in self.graph.nodes().iter().enumerate() {
             let value = match &node.operation {
                 None => inputs.next().expect("a value for each input node").clone(),
                 Some(operation) => {
                     let io = self.io(index, &values);
-                    if self.training {
+                    if self.mode.updates_state() {
                         let state = operation.reference_buffers(&io);
                         let first = node.parameters.len() - state.len();
-                        for (&place, values) in node.parameters[first..].iter().zip(state) {
-                            after[place] = values;
+                        for (&parameter, values) in node.parameters[first..].iter().zip(state) {
+                            parameters[parameter] = values;
                         }
                     }
                     operation.reference_forward(&io)
                 }
             };
-            assert_eq!(
-                value.len(),
-                self.batch * node.size(),
-                "size of {}",
-                node.name
-            );
+            let size = self.batch * node.size();
+            assert_eq!(value.len(), size, "size of {}", node.name);
             values.push(value);
         }
-        (values, after)
+        ReferenceValues { values, parameters }
     }
 
-    fn io<'b>(&self, index: usize, values: &'b [Vec<f64>]) -> ReferenceForward<'b>
-    where
-        'a: 'b,
-    {
+    /// Gradients of all nodes and parameters from the values of all nodes and the cotangents of some.
+    pub fn backward(
+        &self,
+        values: &[Vec<f64>],
+        cotangents: Vec<Option<Vec<f64>>>,
+    ) -> ReferenceGradientsOf {
+        let mut gradients = cotangents;
+        let mut parameter_gradients: Vec<Vec<f64>> = self
+            .graph
+            .parameters()
+            .iter()
+            .map(|parameter| vec![0.0; parameter.size()])
+            .collect();
+        for (index, node) in self.graph.nodes().iter().enumerate().rev() {
+            let (Some(operation), Some(upstream)) = (&node.operation, gradients[index].clone())
+            else {
+                continue;
+            };
+            let result = operation.reference_backward(&ReferenceBackward {
+                forward: self.io(index, values),
+                output: &values[index],
+                output_gradient: &upstream,
+            });
+            let inputs = node.inputs.iter().zip(result.inputs).enumerate();
+            for (position, (NodeId(input), gradient)) in inputs {
+                if operation.differentiable(position) {
+                    add(&mut gradients[*input], gradient);
+                }
+            }
+            for (&parameter, gradient) in node.parameters.iter().zip(result.parameters) {
+                parameter_gradients[parameter] = gradient;
+            }
+        }
+        ReferenceGradientsOf {
+            nodes: gradients,
+            parameters: parameter_gradients,
+        }
+    }
+
+    fn io<'b>(&'b self, index: usize, values: &'b [Vec<f64>]) -> ReferenceForward<'b> {
         let node = &self.graph.nodes()[index];
         let (seed, step) = self.noise;
         ReferenceForward {
@@ -157,19 +160,15 @@ impl<'a> Pass<'a> {
                 .iter()
                 .map(|input| values[input.0].as_slice())
                 .collect(),
-            input_shapes: node
-                .inputs
-                .iter()
-                .map(|&input| self.graph.node(input).shape.as_slice())
-                .collect(),
+            input_shapes: self.graph.shapes(&node.inputs),
             parameters: node
                 .parameters
                 .iter()
-                .map(|&p| self.parameters[p].as_slice())
+                .map(|&parameter| self.parameters[parameter].as_slice())
                 .collect(),
             output_shape: &node.shape,
             noise_key: (seed, step, index),
-            training: self.training,
+            mode: self.mode,
         }
     }
 }

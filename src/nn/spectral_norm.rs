@@ -117,7 +117,12 @@ impl Weight {
         let Some(norm) = self.0 else {
             return (Cow::Borrowed(weight), None);
         };
-        let normed = norm.reference(weight, io.parameters[2], io.parameters[3], io.training);
+        let normed = norm.reference(
+            weight,
+            io.parameters[2],
+            io.parameters[3],
+            io.mode.is_training(),
+        );
         (Cow::Owned(normed.scaled.clone()), Some(normed))
     }
 
@@ -226,7 +231,7 @@ impl SpectralNorm {
         vectors: &Vectors<'_>,
         workspace: &Buffer<f32>,
     ) -> Vec<Dispatch> {
-        let entries: &[&'static str] = if context.training {
+        let entries: &[&'static str] = if context.mode.is_training() {
             &[
                 "multiply_left",
                 "normalize_v",

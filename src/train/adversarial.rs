@@ -13,9 +13,9 @@ use super::scenario::Scenario;
 use crate::Result;
 use crate::data::BatchCursor;
 use crate::gpu::{Buffer, Gpu};
-use crate::models::{Gan, GanConfig, Judgement};
+use crate::models::{Gan, GanConfig};
 use crate::nn::metrics::diversity;
-use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, ProbeEvent, vectors};
+use crate::nn::{Graph, NodeId, Parameters, Plan, PlanRequest, ProbeEvent, Segment, vectors};
 use crate::trace::FIGURES;
 
 /// Behind the names of a discriminator's tensors on generated images.
@@ -24,50 +24,57 @@ pub(super) const GENERATED: &str = "@generated";
 /// Turns a scenario's seed, which is below 2^63, into another one.
 const OTHER: u64 = 1 << 63;
 
+/// The plans of a step: of both networks from noise to the generator's loss, split after the generated images, and of the
+/// discriminator on real and on generated images. Both passes of the discriminator draw masks of their own.
+pub(super) fn requests<'a>(scenario: &Scenario, gan: &'a Gan) -> [PlanRequest<'a>; 3] {
+    let batch = scenario.train.batch;
+    let play = measured(gan).into_iter().fold(
+        Plan::request(&gan.play, batch)
+            .seed(scenario.seed)
+            .loss(&gan.generator_loss)
+            .split_after(gan.fake),
+        PlanRequest::keep_value,
+    );
+    let real = Plan::request(&gan.real.graph, batch)
+        .seed(scenario.seed)
+        .loss(&gan.real.loss);
+    let generated = Plan::request(&gan.generated.graph, batch)
+        .seed(scenario.seed ^ OTHER)
+        .loss(&gan.generated.loss)
+        .external_input(gan.generated.x);
+    [play, real, generated]
+}
+
+/// The generated images and, where there is one, the layer of features before them: what diversity is measured of.
+fn measured(gan: &Gan) -> Vec<NodeId> {
+    let features = features(&gan.play, gan.fake);
+    [gan.fake].into_iter().chain(features).collect()
+}
+
 struct Builder<'a, 'g> {
     gpu: &'g Gpu,
-    scenario: &'a Scenario,
     step_counter: &'a Buffer<u32>,
     probes: Probes<'g>,
 }
 
 impl Builder<'_, '_> {
-    /// A plan whose tensors are recorded under their names and a `suffix`, as far as `is_probed`.
+    /// A plan of `graph` whose tensors are recorded under their names and a `suffix`, as far as `is_probed`.
     fn plan(
         &mut self,
         graph: &Graph,
+        request: PlanRequest<'_>,
         parameters: &Parameters,
-        (keep, inputs): (&[NodeId], &[(NodeId, Buffer<f32>)]),
         suffix: &str,
         is_probed: impl Fn(NodeId) -> bool,
     ) -> Result<Plan> {
-        let options = PlanOptions {
-            batch: self.scenario.train.batch,
-            // Both passes of the discriminator draw masks of their own.
-            seed: self.scenario.seed ^ if suffix.is_empty() { 0 } else { OTHER },
-            step_counter: self.step_counter,
-            training: true,
-            keep,
-            inputs,
-        };
         let probes = &mut self.probes;
         let mut probe = |event: ProbeEvent<'_>| match &event {
-            ProbeEvent::TensorReady(watched) if !is_probed(watched.node) => Ok(Vec::new()),
+            ProbeEvent::TensorReady(tensor) if !is_probed(tensor.node) => Ok(Vec::new()),
             _ => Ok(probes.event(graph, event, suffix)),
         };
-        Plan::new(self.gpu, graph, parameters, &options, &mut probe)
-    }
-
-    fn judge(
-        &mut self,
-        judgement: &Judgement,
-        parameters: &Parameters,
-        inputs: &[(NodeId, Buffer<f32>)],
-        suffix: &str,
-    ) -> Result<Plan> {
-        self.plan(&judgement.graph, parameters, (&[], inputs), suffix, |_| {
-            true
-        })
+        request
+            .step_counter(self.step_counter)
+            .build_probed(self.gpu, parameters, &mut probe)
     }
 
     fn rows(&self) -> usize {
@@ -94,7 +101,6 @@ pub(super) fn learner<'g>(
     let discriminator = Network::new(gpu, real, seed, &discriminator_update)?;
     let mut builder = Builder {
         gpu,
-        scenario,
         step_counter: cursor.buffer(),
         probes: Probes::new(gpu, &[&gan.play, real, real])?,
     };
@@ -104,21 +110,22 @@ pub(super) fn learner<'g>(
     let in_play = discriminator.parameters.with_own_gradients(gpu)?;
     let both = generator.parameters.clone().with_fallback(in_play);
     let play_rows = builder.rows();
-    let features = features(&gan.play, gan.fake);
-    let measured: Vec<NodeId> = [gan.fake].into_iter().chain(features).collect();
-    let play = builder.plan(&gan.play, &both, (&measured, &[]), "", |node| {
-        node <= gan.fake
-    })?;
+    let [play, real_pass, generated_pass] = requests(scenario, gan);
+    let play = builder.plan(&gan.play, play, &both, "", |node| node <= gan.fake)?;
     let gradient_rows = gradient_rows(&builder.probes, play_rows);
-    let real_plan = builder.judge(&gan.real, &discriminator.parameters, &[], "")?;
-    let fake = play.value(gan.fake).expect("it is kept").clone();
-    let inputs = [(gan.generated.x, fake)];
-    let generated_plan = builder.judge(&gan.generated, &on_generated, &inputs, GENERATED)?;
+    let real_plan = builder.plan(real, real_pass, &discriminator.parameters, "", |_| true)?;
+    let fake = play.value(gan.fake).expect("it is kept");
+    let generated_pass = generated_pass.input(gan.generated.x, fake);
+    let generated = &gan.generated.graph;
+    let generated_plan =
+        builder.plan(generated, generated_pass, &on_generated, GENERATED, |_| {
+            true
+        })?;
 
     let mut discriminate = Procedure::default();
-    discriminate.plan(|watched| play.until(gan.fake, watched));
+    discriminate.plan(|watched| play.segment(Segment::ForwardTo(gan.fake), watched));
     let mut diversities = Vec::new();
-    for &node in &measured {
+    for node in measured(gan) {
         let values = play.value(node).expect("it is kept");
         let result = gpu.buffer("diversity", 1)?;
         let size = [scenario.train.batch, gan.play.node(node).size()];
@@ -147,7 +154,7 @@ pub(super) fn learner<'g>(
     }
 
     let mut generate = Procedure::default();
-    generate.plan(|watched| play.after(gan.fake, watched));
+    generate.plan(|watched| play.segment(Segment::After(gan.fake), watched));
     let update_rows = builder.rows();
     generator.update(
         alone,
@@ -163,7 +170,10 @@ pub(super) fn learner<'g>(
     // Without an update of the generator its loss is only evaluated (a pass that running statistics of the
     // discriminator count too), and its gradients and updates are zeros.
     let mut rest = discriminate;
-    rest.work(play.evaluate_after(gan.fake).cloned());
+    rest.work(
+        play.segment(Segment::ForwardAfter(gan.fake), false)
+            .cloned(),
+    );
     for rows in [gradient_rows, update_rows] {
         let statistics = builder.probes.statistics.binding();
         let range = rows.start * FIGURES..rows.end * FIGURES;
@@ -180,6 +190,7 @@ pub(super) fn learner<'g>(
         .clone();
     let plans = [&real_plan, &generated_plan, &play];
     let mut results: Vec<Buffer<f32>> = plans.map(|plan| plan.scalars().clone()).into();
+    let diversities_measured = diversities.len();
     results.append(&mut diversities);
     let mut first = 0;
     let starts: Vec<usize> = results
@@ -200,7 +211,7 @@ pub(super) fn learner<'g>(
         ("fake_score", vec![at(1, 2)]),
         ("diversity", vec![at(3, 0)]),
     ];
-    if features.is_some() {
+    if diversities_measured > 1 {
         scalars.push(("feature_diversity", vec![at(4, 0)]));
     }
     let learner = Learner {

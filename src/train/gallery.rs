@@ -4,7 +4,7 @@ use super::{ModelConfig, Trainer};
 use crate::data::Dataset;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::models::{Decoder, Reconstructor};
-use crate::nn::{Graph, NodeId, Parameters, Plan, PlanOptions, ProbeEvent};
+use crate::nn::{Graph, Mode, NodeId, Parameters, Plan};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
@@ -50,8 +50,6 @@ impl Gallery {
             // Whole rows of classes.
             count: (count - count % classes).max(1),
             classes,
-            // No noise is drawn here; the plans only need something that looks like a step_counter.
-            step_counter: trainer.gpu().buffer("gallery step_counter", 4)?,
         };
         builder
             .build(dataset, &decoder, reconstructor.as_ref())
@@ -70,7 +68,6 @@ struct Builder<'a> {
     seed: u64,
     count: usize,
     classes: usize,
-    step_counter: Buffer<u32>,
 }
 
 impl Builder<'_> {
@@ -131,16 +128,11 @@ impl Builder<'_> {
     }
 
     fn plan(&self, graph: &Graph, image: NodeId) -> Result<Plan> {
-        let options = PlanOptions {
-            batch: self.count,
-            seed: self.seed,
-            step_counter: &self.step_counter,
-            training: false,
-            keep: &[image],
-            inputs: &[],
-        };
-        let mut no_probe = |_: ProbeEvent<'_>| Ok(Vec::new());
-        Plan::new(self.gpu, graph, self.parameters, &options, &mut no_probe)
+        Plan::request(graph, self.count)
+            .mode(Mode::Eval)
+            .seed(self.seed)
+            .keep_value(image)
+            .build(self.gpu, self.parameters)
     }
 }
 

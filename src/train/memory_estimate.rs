@@ -3,8 +3,9 @@
 use super::probes::rows;
 use super::scenario::Scenario;
 use super::trainer::Model;
+use super::{adversarial, supervised};
 use crate::gpu::{Gpu, MemoryEstimate};
-use crate::nn::{Graph, NodeId, Parameters, Plan, PlanSize, UpdateRule};
+use crate::nn::{Graph, Parameters, UpdateRule};
 use crate::trace::FIGURES;
 
 /// Networks, optimizers, plans and statistics; not the data.
@@ -14,15 +15,6 @@ pub(super) fn estimate(gpu: &Gpu, scenario: &Scenario, model: &Model) -> MemoryE
         |estimate: &mut MemoryEstimate, graph: &Graph, gradients: usize, update: &UpdateRule| {
             Parameters::estimate_memory(graph, gradients, update.memories(), estimate);
         };
-    let plan = |estimate: &mut MemoryEstimate, graph: &Graph, keep: &[NodeId], given: &[NodeId]| {
-        let size = PlanSize {
-            batch: scenario.train.batch,
-            training: true,
-            keep,
-            given,
-        };
-        Plan::estimate_memory(gpu, graph, &size, estimate);
-    };
     let update = scenario.train.update();
     let mut watched = vec![model.graph()];
     match model {
@@ -31,15 +23,15 @@ pub(super) fn estimate(gpu: &Gpu, scenario: &Scenario, model: &Model) -> MemoryE
             network(&mut estimate, &gan.generator, 1, &update);
             let other = scenario.train.discriminator_update();
             network(&mut estimate, &gan.real.graph, 3, &other);
-            plan(&mut estimate, &gan.play, &[gan.fake], &[]);
-            plan(&mut estimate, &gan.real.graph, &[], &[]);
-            let generated = &gan.generated;
-            plan(&mut estimate, &generated.graph, &[], &[generated.x]);
+            for request in adversarial::requests(scenario, gan) {
+                request.estimate_memory(gpu, &mut estimate);
+            }
             watched.extend([&gan.real.graph, &gan.real.graph]);
         }
         _ => {
             network(&mut estimate, model.graph(), 1, &update);
-            plan(&mut estimate, model.graph(), &[], &[]);
+            supervised::request(scenario, model.graph(), model.loss())
+                .estimate_memory(gpu, &mut estimate);
         }
     }
     let rows: usize = watched.into_iter().map(rows).sum();

@@ -61,7 +61,8 @@ impl Run {
             scenario.seed,
         );
         info.kernels = trainer.kernel_choices();
-        let graph = trainer.model().graph().to_json();
+        let model = trainer.model();
+        let graph = model.graph().to_json(model.loss());
         let layout = trainer.layout().clone();
         let start = trainer.checkpoint()?;
         let writer = RunWriter::create(dir, &scenario.to_toml(), info, &graph, layout)?;

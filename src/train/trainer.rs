@@ -14,7 +14,7 @@ use crate::data::{BatchCursor, Dataset, Gather, Images, Residency};
 use crate::gpu::{Buffer, Dispatch, Gpu, MemoryEstimate, ReadbackRing};
 use crate::models::{Classifier, Gan, Vae};
 use crate::nn::matmul::Variant;
-use crate::nn::{Graph, Parameters};
+use crate::nn::{Graph, Loss, Parameters};
 use crate::tensor::NamedTensor;
 use crate::trace::{Checkpoint, FIGURES, RunReader, TraceLayout};
 use crate::{Error, Result};
@@ -87,6 +87,15 @@ impl Model {
             Self::Gan(gan) => &gan.play,
         }
     }
+
+    /// What its graph is trained on.
+    pub fn loss(&self) -> &Loss {
+        match self {
+            Self::Vae(vae) => &vae.loss,
+            Self::Classifier(classifier) => &classifier.loss,
+            Self::Gan(gan) => &gan.generator_loss,
+        }
+    }
 }
 
 impl Trainer {
@@ -109,11 +118,21 @@ impl Trainer {
             }
             (Model::Classifier(classifier), _) => {
                 let inputs = (classifier.x, Some(classifier.label));
-                supervised::learner(gpu, scenario, model.graph(), inputs, &cursor)?
+                supervised::learner(
+                    gpu,
+                    scenario,
+                    (model.graph(), model.loss()),
+                    inputs,
+                    &cursor,
+                )?
             }
-            (Model::Vae(vae), _) => {
-                supervised::learner(gpu, scenario, model.graph(), (vae.x, vae.label), &cursor)?
-            }
+            (Model::Vae(vae), _) => supervised::learner(
+                gpu,
+                scenario,
+                (model.graph(), model.loss()),
+                (vae.x, vae.label),
+                &cursor,
+            )?,
             (Model::Gan(_), _) => unreachable!("a GAN is built from a GAN's configuration"),
         };
         let dataset = Dataset::house(gpu, images, residency)?;

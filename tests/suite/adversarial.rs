@@ -5,7 +5,8 @@ use trainscope::tensor::NamedTensor;
 
 use trainscope::models::GanConfig;
 use trainscope::nn::metrics::reference_diversity;
-use trainscope::nn::{Graph, Optimizer, RmsProp, reference};
+use trainscope::nn::reference::Reference;
+use trainscope::nn::{Graph, Loss, Mode, Optimizer, RmsProp};
 use trainscope::train::{ModelConfig, Scenario, StepRecord, Trainer};
 
 use crate::support::gpu;
@@ -50,14 +51,21 @@ type Values = HashMap<String, Vec<f64>>;
 
 /// Gradients of a graph's loss by its parameters, and its scalars.
 fn gradients(
-    graph: &Graph,
+    (graph, loss): (&Graph, &Loss),
     inputs: &[Vec<f64>],
     values: &Values,
     step: u32,
 ) -> (Values, Vec<f64>, Vec<Vec<f64>>) {
     let names = graph.parameters().iter().map(|p| p.name.clone());
     let parameters: Vec<Vec<f64>> = names.clone().map(|name| values[&name].clone()).collect();
-    let result = reference::step(graph, BATCH, inputs, &parameters, 11, step);
+    let reference = Reference {
+        graph,
+        batch: BATCH,
+        mode: Mode::Train,
+        parameters: &parameters,
+        noise: (11, step),
+    };
+    let result = reference.step(loss, inputs);
     let gradients = names.zip(result.parameter_gradients).collect();
     (gradients, result.scalars, result.values)
 }
@@ -92,7 +100,7 @@ fn reference_steps(
             .flat_map(|sample| &images.pixels[48 * sample as usize..][..48])
             .map(|&byte| f64::from(f32::from(byte) / 255.0))
             .collect();
-        let (_, _, played) = gradients(&gan.play, &[], values, step);
+        let (_, _, played) = gradients((&gan.play, &gan.generator_loss), &[], values, step);
         let place = gan
             .play
             .nodes()
@@ -107,11 +115,18 @@ fn reference_steps(
             .position(|n| n.name == "generator.1");
         let features = &played[features.expect("the activation before it")];
         let fake_images = fake.clone();
-        let (real, real_scalars, _) = gradients(&gan.real.graph, &[pixels], values, step);
-        let (generated, fake_scalars, _) = gradients(&gan.generated.graph, &[fake], values, step);
+        let (real, real_scalars, _) =
+            gradients((&gan.real.graph, &gan.real.loss), &[pixels], values, step);
+        let (generated, fake_scalars, _) = gradients(
+            (&gan.generated.graph, &gan.generated.loss),
+            &[fake],
+            values,
+            step,
+        );
         descend(values, &real, "discriminator");
         descend(values, &generated, "discriminator");
-        let (play, play_scalars, _) = gradients(&gan.play, &[], values, step);
+        let (play, play_scalars, _) =
+            gradients((&gan.play, &gan.generator_loss), &[], values, step);
         if step % 2 == 0 {
             descend(values, &play, "generator");
         }

@@ -83,7 +83,7 @@ fn a_kernel_beyond_one_row_of_workgroups_covers_every_element() {
     let y = gpu.buffer::<f32>("y", count).expect("34 MB");
     let step_counter = gpu.upload("clock", &[0u32]).expect("small");
     let context = Context {
-        training: true,
+        mode: trainscope::nn::Mode::Train,
         gpu,
         batch: 1,
         step_counter: &step_counter,

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use trainscope::tensor::NamedTensor;
 
-use trainscope::nn::{Graph, NodeId, Plan, PlanOptions, ProbeEvent};
+use trainscope::nn::{Graph, Mode, NodeId, Plan};
 use trainscope::trace::{Checkpoint, read_safetensors};
 use trainscope::train::{Model, ModelConfig, Run, Scenario, Trainer};
 
@@ -35,18 +35,11 @@ fn evaluate(
     label: Option<NodeId>,
     output: NodeId,
 ) -> Vec<f32> {
-    let step_counter = gpu().buffer("clock", 4).expect("small");
-    let options = PlanOptions {
-        batch: 8,
-        seed: 0,
-        step_counter: &step_counter,
-        training: false,
-        keep: &[output],
-        inputs: &[],
-    };
-    let mut no_probe = |_: ProbeEvent<'_>| Ok(Vec::new());
-    let plan = Plan::new(gpu(), graph, trainer.parameters(), &options, &mut no_probe);
-    let plan = plan.expect("it fits");
+    let plan = Plan::request(graph, 8)
+        .mode(Mode::Eval)
+        .keep_value(output)
+        .build(gpu(), trainer.parameters())
+        .expect("it fits");
     let value = |node| plan.value(node).expect("kept");
     let labels = label.map(|label| value(label).cast());
     let indices: Vec<u32> = (800..808).collect();

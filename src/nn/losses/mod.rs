@@ -1,5 +1,5 @@
-//! Losses: operations whose output is one number per sample. A graph's loss is the weighted sum of their means over
-//! the batch ([`crate::nn::Graph::loss`]).
+//! Operations whose output is one number per sample. The loss that is trained on is a weighted sum of their means over the
+//! batch ([`crate::nn::Loss`]).
 
 mod cross_entropy;
 mod elementwise;

@@ -143,7 +143,7 @@ impl BatchNorm {
 
     /// Mean and `1 / sqrt(variance + eps)` of each channel, as the forward pass uses them.
     fn statistics(&self, io: &ReferenceForward<'_>) -> (Vec<f64>, Vec<f64>) {
-        let (means, variances) = if io.training {
+        let (means, variances) = if io.mode.is_training() {
             Self::measure(io)
         } else {
             (io.parameters[2].to_vec(), io.parameters[3].to_vec())
@@ -234,7 +234,7 @@ impl Operation for BatchNorm {
         let by_element = [by_channel, groups(context.batch, chunk), 1];
         let common = [(0, uniform), (1, x)];
         let ends = [(3, weight), (4, bias), (5, io.output.binding())];
-        if !context.training {
+        if !context.mode.is_training() {
             let kernel = gpu.kernel(&BATCH_NORM, "infer", &constants);
             let bindings = [&common[..], &ends, &[(6, mean), (7, variance)]].concat();
             return Ok(vec![kernel.bind(gpu, &bindings, by_element)]);
@@ -350,7 +350,7 @@ impl Operation for BatchNorm {
         }
         let input = io.output_gradient.iter().enumerate().map(|(i, upstream)| {
             let (c, x) = normalized(i);
-            let through_statistics = if forward.training {
+            let through_statistics = if forward.mode.is_training() {
                 (to_bias[c] + x * to_weight[c]) / count
             } else {
                 0.0

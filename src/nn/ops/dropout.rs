@@ -44,7 +44,7 @@ impl Dropout {
         accumulate: bool,
     ) -> Dispatch {
         let vectors = (context.batch * elements(shape)).div_ceil(4);
-        let probability = if context.training {
+        let probability = if context.mode.is_training() {
             self.probability
         } else {
             0.0
@@ -75,7 +75,7 @@ impl Dropout {
 
     /// `values` with the mask that the kernel draws.
     fn masked(&self, io: &ReferenceForward<'_>, values: &[f64]) -> Vec<f64> {
-        if !io.training || self.probability == 0.0 {
+        if !io.mode.is_training() || self.probability == 0.0 {
             return values.to_vec();
         }
         let (seed, step, node) = io.noise_key;

@@ -1,8 +1,10 @@
 //! The dispatches of each node forward and backward, and of the losses between.
 
 use super::liveness::{Liveness, Tensors};
-use super::{Graph, NodeId, Parameters, PlanOptions, ProbeEvent, TensorView};
+use super::{NodeId, PlanRequest, ProbeEvent, TensorView};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::nn::Parameters;
+use crate::nn::copy::copy;
 use crate::nn::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
 use crate::nn::vectors::fill;
 use crate::tensor::TensorKind;
@@ -20,7 +22,7 @@ gpu_struct! {
 }
 
 /// The dispatches of a node in one direction.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Stage {
     /// The probe's, of what is complete or about to be overwritten.
     pub before: Vec<Dispatch>,
@@ -32,9 +34,9 @@ pub(super) struct Stage {
 /// Builds the stages of a plan whose tensors have their places.
 pub(super) struct Builder<'a> {
     pub gpu: &'a Gpu,
-    pub graph: &'a Graph,
+    pub request: &'a PlanRequest<'a>,
     pub parameters: &'a Parameters,
-    pub options: &'a PlanOptions<'a>,
+    pub step_counter: &'a Buffer<u32>,
     pub liveness: &'a Liveness,
     pub tensors: &'a Tensors,
 }
@@ -43,21 +45,21 @@ type Probe<'p> = &'p mut dyn FnMut(ProbeEvent<'_>) -> Result<Vec<Dispatch>>;
 
 impl<'a> Builder<'a> {
     fn value(&self, node: usize) -> &'a Buffer<f32> {
-        &self.tensors.values[self.liveness.root[node]]
+        self.tensors.value(self.liveness.root[node])
     }
 
     fn gradient(&self, node: usize) -> &'a Buffer<f32> {
-        &self.tensors.gradients[self.liveness.root[node]]
+        self.tensors.gradient(self.liveness.root[node])
     }
 
     fn context(&self, node: usize) -> Context<'a> {
         Context {
             gpu: self.gpu,
-            batch: self.options.batch,
-            step_counter: self.options.step_counter,
-            seed: self.options.seed,
+            batch: self.request.batch,
+            step_counter: self.step_counter,
+            seed: self.request.seed,
             node,
-            training: self.options.training,
+            mode: self.request.mode,
         }
     }
 
@@ -68,17 +70,17 @@ impl<'a> Builder<'a> {
         };
         probe(ProbeEvent::TensorReady(TensorView {
             node: NodeId(node),
-            name: &self.graph.nodes()[node].name,
+            name: &self.request.graph.nodes()[node].name,
             kind,
             buffer,
-            batch: self.options.batch,
-            shape: &self.graph.nodes()[node].shape,
+            batch: self.request.batch,
+            shape: &self.request.graph.nodes()[node].shape,
         }))
     }
 
     fn slices(&self, node: usize) -> Result<Vec<ParameterSlice<'a>>> {
         let place = |&index: &usize| {
-            let name = &self.graph.parameters()[index].name;
+            let name = &self.request.graph.parameters()[index].name;
             self.parameters.slice(name).ok_or_else(|| {
                 Error::input(
                     format!("parameter {name}"),
@@ -87,7 +89,7 @@ impl<'a> Builder<'a> {
                 )
             })
         };
-        self.graph.nodes()[node]
+        self.request.graph.nodes()[node]
             .parameters
             .iter()
             .map(place)
@@ -96,7 +98,7 @@ impl<'a> Builder<'a> {
 
     pub fn forward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
         let mut stages = Vec::new();
-        for (index, node) in self.graph.nodes().iter().enumerate() {
+        for (index, node) in self.request.graph.nodes().iter().enumerate() {
             let before = match &node.operation {
                 Some(operation) if !operation.is_view() => {
                     probe(ProbeEvent::BufferReused(self.value(index)))?
@@ -118,8 +120,7 @@ impl<'a> Builder<'a> {
                 )?,
             };
             let mut after = self.watch(index, TensorKind::Activation, probe)?;
-            // Plans are split behind nodes that are kept.
-            if self.options.keep.contains(&NodeId(index)) {
+            if self.request.splits.contains(&NodeId(index)) {
                 after.extend(probe(ProbeEvent::PlanEnd)?);
             }
             stages.push(Stage {
@@ -132,16 +133,19 @@ impl<'a> Builder<'a> {
     }
 
     fn input_shapes(&self, node: usize) -> Vec<&'a [usize]> {
-        self.graph.shapes(&self.graph.nodes()[node].inputs)
+        self.request
+            .graph
+            .shapes(&self.request.graph.nodes()[node].inputs)
     }
 
     pub fn losses(&self, scalars: &Buffer<f32>) -> Stage {
         let mut work = Vec::new();
-        for (place, term) in self.graph.losses.iter().enumerate() {
+        let terms = self.request.loss.map_or(&[][..], |loss| loss.terms());
+        for (place, term) in terms.iter().enumerate() {
             let uniform = self.gpu.uniform(
                 "loss mean",
                 &BatchMeanUniforms {
-                    batch: self.options.batch as u32,
+                    batch: self.request.batch as u32,
                     slot: place as u32 + 1,
                     weight: term.weight,
                     first: u32::from(place == 0),
@@ -163,77 +167,136 @@ impl<'a> Builder<'a> {
 
     pub fn backward(&self, probe: Probe<'_>) -> Result<Vec<Stage>> {
         let mut before = Vec::new();
-        for index in self.filled() {
+        for index in self.started() {
             before.extend(probe(ProbeEvent::BufferReused(self.gradient(index)))?);
         }
         let mut stages = vec![Stage {
             before,
-            work: self.fills()?,
+            work: self.starts()?,
             after: Vec::new(),
         }];
-        // Gradients that the loss or some consumer has already written.
-        let mut written: Vec<bool> = self.liveness.seeds.iter().map(Option::is_some).collect();
-        for (index, node) in self.graph.nodes().iter().enumerate().rev() {
-            let (Some(operation), true) = (&node.operation, self.liveness.differentiated[index])
-            else {
-                continue;
-            };
-            // A gradient is complete when its own node's backward begins.
-            let mut before = self.watch(index, TensorKind::Gradient, probe)?;
-            let input_gradients: Vec<_> = node
-                .inputs
-                .iter()
-                .enumerate()
-                .map(|(place, input)| self.target(operation.as_ref(), place, input.0, &mut written))
-                .collect();
-            for target in input_gradients.iter().flatten() {
-                if !operation.is_view() {
-                    before.extend(probe(ProbeEvent::BufferReused(target.buffer))?);
+        // Gradients that the loss, a cotangent or some consumer has already written.
+        let mut written: Vec<bool> = (0..self.liveness.root.len())
+            .map(|root| {
+                self.liveness.loss_gradients[root].is_some()
+                    || !self.liveness.cotangents[root].is_empty()
+            })
+            .collect();
+        for (index, node) in self.request.graph.nodes().iter().enumerate().rev() {
+            let before = self.complete_gradients(index, probe)?;
+            match (&node.operation, self.liveness.differentiated[index]) {
+                (Some(operation), true) => {
+                    let mut stage =
+                        self.operation_backward(index, operation.as_ref(), &mut written, probe)?;
+                    stage.before.splice(0..0, before);
+                    stages.push(stage);
                 }
+                _ if before.is_empty() => {}
+                _ => stages.push(Stage {
+                    before,
+                    ..Stage::default()
+                }),
             }
-            let work = operation.backward(
-                &self.context(index),
-                &Backward {
-                    inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
-                    input_shapes: self.input_shapes(index),
-                    parameters: self.slices(index)?,
-                    workspace: self.tensors.workspaces[index].as_ref(),
-                    output: self.value(index),
-                    output_shape: &node.shape,
-                    output_gradient: self.gradient(index),
-                    input_gradients,
-                },
-            )?;
-            stages.push(Stage {
-                before,
-                work,
-                after: Vec::new(),
-            });
         }
         Ok(stages)
     }
 
-    /// Nodes whose gradient starts from a seed that is set anew in each step, since it is added to.
-    fn filled(&self) -> impl Iterator<Item = usize> {
-        let is_filled =
-            |&index: &usize| self.liveness.seeds[index].is_some() && self.liveness.added_to[index];
-        (0..self.graph.nodes().len()).filter(is_filled)
+    /// Offers the gradients that are complete when the backward pass arrives at a node: its own, and those of all views of
+    /// it. A view's gradient lies in the memory of what it views, where other consumers may still add to it.
+    fn complete_gradients(&self, index: usize, probe: Probe<'_>) -> Result<Vec<Dispatch>> {
+        let mut dispatches = Vec::new();
+        let nodes = index..self.liveness.root.len();
+        let complete =
+            |&node: &usize| self.liveness.root[node] == index && self.liveness.differentiated[node];
+        for node in nodes.rev().filter(complete) {
+            dispatches.extend(self.watch(node, TensorKind::Gradient, probe)?);
+        }
+        Ok(dispatches)
     }
 
-    /// What has to be set anew in each step: seeds that are added to, and the gradients of parameters that no loss
-    /// reaches, in whose place the optimizer leaves its updates.
-    fn fills(&self) -> Result<Vec<Dispatch>> {
-        let gpu = self.gpu;
-        let mut work = Vec::new();
-        for index in self.filled() {
-            let seed = self.liveness.seeds[index].expect("filled with it");
-            let gradient = self.gradient(index).binding();
-            work.push(fill(gpu, gradient, 0..self.options.batch, seed));
+    fn operation_backward(
+        &self,
+        index: usize,
+        operation: &dyn Operation,
+        written: &mut [bool],
+        probe: Probe<'_>,
+    ) -> Result<Stage> {
+        let node = &self.request.graph.nodes()[index];
+        let input_gradients: Vec<_> = node
+            .inputs
+            .iter()
+            .enumerate()
+            .map(|(place, input)| self.target(operation, place, input.0, written))
+            .collect();
+        let mut before = Vec::new();
+        for target in input_gradients.iter().flatten() {
+            if !operation.is_view() {
+                before.extend(probe(ProbeEvent::BufferReused(target.buffer))?);
+            }
         }
-        for index in 0..self.graph.nodes().len() {
+        let work = operation.backward(
+            &self.context(index),
+            &Backward {
+                inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),
+                input_shapes: self.input_shapes(index),
+                parameters: self.slices(index)?,
+                workspace: self.tensors.workspaces[index].as_ref(),
+                output: self.value(index),
+                output_shape: &node.shape,
+                output_gradient: self.gradient(index),
+                input_gradients,
+            },
+        )?;
+        Ok(Stage {
+            before,
+            work,
+            after: Vec::new(),
+        })
+    }
+
+    /// Roots whose gradient is set when the backward pass begins. Where only the loss writes a gradient, it was written when
+    /// the plan was made.
+    fn started(&self) -> impl Iterator<Item = usize> {
+        let is_started = |&root: &usize| {
+            self.liveness.is_refilled(root) || !self.liveness.cotangents[root].is_empty()
+        };
+        (0..self.liveness.root.len()).filter(is_started)
+    }
+
+    /// What has to be set anew in each step: gradients that start from the loss or from cotangents and are added to, and the
+    /// gradients of parameters that nothing reaches, where the optimizer leaves its updates.
+    fn starts(&self) -> Result<Vec<Dispatch>> {
+        let gpu = self.gpu;
+        let request = self.request;
+        let mut work = Vec::new();
+        for root in self.started() {
+            let gradient = self.gradient(root);
+            let constant = self.liveness.loss_gradients[root];
+            if let Some(constant) = constant {
+                work.push(fill(gpu, gradient.binding(), 0..request.batch, constant));
+            }
+            for (position, &cotangent) in self.liveness.cotangents[root].iter().enumerate() {
+                let size = request.graph.nodes()[root].size();
+                let buffer = request.cotangents[cotangent].buffer.as_ref();
+                let source = buffer.expect("checked before the plan is built");
+                let accumulate = position > 0 || constant.is_some();
+                let block = (gradient, size, 0);
+                work.push(copy(
+                    &self.context(root),
+                    size,
+                    (source, size, 0),
+                    block,
+                    accumulate,
+                ));
+            }
+        }
+        if !request.parameter_gradients {
+            return Ok(work);
+        }
+        for index in 0..request.graph.nodes().len() {
             if !self.liveness.differentiated[index] {
-                let trainable = |&&index: &&usize| self.graph.parameters()[index].trainable;
-                let count = self.graph.nodes()[index]
+                let trainable = |&&index: &&usize| request.graph.parameters()[index].trainable;
+                let count = request.graph.nodes()[index]
                     .parameters
                     .iter()
                     .filter(trainable)

@@ -31,7 +31,7 @@ fn run(gpu: &Gpu, operation: &dyn Operation, batch: usize, inputs: &[&[f32]]) ->
         .collect();
     let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
     let context = Context {
-        training: true,
+        mode: trainscope::nn::Mode::Train,
         gpu,
         batch,
         step_counter: &step_counter,

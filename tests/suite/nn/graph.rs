@@ -2,13 +2,14 @@
 
 use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{Activation, Dense, Reparameterize, Reshape};
-use trainscope::nn::{Graph, Initialization, NodeId, Operation, Parameters, Plan, PlanOptions};
+use trainscope::nn::{Initialization, NodeId, Operation, Parameters, Plan};
 
+use super::harness::Network;
 use crate::support;
 
 /// The sentence for `operation` on inputs of these shapes, in a graph of its own.
 fn refusal(operation: impl Operation + 'static, shapes: &[&[usize]]) -> String {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let inputs: Vec<NodeId> = shapes
         .iter()
         .enumerate()
@@ -81,7 +82,7 @@ fn misfits_name_the_layer_what_came_in_and_what_it_needs() {
         }
     }
 
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[6]);
     let taken = graph
         .add("x", Dense::new(2), &[x])
@@ -94,33 +95,24 @@ fn misfits_name_the_layer_what_came_in_and_what_it_needs() {
         .to_string();
     assert_eq!(
         loss,
-        "loss sum: got shape [6]; it needs one number per sample"
+        "loss sum: expected one number per sample, got shape [6]; reduce each sample to one number first"
     );
 }
 
 #[test]
 fn plans_that_cannot_be_built_say_why() {
     let gpu = support::gpu();
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[6]);
     let without = Parameters::new(gpu, &graph, 0).expect("none");
     graph.add("y", Dense::new(3), &[x]).expect("it fits");
     let with = Parameters::new(gpu, &graph, 0).expect("two");
-    let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
-    let refusal = |graph: &Graph, parameters, batch| {
-        let options = PlanOptions {
-            batch,
-            seed: 0,
-            step_counter: &step_counter,
-            training: true,
-            keep: &[],
-            inputs: &[],
-        };
-        let plan = Plan::new(gpu, graph, parameters, &options, &mut |_| Ok(Vec::new()));
+    let refusal = |graph: &Network, parameters, batch| {
+        let plan = Plan::request(graph, batch).build(gpu, parameters);
         plan.err().expect("it cannot be built").to_string()
     };
-    assert!(refusal(&graph, &with, 0).starts_with("batch: it is 0; "));
-    assert!(refusal(&Graph::new(), &with, 1).starts_with("graph: it is empty; "));
+    assert!(refusal(&graph, &with, 0).starts_with("batch: expected at least one sample, got 0; "));
+    assert!(refusal(&Network::new(), &with, 1).starts_with("graph: the graph is empty; "));
     assert!(refusal(&graph, &without, 1).starts_with("parameter y.weight: "));
     let large = refusal(&graph, &with, 1 << 50);
     assert!(large.contains("the adapter"), "{large}");
@@ -129,14 +121,14 @@ fn plans_that_cannot_be_built_say_why() {
 
 #[test]
 fn graph_json_tells_layers_edges_shapes_and_parameters() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[2, 3]);
     let y = graph
         .add("encoder.0", Dense::new(1), &[x])
         .expect("it fits");
     graph.loss("mean", y, 0.5).expect("a scalar");
-    assert_eq!(graph.scalar_names(), ["loss", "mean"]);
-    let json = graph.to_json();
+    assert_eq!(graph.loss.scalar_names(), ["loss", "mean"]);
+    let json = graph.to_json(&graph.loss);
     assert_eq!(json["layers"][0]["kind"], "input");
     assert_eq!(json["layers"][1]["inputs"][0], "x");
     assert_eq!(json["layers"][1]["shape"], serde_json::json!([1]));

@@ -1,12 +1,13 @@
 //! Runs a graph on the GPU and in float64, and compares every value and every gradient.
 
 use std::cell::RefCell;
-use trainscope::tensor::TensorKind;
+use std::ops::{Deref, DerefMut};
 
 use trainscope::gpu::{Buffer, Gpu, Shader, grid};
-use trainscope::nn::reference::{self, ReferenceStep};
-use trainscope::nn::{Graph, Parameters, Plan, PlanOptions, ProbeEvent};
+use trainscope::nn::reference::{Reference, ReferenceStep};
+use trainscope::nn::{Graph, Loss, Mode, NodeId, Parameters, Plan, ProbeEvent};
 use trainscope::random::{self, Stream};
+use trainscope::tensor::TensorKind;
 
 use crate::support;
 
@@ -21,6 +22,38 @@ pub fn variants() -> [(&'static str, Gpu); 2] {
         ("kernels for CPU adapters", of(wgpu::DeviceType::Cpu)),
         ("kernels for GPUs", of(wgpu::DeviceType::DiscreteGpu)),
     ]
+}
+
+/// A graph and the loss that a test differentiates.
+#[derive(Debug, Default)]
+pub struct Network {
+    pub graph: Graph,
+    pub loss: Loss,
+}
+
+impl Network {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a term to the loss.
+    pub fn loss(&mut self, name: &str, node: NodeId, weight: f32) -> trainscope::Result<()> {
+        self.loss.add(&self.graph, name, node, weight)
+    }
+}
+
+impl Deref for Network {
+    type Target = Graph;
+
+    fn deref(&self) -> &Graph {
+        &self.graph
+    }
+}
+
+impl DerefMut for Network {
+    fn deref_mut(&mut self) -> &mut Graph {
+        &mut self.graph
+    }
 }
 
 /// Random numbers of a test.
@@ -121,7 +154,7 @@ fn main(
 /// A graph on the GPU, with probes that copy every tensor when it is complete.
 pub struct Probed<'a> {
     pub gpu: &'a Gpu,
-    pub graph: &'a Graph,
+    pub graph: &'a Network,
     pub batch: usize,
     pub parameters: Parameters,
     pub plan: Plan,
@@ -130,19 +163,15 @@ pub struct Probed<'a> {
 }
 
 impl<'a> Probed<'a> {
-    pub fn new(gpu: &'a Gpu, graph: &'a Graph, batch: usize, seed: u64) -> Self {
+    pub fn new(gpu: &'a Gpu, graph: &'a Network, batch: usize, seed: u64) -> Self {
         let parameters = Parameters::new(gpu, graph, seed).expect("parameters");
         let step_counter = gpu.upload("step_counter", &[0u32]).expect("step_counter");
         let copies = RefCell::new(Vec::new());
-        let options = PlanOptions {
-            batch,
-            seed,
-            step_counter: &step_counter,
-            training: true,
-            keep: &[],
-            inputs: &[],
-        };
-        let plan = Plan::new(gpu, graph, &parameters, &options, &mut |event| {
+        let request = Plan::request(graph, batch)
+            .seed(seed)
+            .step_counter(&step_counter)
+            .loss(&graph.loss);
+        let plan = request.build_probed(gpu, &parameters, &mut |event| {
             let ProbeEvent::TensorReady(watched) = event else {
                 return Ok(Vec::new());
             };
@@ -161,14 +190,13 @@ impl<'a> Probed<'a> {
                 .borrow_mut()
                 .push((index.expect("found above"), watched.kind, copy));
             Ok(vec![dispatch])
-        })
-        .expect("a plan");
+        });
         Self {
             gpu,
             graph,
             batch,
             parameters,
-            plan,
+            plan: plan.expect("a plan"),
             step_counter,
             copies: copies.into_inner(),
         }
@@ -212,7 +240,14 @@ impl<'a> Probed<'a> {
             .map(|values| wide(values))
             .collect();
         let inputs: Vec<Vec<f64>> = inputs.iter().map(Input::exact).collect();
-        reference::step(self.graph, self.batch, &inputs, &parameters, seed, step)
+        let reference = Reference {
+            graph: self.graph,
+            batch: self.batch,
+            mode: Mode::Train,
+            parameters: &parameters,
+            noise: (seed, step),
+        };
+        reference.step(&self.graph.loss, &inputs)
     }
 }
 
@@ -245,7 +280,7 @@ pub fn distance(got: &[f32], want: &[f64]) -> f64 {
 const TOLERANCE: f64 = 2e-5;
 
 /// Holds a graph against its twin on these inputs, in both variants of the kernels.
-pub fn check(what: &str, graph: &Graph, batch: usize, inputs: &[Input], seed: u64) {
+pub fn check(what: &str, graph: &Network, batch: usize, inputs: &[Input], seed: u64) {
     let step = 3;
     for (variant, gpu) in &variants() {
         let probed = Probed::new(gpu, graph, batch, seed);

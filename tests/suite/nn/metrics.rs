@@ -4,15 +4,15 @@ use trainscope::nn::metrics::{
     Accuracy, GradientNorms, diversity, reference_diversity, reference_norm,
 };
 use trainscope::nn::ops::Dense;
-use trainscope::nn::{Graph, Operation, Parameters};
+use trainscope::nn::{Operation, Parameters};
 use trainscope::tensor::NamedTensor;
 
-use super::harness::{Input, Numbers, check, variants, wide};
+use super::harness::{Input, Network, Numbers, check, variants, wide};
 use crate::support::gpu;
 
 /// A graph of one metric of inputs alone.
-fn graph(metric: impl Operation + 'static, shapes: [&[usize]; 2]) -> Graph {
-    let mut graph = Graph::new();
+fn graph(metric: impl Operation + 'static, shapes: [&[usize]; 2]) -> Network {
+    let mut graph = Network::new();
     let a = graph.input("a", shapes[0]);
     let b = graph.input("b", shapes[1]);
     let metric = graph.add("metric", metric, &[a, b]).expect("it fits");
@@ -102,7 +102,7 @@ fn diversity_is_its_twin() {
 
 #[test]
 fn gradient_norms_are_their_twin_at_any_size() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let mut x = graph.input("x", &[37]);
     for (layer, units) in [61, 1, 300, 2].into_iter().enumerate() {
         x = graph

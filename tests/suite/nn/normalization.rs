@@ -5,18 +5,18 @@ use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::{
     Activation, BatchNorm, Dense, Dropout, Embedding, LayerNorm, Lookup, Reshape,
 };
+use trainscope::nn::reference::Reference;
 use trainscope::nn::{
-    Graph, NodeId, Optimizer, Parameters, Plan, PlanOptions, ReferenceBackward, ReferenceForward,
-    Sgd, reference,
+    Mode, NodeId, Optimizer, Parameters, Plan, ReferenceBackward, ReferenceForward, Sgd,
 };
 use trainscope::tensor::NamedTensor;
 
 use super::fixture::Fixture;
-use super::harness::{Input, Numbers, Probed, check, distance, split, variants, wide};
+use super::harness::{Input, Network, Numbers, Probed, check, distance, split, variants, wide};
 use super::operations::{SHAPES, front, numbers_for, squared};
 
 /// Values of `shape` that follow a learnable layer and no bias alone: behind a norm the gradient of a shift is 0.
-fn values(graph: &mut Graph, shape: &[usize]) -> NodeId {
+fn values(graph: &mut Network, shape: &[usize]) -> NodeId {
     let front = front(graph, shape.iter().product());
     let act = graph.add("act", Activation::Tanh, &[front]);
     let shape = shape.to_vec();
@@ -27,8 +27,8 @@ fn values(graph: &mut Graph, shape: &[usize]) -> NodeId {
 }
 
 /// A norm, what reads it, and a second consumer of its input, so that gradients add up.
-fn around(shape: &[usize], norm: impl Operation + Copy + 'static) -> Graph {
-    let mut graph = Graph::new();
+fn around(shape: &[usize], norm: impl Operation + Copy + 'static) -> Network {
+    let mut graph = Network::new();
     let x = values(&mut graph, shape);
     let y = graph.add("norm", norm, &[x]).expect("it fits");
     let z = graph.add("z", Activation::Tanh, &[y]).expect("it fits");
@@ -103,7 +103,7 @@ fn batch_norms() {
 #[test]
 fn inference_uses_the_running_statistics() {
     for (batch, shape) in CHANNELLED {
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let x = values(&mut graph, shape);
         let y = graph
             .add("norm", BatchNorm::default(), &[x])
@@ -119,18 +119,13 @@ fn inference_uses_the_running_statistics() {
             }
             // One sample alone can be inferred, too.
             for batch in [batch, 1] {
-                let step_counter = gpu.upload("step_counter", &[9u32]).expect("small");
-                let options = PlanOptions {
-                    batch,
-                    seed: 2,
-                    step_counter: &step_counter,
-                    training: false,
-                    keep: &[last],
-                    inputs: &[],
-                };
                 let parameters = &probed.parameters;
-                let plan = Plan::new(gpu, &graph, parameters, &options, &mut |_| Ok(Vec::new()));
-                let plan = plan.expect("a plan");
+                let plan = Plan::request(&graph, batch)
+                    .mode(Mode::Eval)
+                    .evaluate(&graph.loss)
+                    .keep_value(last)
+                    .build(gpu, parameters)
+                    .expect("a plan");
                 let mut exact = Vec::new();
                 for (name, values) in ["x", "target"].iter().zip(&inputs) {
                     let Input::Numbers(values) = values else {
@@ -146,7 +141,14 @@ fn inference_uses_the_running_statistics() {
                 let after = gpu.read(&parameters.values).expect("values");
                 assert_eq!(before, after, "inference keeps no statistics");
                 let all: Vec<_> = split(parameters, &after).iter().map(|v| wide(v)).collect();
-                let want = reference::infer(&graph, batch, &exact, &all);
+                let reference = Reference {
+                    graph: &graph,
+                    batch,
+                    mode: Mode::Eval,
+                    parameters: &all,
+                    noise: (0, 0),
+                };
+                let want = reference.forward(&exact).values;
                 let index = graph.nodes().iter().position(|n| n.name == "dropout");
                 let got = gpu.read(plan.value(last).expect("kept")).expect("values");
                 let off = distance(&got, &want[index.expect("it is there")]);
@@ -174,10 +176,10 @@ fn a_large_mean_does_not_hide_a_small_variance() {
             parameters: parameters.iter().map(Vec::as_slice).collect(),
             output_shape: shape,
             noise_key: (0, 0, 0),
-            training: true,
+            mode: Mode::Train,
         };
         let want = BatchNorm::default().reference_forward(&io);
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let input = graph.input("x", shape);
         graph
             .add("norm", BatchNorm::default(), &[input])
@@ -196,7 +198,7 @@ fn a_large_mean_does_not_hide_a_small_variance() {
 fn dropouts() {
     for [batch, size] in SHAPES {
         for probability in [0.0, 0.3, 0.9] {
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let front = front(&mut graph, size);
             let y = graph.add("y", Dropout { probability }, &[front]);
             squared(&mut graph, y.expect("it fits"));
@@ -209,7 +211,7 @@ fn dropouts() {
 
 #[test]
 fn dropout_keeps_the_mean_and_draws_anew_in_each_step() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[100]);
     graph
         .add("y", Dropout { probability: 0.25 }, &[x])
@@ -234,7 +236,7 @@ fn dropout_keeps_the_mean_and_draws_anew_in_each_step() {
 fn embeddings() {
     for [batch, width] in SHAPES {
         for classes in [1, 3, 70] {
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let label = graph.input("label", &[]);
             let y = graph.add("y", Embedding { classes, width }, &[label]);
             squared(&mut graph, y.expect("it fits"));
@@ -248,7 +250,7 @@ fn embeddings() {
             check(&what, &graph, batch, &inputs, 6);
             // The same rows from a fixed table, as targets of a layer.
             let table = numbers.many(classes * width, 0.0, 1.0);
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let label = graph.input("label", &[]);
             let x = graph.input("x", &[3]);
             let y = graph.add("y", Dense::new(width), &[x]).expect("it fits");
@@ -265,8 +267,8 @@ fn embeddings() {
 }
 
 /// The model of `normalization.safetensors`.
-fn normalized() -> (Graph, NodeId) {
-    let mut graph = Graph::new();
+fn normalized() -> (Network, NodeId) {
+    let mut graph = Network::new();
     let mut build = || -> trainscope::Result<NodeId> {
         let x = graph.input("x", &[24]);
         let target = graph.input("target", &[2]);
@@ -291,8 +293,8 @@ fn normalized() -> (Graph, NodeId) {
 }
 
 /// The model of `spectral.safetensors`.
-fn spectral() -> (Graph, NodeId) {
-    let mut graph = Graph::new();
+fn spectral() -> (Network, NodeId) {
+    let mut graph = Network::new();
     let mut build = || -> trainscope::Result<NodeId> {
         let x = graph.input("x", &[7]);
         let target = graph.input("target", &[1]);
@@ -312,7 +314,12 @@ fn spectral() -> (Graph, NodeId) {
 }
 
 /// Three steps of a model that keeps state, and inference with what they leave; `trainable` tensors have memories.
-fn check_against_pytorch(name: &str, (graph, y): &(Graph, NodeId), batch: usize, trainable: usize) {
+fn check_against_pytorch(
+    name: &str,
+    (graph, y): &(Network, NodeId),
+    batch: usize,
+    trainable: usize,
+) {
     let fixture = Fixture::open(name);
     let sgd = Optimizer::Sgd(Sgd {
         lr: 0.05,
@@ -326,24 +333,18 @@ fn check_against_pytorch(name: &str, (graph, y): &(Graph, NodeId), batch: usize,
         let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
         let state = sgd.state(gpu, &parameters).expect("state");
         let update = sgd.dispatch(gpu, &parameters, &state, &step_counter);
-        let plan = |training| {
-            let options = PlanOptions {
-                batch,
-                seed: 0,
-                step_counter: &step_counter,
-                training,
-                keep: &[*y],
-                inputs: &[],
-            };
-            Plan::new(gpu, graph, &parameters, &options, &mut |_| Ok(Vec::new())).expect("a plan")
-        };
+        let request = || Plan::request(graph, batch).keep_value(*y);
         let input = |plan: &Plan, name: &str, step: usize| {
             let all = fixture.narrow(name);
             let buffer = plan.value(graph.find(name).expect("an input"));
             let buffer = buffer.expect("inputs are kept");
             gpu.write(buffer, 0, &all[step * buffer.len()..][..buffer.len()]);
         };
-        let training = plan(true);
+        let training = request()
+            .step_counter(&step_counter)
+            .loss(&graph.loss)
+            .build(gpu, &parameters)
+            .expect("a plan");
         for step in 0..3 {
             input(&training, "x", step);
             input(&training, "target", step);
@@ -364,7 +365,10 @@ fn check_against_pytorch(name: &str, (graph, y): &(Graph, NodeId), batch: usize,
                 assert!(off < 1e-5, "{variant}, step {step}: {name} off by {off}");
             }
         }
-        let inference = plan(false);
+        let inference = request()
+            .mode(Mode::Eval)
+            .build(gpu, &parameters)
+            .expect("a plan");
         input(&inference, "x", 0);
         gpu.run("inference", inference.dispatches(false));
         let got = gpu
@@ -406,7 +410,7 @@ fn layer_norm_agrees_with_pytorch() {
             parameters: vec![&weight, &bias],
             output_shape: shape,
             noise_key: (0, 0, 0),
-            training: true,
+            mode: Mode::Train,
         };
         let output = norm.reference_forward(&io());
         let scaled: Vec<f64> = output.iter().zip(&upstream).map(|(y, u)| y * u).collect();
@@ -430,7 +434,7 @@ fn layer_norm_agrees_with_pytorch() {
 
 #[test]
 fn what_does_not_fit_is_said() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[3]);
     let said = |result: trainscope::Result<NodeId>, text: &str| {
         let error = result.expect_err("it does not fit").to_string();
@@ -456,16 +460,9 @@ fn what_does_not_fit_is_said() {
     graph.loss("mean", z, 1.0).expect("a scalar");
     let (_, gpu) = &variants()[0];
     let parameters = Parameters::new(gpu, &graph, 0).expect("parameters");
-    let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
-    let options = PlanOptions {
-        batch: 1,
-        seed: 0,
-        step_counter: &step_counter,
-        training: true,
-        keep: &[],
-        inputs: &[],
-    };
-    let plan = Plan::new(gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new()));
+    let plan = Plan::request(&graph, 1)
+        .loss(&graph.loss)
+        .build(gpu, &parameters);
     let error = plan.err().expect("one value per channel").to_string();
     assert!(error.contains("larger batch"), "{error}");
 }

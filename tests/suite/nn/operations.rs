@@ -2,9 +2,9 @@
 
 use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{Activation, Conv2d, Dense, Reparameterize, Reshape, StandardNormal};
-use trainscope::nn::{Conv2dGeometry, Graph, NodeId};
+use trainscope::nn::{Conv2dGeometry, NodeId};
 
-use super::harness::{Input, Numbers, check};
+use super::harness::{Input, Network, Numbers, check};
 use super::references::{ACTIVATIONS, adversarial};
 
 /// Batch and size: 1, primes, products that are no multiple of 4, more rows and more columns than a workgroup has.
@@ -21,13 +21,13 @@ pub const SHAPES: [[usize; 2]; 9] = [
 ];
 
 /// An input, and a dense layer on it that makes what follows learnable.
-pub fn front(graph: &mut Graph, size: usize) -> NodeId {
+pub fn front(graph: &mut Network, size: usize) -> NodeId {
     let x = graph.input("x", &[size]);
     graph.add("front", Dense::new(size), &[x]).expect("it fits")
 }
 
 /// A loss on `node`.
-pub fn squared(graph: &mut Graph, node: NodeId) {
+pub fn squared(graph: &mut Network, node: NodeId) {
     let shape = graph.node(node).shape.clone();
     let target = graph.input("target", &shape);
     let error = graph
@@ -36,7 +36,7 @@ pub fn squared(graph: &mut Graph, node: NodeId) {
     graph.loss("error", error, 0.7).expect("a scalar");
 }
 
-pub fn numbers_for(graph: &Graph, batch: usize, seed: u64, low: f64, high: f64) -> Vec<Input> {
+pub fn numbers_for(graph: &Network, batch: usize, seed: u64, low: f64, high: f64) -> Vec<Input> {
     let mut numbers = Numbers::new(seed);
     let inputs = graph.nodes().iter().filter(|node| node.operation.is_none());
     inputs
@@ -48,7 +48,7 @@ pub fn numbers_for(graph: &Graph, batch: usize, seed: u64, low: f64, high: f64) 
 fn activations() {
     for activation in ACTIVATIONS {
         for [batch, size] in SHAPES {
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let front = front(&mut graph, size);
             let y = graph.add("y", activation, &[front]).expect("it fits");
             squared(&mut graph, y);
@@ -68,7 +68,7 @@ fn activations() {
 fn dense_layers() {
     for [batch, size] in SHAPES {
         for units in [1, 4, 13, 72] {
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let front = front(&mut graph, size);
             let y = graph
                 .add("y", Dense::new(units), &[front])
@@ -90,7 +90,7 @@ fn dense_layers() {
 fn spectral_norms() {
     for [batch, size] in SHAPES {
         for units in [1, 13, 72, 300] {
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let front = front(&mut graph, size);
             let dense = Dense {
                 spectral_norm: true,
@@ -105,7 +105,7 @@ fn spectral_norms() {
     }
     // Rows of the unfolded patches are padded with 1 and 3 channels.
     for (batch, channels, units) in [(1, 1, 5), (3, 4, 2), (17, 3, 9)] {
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let front = front(&mut graph, channels * 30);
         let shape = vec![channels, 6, 5];
         let images = graph.add("images", Reshape { shape }, &[front]);
@@ -122,7 +122,7 @@ fn spectral_norms() {
 }
 
 /// Two heads on one layer, whose gradient is the sum of what comes back from both.
-fn heads(graph: &mut Graph, size: usize) -> [NodeId; 2] {
+fn heads(graph: &mut Network, size: usize) -> [NodeId; 2] {
     let front = front(graph, size);
     ["mu", "logvar"].map(|name| {
         graph
@@ -135,7 +135,7 @@ fn heads(graph: &mut Graph, size: usize) -> [NodeId; 2] {
 fn reparameterization_and_divergence() {
     for [batch, size] in SHAPES {
         for noise in [0.0, 1.0, 0.3] {
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let [mu, log_variance] = heads(&mut graph, size);
             let z = graph
                 .add("z", Reparameterize { noise }, &[mu, log_variance])
@@ -164,7 +164,7 @@ fn reconstruction_losses() {
             ElementwiseLoss::BceWithLogits,
             ElementwiseLoss::SquaredError,
         ] {
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let front = front(&mut graph, size);
             let target = graph.input("target", &[size]);
             let error = graph.add("error", loss, &[front, target]).expect("it fits");
@@ -179,7 +179,7 @@ fn reconstruction_losses() {
 fn softmax_cross_entropy() {
     for [batch, size] in SHAPES {
         let classes = size + 1;
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let x = graph.input("x", &[classes]);
         let logits = graph
             .add("logits", Dense::new(classes), &[x])
@@ -206,7 +206,7 @@ fn softmax_cross_entropy() {
 #[test]
 fn reshapes_in_the_middle() {
     for batch in [1, 5, 66] {
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let front = front(&mut graph, 30);
         let reshape = |shape: &[usize]| Reshape {
             shape: shape.to_vec(),
@@ -231,7 +231,7 @@ fn reshapes_in_the_middle() {
 fn adversarial_losses_of_generated_vectors() {
     for [batch, size] in SHAPES {
         for loss in adversarial() {
-            let mut graph = Graph::new();
+            let mut graph = Network::new();
             let shape = vec![size];
             let z = graph
                 .add("z", StandardNormal { shape }, &[])

@@ -6,16 +6,16 @@ use std::path::Path;
 use trainscope::gpu::Gpu;
 use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{Activation, Dense, Reparameterize};
-use trainscope::nn::{Graph, Optimizer, Parameters, Plan, PlanOptions, Sgd};
+use trainscope::nn::{Optimizer, Parameters, Plan, Sgd};
 
 use super::fixture::Fixture;
-use super::harness::{Input, Probed, distance, split, variants, wide};
+use super::harness::{Input, Network, Probed, distance, split, variants, wide};
 
 const PIXELS: usize = 784;
 
 /// 784 - 32 - (8, 8) - 32 - 784, without noise.
-fn vae() -> Graph {
-    let mut graph = Graph::new();
+fn vae() -> Network {
+    let mut graph = Network::new();
     let mut build = || -> trainscope::Result<()> {
         let x = graph.input("x", &[PIXELS]);
         let h = graph.add("encoder.0", Dense::new(32), &[x])?;
@@ -36,8 +36,8 @@ fn vae() -> Graph {
 }
 
 /// 784 - 32 - 10.
-fn classifier() -> Graph {
-    let mut graph = Graph::new();
+fn classifier() -> Network {
+    let mut graph = Network::new();
     let mut build = || -> trainscope::Result<()> {
         let x = graph.input("x", &[PIXELS]);
         let label = graph.input("label", &[]);
@@ -71,7 +71,7 @@ fn relative(got: &[Vec<f32>], want: &[Vec<f64>]) -> f64 {
     (difference / norm).sqrt()
 }
 
-fn check_gradients(graph: &Graph, fixture: &Fixture, inputs: &[Input], names: [&str; 3]) {
+fn check_gradients(graph: &Network, fixture: &Fixture, inputs: &[Input], names: [&str; 3]) {
     let [loss, logits, gradients] = names;
     for (variant, gpu) in &variants() {
         let probed = Probed::new(gpu, graph, 16, 1);
@@ -139,23 +139,18 @@ struct Trained {
 }
 
 /// Fifty steps of batch 64, batches in file order.
-fn train(gpu: &Gpu, graph: &Graph, initial: &Fixture, optimizer: &Optimizer) -> Trained {
+fn train(gpu: &Gpu, graph: &Network, initial: &Fixture, optimizer: &Optimizer) -> Trained {
     const BATCH: usize = 64;
     let images = idx("t10k-images-idx3-ubyte.gz", 16);
     let labels = idx("t10k-labels-idx1-ubyte.gz", 8);
     let parameters = Parameters::new(gpu, graph, 0).expect("parameters");
     load(gpu, &parameters, initial);
     let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
-    let options = PlanOptions {
-        batch: BATCH,
-        seed: 0,
-        step_counter: &step_counter,
-        training: true,
-        keep: &[],
-        inputs: &[],
-    };
-    let plan =
-        Plan::new(gpu, graph, &parameters, &options, &mut |_| Ok(Vec::new())).expect("a plan");
+    let plan = Plan::request(graph, BATCH)
+        .step_counter(&step_counter)
+        .loss(&graph.loss)
+        .build(gpu, &parameters)
+        .expect("a plan");
     let state = optimizer.state(gpu, &parameters).expect("state");
     let update = optimizer.dispatch(gpu, &parameters, &state, &step_counter);
     let input = |name| graph.find(name).and_then(|node| plan.value(node));
@@ -187,7 +182,7 @@ fn train(gpu: &Gpu, graph: &Graph, initial: &Fixture, optimizer: &Optimizer) -> 
 /// The limits are the project's; what is reached is printed and lies far below.
 fn check_training(
     what: &str,
-    graph: &Graph,
+    graph: &Network,
     initial: &Fixture,
     fixture: &Fixture,
     optimizer: &Optimizer,
@@ -215,7 +210,7 @@ fn check_training(
             "{what}, {variant}: {parameters}"
         );
         assert!(loss < loss_limit, "{what}, {variant}: {loss}");
-        if graph.scalar_names().len() == 3 {
+        if graph.loss.scalar_names().len() == 3 {
             assert!(off(1, fixture.get("reconstruction")) < loss_limit);
             assert!(off(2, fixture.get("kl_divergence")) < loss_limit);
         }

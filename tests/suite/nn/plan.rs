@@ -2,12 +2,12 @@
 
 use trainscope::nn::losses::{ElementwiseLoss, GaussianKl};
 use trainscope::nn::ops::{Activation, Dense, Reparameterize, Reshape};
-use trainscope::nn::{Graph, NodeId, Optimizer, Parameters, Plan, PlanOptions, Sgd};
+use trainscope::nn::{NodeId, Optimizer, Parameters, Plan, PlanRequest, Sgd};
 
-use super::harness::{Input, Numbers, Probed, check, variants};
+use super::harness::{Input, Network, Numbers, Probed, check, variants};
 use crate::support;
 
-fn inputs(graph: &Graph, batch: usize) -> Vec<Input> {
+fn inputs(graph: &Network, batch: usize) -> Vec<Input> {
     let mut numbers = Numbers::new(21);
     let inputs = graph.nodes().iter().filter(|node| node.operation.is_none());
     inputs
@@ -15,26 +15,26 @@ fn inputs(graph: &Graph, batch: usize) -> Vec<Input> {
         .collect()
 }
 
-fn dense(graph: &mut Graph, name: &str, units: usize, input: NodeId) -> NodeId {
+fn dense(graph: &mut Network, name: &str, units: usize, input: NodeId) -> NodeId {
     graph
         .add(name, Dense::new(units), &[input])
         .expect("it fits")
 }
 
-fn act(graph: &mut Graph, name: &str, input: NodeId) -> NodeId {
+fn act(graph: &mut Network, name: &str, input: NodeId) -> NodeId {
     graph
         .add(name, Activation::Tanh, &[input])
         .expect("it fits")
 }
 
-fn view(graph: &mut Graph, name: &str, shape: &[usize], input: NodeId) -> NodeId {
+fn view(graph: &mut Network, name: &str, shape: &[usize], input: NodeId) -> NodeId {
     let shape = shape.to_vec();
     graph
         .add(name, Reshape { shape }, &[input])
         .expect("it fits")
 }
 
-fn squared(graph: &mut Graph, name: &str, node: NodeId, target: NodeId, weight: f32) -> NodeId {
+fn squared(graph: &mut Network, name: &str, node: NodeId, target: NodeId, weight: f32) -> NodeId {
     let error = graph
         .add(name, ElementwiseLoss::SquaredError, &[node, target])
         .expect("it fits");
@@ -45,7 +45,7 @@ fn squared(graph: &mut Graph, name: &str, node: NodeId, target: NodeId, weight: 
 #[test]
 fn gradients_of_several_consumers_add_up() {
     for consumer in ["activation", "dense", "loss"] {
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let x = graph.input("x", &[6]);
         let target = graph.input("target", &[6]);
         let h = dense(&mut graph, "h", 6, x);
@@ -66,7 +66,7 @@ fn gradients_of_several_consumers_add_up() {
 /// A view and what it views are consumed both, before and after one another: their gradients are one memory.
 #[test]
 fn a_view_beside_what_it_views() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[6]);
     let target = graph.input("target", &[6]);
     let h = dense(&mut graph, "h", 6, x);
@@ -86,7 +86,7 @@ fn a_view_beside_what_it_views() {
 /// The mean of a layer as a loss term, and the layer consumed by another loss as well.
 #[test]
 fn a_loss_term_that_is_also_consumed() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[5]);
     let target = graph.input("target", &[1]);
     let critic = dense(&mut graph, "critic", 1, x);
@@ -104,7 +104,7 @@ fn a_loss_term_that_is_also_consumed() {
 
 #[test]
 fn two_loss_terms_on_one_node() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[5]);
     let y = dense(&mut graph, "y", 1, x);
     graph.loss("once", y, 1.0).expect("a scalar");
@@ -114,7 +114,7 @@ fn two_loss_terms_on_one_node() {
 
 #[test]
 fn a_loss_term_on_a_view() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[5]);
     let y = dense(&mut graph, "y", 1, x);
     let y = view(&mut graph, "scalar", &[], y);
@@ -126,7 +126,7 @@ fn a_loss_term_on_a_view() {
 #[test]
 fn heads_that_do_not_learn_and_heads_that_are_one() {
     for case in ["fixed variance", "fixed mean", "one head", "two views"] {
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let x = graph.input("x", &[6]);
         let target = graph.input("target", &[6]);
         let fixed = graph.input("fixed", &[6]);
@@ -151,8 +151,8 @@ fn heads_that_do_not_learn_and_heads_that_are_one() {
     }
 }
 
-fn tangled() -> (Graph, [NodeId; 2]) {
-    let mut graph = Graph::new();
+fn tangled() -> (Network, [NodeId; 2]) {
+    let mut graph = Network::new();
     let x = graph.input("x", &[9]);
     let target = graph.input("target", &[4]);
     let a = dense(&mut graph, "a", 12, x);
@@ -212,20 +212,18 @@ fn kept_nodes_hold_their_values_after_the_step() {
     let inputs = inputs(&graph, batch);
     let expected = probed.run(&inputs, 0);
     let parameters = Parameters::new(gpu, &graph, 7).expect("parameters");
-    let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
-    let plan = |keep: &[NodeId], training| {
-        let options = PlanOptions {
-            batch,
-            seed: 7,
-            step_counter: &step_counter,
-            training,
-            keep,
-            inputs: &[],
+    let plan = |keep: &[NodeId], differentiated| {
+        let request = Plan::request(&graph, batch).seed(7);
+        let request = if differentiated {
+            request.loss(&graph.loss)
+        } else {
+            request.evaluate(&graph.loss)
         };
-        Plan::new(gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new())).expect("a plan")
+        let request = keep.iter().copied().fold(request, PlanRequest::keep_value);
+        request.build(gpu, &parameters).expect("a plan")
     };
-    for training in [true, false] {
-        let kept = plan(&keep, training);
+    for differentiated in [true, false] {
+        let kept = plan(&keep, differentiated);
         for (name, values) in ["x", "target"].iter().zip(&inputs) {
             let Input::Numbers(values) = values else {
                 unreachable!("no labels here")
@@ -248,13 +246,13 @@ fn kept_nodes_hold_their_values_after_the_step() {
         }
         assert_eq!(gpu.read(kept.scalars()).expect("scalars"), expected.scalars);
         assert!(kept.value(graph.find("e").expect("a node")).is_none());
-        assert!(kept.bytes() >= plan(&[], training).bytes());
+        assert!(kept.bytes() >= plan(&[], differentiated).bytes());
     }
 }
 
 #[test]
 fn the_same_step_gives_the_same_bits() {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[50]);
     let target = graph.input("target", &[50]);
     let h = dense(&mut graph, "h", 70, x);

@@ -7,7 +7,7 @@ use trainscope::nn::ops::{
     Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup, Reparameterize,
     Reshape,
 };
-use trainscope::nn::{Conv2dGeometry, Operation, ReferenceBackward, ReferenceForward};
+use trainscope::nn::{Conv2dGeometry, Mode, Operation, ReferenceBackward, ReferenceForward};
 
 use super::harness::{Numbers, wide};
 
@@ -47,7 +47,7 @@ struct Point<'a> {
     batch: usize,
     shapes: Vec<&'a [usize]>,
     output_shape: Vec<usize>,
-    training: bool,
+    mode: Mode,
     /// Inputs, then parameters.
     tensors: Vec<Vec<f64>>,
 }
@@ -62,7 +62,7 @@ impl Point<'_> {
             parameters: parameters.iter().map(Vec::as_slice).collect(),
             output_shape: &self.output_shape,
             noise_key: (5, 6, 7),
-            training: self.training,
+            mode: self.mode,
         }
     }
 
@@ -76,12 +76,12 @@ impl Point<'_> {
 
 /// Random inputs keep away from 0, where some functions have a kink.
 pub fn check(operation: &dyn Operation, batch: usize, shapes: &[&[usize]], labels: Option<usize>) {
-    check_as(true, operation, batch, shapes, labels);
+    check_as(Mode::Train, operation, batch, shapes, labels);
 }
 
 /// As [`check`], in training or in inference.
 fn check_as(
-    training: bool,
+    mode: Mode,
     operation: &dyn Operation,
     batch: usize,
     shapes: &[&[usize]],
@@ -118,7 +118,7 @@ fn check_as(
         batch,
         shapes: shapes.to_vec(),
         output_shape,
-        training,
+        mode,
         tensors,
     };
     let output = operation.reference_forward(&point.io());
@@ -171,12 +171,12 @@ fn gradients_agree_with_central_differences() {
                 spectral_norm: true,
                 ..Dense::new(4)
             };
-            check_as(false, &spectral, batch, &[&[size, 2]], None);
+            check_as(Mode::Eval, &spectral, batch, &[&[size, 2]], None);
             let spectral = Conv2d {
                 spectral_norm: true,
                 ..Conv2d::new(3, Conv2dGeometry::new([1, 2]))
             };
-            check_as(false, &spectral, batch, &[&[2, size, 3]], None);
+            check_as(Mode::Eval, &spectral, batch, &[&[2, size, 3]], None);
             for noise in [0.0, 1.0, 0.5] {
                 check(&Reparameterize { noise }, batch, &[shape, shape], None);
             }
@@ -193,7 +193,13 @@ fn gradients_agree_with_central_differences() {
             for probability in [0.0, 0.4] {
                 check(&Dropout { probability }, batch, &[shape], None);
             }
-            check_as(false, &Dropout { probability: 0.5 }, batch, &[shape], None);
+            check_as(
+                Mode::Eval,
+                &Dropout { probability: 0.5 },
+                batch,
+                &[shape],
+                None,
+            );
             if size > 1 {
                 check(&LayerNorm::default(), batch, &[shape], None);
             }
@@ -209,7 +215,7 @@ fn gradients_agree_with_central_differences() {
                 if batch * shape[1..].iter().product::<usize>() > 2 {
                     check(&norm, batch, &[shape], None);
                 }
-                check_as(false, &norm, batch, &[shape], None);
+                check_as(Mode::Eval, &norm, batch, &[shape], None);
             }
             let embedding = Embedding {
                 classes: 4,
@@ -258,7 +264,7 @@ fn reparameterization_agrees_with_pytorch() {
             parameters: vec![&weight, &bias],
             output_shape: &[units],
             noise_key: (0, 0, 0),
-            training: true,
+            mode: Mode::Train,
         })
     };
     let hidden: Vec<f64> = dense(&z, "0", 32).iter().map(|h| h.max(0.0)).collect();

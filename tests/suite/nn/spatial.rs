@@ -5,15 +5,15 @@ use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::{
     Activation, Add, Concat, Conv2d, ConvTranspose2d, Dense, Pool, Reshape, Slice, Upsample,
 };
-use trainscope::nn::{Conv2dGeometry, Graph, NodeId, Operation, Parameters, Plan, PlanOptions};
+use trainscope::nn::{Conv2dGeometry, NodeId, Operation, Parameters, Plan};
 
-use super::harness::check;
+use super::harness::{Network, check};
 use super::operations::{front, numbers_for, squared};
 use super::references;
 use crate::support;
 
 /// Images that a learnable layer made.
-fn learnable_images(graph: &mut Graph, shape: &[usize]) -> NodeId {
+fn learnable_images(graph: &mut Network, shape: &[usize]) -> NodeId {
     let size: usize = shape.iter().product();
     let flat = if size <= 64 {
         front(graph, size)
@@ -27,8 +27,8 @@ fn learnable_images(graph: &mut Graph, shape: &[usize]) -> NodeId {
 }
 
 /// An operation on images, what reads it, and a second consumer of its input, so that gradients add up.
-fn around(shape: &[usize], operation: impl Operation + Copy + 'static) -> Graph {
-    let mut graph = Graph::new();
+fn around(shape: &[usize], operation: impl Operation + Copy + 'static) -> Network {
+    let mut graph = Network::new();
     let x = learnable_images(&mut graph, shape);
     let act = graph.add("act", Activation::Tanh, &[x]).expect("it fits");
     let y = graph.add("y", operation, &[act]).expect("it fits");
@@ -151,20 +151,13 @@ fn convolutions() {
 #[test]
 fn a_weight_beyond_one_dispatch_is_refused_in_a_sentence() {
     let gpu = support::gpu();
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[1, 2_100, 2_100]);
     let y = graph.add("y", Conv2d::new(1, Conv2dGeometry::new(2_100)), &[x]);
     squared(&mut graph, y.expect("it fits"));
     let parameters = Parameters::new(gpu, &graph, 1).expect("parameters");
-    let options = PlanOptions {
-        batch: 1,
-        seed: 1,
-        step_counter: &gpu.upload("step_counter", &[0u32]).expect("a step_counter"),
-        training: true,
-        keep: &[],
-        inputs: &[],
-    };
-    let plan = Plan::new(gpu, &graph, &parameters, &options, &mut |_| Ok(Vec::new()));
+    let request = Plan::request(&graph, 1).loss(&graph.loss);
+    let plan = request.build(gpu, &parameters);
     let error = plan.err().expect("it must not run").to_string();
     assert!(
         error.starts_with("gradient of a convolution's weight [1, 4410000]"),
@@ -242,7 +235,7 @@ fn joins() {
         (5, [[3, 7], [2, 7]]),
         (67, [[4, 4], [8, 4]]),
     ] {
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let x = graph.input("x", &[3]);
         let parts = shapes.map(|shape| {
             let name = format!("part {shape:?}");
@@ -294,7 +287,7 @@ fn scenarios_name_layers_of_images() {
         { conv_transpose2d = { channels = 4, kernel = 3, stride = 2, padding = 1, output_padding = 1, dilation = 1 } },
         "global_avg_pool", { reshape = [4, 1, 1] }, "flatten", { dense = { units = 3 } }"#,
     );
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let x = graph.input("x", &[3, 12, 16]);
     let last = stack(&mut graph, "layers", &layers, x).expect("it fits");
     squared(&mut graph, last);
@@ -384,7 +377,7 @@ fn misfits_of_images_say_what_came_in_and_what_is_needed() {
              33,554,432 weights",
         ),
     ] {
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let x = graph.input("x", shape);
         let error = stack(&mut graph, "layers", &layers(text), x).expect_err("it does not fit");
         assert_eq!(error.to_string(), expected);

@@ -2,10 +2,10 @@
 
 use trainscope::gpu::Gpu;
 use trainscope::nn::ops::{Activation, Conv2d, ConvTranspose2d, Pool, Reshape, Upsample};
-use trainscope::nn::{Conv2dGeometry, Graph, Operation, ReferenceBackward, ReferenceForward};
+use trainscope::nn::{Conv2dGeometry, Mode, Operation, ReferenceBackward, ReferenceForward};
 
 use super::fixture::Fixture;
-use super::harness::{distance, variants};
+use super::harness::{Network, distance, variants};
 
 struct Case<'a> {
     fixture: &'a Fixture,
@@ -36,7 +36,7 @@ impl Case<'_> {
                 .collect(),
             output_shape: &output_shape,
             noise_key: (0, 0, 0),
-            training: true,
+            mode: Mode::Train,
         };
         let y = self.operation.reference_forward(&io());
         let gradients = self.operation.reference_backward(&ReferenceBackward {
@@ -178,7 +178,7 @@ fn twins_of_operations_on_images_agree_with_pytorch() {
 
 /// The values of one operation on `x`, on the GPU.
 fn values(gpu: &Gpu, operation: impl Operation + 'static, shape: &[usize], x: &[f32]) -> Vec<f32> {
-    let mut graph = Graph::new();
+    let mut graph = Network::new();
     let input = graph.input("x", shape);
     graph.add("y", operation, &[input]).expect("it fits");
     let probed = super::harness::Probed::new(gpu, &graph, 1, 1);
@@ -239,7 +239,7 @@ fn the_first_of_equal_maxima_gets_the_gradient() {
         } else {
             Conv2dGeometry::new(3).stride(2).padding(1)
         };
-        let mut graph = Graph::new();
+        let mut graph = Network::new();
         let x = graph.input("x", &[1]);
         // Weights 0 and a bias: the same image for every sample, and a place for its gradient.
         let dense = trainscope::nn::ops::Dense::new(126);

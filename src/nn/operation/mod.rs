@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::Initialization;
+use super::{Initialization, Mode};
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Scratch, grid};
 use crate::{Error, Result};
 
@@ -63,8 +63,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Place of the node in its graph.
     pub node: usize,
-    /// Whether this is a step of training; else running statistics are used, not kept, and nothing is dropped.
-    pub training: bool,
+    /// What the pass is for.
+    pub mode: Mode,
 }
 
 impl Context<'_> {
@@ -211,8 +211,8 @@ pub struct ReferenceForward<'a> {
     pub output_shape: &'a [usize],
     /// Seed, step and place in the graph, for operations that draw noise.
     pub noise_key: (u64, u32, usize),
-    /// As [`Context::training`].
-    pub training: bool,
+    /// As [`Context::mode`].
+    pub mode: Mode,
 }
 
 /// Inputs of a float64 twin's backward pass.
@@ -308,6 +308,11 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
 
     /// The backward pass in float64.
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients;
+}
+
+/// How messages call a layer.
+pub(crate) fn layer(name: &str) -> String {
+    format!("layer {name}")
 }
 
 /// Elements of a shape; the empty shape is a scalar.
