@@ -12,7 +12,7 @@ use trainscope::tensor::TensorKind;
 use trainscope::Result;
 use trainscope::gpu::{AdapterChoice, Gpu};
 use trainscope::report::{Figure, findings, image_figures, scalar_figures, unit_figure};
-use trainscope::trace::{RunReader, Statistic};
+use trainscope::trace::{RunReader, RunView, Statistic};
 use trainscope::train::{BUILT_IN, BuiltIn, Scenario, Trainer};
 use trainscope::view::Painter;
 
@@ -132,8 +132,8 @@ fn main() -> Result<()> {
     make(std::fs::create_dir_all(&pictures), &pictures)?;
     let mut text = HEAD.to_owned();
     for BuiltIn { name, about, .. } in BUILT_IN {
-        let reader = RunReader::open(&runs.join(name))?;
-        let info = reader.info();
+        let run = RunView::open(&runs.join(name))?;
+        let info = RunReader::open(run.folder())?.info().clone();
         let _ = writeln!(
             text,
             "\n## {name}\n\n{}{}.\n\n```sh\ntrainscope train {name}\n```\n\n{} of {} steps on {}: {}.\n",
@@ -144,10 +144,10 @@ fn main() -> Result<()> {
             info.adapter,
             info.status
         );
-        for line in findings(reader.folder())? {
+        for line in findings(&run) {
             let _ = writeln!(text, "- {line}");
         }
-        for (place, figure) in figures(&gpu, &painter, name, &reader)?.iter().enumerate() {
+        for (place, figure) in figures(&gpu, &painter, name, &run)?.iter().enumerate() {
             let file = format!("{name}-{place}.png");
             let path = pictures.join(&file);
             make(std::fs::write(&path, &figure.light), &path)?;
@@ -161,17 +161,18 @@ fn main() -> Result<()> {
 }
 
 /// The chart of the loss, and of a GAN's diversity, the samples, and the units that tell most.
-fn figures(gpu: &Gpu, painter: &Painter, name: &str, reader: &RunReader) -> Result<Vec<Figure>> {
-    let scalars = scalar_figures(painter, reader)?.into_iter().enumerate();
+fn figures(gpu: &Gpu, painter: &Painter, name: &str, run: &RunView) -> Result<Vec<Figure>> {
+    let scalars = scalar_figures(painter, run)?.into_iter().enumerate();
     let shown =
         scalars.filter(|(place, figure)| *place == 0 || figure.alt.contains("generated images"));
     let mut figures: Vec<Figure> = shown.map(|(_, figure)| figure).collect();
-    let scenario = Scenario::of_run(reader)?;
-    let trainer = Trainer::restored(gpu, &scenario, reader, reader.last_checkpoint()?)?;
+    let reader = RunReader::open(run.folder())?;
+    let scenario = Scenario::of_run(&reader)?;
+    let trainer = Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)?;
     figures.extend(image_figures(painter, &trainer)?.pop());
     let telling = TELLING.iter().find(|(scenario, ..)| *scenario == name);
     if let Some((_, tensor, kind, quantity)) = telling {
-        figures.extend(unit_figure(painter, reader, tensor, *kind, *quantity)?);
+        figures.extend(unit_figure(painter, run, tensor, *kind, *quantity)?);
     }
     Ok(figures)
 }

@@ -15,7 +15,7 @@ fn main() -> trainscope::Result<()> {
         trainer.step(trainer.steps_done().is_multiple_of(50))?;
         while let Some(record) = trainer.take(trainer.is_full())? {
             if let Some(statistics) = record.statistics {
-                let mean_of_first_unit = statistics[0];
+                let mean_of_first_unit = statistics[0].mean;
                 println!(
                     "step {}: loss {:.1}, first unit {mean_of_first_unit:.3}",
                     record.step, record.scalars[0]

@@ -1,9 +1,9 @@
 // Statistics of units: mean, standard deviation, least, greatest, fraction of zeros, number of non-finite values.
-// Non-finite values are told by their bits, counted, and left out of everything else.
+// Non-finite values are recognized by their bits, counted, and left out of everything else.
 //
 // Values are taken four at a time. A "target" is what an invocation works for, an "item" is what it loops over:
 //   units are rows    (weights):     a target is one unit, an item four consecutive values of it;
-//   units are channels (images):     a target is one unit, an item four consecutive places of an image;
+//   units are channels (images):     a target is one unit, an item four consecutive pixels of an image;
 //   units are columns (activations): a target is four neighboring units, an item one row.
 // On a CPU adapter one invocation does a target alone (LANES 1), and groups are small, so that all cores have some; on
 // a GPU several lanes share a target's items and are merged in a fixed order.
@@ -15,7 +15,7 @@
 
 override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
-// How many matrices there are; 0: as many as workgroup_places tells. What lies at fixed addresses llvmpipe loads once for
+// How many matrices there are; 0: as many as workgroup_targets lists. What lies at fixed addresses llvmpipe loads once for
 // all lanes.
 override MATRICES: u32 = 0u;
 // Buffers that they lie in: 1 or 2.
@@ -36,23 +36,23 @@ struct Matrix {
     // Elements between neighboring targets and items.
     target_stride: u32,
     item_stride: u32,
-    // Four times the place (of the target for columns, of the item within its unit or image else) plus the component stays below.
+    // Four times the position (of the target for columns, of the item within its unit or image else) plus the component stays below.
     limit: u32,
     units: u32,
     first_row: u32,
     not_a_number: u32,
-    // Items of an image's channel, or all, and elements from one image to the next.
-    run: u32,
-    run_stride: u32,
-    // Elements from the end of one to the start of the next.
-    run_skip: u32,
+    // Items of one span (an image's channel, else all), and elements from one span to the next.
+    span: u32,
+    span_stride: u32,
+    // Elements from the end of one span to the start of the next.
+    span_skip: u32,
     // 1: units are columns.
     @size(12) columns: u32,
 }
 
 @group(0) @binding(0) var<storage, read> matrices: array<Matrix>;
 // Of each workgroup: the matrix, and the first of TARGETS targets in it.
-@group(0) @binding(4) var<storage, read> workgroup_places: array<vec2u>;
+@group(0) @binding(4) var<storage, read> workgroup_targets: array<vec2u>;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
 @group(0) @binding(1) var<storage, read> value_vectors: array<vec4f>;
 @group(0) @binding(5) var<storage, read> other_values: array<f32>;
@@ -202,29 +202,29 @@ fn close_block(all: ptr<function, Moments>, block: ptr<function, Block>) {
     (*block).squares = vec4f(0.0);
 }
 
-// An item of a target: elements from the target's first one to it, and its place in the row, or in the image's channel.
+// An item of a target: elements from the target's first one to it, and its position in the row, or in the image's channel.
 struct Item {
     offset: u32,
-    place: u32,
+    position: u32,
 }
 
 fn item_at(index: u32) -> Item {
-    let image = index / matrix.run;
-    let place = index % matrix.run;
-    return Item(image * matrix.run_stride + place * matrix.item_stride, place);
+    let image = index / matrix.span;
+    let position = index % matrix.span;
+    return Item(image * matrix.span_stride + position * matrix.item_stride, position);
 }
 
-// The item that lies `step` behind another.
-fn behind(item: Item, step: Item) -> Item {
-    let next = Item(item.offset + step.offset, item.place + step.place);
+// The item that lies `step` after another.
+fn after(item: Item, step: Item) -> Item {
+    let next = Item(item.offset + step.offset, item.position + step.position);
     // Past the end of one image's channel: to the next image.
-    let past = next.place >= matrix.run;
-    return Item(select(next.offset, next.offset + matrix.run_skip, past), select(next.place, next.place - matrix.run, past));
+    let past = next.position >= matrix.span;
+    return Item(select(next.offset, next.offset + matrix.span_skip, past), select(next.position, next.position - matrix.span, past));
 }
 
 fn is_present(target_index: u32, item: Item) -> vec4<bool> {
-    let place = 4u * select(item.place, target_index, matrix.columns != 0u);
-    return vec4u(place) + vec4u(0u, 1u, 2u, 3u) < vec4u(matrix.limit);
+    let position = 4u * select(item.position, target_index, matrix.columns != 0u);
+    return vec4u(position) + vec4u(0u, 1u, 2u, 3u) < vec4u(matrix.limit);
 }
 
 var<workgroup> shared_moments: array<Moments, 64>;
@@ -306,9 +306,9 @@ fn begin_matrix(group: u32) -> u32 {
         matrix = second;
         return (group - groups) * TARGETS;
     }
-    let place = workgroup_places[min(group, arrayLength(&workgroup_places) - 1u)];
-    matrix = matrices[place.x];
-    return select(matrix.targets, place.y, group < arrayLength(&workgroup_places));
+    let assigned = workgroup_targets[min(group, arrayLength(&workgroup_targets) - 1u)];
+    matrix = matrices[assigned.x];
+    return select(matrix.targets, assigned.y, group < arrayLength(&workgroup_targets));
 }
 
 // Rows of values whose length is a multiple of four.
@@ -336,8 +336,8 @@ fn by_vectors(
                     absorb_finite(&all, &block, vector_at(start + item.offset / 4u), i + j * LANES < end);
                     // Behind the last item it stays there.
                     let has_next = i + (j + 1u) * LANES < matrix.items;
-                    let next = behind(item, step);
-                    item = Item(select(item.offset, next.offset, has_next), select(item.place, next.place, has_next));
+                    let next = after(item, step);
+                    item = Item(select(item.offset, next.offset, has_next), select(item.position, next.position, has_next));
                 }
             }
             block.count = vec4f(f32((end - first + LANES - 1u) / LANES));
@@ -347,7 +347,7 @@ fn by_vectors(
                 item = item_before;
                 for (var i = first; i < end; i += LANES) {
                     absorb(&all, &block, vector_at(start + item.offset / 4u), vec4<bool>(true));
-                    item = behind(item, step);
+                    item = after(item, step);
                 }
             }
             close_block(&all, &block);
@@ -379,7 +379,7 @@ fn by_scalars(
             for (var i = first; i < end; i += LANES) {
                 present = is_present(target_index, item);
                 absorb(&all, &block, elements_at(start + item.offset, present), present);
-                item = behind(item, step);
+                item = after(item, step);
             }
             close_block(&all, &block);
         }

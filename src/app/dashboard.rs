@@ -7,22 +7,14 @@ use super::session::Session;
 use super::surface::Surface;
 use crate::Result;
 use crate::gpu::Gpu;
+use crate::nn::Role;
 use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
 use crate::tensor::TensorKind;
+use crate::trace::Statistic;
 use crate::view::{
     ImageGrid, ImageRow, Kept, LineChart, Lines, Painter, Picture, ScalarGroup, Series,
     SeriesChart, Theme, scalar_groups,
 };
-
-/// Figures of a unit, in the order of the statistics.
-const FIGURES: [&str; 6] = [
-    "mean",
-    "standard deviation",
-    "minimum",
-    "maximum",
-    "zero fraction",
-    "non-finite values",
-];
 
 /// Pictures are drawn anew this often while a run trains.
 const REFRESH: Duration = Duration::from_millis(700);
@@ -41,9 +33,9 @@ struct Tile {
 pub(super) struct Dashboard {
     painter: Painter,
     dark: bool,
-    /// Place of the chosen tensor in the layout, and of the chosen figure.
+    /// Place of the chosen tensor in the layout, and the chosen statistic.
     entry: usize,
-    figure: usize,
+    statistic: Statistic,
     keep: usize,
     scale: Scale,
     /// The charts that scalars make, and the one that is chosen.
@@ -61,16 +53,21 @@ pub(super) struct Dashboard {
 impl Dashboard {
     pub fn new(gpu: &Gpu, session: &Session) -> Result<Self> {
         // The heads of the latent space first, where there are some: that is where generative models fail.
+        let model = session.trainer().model().describe();
         let entries = session.history.layout.entries();
-        let entry = entries
-            .iter()
-            .position(|e| e.tensor == "encoder.1" && e.kind == TensorKind::Activation)
+        let entry = model
+            .with_role(Role::LatentMean)
+            .and_then(|latent| {
+                entries
+                    .iter()
+                    .position(|e| e.tensor == latent.name && e.kind == TensorKind::Activation)
+            })
             .unwrap_or(0);
         Ok(Self {
             painter: Painter::new(gpu),
             dark: true,
             entry,
-            figure: 0,
+            statistic: Statistic::Mean,
             keep: 60,
             scale: Scale::Linear,
             groups: scalar_groups(&session.history.names),
@@ -155,7 +152,7 @@ impl Dashboard {
     fn draw_series(&mut self, history: &History, theme: &Theme) -> Result<()> {
         let entry = &history.layout.entries()[self.entry];
         let Some(matrix) = history
-            .series(entry, self.figure)
+            .series(entry, self.statistic)
             .filter(|matrix| matrix.steps >= 2)
         else {
             return Ok(());
@@ -177,7 +174,7 @@ impl Dashboard {
         )?;
         let title = format!(
             "{} of {} {}",
-            FIGURES[self.figure],
+            self.statistic.label(),
             entry.tensor,
             entry.kind.name()
         );
@@ -191,7 +188,7 @@ impl Dashboard {
             title: &title,
             note: &note,
             x_title: "training step",
-            y_title: FIGURES[self.figure],
+            y_title: self.statistic.label(),
             first_step: matrix.first_step,
             stride: matrix.stride,
             lines: Lines {
@@ -338,7 +335,7 @@ impl Dashboard {
         let entries = session.history.layout.entries();
         let name =
             |place: usize| format!("{} {}", entries[place].tensor, entries[place].kind.name());
-        let before = (self.entry, self.figure, self.keep, self.scale, self.dark);
+        let before = (self.entry, self.statistic, self.keep, self.scale, self.dark);
         egui::ComboBox::from_id_salt("tensor")
             .selected_text(name(self.entry))
             .width(200.0)
@@ -347,12 +344,12 @@ impl Dashboard {
                     ui.selectable_value(&mut self.entry, place, name(place));
                 }
             });
-        egui::ComboBox::from_id_salt("figure")
-            .selected_text(FIGURES[self.figure])
+        egui::ComboBox::from_id_salt("statistic")
+            .selected_text(self.statistic.label())
             .width(200.0)
             .show_ui(ui, |ui| {
-                for (place, figure) in FIGURES.iter().enumerate() {
-                    ui.selectable_value(&mut self.figure, place, *figure);
+                for statistic in Statistic::ALL {
+                    ui.selectable_value(&mut self.statistic, statistic, statistic.label());
                 }
             });
         ui.label("Lines drawn");
@@ -365,16 +362,11 @@ impl Dashboard {
             ui.selectable_value(&mut self.dark, true, "dark");
             ui.selectable_value(&mut self.dark, false, "light");
         });
-        self.changed |= before != (self.entry, self.figure, self.keep, self.scale, self.dark);
+        self.changed |= before != (self.entry, self.statistic, self.keep, self.scale, self.dark);
         ui.separator();
         ui.label(format!("Events: {}", session.events().len()));
         for event in session.events().iter().rev().take(40) {
-            let place = match (&event.layer, event.unit) {
-                (Some(tensor), Some(unit)) => format!("{tensor} unit {unit}"),
-                (Some(tensor), None) => tensor.clone(),
-                _ => String::new(),
-            };
-            let line = format!("{}: {} {place}", event.step, event.kind);
+            let line = format!("{}: {} {}", event.step, event.kind, event.subject);
             ui.label(egui::RichText::new(line).size(SMALL));
         }
         if session.history.recorded() < 2 {

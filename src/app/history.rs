@@ -1,7 +1,7 @@
 //! What the window remembers of a run: every scalar, and as many recorded steps as memory allows.
 
 use crate::Result;
-use crate::trace::{RunReader, TraceEntry, TraceLayout};
+use crate::trace::{RunReader, Statistic, TraceEntry, TraceLayout, UnitStatistics};
 use crate::train::StepRecord;
 
 /// Statistics kept at most; past that every second record is let go.
@@ -13,7 +13,7 @@ pub(super) struct History {
     pub names: Vec<String>,
     /// For each name its values.
     pub scalars: Vec<Scalar>,
-    records: Vec<(u64, Vec<f32>)>,
+    records: Vec<(u64, Vec<UnitStatistics>)>,
 }
 
 /// A scalar over evenly spaced steps: every one, or the recorded ones.
@@ -78,7 +78,7 @@ impl History {
         }
     }
 
-    fn keep(&mut self, step: u64, statistics: Vec<f32>) {
+    fn keep(&mut self, step: u64, statistics: Vec<UnitStatistics>) {
         let bytes = size_of_val(statistics.as_slice());
         self.records.push((step, statistics));
         if self.records.len() * bytes > MOST_BYTES {
@@ -95,8 +95,8 @@ impl History {
         self.records.len()
     }
 
-    /// One figure (0 mean, 1 std, 2 min, 3 max, 4 zero fraction, 5 non-finite) of every unit of a tensor.
-    pub fn series(&self, entry: &TraceEntry, figure: usize) -> Option<Matrix> {
+    /// One statistic of every unit of a tensor.
+    pub fn series(&self, entry: &TraceEntry, statistic: Statistic) -> Option<Matrix> {
         let first_step = self.records.first()?.0;
         // Steps between records; halving keeps them even but for the last.
         let stride = self
@@ -104,7 +104,7 @@ impl History {
             .get(1)
             .map_or(1, |(step, _)| step - first_step)
             .max(1);
-        let even: Vec<&Vec<f32>> = self
+        let even: Vec<&Vec<UnitStatistics>> = self
             .records
             .iter()
             .filter(|(step, _)| (step - first_step).is_multiple_of(stride))
@@ -112,9 +112,8 @@ impl History {
             .collect();
         let steps = even.len();
         let mut values = Vec::with_capacity(entry.units * steps);
-        for unit in 0..entry.units {
-            let place = 6 * (entry.first_row + unit) + figure;
-            values.extend(even.iter().map(|statistics| statistics[place]));
+        for row in entry.rows() {
+            values.extend(even.iter().map(|units| units[row].get(statistic)));
         }
         Some(Matrix {
             first_step,

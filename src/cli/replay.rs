@@ -49,12 +49,12 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
                     ..reader.info().clone()
                 };
                 let layout = trainer.layout().clone();
-                let graph = reader.graph()?;
+                let model = reader.model()?;
                 writer = Some(RunWriter::create(
                     &unfinished,
                     &reader.scenario()?,
                     info,
-                    &graph,
+                    &model,
                     layout,
                 )?);
             }

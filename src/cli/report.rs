@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde_json::json;
 use trainscope::Result;
 use trainscope::report;
+use trainscope::trace::RunView;
 
 use super::Common;
 
@@ -17,11 +18,21 @@ pub struct ReportArgs {
 pub fn run(common: &Common, args: &ReportArgs) -> Result<()> {
     let gpu = common.gpu()?;
     let path = report::write_report(&gpu, &args.dir)?;
-    let lines = report::findings(&args.dir)?;
+    let run = RunView::open(&args.dir)?;
+    let lines = report::findings(&run);
+    let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
     common.note(&format!("report: {}", path.display()));
+    for problem in &problems {
+        common.note(&format!("left out: {problem}"));
+    }
     for line in &lines {
         common.note(&format!("  {line}"));
     }
-    common.print_json(&json!({ "report": path, "findings": lines, "adapter": gpu.describe() }));
+    common.print_json(&json!({
+        "report": path,
+        "findings": lines,
+        "problems": problems,
+        "adapter": gpu.describe(),
+    }));
     Ok(())
 }

@@ -3,16 +3,15 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
-use trainscope::tensor::TensorKind;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
+use trainscope::formats::{read_series, write_ids};
 use trainscope::gpu::Gpu;
-use trainscope::sample::{
-    Budget, Sample, SampleOptions, Scale, ValueScale, input, sample_values, write_ids,
-};
-use trainscope::trace::{RunReader, Statistic};
-use trainscope::view::{Kept, Lines, Painter, Picture, SeriesChart, Theme};
+use trainscope::sample::{Budget, Sample, SampleOptions, Scale, ValueScale, sample_values};
+use trainscope::tensor::TensorKind;
+use trainscope::trace::{RunView, Statistic, UnitSeries};
+use trainscope::view::{self, Kept, Painter, Picture, SeriesChart, Theme};
 use trainscope::{Error, Result};
 
 use super::{Common, check_writable};
@@ -62,7 +61,7 @@ pub struct SampleArgs {
     /// Of a run: which values of the units
     #[arg(long, default_value = "activation", value_parser = PossibleValuesParser::new(TensorKind::ALL.map(TensorKind::name)).map(|word| named(&TensorKind::ALL, TensorKind::name, &word)))]
     kind: TensorKind,
-    /// Of a run: which figure of those values over the batch
+    /// Of a run: which statistic of those values over the batch
     #[arg(long, default_value = "mean", value_parser = PossibleValuesParser::new(Statistic::ALL.map(Statistic::name)).map(|word| named(&Statistic::ALL, Statistic::name, &word)))]
     quantity: Statistic,
 }
@@ -87,26 +86,33 @@ fn radius(word: &str) -> std::result::Result<f32, String> {
     }
 }
 
-/// Lines and where they come from.
-struct Series {
-    values: Vec<f32>,
-    lines: usize,
-    steps: usize,
-    /// Title and axes of the plot.
+/// Lines and what a plot says of them.
+struct Lines {
+    series: UnitSeries,
     title: String,
     x_title: &'static str,
     y_title: String,
-    first_step: u64,
-    stride: u64,
     /// The lines of each tensor of a run.
     tensors: Vec<(String, Range<usize>)>,
+}
+
+impl Lines {
+    /// The first step and the distance between steps, as the x-axis shows them: that of the records where these are
+    /// uneven.
+    fn step_range(&self) -> (u64, u64) {
+        match (self.series.steps.first(), self.series.stride()) {
+            (Some(&first), Some(stride)) => (first, stride),
+            _ => (0, 1),
+        }
+    }
 }
 
 pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
     for path in [&args.out, &args.assign, &args.plot].into_iter().flatten() {
         check_writable(path)?;
     }
-    let series = read(args)?;
+    let lines = read(common, args)?;
+    let series = &lines.series;
     let gpu = common.gpu()?;
     let budget = match (args.amount.keep, args.amount.radius) {
         (Some(keep), _) => Budget::Keep(keep as usize),
@@ -118,11 +124,17 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         seed: args.seed,
     };
     let started = Instant::now();
-    let sample = sample_values(&gpu, &series.values, series.steps, args.scale, &options)?;
+    let sample = sample_values(
+        &gpu,
+        &series.values,
+        series.steps.len(),
+        args.scale,
+        &options,
+    )?;
     let seconds = started.elapsed().as_secs_f64();
 
     if let Some(path) = &args.plot {
-        plot(&gpu, &series, &sample, args.scale)?.write_png(&gpu, path)?;
+        plot(&gpu, &lines, &sample, args.scale)?.write_png(&gpu, path)?;
     }
     if let Some(path) = &args.out {
         write_ids(path, &sample.kept)?;
@@ -132,10 +144,10 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         let ids: Vec<u32> = sample.assign.iter().map(stand_in).collect();
         write_ids(path, &ids)?;
     }
-    say(common, args, &series, &sample, seconds);
+    say(common, args, series, &sample, seconds);
     common.print_json(&json!({
-        "lines": series.lines,
-        "steps": series.steps,
+        "lines": series.units,
+        "steps": series.steps.len(),
         "kept": sample.kept.len(),
         "radius": sample.radius,
         "rounds": sample.rounds,
@@ -145,7 +157,7 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         "columns": args.columns,
         "scale": match args.scale { Scale::Linear => "linear", Scale::Symlog => "symlog" },
         "seed": args.seed,
-        "tensors": series.tensors.iter()
+        "tensors": lines.tensors.iter()
             .map(|(name, lines)| json!({ "tensor": name, "from": lines.start, "to": lines.end }))
             .collect::<Vec<_>>(),
         "out": args.out,
@@ -155,13 +167,13 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
     Ok(())
 }
 
-fn say(common: &Common, args: &SampleArgs, series: &Series, sample: &Sample, seconds: f64) {
+fn say(common: &Common, args: &SampleArgs, series: &UnitSeries, sample: &Sample, seconds: f64) {
     common.note(&format!(
         "kept {} of {} lines of {} steps in {seconds:.2} s: {}",
         sample.kept.len(),
-        series.lines,
-        series.steps,
-        if sample.kept.len() < series.lines {
+        series.units,
+        series.steps.len(),
+        if sample.kept.len() < series.units {
             format!(
                 "every other line stays within {:.4} of one of them everywhere (1 is the height of the chart)",
                 sample.radius
@@ -191,9 +203,9 @@ fn say(common: &Common, args: &SampleArgs, series: &Series, sample: &Sample, sec
     }
 }
 
-fn read(args: &SampleArgs) -> Result<Series> {
+fn read(common: &Common, args: &SampleArgs) -> Result<Lines> {
     if args.input.is_dir() {
-        return read_run(args);
+        return read_run(common, args);
     }
     if let Some(tensor) = &args.tensor {
         return Err(Error::usage(
@@ -205,97 +217,92 @@ fn read(args: &SampleArgs) -> Result<Series> {
             "name a run directory, or leave --tensor out",
         ));
     }
-    let series = input::read(&args.input)?;
     let name = args.input.file_name().unwrap_or(args.input.as_os_str());
-    Ok(Series {
+    Ok(Lines {
         title: name.to_string_lossy().into_owned(),
         x_title: "step",
         y_title: "value".to_owned(),
-        first_step: 0,
-        stride: 1,
-        lines: series.lines,
-        steps: series.steps,
-        values: series.values,
+        series: read_series(&args.input)?,
         tensors: Vec::new(),
     })
 }
 
 /// The series of a run's units, tensor after tensor.
-fn read_run(args: &SampleArgs) -> Result<Series> {
-    let reader = RunReader::open(&args.input)?;
+fn read_run(common: &Common, args: &SampleArgs) -> Result<Lines> {
+    let run = RunView::open(&args.input)?;
+    for problem in run.problems() {
+        common.note(&format!("left out: {problem}"));
+    }
     let names: Vec<String> = match &args.tensor {
         Some(name) => vec![name.clone()],
-        None => reader
-            .entries()?
-            .into_iter()
+        None => run
+            .entries()
+            .iter()
             .filter(|entry| entry.kind == args.kind)
-            .map(|entry| entry.tensor)
+            .map(|entry| entry.tensor.clone())
             .collect(),
     };
-    let mut values = Vec::new();
+    let mut all = UnitSeries::default();
     let mut tensors = Vec::new();
-    let mut lines = 0;
-    let mut steps: Vec<u64> = Vec::new();
     for name in names {
-        let series = reader.series(&name, args.kind, args.quantity)?;
-        tensors.push((name, lines..lines + series.units));
-        lines += series.units;
-        values.extend(series.values);
-        steps = series.steps;
+        let series = run.series(&name, args.kind, args.quantity)?;
+        tensors.push((name, all.units..all.units + series.units));
+        all.units += series.units;
+        all.values.extend(series.values);
+        all.steps = series.steps;
     }
-    if values.is_empty() {
+    if all.values.is_empty() {
         return Err(Error::input(
             args.input.display().to_string(),
             format!("no {} is recorded yet", args.kind.name()),
             "wait until its first segment is written, or train it with [record]",
         ));
     }
-    let strides: Vec<u64> = steps.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let even = strides.windows(2).all(|pair| pair[0] == pair[1]);
     let of = match &args.tensor {
         Some(name) => format!("the units of {name}"),
         None => "all units".to_owned(),
     };
-    let figure = format!("{} of the {}", args.quantity.name(), args.kind.name());
-    Ok(Series {
-        title: format!("{}: {figure}, {of}", reader.info().name),
-        x_title: if even { "training step" } else { "record" },
-        y_title: figure,
-        first_step: if even { steps[0] } else { 0 },
-        stride: strides.first().copied().filter(|_| even).unwrap_or(1),
-        steps: steps.len(),
-        values,
-        lines,
+    let statistic = format!("{} of the {}", args.quantity.name(), args.kind.name());
+    Ok(Lines {
+        title: format!("{}: {statistic}, {of}", run.name()),
+        x_title: match all.stride() {
+            Some(_) => "training step",
+            None => "record",
+        },
+        y_title: statistic,
+        series: all,
         tensors,
     })
 }
 
-fn plot(gpu: &Gpu, series: &Series, sample: &Sample, scale: Scale) -> Result<Picture> {
+fn plot(gpu: &Gpu, lines: &Lines, sample: &Sample, scale: Scale) -> Result<Picture> {
     // The most remarkable lines come first; drawn last, they lie on top.
     let kept: Vec<u32> = sample.kept.iter().rev().copied().collect();
     let counts: Vec<u32> = sample.counts.iter().rev().copied().collect();
-    let dropped = series.lines - kept.len();
+    let series = &lines.series;
+    let dropped = series.units - kept.len();
     let note = if dropped == 0 {
-        format!("All {} lines.", series.lines)
+        format!("All {} lines.", series.units)
     } else {
         format!(
             "{} of {} lines; every other line stays within {:.1} % of the chart's height of one of them everywhere.",
             kept.len(),
-            series.lines,
+            series.units,
             100.0 * sample.radius
         )
     };
+    let (first_step, stride) = lines.step_range();
     let chart = SeriesChart {
-        title: &series.title,
+        title: &lines.title,
         note: &note,
-        x_title: series.x_title,
-        y_title: &series.y_title,
-        first_step: series.first_step,
-        stride: series.stride,
-        lines: Lines {
+        x_title: lines.x_title,
+        y_title: &lines.y_title,
+        first_step,
+        stride,
+        lines: view::Lines {
             values: &gpu.upload("series", &series.values)?,
-            lines: series.lines,
-            steps: series.steps,
+            lines: series.units,
+            steps: series.steps.len(),
             scale: ValueScale::fit(scale, &series.values),
         },
         kept: Some(Kept {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::json;
-use trainscope::trace::Status;
+use trainscope::trace::{RunView, Status};
 use trainscope::train::{BUILT_IN, BuiltIn, Finished, Run, Scenario, StepRecord};
 use trainscope::{Error, Result};
 
@@ -111,7 +111,7 @@ fn conclude(
     first_step_seconds: Option<f64>,
 ) -> Result<()> {
     let report = trainscope::report::write_report_of(&finished.trainer, &finished.dir)?;
-    let lines = trainscope::report::findings(&finished.dir)?;
+    let lines = trainscope::report::findings(&RunView::open(&finished.dir)?);
     let steps = finished.trainer.steps_done();
     let status = finished.status.to_string();
     let first = first_step_seconds.map_or(String::new(), |s| format!(", the first after {s:.1} s"));

@@ -5,7 +5,7 @@ use std::path::Path;
 use npyz::TypeChar;
 
 use super::Images;
-use crate::npy::Array;
+use crate::formats::npy::Array;
 use crate::{Error, Result};
 
 /// How many pixel values an array may hold.

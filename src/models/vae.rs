@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::layer::{Layer, stack};
 use crate::nn::losses::{ElementwiseLoss, GaussianKl};
 use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterize, Reshape};
-use crate::nn::{Graph, Loss, NodeId};
+use crate::nn::{Graph, Loss, NodeId, Role};
 use crate::{Error, Result};
 
 /// How the standard deviation comes out of the variance head `h`.
@@ -88,6 +88,8 @@ impl VaeConfig {
         let features = joined(&mut graph, "encoder.conditioned", features, condition)?;
         let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
         let head = graph.add("logvar", Dense::new(self.latent), &[features])?;
+        graph.set_role(mu, Role::LatentMean);
+        graph.set_role(head, Role::LatentLogVariance);
         let log_variance = match self.variance {
             Variance::Exp => head,
             Variance::Bounded => {

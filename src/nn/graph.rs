@@ -1,10 +1,9 @@
 //! What is computed: nodes in the order of computation, with shapes inferred as they are added.
 
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use super::Initialization;
 use super::operation::{Operation, ShapeError, elements};
-use super::{Initialization, Loss};
 use crate::{Error, Result};
 
 /// A node of a graph.
@@ -220,31 +219,5 @@ impl Graph {
     /// The node of a name.
     pub fn find(&self, name: &str) -> Option<NodeId> {
         self.nodes.iter().position(|n| n.name == name).map(NodeId)
-    }
-
-    /// `graph.json` of the run directory: layers, edges, shapes, names of parameters and of state, and the terms of the
-    /// loss that is trained on.
-    pub fn to_json(&self, loss: &Loss) -> serde_json::Value {
-        let layers: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|node| {
-                let of = |trainable: bool| {
-                    let own = node.parameters.iter().map(|&p| &self.parameters[p]);
-                    let own = own.filter(|parameter| parameter.trainable == trainable);
-                    own.map(|parameter| json!({ "name": parameter.name, "shape": parameter.shape }))
-                        .collect::<Vec<_>>()
-                };
-                json!({
-                    "name": node.name,
-                    "kind": node.operation.as_ref().map_or("input", |operation| operation.kind()),
-                    "shape": node.shape,
-                    "inputs": node.inputs.iter().map(|i| &self.nodes[i.0].name).collect::<Vec<_>>(),
-                    "parameters": of(true),
-                    "state": of(false),
-                })
-            })
-            .collect();
-        json!({ "layers": layers, "losses": loss.to_json(self) })
     }
 }

@@ -1,7 +1,5 @@
 //! What is minimized, and what is measured beside it.
 
-use serde_json::json;
-
 use super::graph::{Graph, NodeId};
 use super::operation::elements;
 use crate::{Error, Result};
@@ -70,17 +68,6 @@ impl Loss {
     pub fn scalar_names(&self) -> Vec<String> {
         std::iter::once("loss".to_owned())
             .chain(self.terms.iter().map(|term| term.name.clone()))
-            .collect()
-    }
-
-    /// The entry `losses` of `graph.json`.
-    pub(super) fn to_json(&self, graph: &Graph) -> serde_json::Value {
-        self.terms
-            .iter()
-            .map(|term| {
-                let layer = &graph.node(term.node).name;
-                json!({ "name": term.name, "layer": layer, "weight": term.weight })
-            })
             .collect()
     }
 }

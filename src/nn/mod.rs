@@ -9,6 +9,7 @@ mod clip;
 mod conv2d_geometry;
 mod convolution;
 mod copy;
+mod description;
 mod graph;
 pub mod initialization;
 mod loss;
@@ -30,6 +31,7 @@ pub mod vectors;
 
 pub use clip::Clip;
 pub use conv2d_geometry::{Conv2dGeometry, Size2};
+pub use description::{GraphDescription, LayerDescription, LossDescription, ParameterDescription};
 pub use graph::{Graph, Node, NodeId, Parameter, Role};
 pub use initialization::Initialization;
 pub use loss::{Loss, LossTerm};

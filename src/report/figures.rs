@@ -4,7 +4,7 @@ use super::grid::Grid;
 use crate::Result;
 use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
 use crate::tensor::TensorKind;
-use crate::trace::{RunReader, Statistic};
+use crate::trace::{RunView, Statistic};
 use crate::view::{
     Kept, LineChart, Lines, Painter, Picture, ScalarGroup, Series, SeriesChart, Theme,
     scalar_groups,
@@ -24,6 +24,7 @@ const SHOWN: [(TensorKind, usize, Statistic); 3] = [
 ];
 
 /// A picture of a report, in both themes.
+#[derive(Debug, Clone)]
 pub struct Figure {
     /// What it shows, for people who do not see it.
     pub alt: String,
@@ -67,8 +68,8 @@ fn chart(
 ///
 /// # Errors
 /// A damaged run, or the device was lost.
-pub fn scalar_figures(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
-    let scalars = reader.scalars()?;
+pub fn scalar_figures(painter: &Painter, run: &RunView) -> Result<Vec<Figure>> {
+    let scalars = run.scalars();
     let names: Vec<&String> = scalars.keys().collect();
     let groups = scalar_groups(&names);
     let figures = groups.iter().map(|group| {
@@ -131,19 +132,19 @@ fn scalar_chart(
 }
 
 /// Charts of the units of the first tensors of each kind that have anything to show.
-pub(super) fn units(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>> {
-    let entries = reader.entries()?;
+pub(super) fn units(painter: &Painter, run: &RunView) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     for (kind, tensors, quantity) in SHOWN {
         let mut shown = 0;
-        for entry in entries
+        for entry in run
+            .entries()
             .iter()
             .filter(|entry| entry.kind == kind && entry.units > 1)
         {
             if shown == tensors {
                 break;
             }
-            if let Some(figure) = unit_figure(painter, reader, &entry.tensor, kind, quantity)? {
+            if let Some(figure) = unit_figure(painter, run, &entry.tensor, kind, quantity)? {
                 figures.push(figure);
                 shown += 1;
             }
@@ -159,20 +160,19 @@ pub(super) fn units(painter: &Painter, reader: &RunReader) -> Result<Vec<Figure>
 /// The run has no such tensor, it is damaged, or the device was lost.
 pub fn unit_figure(
     painter: &Painter,
-    reader: &RunReader,
+    run: &RunView,
     tensor: &str,
     kind: TensorKind,
     quantity: Statistic,
 ) -> Result<Option<Figure>> {
-    let recorded = reader.series(tensor, kind, quantity)?;
+    let recorded = run.series(tensor, kind, quantity)?;
     let y_title = words(kind, quantity);
     let title = format!("Units of {tensor}: {y_title}");
     let Some(grid) = Grid::over(&recorded.steps) else {
         return Ok(None);
     };
     let values: Vec<f32> = recorded
-        .values
-        .chunks_exact(recorded.steps.len())
+        .rows()
         .flat_map(|unit| grid.columns_of(&recorded.steps, unit))
         .collect();
     let units = values.len() / grid.columns;

@@ -1,34 +1,33 @@
 //! What a run saw, in three plain sentences.
 
-use crate::tensor::TensorKind;
-use std::path::Path;
-
 use crate::Result;
-use crate::trace::{Event, RunReader, Statistic};
+use crate::nn::Role;
+use crate::tensor::TensorKind;
+use crate::trace::{Event, EventKind, RunView, Statistic, TraceEntry};
 use crate::view::ticks::short;
 
 /// Values that the mean at either end of a run is taken over.
 const ENDS: usize = 10;
 /// Samples of a batch that are named.
 const SAMPLES: usize = 8;
+/// Layers with dead units that are named.
+const LAYERS: usize = 3;
 /// A latent unit whose mean varies less than this over the batch carries nothing.
 const USED: f32 = 0.1;
 
-/// Three sentences about the run in `run_dir`: where the loss went, whether values stayed finite, and which units
-/// do nothing.
-///
-/// # Errors
-/// The directory holds no run or a damaged one.
-pub fn findings(run_dir: &Path) -> Result<Vec<String>> {
-    let reader = RunReader::open(run_dir)?;
-    let events = reader.events()?;
-    Ok(vec![loss(&reader)?, finite(&events), idle(&reader)?])
+/// Three sentences about a run: where the loss went, whether values stayed finite, and which units do nothing.
+pub fn findings(run: &RunView) -> Vec<String> {
+    vec![
+        loss(run),
+        finite(run.events()),
+        idle(run).unwrap_or_else(|error| format!("The units' records cannot be read: {error}.")),
+    ]
 }
 
-fn loss(reader: &RunReader) -> Result<String> {
-    let scalars = reader.scalars()?;
-    let Some(values) = scalars.get("loss").filter(|values| !values.is_empty()) else {
-        return Ok("No loss is recorded yet.".to_owned());
+fn loss(run: &RunView) -> String {
+    let recorded = run.scalars().get("loss");
+    let Some(values) = recorded.filter(|values| !values.is_empty()) else {
+        return "No loss is recorded yet.".to_owned();
     };
     let finite: Vec<f64> = values
         .iter()
@@ -36,7 +35,7 @@ fn loss(reader: &RunReader) -> Result<String> {
         .filter(|v| v.is_finite())
         .collect();
     let Some(most) = finite.len().checked_div(2).filter(|half| *half > 0) else {
-        return Ok("The loss was not finite for long enough to tell where it went.".to_owned());
+        return "The loss was not finite for long enough to tell where it went.".to_owned();
     };
     let count = most.min(ENDS);
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
@@ -45,36 +44,36 @@ fn loss(reader: &RunReader) -> Result<String> {
         mean(&finite[finite.len() - count..]),
     );
     let verb = if to < from { "fell" } else { "rose" };
-    Ok(format!(
+    format!(
         "The loss {verb} from {} to {} by step {} (means of the first and last {count} values).",
         short(from),
         short(to),
         values[values.len() - 1].0
-    ))
+    )
 }
 
 fn finite(events: &[Event]) -> String {
-    let nonfinite = events.iter().filter(|event| event.kind == "nonfinite");
-    // A scalar may have shown first what a unit then is known to have begun.
-    let Some(first) = nonfinite.min_by_key(|event| (event.step, event.unit.is_none())) else {
-        let spikes: Vec<&Event> = events.iter().filter(|e| e.kind == "spike").collect();
-        let finite = "Every recorded value was finite";
-        let named = spikes.first().map_or(String::new(), |spike| named(spike));
-        return match spikes.len() {
-            0 => format!("{finite}, and the loss had no spike."),
-            1 => format!("{finite}; the loss had one spike, {named}."),
-            many => format!("{finite}; the loss had {many} spikes, the first {named}."),
-        };
-    };
-    let place = match (&first.layer, first.unit) {
-        (Some(layer), Some(unit)) => format!(" in unit {unit} of {layer}"),
-        (Some(layer), None) => format!(" in {layer}"),
-        _ => String::new(),
-    };
-    format!(
-        "The first value that is not finite came at step {}{place}.",
-        first.step
-    )
+    let of = |kind: EventKind| events.iter().filter(move |event| event.kind == kind);
+    // A scalar may have shown first what is then found to have begun in a unit.
+    let first = of(EventKind::Nonfinite)
+        .min_by_key(|event| (event.step, event.subject.unit_index().is_none()));
+    if let Some(first) = first {
+        return format!(
+            "The first non-finite value came at step {} in {}.",
+            first.step, first.subject
+        );
+    }
+    let finite = "Every recorded value was finite";
+    let spikes: Vec<&Event> = of(EventKind::Spike).collect();
+    match spikes[..] {
+        [] => format!("{finite}, and the loss had no spike."),
+        [spike] => format!("{finite}; the loss had one spike, {}.", named(spike)),
+        [first, ..] => format!(
+            "{finite}; the loss had {} spikes, the first {}.",
+            spikes.len(),
+            named(first)
+        ),
+    }
 }
 
 /// When a spike came, and with which samples.
@@ -90,7 +89,7 @@ fn named(spike: &Event) -> String {
         0 => step,
         few if few <= SAMPLES => format!("{step} with the samples {}", shown.join(", ")),
         many => format!(
-            "{step} with the samples {} and {} more (all stand in events.jsonl)",
+            "{step} with the samples {} and {} more (all are in events.jsonl)",
             shown.join(", "),
             many - SAMPLES
         ),
@@ -98,46 +97,39 @@ fn named(spike: &Event) -> String {
 }
 
 /// Dead units, and latent units that carry nothing.
-fn idle(reader: &RunReader) -> Result<String> {
+fn idle(run: &RunView) -> Result<String> {
+    let last = |entry: &TraceEntry, statistic| -> Result<Vec<f32>> {
+        let series = run.series(&entry.tensor, entry.kind, statistic)?;
+        Ok(series.last().collect())
+    };
+    let is_activation = |entry: &&TraceEntry| entry.kind == TensorKind::Activation;
     let mut dead = Vec::new();
-    let mut latent = None;
-    let entries = reader.entries()?;
-    for entry in entries
-        .iter()
-        .filter(|entry| entry.kind == TensorKind::Activation)
-    {
-        let last = |quantity| -> Result<Vec<f32>> {
-            let series = reader.series(&entry.tensor, entry.kind, quantity)?;
-            let steps = series.steps.len().max(1);
-            let rows = series.values.chunks_exact(steps);
-            Ok(rows.map(|row| row[steps - 1]).collect())
-        };
-        let zero = last(Statistic::ZeroFraction)?;
+    for entry in run.entries().iter().filter(is_activation) {
+        let zero = last(entry, Statistic::ZeroFraction)?;
         let count = zero.iter().filter(|fraction| **fraction >= 1.0).count();
         if count > 0 {
             dead.push(format!(
                 "{count} of {} units of {}",
-                zero.len(),
-                entry.tensor
-            ));
-        }
-        if entry.tensor == "mu" || entry.tensor.ends_with(".mu") {
-            let spread = last(Statistic::Std)?;
-            let used = spread.iter().filter(|spread| **spread > USED).count();
-            latent = Some(format!(
-                "{used} of {} latent units vary with the input",
-                spread.len()
+                entry.units, entry.tensor
             ));
         }
     }
-    let dead = if dead.is_empty() {
-        "no unit ended with nothing but zeros".to_owned()
-    } else {
-        dead.truncate(3);
-        format!("{} ended with nothing but zeros", dead.join(", "))
+    dead.truncate(LAYERS);
+    let dead = match dead.join(", ") {
+        none if none.is_empty() => "no unit ended with nothing but zeros".to_owned(),
+        named => format!("{named} ended with nothing but zeros"),
     };
+    let latent = run
+        .model()
+        .with_role(Role::LatentMean)
+        .and_then(|layer| run.layout().find(&layer.name, TensorKind::Activation));
     let sentence = match latent {
-        Some(latent) => format!("{latent}; {dead}."),
+        Some(entry) => {
+            let spread = last(entry, Statistic::Std)?;
+            let used = spread.iter().filter(|spread| **spread > USED).count();
+            let all = entry.units;
+            format!("{used} of {all} latent units vary with the input; {dead}.")
+        }
         None => format!("{dead}."),
     };
     let mut letters = sentence.chars();

@@ -12,7 +12,7 @@ mod page;
 use std::path::{Path, PathBuf};
 
 use crate::gpu::Gpu;
-use crate::trace::RunReader;
+use crate::trace::{RunReader, RunView};
 use crate::train::{Scenario, Trainer};
 use crate::view::Painter;
 use crate::{Result, files};
@@ -24,55 +24,55 @@ pub use images::image_figures;
 /// The folder of the report in a run directory.
 const FOLDER: &str = "report";
 
-/// Writes `report/index.html` into a run directory and returns its path. What the model makes is drawn anew from the
-/// last checkpoint; where that or the data is gone, the report says so and shows the rest.
+/// Writes `report/index.html` into a run directory and returns its path. The directory alone is enough: what the model
+/// makes is drawn from the last checkpoint, and where that, the scenario or the data is missing, the report says so. What
+/// is damaged is left out and named.
 ///
 /// # Errors
-/// The directory holds no run or a damaged one, the folder cannot be written, or the device was lost.
+/// The directory is not a run or of a newer format, the folder cannot be written, or the device was lost.
 pub fn write_report(gpu: &Gpu, run_dir: &Path) -> Result<PathBuf> {
-    let reader = RunReader::open(run_dir)?;
     let restored = || {
+        let reader = RunReader::open(run_dir)?;
         let scenario = Scenario::of_run(&reader)?;
         Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)
     };
-    match restored() {
-        Ok(trainer) => write(gpu, &reader, run_dir, Ok(&trainer)),
-        Err(error) => write(gpu, &reader, run_dir, Err(error)),
-    }
+    let painter = Painter::new(gpu);
+    let images = restored().and_then(|trainer| images::image_figures(&painter, &trainer));
+    write(&painter, run_dir, images)
 }
 
-/// The same of a run whose trainer is still at hand: nothing is read or trained anew.
+/// The same for a run whose trainer is still at hand: nothing is restored.
 ///
 /// # Errors
 /// As [`write_report`].
 pub fn write_report_of(trainer: &Trainer, run_dir: &Path) -> Result<PathBuf> {
-    let reader = RunReader::open(run_dir)?;
-    write(trainer.gpu(), &reader, run_dir, Ok(trainer))
+    let painter = Painter::new(trainer.gpu());
+    let images = images::image_figures(&painter, trainer);
+    write(&painter, run_dir, images)
 }
 
-fn write(
-    gpu: &Gpu,
-    reader: &RunReader,
-    run_dir: &Path,
-    trainer: Result<&Trainer>,
-) -> Result<PathBuf> {
-    let painter = Painter::new(gpu);
-    let mut figures = figures::scalar_figures(&painter, reader)?;
-    let missing = match trainer.and_then(|trainer| images::image_figures(&painter, trainer)) {
-        Ok(images) => {
-            figures.extend(images);
-            None
-        }
-        Err(error) => Some(format!("No images: {error}.")),
+fn write(painter: &Painter, run_dir: &Path, images: Result<Vec<Figure>>) -> Result<PathBuf> {
+    let run = RunView::open(run_dir)?;
+    let mut missing = Vec::new();
+    let mut drawn = |what: &str, figures: Result<Vec<Figure>>| {
+        figures.unwrap_or_else(|error| {
+            missing.push(format!("No {what}: {error}."));
+            Vec::new()
+        })
     };
-    figures.extend(figures::units(&painter, reader)?);
+    let figures = [
+        drawn("charts of scalars", figures::scalar_figures(painter, &run)),
+        drawn("images", images),
+        drawn("charts of units", figures::units(painter, &run)),
+    ]
+    .concat();
+    // A chart that failed because the device is lost is not a part of the run that is missing.
+    painter.gpu().check()?;
     let page = page::Page {
-        info: reader.info(),
-        findings: &findings(run_dir)?,
+        run: &run,
+        findings: &findings(&run),
         figures: &figures,
-        missing: missing.as_deref(),
-        events: &reader.events()?,
-        scenario: &reader.scenario()?,
+        missing: &missing,
     };
     let folder = run_dir.join(FOLDER);
     files::make_folder(&folder)?;

@@ -6,13 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::figures::Figure;
-use crate::trace::{Event, RunInfo};
+use crate::trace::{Event, EventKind, RunView, Subject};
 use crate::view::ticks::short;
 
-/// Rows of events.
-const MOST_ROWS: usize = 200;
-/// Units that a row names.
-const MOST_UNITS: usize = 12;
+/// The most rows of the table of events.
+const MAX_ROWS: usize = 200;
+/// The most units that a row names.
+const MAX_UNITS: usize = 12;
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; --page: #ffffff; --text: #18202c; --muted: #4d5866; --line: #e4e8ed; }
@@ -27,35 +27,25 @@ th, td { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--line);
 pre { padding: 1rem; border: 1px solid var(--line); overflow-x: auto; font-size: .85rem; }
 ";
 
-/// All that a page shows.
+/// What a page shows of a run, besides what the run holds itself.
 pub(super) struct Page<'a> {
-    pub info: &'a RunInfo,
+    pub run: &'a RunView,
     pub findings: &'a [String],
     pub figures: &'a [Figure],
-    /// Why the images are not among them.
-    pub missing: Option<&'a str>,
-    pub events: &'a [Event],
-    pub scenario: &'a str,
+    /// Why some figures are not among them.
+    pub missing: &'a [String],
 }
 
 impl Page<'_> {
     /// The whole page as one HTML file.
     pub fn html(&self) -> String {
-        let info = self.info;
-        let name = escape(&info.name);
+        let name = escape(&self.run.name());
         let mut html = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <title>{name}: trainscope report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <h1>{name}</h1>\n<p class=\"facts\">{} of {} steps, {}; seed {}; {} ({}, {}); trainscope {}</p>\n",
-            info.steps_done,
-            info.steps,
-            escape(&info.status.to_string()),
-            info.seed,
-            escape(&info.adapter),
-            escape(&info.backend),
-            escape(&info.driver),
-            escape(&info.version),
+             <h1>{name}</h1>\n<p class=\"facts\">{}</p>\n",
+            self.facts()
         );
         html.push_str("<h2>What was seen</h2>\n<ul>\n");
         for finding in self.findings {
@@ -65,71 +55,105 @@ impl Page<'_> {
         for figure in self.figures {
             push_figure(&mut html, figure);
         }
-        if let Some(missing) = self.missing {
+        for missing in self.missing {
             html.push_str(&format!("<p>{}</p>\n", escape(missing)));
         }
         self.push_events(&mut html);
-        html.push_str(&format!(
-            "<h2>Scenario</h2>\n<pre>{}</pre>\n</body>\n</html>\n",
-            escape(self.scenario)
-        ));
+        self.push_problems(&mut html);
+        html.push_str("<h2>Scenario</h2>\n");
+        html.push_str(&match self.run.scenario() {
+            Some(scenario) => format!("<pre>{}</pre>\n", escape(scenario)),
+            None => "<p>The run directory has no readable scenario.toml.</p>\n".to_owned(),
+        });
+        html.push_str("</body>\n</html>\n");
         html
+    }
+
+    /// Where, for how long and how well the run went, in one line.
+    fn facts(&self) -> String {
+        let Some(info) = self.run.info() else {
+            return "run.json is damaged: status, steps and adapter are not known".to_owned();
+        };
+        format!(
+            "{} of {} steps, {}; seed {}; {} ({}, {}); trainscope {}",
+            info.steps_done,
+            info.steps,
+            escape(&info.status.to_string()),
+            info.seed,
+            escape(&info.adapter),
+            escape(&info.backend),
+            escape(&info.driver),
+            escape(&info.version),
+        )
+    }
+
+    /// What of the run directory could not be read.
+    fn push_problems(&self, html: &mut String) {
+        if self.run.problems().is_empty() {
+            return;
+        }
+        html.push_str("<h2>Damaged parts</h2>\n<p>These are left out above.</p>\n<ul>\n");
+        for problem in self.run.problems() {
+            html.push_str(&format!("<li>{}</li>\n", escape(&problem.to_string())));
+        }
+        html.push_str("</ul>\n");
     }
 
     fn push_events(&self, html: &mut String) {
         html.push_str("<h2>Events</h2>\n");
-        if self.events.is_empty() {
-            html.push_str("<p>None: no value that is not finite, no dead unit, no spike.</p>\n");
+        if self.run.events().is_empty() {
+            html.push_str("<p>None: no non-finite value, no dead unit, no spike.</p>\n");
             return;
         }
         html.push_str(
-            "<table>\n<tr><th>event</th><th>layer</th><th>times</th><th>steps</th><th>units</th><th>the first</th></tr>\n",
+            "<table>\n<tr><th>event</th><th>severity</th><th>subject</th><th>times</th><th>steps</th><th>units</th><th>the first</th></tr>\n",
         );
-        for ((kind, layer), events) in grouped(self.events).into_iter().take(MOST_ROWS) {
+        for ((kind, subject), events) in grouped(self.run.events()).into_iter().take(MAX_ROWS) {
             let (first, last) = (events[0], events[events.len() - 1]);
             let steps = if first.step == last.step {
                 first.step.to_string()
             } else {
                 format!("{} to {}", first.step, last.step)
             };
-            let mut units: Vec<u64> = events.iter().filter_map(|event| event.unit).collect();
+            let units = events.iter().filter_map(|event| event.subject.unit_index());
+            let mut units: Vec<usize> = units.collect();
             units.sort_unstable();
             units.dedup();
-            let more = units.len().saturating_sub(MOST_UNITS);
+            let more = units.len().saturating_sub(MAX_UNITS);
             let mut names: Vec<String> =
-                units.iter().take(MOST_UNITS).map(u64::to_string).collect();
+                units.iter().take(MAX_UNITS).map(usize::to_string).collect();
             if more > 0 {
                 names.push(format!("and {more} more"));
             }
-            let figures: Vec<String> = first
-                .figures
-                .iter()
-                .map(|(name, value)| format!("{name} {}", short(*value)))
-                .collect();
+            let statistics = first.statistics.iter();
+            let measured = statistics.map(|(name, value)| format!("{name} {}", short(*value)));
+            let since = (first.since < first.step).then(|| format!("since step {}", first.since));
+            let details: Vec<String> = measured.chain(since).collect();
             html.push_str(&format!(
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{steps}</td><td>{}</td><td>{}</td></tr>\n",
-                escape(kind),
-                escape(layer),
+                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{steps}</td><td>{}</td><td>{}</td></tr>\n",
+                escape(kind.name()),
+                first.severity.name(),
+                escape(&subject.to_string()),
                 events.len(),
                 names.join(", "),
-                escape(&figures.join(", ")),
+                escape(&details.join(", ")),
             ));
         }
-        html.push_str("</table>\n<p>One by one they stand in events.jsonl.</p>\n");
+        html.push_str("</table>\n<p>Every event is in events.jsonl.</p>\n");
     }
 }
 
-/// Events of the same sort in the same layer, in the order of the first of each.
-fn grouped(events: &[Event]) -> Vec<((&str, &str), Vec<&Event>)> {
-    let mut groups: Vec<((&str, &str), Vec<&Event>)> = Vec::new();
-    let mut place_of = HashMap::new();
+/// Events of one kind about the same tensor or scalar, in the order of the first of each.
+fn grouped(events: &[Event]) -> Vec<((&EventKind, Subject), Vec<&Event>)> {
+    let mut groups: Vec<((&EventKind, Subject), Vec<&Event>)> = Vec::new();
+    let mut index_of = HashMap::new();
     for event in events {
-        let key = (event.kind.as_str(), event.layer.as_deref().unwrap_or(""));
-        let place = *place_of.entry(key).or_insert_with(|| {
+        let key = (&event.kind, event.subject.group());
+        let index = *index_of.entry(key.clone()).or_insert_with(|| {
             groups.push((key, Vec::new()));
             groups.len() - 1
         });
-        groups[place].1.push(event);
+        groups[index].1.push(event);
     }
     groups
 }

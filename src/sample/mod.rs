@@ -14,8 +14,6 @@
 
 mod budget;
 mod envelope;
-mod ids;
-pub mod input;
 mod nearest;
 mod priority;
 pub mod reference;
@@ -23,7 +21,6 @@ mod scale;
 mod selection;
 
 pub use envelope::{Envelopes, HEIGHTS, SENTINEL};
-pub use ids::write_ids;
 pub use priority::{Class, classes, order};
 pub use scale::{Scale, ValueScale};
 

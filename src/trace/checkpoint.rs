@@ -3,11 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, TensorView};
 use sha2::{Digest as _, Sha256};
 
 use super::run_writer::CHECKPOINTS;
-use super::tensors::read_safetensors;
+use super::safetensors::{little_endian, read_safetensors, write_safetensors};
 use crate::files;
 use crate::tensor::NamedTensor;
 use crate::{Error, Result};
@@ -121,38 +120,4 @@ impl Checkpoint {
 
 fn folder_of(run: &Path, step: u64) -> PathBuf {
     run.join(CHECKPOINTS).join(format!("{step:06}"))
-}
-
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
-}
-
-/// Writes named tensors as a safetensors file.
-///
-/// # Errors
-/// A shape that does not fit its values, a name that comes twice, or a disk that cannot be written.
-pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
-    let wrong = |name: &str, problem: String| {
-        Error::input(
-            format!("{}, tensor '{name}'", path.display()),
-            problem,
-            "report this as a bug",
-        )
-    };
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| little_endian(&t.values)).collect();
-    let mut views: Vec<(&str, TensorView<'_>)> = Vec::new();
-    for (NamedTensor { name, shape, .. }, bytes) in tensors.iter().zip(&bytes) {
-        if views.iter().any(|(other, _)| other == name) {
-            return Err(wrong(name, "its name comes twice".to_owned()));
-        }
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
-            .map_err(|error| wrong(name, error.to_string()))?;
-        views.push((name, view));
-    }
-    let file = safetensors::serialize(views, None)
-        .map_err(|error| wrong("", format!("cannot encode it: {error}")))?;
-    files::write_whole(path, &file)
 }

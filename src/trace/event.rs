@@ -1,105 +1,216 @@
-//! `events.jsonl`: what happened, one JSON object a line.
+//! Events: what a run noticed while it trained.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::files;
-use crate::{Error, Result};
+use super::event_file::EventRecord;
+use crate::tensor::TensorKind;
 
-/// Something worth telling: the first non-finite value, a dead unit, a spike, a GAN out of balance.
+/// Something that happened in a run: the first non-finite value, a dead unit, a spike of the loss, a GAN out of balance.
+/// Its JSON form is a line of `events.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(into = "EventRecord", from = "EventRecord")]
 pub struct Event {
-    /// The training step, counted from 0.
+    /// The training step at which it was noticed, counted from 0.
     pub step: u64,
-    /// What it is, in one word: `nonfinite`, `dead`, `spike`, `discriminator_saturated`, `diversity_collapse`.
-    pub kind: String,
-    /// The layer or parameter, where it is about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub layer: Option<String>,
-    /// The unit in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<u64>,
-    /// Numbers by their names. Non-finite ones stand in the file as "NaN", "inf" and "-inf".
-    #[serde(default, with = "figures")]
-    pub figures: BTreeMap<String, f64>,
-    /// The samples of the step's batch, by their numbers in the data set, where the event may be theirs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// What happened.
+    pub kind: EventKind,
+    /// How bad that is.
+    pub severity: Severity,
+    /// What it happened to.
+    pub subject: Subject,
+    /// The step since which it has held; `step` itself where no earlier one is known.
+    pub since: u64,
+    /// Measured values by their names.
+    pub statistics: BTreeMap<String, f64>,
+    /// The samples of the step's batch, by their numbers in the data set, where they may be the reason.
     pub samples: Vec<u32>,
 }
 
-/// JSON has no non-finite numbers: they go as text.
-mod figures {
-    use std::collections::BTreeMap;
-
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    #[derive(Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Figure {
-        Number(f64),
-        Text(String),
-    }
-
-    pub fn serialize<S: Serializer>(
-        figures: &BTreeMap<String, f64>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        to.collect_map(figures.iter().map(|(name, &value)| {
-            let figure = if value.is_finite() {
-                Figure::Number(value)
-            } else {
-                Figure::Text(value.to_string())
-            };
-            (name, figure)
-        }))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<BTreeMap<String, f64>, D::Error> {
-        BTreeMap::<String, Figure>::deserialize(from)?
-            .into_iter()
-            .map(|(name, figure)| match figure {
-                Figure::Number(value) => Ok((name, value)),
-                Figure::Text(text) => match text.parse() {
-                    Ok(value) => Ok((name, value)),
-                    Err(_) => Err(D::Error::custom(format!("'{text}' is no number"))),
-                },
-            })
-            .collect()
-    }
-}
-
 impl Event {
-    pub(super) fn line(&self) -> String {
-        let mut line = serde_json::to_string(self).expect("plain data");
-        line.push('\n');
-        line
+    /// An event at `step` without further details, with the severity of its kind.
+    pub fn new(step: u64, kind: EventKind, subject: Subject) -> Self {
+        Self {
+            step,
+            severity: kind.severity(),
+            kind,
+            subject,
+            since: step,
+            statistics: BTreeMap::new(),
+            samples: Vec::new(),
+        }
+    }
+
+    /// The event, which has held since an earlier step.
+    pub fn since(mut self, step: u64) -> Self {
+        self.since = step;
+        self
+    }
+
+    /// The event with a measured value.
+    pub fn with(mut self, name: &str, value: impl Into<f64>) -> Self {
+        self.statistics.insert(name.to_owned(), value.into());
+        self
     }
 }
 
-/// All events of a file. A last line without its end was being written when the run was killed, and is left out.
-pub(super) fn read_events(path: &Path) -> Result<Vec<Event>> {
-    if !path.exists() {
-        return Ok(Vec::new());
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventKind {
+    /// The first NaN or infinity of a run.
+    Nonfinite,
+    /// A unit of a rectifier gave nothing but zeros for some records in a row.
+    DeadUnit,
+    /// The loss rose far above its running average.
+    Spike,
+    /// A GAN's discriminator tells real from generated images with certainty.
+    DiscriminatorSaturated,
+    /// A GAN's generated images are nearly all alike.
+    DiversityCollapse,
+    /// A kind that this version does not know, by its word.
+    Other(String),
+}
+
+impl EventKind {
+    /// The kinds that this version knows.
+    pub const KNOWN: [Self; 5] = [
+        Self::Nonfinite,
+        Self::DeadUnit,
+        Self::Spike,
+        Self::DiscriminatorSaturated,
+        Self::DiversityCollapse,
+    ];
+
+    /// Its word in `events.jsonl`.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Nonfinite => "nonfinite",
+            Self::DeadUnit => "dead",
+            Self::Spike => "spike",
+            Self::DiscriminatorSaturated => "discriminator_saturated",
+            Self::DiversityCollapse => "diversity_collapse",
+            Self::Other(name) => name,
+        }
     }
-    let bytes = files::read_bounded(path, 256 << 20)?;
-    let mut events = Vec::new();
-    for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let Some(line) = line.strip_suffix(b"\n") else {
-            break;
-        };
-        let event = serde_json::from_slice(line).map_err(|error| {
-            Error::input(
-                format!("{}, line {}", path.display(), index + 1),
-                error.to_string(),
-                "restore the file from a copy, or remove the line",
-            )
-        })?;
-        events.push(event);
+
+    /// How bad an event of this kind is.
+    pub fn severity(&self) -> Severity {
+        match self {
+            Self::Nonfinite => Severity::Fatal,
+            Self::DiscriminatorSaturated | Self::DiversityCollapse => Severity::Serious,
+            Self::DeadUnit | Self::Spike | Self::Other(_) => Severity::Warning,
+        }
     }
-    Ok(events)
+}
+
+impl From<&str> for EventKind {
+    fn from(name: &str) -> Self {
+        let known = Self::KNOWN.into_iter().find(|kind| kind.name() == name);
+        known.unwrap_or_else(|| Self::Other(name.to_owned()))
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How bad an event is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// It happens in healthy runs too.
+    Warning,
+    /// The run will hardly get better while it lasts.
+    Serious,
+    /// The run cannot recover.
+    Fatal,
+}
+
+impl Severity {
+    /// Its word in `events.jsonl`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Serious => "serious",
+            Self::Fatal => "fatal",
+        }
+    }
+}
+
+/// What an event happened to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A unit of a recorded tensor.
+    Unit {
+        /// Name of the layer or parameter.
+        tensor: String,
+        /// Which of its values.
+        kind: TensorKind,
+        /// The unit, counted from 0.
+        unit: usize,
+    },
+    /// A recorded tensor as a whole.
+    Tensor {
+        /// Name of the layer or parameter.
+        tensor: String,
+        /// Which of its values.
+        kind: TensorKind,
+    },
+    /// A scalar of the run, by its name.
+    Scalar(String),
+    /// The run as a whole.
+    Run,
+}
+
+impl Subject {
+    /// A unit of a tensor.
+    pub fn unit(tensor: impl Into<String>, kind: TensorKind, unit: usize) -> Self {
+        Self::Unit {
+            tensor: tensor.into(),
+            kind,
+            unit,
+        }
+    }
+
+    /// A tensor as a whole.
+    pub fn tensor(tensor: impl Into<String>, kind: TensorKind) -> Self {
+        Self::Tensor {
+            tensor: tensor.into(),
+            kind,
+        }
+    }
+
+    /// The number of the unit, where it is one.
+    pub fn unit_index(&self) -> Option<usize> {
+        match self {
+            Self::Unit { unit, .. } => Some(*unit),
+            _ => None,
+        }
+    }
+
+    /// The same without the number of a unit: events of units of one tensor belong together.
+    pub fn group(&self) -> Self {
+        match self {
+            Self::Unit { tensor, kind, .. } => Self::tensor(tensor, *kind),
+            other => other.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    /// In words: `unit 3 of encoder.0 activation`, `encoder.0 activation`, `loss`; nothing for the run.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unit { tensor, kind, unit } => {
+                write!(f, "unit {unit} of {tensor} {}", kind.name())
+            }
+            Self::Tensor { tensor, kind } => write!(f, "{tensor} {}", kind.name()),
+            Self::Scalar(name) => f.write_str(name),
+            Self::Run => Ok(()),
+        }
+    }
 }

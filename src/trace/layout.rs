@@ -1,50 +1,10 @@
 //! What is recorded: which tensors, in which rows of a step's statistics.
 
-use super::FIGURES;
+use std::ops::Range;
+
 use crate::tensor::TensorKind;
 
-/// One figure of a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Statistic {
-    /// Mean of the finite values.
-    Mean,
-    /// Their standard deviation (of the population).
-    Std,
-    /// The least.
-    Min,
-    /// The greatest.
-    Max,
-    /// The fraction of them that is zero.
-    ZeroFraction,
-    /// How many values are NaN or infinite.
-    Nonfinite,
-}
-
-impl Statistic {
-    /// All of them, in the order in which they lie in a row of statistics.
-    pub const ALL: [Self; FIGURES] = [
-        Self::Mean,
-        Self::Std,
-        Self::Min,
-        Self::Max,
-        Self::ZeroFraction,
-        Self::Nonfinite,
-    ];
-
-    /// The column in the files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::Std => "std",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::ZeroFraction => "zero_fraction",
-            Self::Nonfinite => "nonfinite",
-        }
-    }
-}
-
-/// A recorded tensor and its rows.
+/// A recorded tensor and the rows of its units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TraceEntry {
     /// Name of the layer or parameter.
@@ -57,7 +17,14 @@ pub struct TraceEntry {
     pub first_row: usize,
 }
 
-/// All recorded tensors; their rows lie one behind the other.
+impl TraceEntry {
+    /// The rows of its units in a step's statistics.
+    pub fn rows(&self) -> Range<usize> {
+        self.first_row..self.first_row + self.units
+    }
+}
+
+/// All recorded tensors, in the order of their rows and of computation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceLayout {
     entries: Vec<TraceEntry>,
@@ -65,7 +32,7 @@ pub struct TraceLayout {
 }
 
 impl TraceLayout {
-    /// A layout of nothing.
+    /// A layout without any tensor.
     pub fn new() -> Self {
         Self::default()
     }
@@ -88,7 +55,13 @@ impl TraceLayout {
         &self.entries
     }
 
-    /// Rows of all of them.
+    /// The entry of a tensor, where it is recorded in this kind.
+    pub fn find(&self, tensor: &str, kind: TensorKind) -> Option<&TraceEntry> {
+        let is_wanted = |entry: &&TraceEntry| entry.tensor == tensor && entry.kind == kind;
+        self.entries.iter().find(is_wanted)
+    }
+
+    /// How many rows all tensors have together.
     pub fn rows(&self) -> usize {
         self.rows
     }

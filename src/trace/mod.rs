@@ -1,29 +1,39 @@
-//! What is recorded of a run and how it is kept: probes on the GPU and the run directory.
+//! What is recorded of a run and how it is kept: statistics of units, events, and the run directory.
 //!
-//! [`statistics`] turns a tensor on the GPU into six figures for each unit; all tensors of a [`TraceLayout`] share
-//! one buffer `[rows, 6]`. A [`RunWriter`] keeps those figures, scalars and [`Event`]s in the run directory, in
-//! Parquet, JSON and TOML that other tools read as they are; [`Checkpoint`]s lie beside them as safetensors. A
-//! [`RunReader`] opens the directory again, also while the run goes on or after it was killed.
+//! [`statistics`] turns a tensor on the GPU into [`UnitStatistics`], one for each unit; all tensors of a [`TraceLayout`]
+//! share one buffer of them. A [`RunWriter`] keeps them, scalars and [`Event`]s in the run directory, in Parquet, JSON
+//! and TOML that other tools read as they are; [`Checkpoint`]s are safetensors next to them. A [`RunReader`] reads the
+//! directory exactly, to resume and to replay; a [`RunView`] shows what can be read of it, to report and to watch.
 //!
-//! Everything in a run directory is written under a temporary name and renamed, and read as if a stranger had
-//! made it: damaged files give a sentence.
+//! Everything in a run directory is written under a temporary name and renamed, and read as untrusted input: a damaged
+//! file is an error that names it.
 
 mod checkpoint;
 mod event;
+mod event_file;
 mod layout;
+mod model_description;
 mod run_info;
 mod run_reader;
+mod run_view;
 mod run_writer;
+mod safetensors;
 mod segment;
 mod statistics;
 mod table;
-mod tensors;
+mod unit_series;
+mod unit_statistics;
 
-pub use checkpoint::{Checkpoint, write_safetensors};
-pub use event::Event;
-pub use layout::{Statistic, TraceEntry, TraceLayout};
+pub use crate::nn::{GraphDescription, LayerDescription, LossDescription, ParameterDescription};
+pub use checkpoint::Checkpoint;
+pub use event::{Event, EventKind, Severity, Subject};
+pub use layout::{TraceEntry, TraceLayout};
+pub use model_description::ModelDescription;
 pub use run_info::{FORMAT, RunInfo, Status};
-pub use run_reader::{RunReader, Series};
+pub use run_reader::RunReader;
+pub use run_view::RunView;
 pub use run_writer::RunWriter;
-pub use statistics::{FIGURES, Lanes, UnitLayout, Units, share_a_dispatch, statistics};
-pub use tensors::read_safetensors;
+pub use safetensors::{read_safetensors, write_safetensors};
+pub use statistics::{Lanes, UnitLayout, Units, can_batch, statistics};
+pub use unit_series::UnitSeries;
+pub use unit_statistics::{Statistic, UnitStatistics};

@@ -111,27 +111,35 @@ impl RunInfo {
     }
 
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let place = path.display().to_string();
-        let value = read_json(path)?;
+        Self::read_known(path)?
+    }
+
+    /// As [`RunInfo::read`], with a damaged file apart from one that this version must not read.
+    pub(super) fn read_known(path: &Path) -> Result<Result<Self>> {
+        let value = match read_json(path) {
+            Ok(value) => value,
+            Err(error) => return Ok(Err(error)),
+        };
+        let context = path.display().to_string();
         match value.get("format").and_then(serde_json::Value::as_u64) {
-            Some(format) if format > u64::from(FORMAT) => {
-                return Err(Error::input(
-                    place,
-                    format!("the run has format {format}, this trainscope reads up to {FORMAT}"),
-                    "install a newer trainscope",
-                ));
-            }
-            Some(_) => {}
-            None => {
-                return Err(Error::input(
-                    place,
-                    "it does not give the format of the run",
-                    "name the directory of a run of trainscope",
-                ));
-            }
+            Some(format) if format > u64::from(FORMAT) => Err(Error::input(
+                context,
+                format!("the run has format {format}, this version reads formats up to {FORMAT}"),
+                "install a newer trainscope",
+            )),
+            Some(_) => Ok(serde_json::from_value(value).map_err(|error| {
+                Error::input(
+                    context,
+                    format!("not a valid {}: {error}", super::run_writer::RUN),
+                    "restore the file from a copy",
+                )
+            })),
+            None => Ok(Err(Error::input(
+                context,
+                "no number under the key 'format'",
+                "name the directory of a run of trainscope",
+            ))),
         }
-        serde_json::from_value(value)
-            .map_err(|error| Error::input(place, error.to_string(), "restore the file from a copy"))
     }
 }
 
@@ -140,7 +148,7 @@ pub(super) fn read_json(path: &Path) -> Result<serde_json::Value> {
     serde_json::from_str(&text).map_err(|error| {
         Error::input(
             format!("{}, line {}", path.display(), error.line()),
-            format!("it is no JSON: {error}"),
+            format!("not valid JSON: {error}"),
             "restore the file from a copy",
         )
     })

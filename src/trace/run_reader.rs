@@ -1,32 +1,23 @@
-//! Reading a run directory, also one whose run goes on or was killed.
+//! Reading a run directory exactly, also while the run continues or after it was killed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::FIGURES;
 use super::checkpoint;
-use super::event::{Event, read_events};
-use super::layout::{Statistic, TraceEntry, TraceLayout};
-use super::run_info::{RunInfo, read_json};
+use super::event::Event;
+use super::event_file::read_events;
+use super::layout::{TraceEntry, TraceLayout};
+use super::model_description::ModelDescription;
+use super::run_info::RunInfo;
 use super::run_writer::{CHECKPOINTS, EVENTS, GRAPH, RUN, SCALARS, SCENARIO, TRACE};
-use super::segment::{Scalars, SegmentFile, Statistics, StatisticsFile, read_scalars, step_of};
+use super::segment::{Scalars, SegmentFile, StatisticsFile, read_scalars, step_of};
+use super::{Statistic, UnitSeries, UnitStatistics};
 use crate::files;
 use crate::tensor::TensorKind;
 use crate::{Error, Result};
 
-/// One figure of every unit of a tensor over the recorded steps.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// Recorded steps, ascending.
-    pub steps: Vec<u64>,
-    /// Units of the tensor.
-    pub units: usize,
-    /// `[units, steps]`, row-major.
-    pub values: Vec<f32>,
-}
-
 /// A run directory, open for reading. Files are read when they are asked for; a directory that still grows can be
-/// opened anew at any time.
+/// opened again at any time. Every damaged part is an error; see [`RunView`](super::RunView) for what looks past it.
 #[derive(Debug, Clone)]
 pub struct RunReader {
     folder: PathBuf,
@@ -41,15 +32,8 @@ impl RunReader {
     /// # Errors
     /// There is no run, its format is newer than this crate, or `run.json` is damaged.
     pub fn open(folder: &Path) -> Result<Self> {
-        if !folder.join(RUN).is_file() {
-            return Err(Error::input(
-                folder.display().to_string(),
-                format!("it is no run directory: there is no {RUN} in it"),
-                "name a directory that `trainscope train` has written",
-            ));
-        }
         Ok(Self {
-            info: RunInfo::read(&folder.join(RUN))?,
+            info: RunInfo::read(&run_file(folder)?)?,
             trace: SegmentFile::list(&folder.join(TRACE))?,
             scalars: SegmentFile::list(&folder.join(SCALARS))?,
             folder: folder.to_owned(),
@@ -69,17 +53,17 @@ impl RunReader {
     /// The scenario as it was written.
     ///
     /// # Errors
-    /// The file is missing or no text.
+    /// The file is missing or not text.
     pub fn scenario(&self) -> Result<String> {
         files::read_text(&self.folder.join(SCENARIO))
     }
 
-    /// `graph.json`.
+    /// The graphs of the model.
     ///
     /// # Errors
-    /// The file is missing or no JSON.
-    pub fn graph(&self) -> Result<serde_json::Value> {
-        read_json(&self.folder.join(GRAPH))
+    /// The file is missing or damaged.
+    pub fn model(&self) -> Result<ModelDescription> {
+        ModelDescription::read(&self.folder.join(GRAPH))
     }
 
     /// All scalars by their names, each as (step, value) with ascending steps.
@@ -90,114 +74,45 @@ impl RunReader {
         let mut all = Scalars::new();
         for segment in &self.scalars {
             read_scalars(&segment.path, |name, step, value| {
-                let series = match all.get_mut(name) {
-                    Some(series) => series,
-                    None => all.entry(name.to_owned()).or_default(),
-                };
-                // A resume that was killed half-way may leave a segment and its trimmed copy side by side.
-                if series.last().is_none_or(|&(last, _)| last < step) {
-                    series.push((step, value));
-                }
+                push_scalar(&mut all, name, step, value);
             })?;
         }
         Ok(all)
     }
 
-    /// What is recorded; empty before the first segment is closed.
+    /// The recorded tensors; none before the first segment is closed.
     ///
     /// # Errors
     /// A damaged segment.
-    pub fn entries(&self) -> Result<Vec<TraceEntry>> {
-        Ok(self.layout()?.entries().to_vec())
-    }
-
-    fn layout(&self) -> Result<TraceLayout> {
+    pub fn layout(&self) -> Result<TraceLayout> {
         match self.trace.first() {
             Some(segment) => Ok(StatisticsFile::open(&segment.path)?.layout),
             None => Ok(TraceLayout::new()),
         }
     }
 
-    /// A figure of all units of `tensor` over all recorded steps.
+    /// A statistic of all units of `tensor` over all recorded steps.
     ///
     /// # Errors
     /// The tensor is not recorded in this kind (the message lists what is), or a segment is damaged.
-    pub fn series(&self, tensor: &str, kind: TensorKind, quantity: Statistic) -> Result<Series> {
+    pub fn series(
+        &self,
+        tensor: &str,
+        kind: TensorKind,
+        statistic: Statistic,
+    ) -> Result<UnitSeries> {
         let layout = self.layout()?;
-        let wanted = |entry: &&TraceEntry| entry.tensor == tensor && entry.kind == kind;
-        let Some(entry) = layout.entries().iter().find(wanted) else {
-            let mut known: Vec<&str> = layout
-                .entries()
-                .iter()
-                .filter(|entry| entry.kind == kind)
-                .map(|entry| entry.tensor.as_str())
-                .collect();
-            known.dedup();
-            return Err(Error::input(
-                format!("{} of '{tensor}'", kind.name()),
-                format!("{} has no such record", self.folder.display()),
-                if known.is_empty() {
-                    "wait until its first segment is written".to_owned()
-                } else {
-                    format!("choose one of: {}", known.join(", "))
-                },
-            ));
-        };
-        let mut parts = Vec::new();
-        let mut steps: Vec<u64> = Vec::new();
-        for segment in &self.trace {
-            let file = StatisticsFile::open(&segment.path)?;
-            let known = file
-                .steps
-                .partition_point(|step| steps.last().is_some_and(|last| step <= last));
-            if known == file.steps.len() {
-                continue;
-            }
-            steps.extend(&file.steps[known..]);
-            parts.push((file.series(entry, quantity)?, file.steps.len(), known));
-        }
-        let mut values = Vec::with_capacity(entry.units * steps.len());
-        for unit in 0..entry.units {
-            for (part, width, known) in &parts {
-                values.extend_from_slice(&part[unit * width + known..(unit + 1) * width]);
-            }
-        }
-        Ok(Series {
-            steps,
-            units: entry.units,
-            values,
-        })
+        let entry = find_entry(&self.folder, &layout, tensor, kind)?;
+        read_series(&self.trace, entry, statistic)
     }
 
-    /// The statistics of each recorded step in `from..to`, `[rows, 6]` in the order of [`RunReader::entries`], as
-    /// they were handed to [`super::RunWriter::record`].
+    /// The statistics of each recorded step in `from..to`, in the order of the layout's rows, as they were handed to
+    /// [`super::RunWriter::record`].
     ///
     /// # Errors
     /// A damaged segment.
-    pub fn statistics(&self, from: u64, to: u64) -> Result<Vec<(u64, Vec<f32>)>> {
-        let mut found: Vec<(u64, Vec<f32>)> = Vec::new();
-        let layout = self.layout()?;
-        let size = layout.rows() * FIGURES;
-        for segment in &self.trace {
-            if segment.to <= from || to <= segment.from {
-                continue;
-            }
-            let (recorded, part) = Statistics::read(&segment.path)?;
-            if recorded != layout {
-                return Err(Error::input(
-                    segment.path.display().to_string(),
-                    "it records other tensors than the segments before it",
-                    "remove it and resume or replay the run over these steps",
-                ));
-            }
-            for (&step, values) in part.steps.iter().zip(part.values.chunks_exact(size.max(1))) {
-                let fresh = found.last().is_none_or(|(last, _)| *last < step);
-                if (from..to).contains(&step) && fresh {
-                    found.push((step, values.to_vec()));
-                }
-            }
-        }
-        Ok(found)
+    pub fn statistics(&self, from: u64, to: u64) -> Result<Vec<(u64, Vec<UnitStatistics>)>> {
+        read_statistics(&self.trace, &self.layout()?, from, to)
     }
 
     /// All events in the order in which they were written.
@@ -216,8 +131,8 @@ impl RunReader {
         self.checkpoints()?.last().copied().ok_or_else(|| {
             Error::input(
                 self.folder.display().to_string(),
-                "it holds no checkpoint",
-                "start the run anew with trainscope train",
+                "the run has no checkpoint",
+                "start it again with trainscope train",
             )
         })
     }
@@ -227,13 +142,128 @@ impl RunReader {
     /// # Errors
     /// The folder cannot be listed.
     pub fn checkpoints(&self) -> Result<Vec<u64>> {
-        let folder = self.folder.join(CHECKPOINTS);
-        let mut steps: Vec<u64> = files::names(&folder)?
-            .iter()
-            .filter(|name| folder.join(name).join(checkpoint::DIGEST).is_file())
-            .filter_map(|name| step_of(name))
-            .collect();
-        steps.sort_unstable();
-        Ok(steps)
+        list_checkpoints(&self.folder)
     }
+}
+
+/// The path of `run.json`, which every run has.
+pub(super) fn run_file(folder: &Path) -> Result<PathBuf> {
+    let path = folder.join(RUN);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::input(
+        folder.display().to_string(),
+        format!("not a run directory: no {RUN} found"),
+        "name a directory that `trainscope train` has written",
+    ))
+}
+
+/// Adds a value to a scalar. A resume that was killed half-way may leave a segment and its trimmed copy side by side, so
+/// a step that is known already is passed over.
+pub(super) fn push_scalar(scalars: &mut Scalars, name: &str, step: u64, value: f64) {
+    let series = match scalars.get_mut(name) {
+        Some(series) => series,
+        None => scalars.entry(name.to_owned()).or_default(),
+    };
+    if series.last().is_none_or(|&(last, _)| last < step) {
+        series.push((step, value));
+    }
+}
+
+pub(super) fn find_entry<'l>(
+    folder: &Path,
+    layout: &'l TraceLayout,
+    tensor: &str,
+    kind: TensorKind,
+) -> Result<&'l TraceEntry> {
+    layout.find(tensor, kind).ok_or_else(|| {
+        let of_kind = layout.entries().iter().filter(|entry| entry.kind == kind);
+        let mut known: Vec<&str> = of_kind.map(|entry| entry.tensor.as_str()).collect();
+        known.dedup();
+        Error::input(
+            format!("{} of '{tensor}'", kind.name()),
+            format!("not recorded in {}", folder.display()),
+            if known.is_empty() {
+                "wait until its first segment is written".to_owned()
+            } else {
+                format!("choose one of: {}", known.join(", "))
+            },
+        )
+    })
+}
+
+pub(super) fn read_series(
+    segments: &[SegmentFile],
+    entry: &TraceEntry,
+    statistic: Statistic,
+) -> Result<UnitSeries> {
+    let mut parts = Vec::new();
+    let mut steps: Vec<u64> = Vec::new();
+    for segment in segments {
+        let file = StatisticsFile::open(&segment.path)?;
+        let known = file
+            .steps
+            .partition_point(|step| steps.last().is_some_and(|last| step <= last));
+        if known == file.steps.len() {
+            continue;
+        }
+        steps.extend(&file.steps[known..]);
+        parts.push((file.series(entry, statistic)?, file.steps.len(), known));
+    }
+    let mut values = Vec::with_capacity(entry.units * steps.len());
+    for unit in 0..entry.units {
+        for (part, width, known) in &parts {
+            values.extend_from_slice(&part[unit * width + known..(unit + 1) * width]);
+        }
+    }
+    Ok(UnitSeries {
+        steps,
+        units: entry.units,
+        values,
+    })
+}
+
+pub(super) fn read_statistics(
+    segments: &[SegmentFile],
+    layout: &TraceLayout,
+    from: u64,
+    to: u64,
+) -> Result<Vec<(u64, Vec<UnitStatistics>)>> {
+    let mut found: Vec<(u64, Vec<UnitStatistics>)> = Vec::new();
+    let overlaps = |segment: &&SegmentFile| from < segment.to && segment.from < to;
+    for segment in segments.iter().filter(overlaps) {
+        let (recorded, part) = super::segment::Statistics::read(&segment.path)?;
+        if recorded != *layout {
+            return Err(other_layout(segment));
+        }
+        let records = part.values.chunks_exact(layout.rows().max(1));
+        for (&step, values) in part.steps.iter().zip(records) {
+            let is_new = found.last().is_none_or(|(last, _)| *last < step);
+            if (from..to).contains(&step) && is_new {
+                found.push((step, values.to_vec()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The error of a segment that does not go with the others.
+pub(super) fn other_layout(segment: &SegmentFile) -> Error {
+    Error::input(
+        segment.path.display().to_string(),
+        "records other tensors than the segments before it",
+        "remove it and resume or replay the run over these steps",
+    )
+}
+
+pub(super) fn list_checkpoints(folder: &Path) -> Result<Vec<u64>> {
+    let checkpoints = folder.join(CHECKPOINTS);
+    let mut steps: Vec<u64> = files::names(&checkpoints)?
+        .iter()
+        .filter(|name| checkpoints.join(name).join(checkpoint::DIGEST).is_file())
+        .filter_map(|name| step_of(name))
+        .collect();
+    steps.sort_unstable();
+    Ok(steps)
 }

@@ -5,17 +5,19 @@ use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::event::{Event, read_events};
+use super::event::Event;
+use super::event_file::{self, read_lines};
+use super::model_description::ModelDescription;
 use super::run_info::{RunInfo, Status};
 use super::segment::{
     Scalars, SegmentFile, Statistics, StatisticsFile, encode_scalars, read_scalars, step_of,
 };
-use super::{FIGURES, TraceLayout};
+use super::{TraceLayout, UnitStatistics};
 use crate::files;
 use crate::{Error, Result};
 
 /// Bytes in memory after which a segment is closed before its time.
-const MOST_OPEN: usize = 32 << 20;
+const MAX_OPEN_BYTES: usize = 32 << 20;
 
 pub(super) const SCENARIO: &str = "scenario.toml";
 pub(super) const RUN: &str = "run.json";
@@ -59,7 +61,7 @@ impl RunWriter {
         folder: &Path,
         scenario: &str,
         info: RunInfo,
-        graph: &serde_json::Value,
+        model: &ModelDescription,
         layout: TraceLayout,
     ) -> Result<Self> {
         let hint = "choose another with --out, or go on with the run that is there with --resume";
@@ -97,7 +99,8 @@ impl RunWriter {
             }
         }
         let lock = locked?;
-        let made = hold(folder, &lock).and_then(|()| Self::make(folder, scenario, &info, graph));
+        let made =
+            acquire_lock(folder, &lock).and_then(|()| Self::make(folder, scenario, &info, model));
         if made.is_err() {
             match missing.last() {
                 Some(path) if path.exists() => files::remove(path)?,
@@ -116,15 +119,13 @@ impl RunWriter {
         folder: &Path,
         scenario: &str,
         info: &RunInfo,
-        graph: &serde_json::Value,
+        model: &ModelDescription,
     ) -> Result<File> {
         for name in [TRACE, SCALARS, CHECKPOINTS] {
             files::make_folder(&folder.join(name))?;
         }
         files::write_whole(&folder.join(SCENARIO), scenario.as_bytes())?;
-        let mut graph = serde_json::to_string_pretty(graph).expect("plain data");
-        graph.push('\n');
-        files::write_whole(&folder.join(GRAPH), graph.as_bytes())?;
+        model.write(&folder.join(GRAPH))?;
         let events = open_events(folder)?;
         // Last, because a directory with it is a run.
         info.write(&folder.join(RUN))?;
@@ -167,7 +168,7 @@ impl RunWriter {
             .truncate(false)
             .open(place(LOCK))
             .map_err(|error| Error::io(&place(LOCK), "write it", &error))?;
-        hold(folder, &lock)?;
+        acquire_lock(folder, &lock)?;
         // All that may be refused comes before all that is changed.
         for segment in SegmentFile::list(&place(TRACE))? {
             if segment.from < step && StatisticsFile::open(&segment.path)?.layout != layout {
@@ -178,11 +179,13 @@ impl RunWriter {
                 ));
             }
         }
-        let events: String = read_events(&place(EVENTS))?
-            .iter()
-            .filter(|event| event.step < step)
-            .map(Event::line)
-            .collect();
+        let mut events = Vec::new();
+        for (line, event) in read_lines(&place(EVENTS))? {
+            // Lines stay as they are, with the keys of whichever version wrote them.
+            if event?.step < step {
+                events.extend(line);
+            }
+        }
         for name in [TRACE, SCALARS, CHECKPOINTS] {
             files::make_folder(&place(name))?;
             files::remove_unfinished(&place(name))?;
@@ -192,7 +195,7 @@ impl RunWriter {
             let (_, mut statistics) = Statistics::read(path)?;
             let keep = statistics.steps.partition_point(|&at| at < step);
             statistics.steps.truncate(keep);
-            statistics.values.truncate(keep * layout.rows() * FIGURES);
+            statistics.values.truncate(keep * layout.rows());
             statistics.encode(&layout)
         })?;
         trim(&place(SCALARS), step, |path| {
@@ -205,7 +208,7 @@ impl RunWriter {
             })?;
             encode_scalars(&scalars)
         })?;
-        files::write_whole(&place(EVENTS), events.as_bytes())?;
+        files::write_whole(&place(EVENTS), &events)?;
         for name in files::names(&place(CHECKPOINTS))? {
             if step_of(&name).is_some_and(|after| after > step) {
                 files::remove(&place(CHECKPOINTS).join(name))?;
@@ -237,11 +240,11 @@ impl RunWriter {
         self.info.write(&self.folder.join(RUN))
     }
 
-    /// Records the statistics of `step`: `[rows, 6]` in the order of the layout.
+    /// Records the statistics of `step`, in the order of the layout's rows.
     ///
     /// # Errors
     /// A step that is not after the last one, another number of rows, or a full segment that cannot be written.
-    pub fn record(&mut self, step: u64, statistics: &[f32]) -> Result<()> {
+    pub fn record(&mut self, step: u64, statistics: &[UnitStatistics]) -> Result<()> {
         let last = self.statistics.steps.last().copied();
         if step < self.from || last.is_some_and(|last| step <= last) {
             return Err(Error::input(
@@ -250,15 +253,15 @@ impl RunWriter {
                 "record steps in order",
             ));
         }
-        if statistics.len() != self.layout.rows() * FIGURES {
+        if statistics.len() != self.layout.rows() {
             return Err(Error::input(
-                "statistics",
+                format!("statistics of step {step}"),
                 format!(
-                    "{} values for {} rows",
-                    statistics.len(),
-                    self.layout.rows()
+                    "expected {} rows, got {}",
+                    self.layout.rows(),
+                    statistics.len()
                 ),
-                "hand over six for each row of the layout",
+                "record one for each row of the layout",
             ));
         }
         self.make_room(step)?;
@@ -291,7 +294,7 @@ impl RunWriter {
     pub fn event(&mut self, event: &Event) -> Result<()> {
         // One write for the whole line: a killed run leaves it whole or without its end.
         self.events
-            .write_all(event.line().as_bytes())
+            .write_all(event_file::line(event).as_bytes())
             .map_err(|error| Error::io(&self.folder.join(EVENTS), "write it", &error))
     }
 
@@ -302,9 +305,9 @@ impl RunWriter {
 
     /// Closes the segment before `step` begins, if it has grown too large.
     fn make_room(&mut self, step: u64) -> Result<()> {
-        let open = self.statistics.values.len() * size_of::<f32>()
+        let open = self.statistics.values.len() * size_of::<UnitStatistics>()
             + self.scalar_count * size_of::<(u64, f64)>();
-        if open >= MOST_OPEN && self.last_step().is_some_and(|last| last < step) {
+        if open >= MAX_OPEN_BYTES && self.last_step().is_some_and(|last| last < step) {
             self.close_segment(step)?;
         }
         Ok(())
@@ -346,7 +349,7 @@ impl RunWriter {
 }
 
 /// Locks the run in `folder` for this process, where the file system knows locks.
-fn hold(folder: &Path, lock: &File) -> Result<()> {
+fn acquire_lock(folder: &Path, lock: &File) -> Result<()> {
     for wait in [0, 20, 80] {
         // A process that is just being started by the one that has let go holds its files for a moment.
         std::thread::sleep(Duration::from_millis(wait));

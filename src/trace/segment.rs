@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type};
 use serde::{Deserialize, Serialize};
 
-use super::FIGURES;
-use super::layout::{Statistic, TraceEntry, TraceLayout};
+use super::layout::{TraceEntry, TraceLayout};
 use super::table::{self, Column, Table};
+use super::{Statistic, UnitStatistics};
 use crate::Result;
 use crate::files;
 use crate::tensor::TensorKind;
@@ -65,11 +65,12 @@ pub(super) fn step_of(digits: &str) -> Option<u64> {
     digits.parse().ok().filter(|_| proper)
 }
 
-/// Statistics of some steps, `[steps, rows, 6]`.
+/// Statistics of some steps.
 #[derive(Debug, Default)]
 pub(super) struct Statistics {
     pub steps: Vec<u64>,
-    pub values: Vec<f32>,
+    /// `[steps, rows]`
+    pub values: Vec<UnitStatistics>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,9 +103,11 @@ impl Statistics {
 
     fn columns(&self, entry: &TraceEntry, rows: usize) -> Vec<Column> {
         let count = entry.units * self.steps.len();
-        let by_unit = |value: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
-            (0..entry.units)
-                .flat_map(|unit| (0..self.steps.len()).map(move |step| value(unit, step)))
+        let by_unit = |statistic: Statistic| -> Vec<f32> {
+            entry
+                .rows()
+                .flat_map(|row| (0..self.steps.len()).map(move |step| step * rows + row))
+                .map(|index| self.values[index].get(statistic))
                 .collect()
         };
         let mut columns = vec![
@@ -121,11 +124,9 @@ impl Statistics {
                     .collect(),
             ),
         ];
-        for (figure, quantity) in Statistic::ALL.into_iter().enumerate() {
-            let values = by_unit(&|unit, step| {
-                self.values[(step * rows + entry.first_row + unit) * FIGURES + figure]
-            });
-            columns.push(match quantity {
+        for statistic in Statistic::ALL {
+            let values = by_unit(statistic);
+            columns.push(match statistic {
                 Statistic::Nonfinite => Column::Int(values.iter().map(|&v| v as i32).collect()),
                 _ => Column::Float(values),
             });
@@ -137,16 +138,19 @@ impl Statistics {
     pub fn read(path: &Path) -> Result<(TraceLayout, Self)> {
         let file = StatisticsFile::open(path)?;
         let rows = file.layout.rows();
-        let mut values = vec![0.0; file.steps.len() * rows * FIGURES];
+        let mut values = vec![[0.0; UnitStatistics::LEN]; file.steps.len() * rows];
         for entry in file.layout.entries() {
-            for (figure, quantity) in Statistic::ALL.into_iter().enumerate() {
-                let series = file.series(entry, quantity)?;
-                for (place, value) in series.into_iter().enumerate() {
-                    let (unit, step) = (place / file.steps.len(), place % file.steps.len());
-                    values[(step * rows + entry.first_row + unit) * FIGURES + figure] = value;
+            for (field, statistic) in Statistic::ALL.into_iter().enumerate() {
+                let series = file.series(entry, statistic)?;
+                let units = entry.rows().zip(series.chunks_exact(file.steps.len()));
+                for (row, unit) in units {
+                    for (step, &value) in unit.iter().enumerate() {
+                        values[step * rows + row][field] = value;
+                    }
                 }
             }
         }
+        let values = bytemuck::cast_vec(values);
         let steps = file.steps;
         Ok((file.layout, Self { steps, values }))
     }
@@ -198,7 +202,7 @@ impl StatisticsFile {
     }
 
     /// `[units, steps]` of a tensor of this file.
-    pub fn series(&self, entry: &TraceEntry, quantity: Statistic) -> Result<Vec<f32>> {
+    pub fn series(&self, entry: &TraceEntry, statistic: Statistic) -> Result<Vec<f32>> {
         let group = self
             .layout
             .entries()
@@ -211,8 +215,8 @@ impl StatisticsFile {
                     entry.tensor
                 ))
             })?;
-        let name = quantity.name();
-        match quantity {
+        let name = statistic.name();
+        match statistic {
             Statistic::Nonfinite => Ok(self
                 .table
                 .column::<Int32Type>(group, name)?

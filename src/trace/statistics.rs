@@ -1,41 +1,39 @@
-//! The probe: statistics of every unit, taken on the GPU where the values lie.
+//! Statistics of units, taken on the GPU where the values lie.
 
+use super::UnitStatistics;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::{gpu_struct, shader};
 
 static SHADER: Shader = shader!("trace/statistics.wgsl");
-/// Of a workgroup on a GPU.
+/// Invocations of a workgroup on a GPU.
 const INVOCATIONS: usize = 64;
-/// Of one on a CPU adapter: what fills a vector of the CPU.
+/// Invocations of a workgroup on a CPU adapter: as many as fill a vector of the CPU.
 const VECTOR: usize = 8;
-
-/// Figures that are kept of a unit: the columns of a row of statistics, see [`super::Statistic`].
-pub const FIGURES: usize = 6;
 
 /// Where the values of a unit lie in a matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UnitLayout {
     /// `[rows, units]`: activations and gradients of a batch; a unit is a column.
     Columns {
-        /// Samples.
+        /// Samples of the batch.
         rows: usize,
-        /// Units side by side.
+        /// Columns of the matrix.
         units: usize,
     },
-    /// `[samples, units, places]`: images of a batch; a unit is a channel.
+    /// `[samples, units, positions]`: images of a batch; a unit is a channel.
     Channels {
-        /// Images.
+        /// Images of the batch.
         samples: usize,
-        /// Channels.
+        /// Channels of an image.
         units: usize,
         /// Height times width.
-        places: usize,
+        positions: usize,
     },
     /// `[units, length]`: weights and updates; a unit is a row.
     Rows {
-        /// Units one behind the other.
+        /// Rows of the matrix.
         units: usize,
-        /// Values of each.
+        /// Values of each unit.
         length: usize,
     },
 }
@@ -50,36 +48,36 @@ impl UnitLayout {
         }
     }
 
-    /// How many values it covers.
+    /// How many values it has.
     pub fn len(&self) -> usize {
         match *self {
             Self::Columns { rows, units } => rows * units,
             Self::Channels {
                 samples,
                 units,
-                places,
-            } => samples * units * places,
+                positions,
+            } => samples * units * positions,
             Self::Rows { units, length } => units * length,
         }
     }
 
-    /// Whether it covers no value.
+    /// Whether it has no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// How many lanes share the values of a unit. Both give the same figures up to rounding; a run stays with one.
+/// How many lanes share the values of a unit. Both give the same statistics up to rounding; a run stays with one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lanes {
-    /// One, but where units are few and large: best on a CPU adapter, where strided sums beat barriers.
+    /// One lane, except where units are few and large. Best on a CPU adapter, where strided sums beat barriers.
     One,
-    /// Several, merged in a fixed order: best on a GPU.
+    /// Several lanes whose results are merged in a fixed order. Best on a GPU.
     Several,
 }
 
 impl Lanes {
-    /// What fits the adapter.
+    /// The choice that is fast on the adapter.
     pub fn for_adapter(gpu: &Gpu) -> Self {
         if gpu.is_software() {
             Self::One
@@ -92,11 +90,11 @@ impl Lanes {
 /// Units of a buffer whose statistics are taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Units<'a> {
-    /// The buffer.
+    /// The buffer that holds the values.
     pub values: &'a Buffer<f32>,
-    /// First element in the buffer, a multiple of 4.
+    /// Their first element in the buffer, a multiple of 4.
     pub at: usize,
-    /// How they lie from there on.
+    /// How they are arranged from there on.
     pub layout: UnitLayout,
     /// Row of the statistics that the first unit gets; the others follow.
     pub first_row: usize,
@@ -114,27 +112,35 @@ gpu_struct! {
         units: u32,
         first_row: u32,
         not_a_number: u32,
-        run: u32,
-        run_stride: u32,
-        run_skip: u32,
+        span: u32,
+        span_stride: u32,
+        span_skip: u32,
         columns: u32,
     }
 }
 
 impl Matrix {
-    /// Of units that lie in the `source`-th of a dispatch's buffers.
+    /// The matrix of units that lie in the `source`-th of a dispatch's buffers.
     fn new(units: &Units<'_>, source: usize) -> Self {
         let (targets, items, target_stride, item_stride, limit) = match units.layout {
             UnitLayout::Columns { rows, units } => (units.div_ceil(4), rows, 4, units, units),
             UnitLayout::Channels {
                 samples,
                 units,
-                places,
-            } => (units, samples * places.div_ceil(4), places, 4, places),
+                positions,
+            } => (
+                units,
+                samples * positions.div_ceil(4),
+                positions,
+                4,
+                positions,
+            ),
             UnitLayout::Rows { units, length } => (units, length.div_ceil(4), length, 4, length),
         };
-        let (run, run_stride) = match units.layout {
-            UnitLayout::Channels { units, places, .. } => (places.div_ceil(4), units * places),
+        let (span, span_stride) = match units.layout {
+            UnitLayout::Channels {
+                units, positions, ..
+            } => (positions.div_ceil(4), units * positions),
             _ => (items, 0),
         };
         Self {
@@ -148,9 +154,9 @@ impl Matrix {
             units: units.layout.units() as u32,
             first_row: units.first_row as u32,
             not_a_number: f32::NAN.to_bits(),
-            run: run as u32,
-            run_stride: run_stride as u32,
-            run_skip: (run_stride as u32).wrapping_sub((run * item_stride) as u32),
+            span: span as u32,
+            span_stride: span_stride as u32,
+            span_skip: (span_stride as u32).wrapping_sub((span * item_stride) as u32),
             columns: matches!(units.layout, UnitLayout::Columns { .. }).into(),
         }
     }
@@ -163,7 +169,7 @@ fn kind(lanes: Lanes, units: &Units<'_>) -> Kind {
     let (row, several) = match units.layout {
         // Eight vectors side by side are a cache line of most GPUs.
         UnitLayout::Columns { units, .. } => (units, 8),
-        UnitLayout::Channels { places, .. } => (places, INVOCATIONS),
+        UnitLayout::Channels { positions, .. } => (positions, INVOCATIONS),
         UnitLayout::Rows { length, .. } => (length, INVOCATIONS),
     };
     let entry = if row.is_multiple_of(4) {
@@ -182,18 +188,16 @@ fn kind(lanes: Lanes, units: &Units<'_>) -> Kind {
     (entry, spread)
 }
 
-/// Whether one dispatch can take both.
-pub fn share_a_dispatch(lanes: Lanes, a: &Units<'_>, b: &Units<'_>) -> bool {
+/// Whether one dispatch can take both matrices.
+pub fn can_batch(lanes: Lanes, a: &Units<'_>, b: &Units<'_>) -> bool {
     kind(lanes, a) == kind(lanes, b)
 }
 
-/// Dispatches that write [`FIGURES`] numbers for each unit of some matrices into `out` `[rows, 6]`: mean, standard
-/// deviation (of the population), least and greatest value, fraction of zeros, number of non-finite values. Matrices of
-/// one kind go into one dispatch, of one buffer or of two: on a CPU adapter a dispatch costs as much as a hundred
-/// thousand values.
+/// Dispatches that write the statistics of each unit of some matrices into its row of `out`. Matrices that
+/// [can be batched](can_batch) go into one dispatch, of one buffer or of two: on a CPU adapter a dispatch costs as much as
+/// a hundred thousand values.
 ///
-/// Non-finite values count in the last figure and in no other; a unit without a finite value has NaN for its first
-/// four. A standard deviation is infinite where squares leave the range of f32 (values beyond about 1e19), and so
+/// A standard deviation is infinite where squares leave the range of f32 (values beyond about 1e19), and so
 /// may be the mean of values beyond 1e36. The order of all sums is fixed.
 ///
 /// # Panics
@@ -203,7 +207,7 @@ pub fn statistics(
     gpu: &Gpu,
     lanes: Lanes,
     matrices: &[Units<'_>],
-    out: &Buffer<f32>,
+    out: &Buffer<UnitStatistics>,
 ) -> Vec<Dispatch> {
     for units in matrices {
         let Units { at, layout, .. } = *units;
@@ -213,7 +217,7 @@ pub fn statistics(
             units.values.len()
         );
         assert!(
-            (units.first_row + layout.units()) * FIGURES <= out.len(),
+            units.first_row + layout.units() <= out.len(),
             "rows of statistics"
         );
     }
@@ -231,7 +235,7 @@ fn of_one_kind(
     gpu: &Gpu,
     (entry, [lanes, targets_per_group]): Kind,
     matrices: &[Units<'_>],
-    out: &Buffer<f32>,
+    out: &Buffer<UnitStatistics>,
 ) -> Dispatch {
     let first = matrices[0].values;
     let is_other = |units: &Units<'_>| units.values.raw() != first.raw();
@@ -245,7 +249,7 @@ fn of_one_kind(
             Matrix::new(units, is_other(units).into())
         })
         .collect();
-    let places: Vec<[u32; 2]> = (0..)
+    let workgroups: Vec<[u32; 2]> = (0..)
         .zip(&list)
         .flat_map(|(number, matrix)| {
             let firsts = (0..matrix.targets).step_by(targets_per_group);
@@ -270,7 +274,7 @@ fn of_one_kind(
         gpu.texels_constant(),
     ];
     let parameters = gpu.uniforms("statistics", &list);
-    let workgroups = gpu.uniforms("workgroups", &places);
+    let workgroup_targets = gpu.uniforms("workgroups", &workgroups);
     let elements: usize = matrices.iter().map(|units| units.layout.len()).sum();
     let rows: usize = matrices.iter().map(|units| units.layout.units()).sum();
     gpu.kernel(&SHADER, entry, &constants)
@@ -281,11 +285,11 @@ fn of_one_kind(
                 (1, first.binding()),
                 (2, out.binding()),
                 (3, first.binding().as_texels()),
-                (4, workgroups.binding()),
+                (4, workgroup_targets.binding()),
                 (5, other.binding()),
                 (6, other.binding().as_texels()),
             ],
-            grid(places.len(), 1),
+            grid(workgroups.len(), 1),
         )
-        .with_bytes(4 * (elements + rows * FIGURES) as u64)
+        .with_bytes(4 * (elements + rows * UnitStatistics::LEN) as u64)
 }

@@ -16,7 +16,7 @@ use crate::gpu::{Buffer, Gpu};
 use crate::models::{Gan, GanConfig};
 use crate::nn::metrics::diversity;
 use crate::nn::{Graph, NodeId, Parameters, Plan, PlanRequest, ProbeEvent, Segment, vectors};
-use crate::trace::FIGURES;
+use crate::trace::UnitStatistics;
 
 /// Behind the names of a discriminator's tensors on generated images.
 pub(super) const GENERATED: &str = "@generated";
@@ -176,7 +176,7 @@ pub(super) fn learner<'g>(
     );
     for rows in [gradient_rows, update_rows] {
         let statistics = builder.probes.statistics.binding();
-        let range = rows.start * FIGURES..rows.end * FIGURES;
+        let range = rows.start * UnitStatistics::LEN..rows.end * UnitStatistics::LEN;
         rest.probe([vectors::fill(gpu, statistics, range, 0.0)]);
     }
     let norms = &generator.norms.norms;

@@ -1,25 +1,126 @@
-//! What is worth a line in `events.jsonl` while a run goes on: the first non-finite value, units that die, and spikes
-//! of the loss. [`super::imbalance`] adds what is special to a GAN.
-
-use crate::tensor::TensorKind;
-use std::collections::BTreeMap;
+//! Detects the events of a run in its records: the first non-finite value, units that die, and spikes of the loss.
+//! [`super::gan_monitor`] adds what only GANs have.
 
 use super::StepRecord;
-use crate::trace::{Event, FIGURES, TraceLayout};
+use super::debounce::Debounce;
+use super::gan_monitor::GanMonitor;
+use super::thresholds::{
+    DEAD_RECORDS, SPIKE_AVERAGE_WEIGHT, SPIKE_DEVIATIONS, SPIKE_FRACTION, SPIKE_WARMUP_STEPS,
+};
+use crate::tensor::TensorKind;
+use crate::trace::{
+    Event, EventKind, ModelDescription, Subject, TraceEntry, TraceLayout, UnitStatistics,
+};
 
-/// Records in a row that a unit's output must be all zero before it counts as dead.
-pub(super) const DEAD_AFTER: u32 = 5;
-
-/// Steps before a spike can be told from the start of training.
-const SETTLED_AFTER: u64 = 50;
-
-/// Watches the records of a run in order.
+/// Finds the events of a run. It must observe the run's records in order, because most of what it looks for must hold
+/// for several of them.
 #[derive(Debug, Clone)]
-pub struct Watch {
+pub struct EventDetector {
+    layout: TraceLayout,
+    scalar_names: Vec<String>,
     nonfinite_seen: bool,
-    /// For each row of the layout: recorded steps in a row with nothing but zeros.
-    zero_streak: Vec<u32>,
+    rectifiers: Vec<Rectifier>,
     loss: RunningLoss,
+    gan: Option<GanMonitor>,
+}
+
+impl EventDetector {
+    /// A detector for records of `layout` with scalars of these names, made by `model`.
+    pub fn new(layout: &TraceLayout, scalar_names: &[String], model: &ModelDescription) -> Self {
+        let activations = layout.entries().iter().filter(|entry| {
+            let layer = || model.layer(&entry.tensor);
+            entry.kind == TensorKind::Activation && layer().is_some_and(|layer| layer.can_die())
+        });
+        Self {
+            rectifiers: activations.map(Rectifier::new).collect(),
+            gan: GanMonitor::new(layout, model),
+            layout: layout.clone(),
+            scalar_names: scalar_names.to_vec(),
+            nonfinite_seen: false,
+            loss: RunningLoss::default(),
+        }
+    }
+
+    /// The run has reported a non-finite value before, and reports only the first.
+    pub fn skip_nonfinite(&mut self) {
+        self.nonfinite_seen = true;
+    }
+
+    /// The events that the next record shows.
+    pub fn observe(&mut self, record: &StepRecord) -> Vec<Event> {
+        let mut events = Vec::new();
+        if !self.nonfinite_seen {
+            events.extend(first_nonfinite(record, &self.layout, &self.scalar_names));
+            self.nonfinite_seen = !events.is_empty();
+        }
+        if let Some(statistics) = &record.statistics {
+            for rectifier in &mut self.rectifiers {
+                rectifier.observe(record.step, statistics, &mut events);
+            }
+        }
+        events.extend(self.loss.observe(record));
+        if let Some(gan) = &mut self.gan {
+            gan.observe(record, &mut events);
+        }
+        events
+    }
+}
+
+/// The first non-finite value of a record. Rows of statistics are in the order of computation, so the first of them is
+/// where it arose; without statistics, a scalar may show it.
+pub(super) fn first_nonfinite(
+    record: &StepRecord,
+    layout: &TraceLayout,
+    scalar_names: &[String],
+) -> Option<Event> {
+    let event = |subject| Event::new(record.step, EventKind::Nonfinite, subject);
+    if let Some(statistics) = &record.statistics {
+        for entry in layout.entries() {
+            let units = &statistics[entry.rows()];
+            if let Some(unit) = units.iter().position(|unit| unit.nonfinite > 0.0) {
+                let subject = Subject::unit(&entry.tensor, entry.kind, unit);
+                let found = event(subject)
+                    .with("nonfinite", units[unit].nonfinite)
+                    .with("mean_of_the_rest", units[unit].mean)
+                    .with("max_of_the_rest", units[unit].max);
+                return Some(found);
+            }
+        }
+    }
+    let mut scalars = record.scalars.iter();
+    let index = scalars.position(|scalar| !scalar.is_finite())?;
+    let name = scalar_names.get(index).cloned().unwrap_or_default();
+    Some(event(Subject::Scalar(name)))
+}
+
+/// A recorded rectifier, whose units can die.
+#[derive(Debug, Clone)]
+struct Rectifier {
+    entry: TraceEntry,
+    zero: Vec<Debounce>,
+}
+
+impl Rectifier {
+    fn new(entry: &TraceEntry) -> Self {
+        Self {
+            entry: entry.clone(),
+            zero: vec![Debounce::default(); entry.units],
+        }
+    }
+
+    fn observe(&mut self, step: u64, statistics: &[UnitStatistics], events: &mut Vec<Event>) {
+        let units = &statistics[self.entry.rows()];
+        for (unit, (statistics, zero)) in units.iter().zip(&mut self.zero).enumerate() {
+            let is_zero = statistics.zero_fraction >= 1.0;
+            let since = zero.observe(step, is_zero, |_, records| records >= DEAD_RECORDS);
+            events.extend(since.map(|since| {
+                let subject = Subject::unit(&self.entry.tensor, self.entry.kind, unit);
+                Event::new(step, EventKind::DeadUnit, subject)
+                    .since(since)
+                    .with("records_at_zero", DEAD_RECORDS)
+            }));
+        }
+    }
 }
 
 /// Exponential averages of the loss and of its squared deviation.
@@ -31,162 +132,37 @@ struct RunningLoss {
 }
 
 impl RunningLoss {
-    /// Takes the next loss in; returns what was expected and whether it is a spike.
+    /// A loss far above its running average is a spike.
+    fn observe(&mut self, record: &StepRecord) -> Option<Event> {
+        let loss = f64::from(*record.scalars.first()?);
+        if !loss.is_finite() {
+            return None;
+        }
+        let (expected, is_spike) = self.next(loss);
+        is_spike.then(|| {
+            Event::new(
+                record.step,
+                EventKind::Spike,
+                Subject::Scalar("loss".to_owned()),
+            )
+            .with("loss", loss)
+            .with("expected", expected as f32)
+        })
+    }
+
+    /// Takes the next loss; returns what was expected and whether it is a spike.
     fn next(&mut self, value: f64) -> (f64, bool) {
         if self.seen == 0 {
             self.mean = value;
         }
         let expected = self.mean;
         let above = value - expected;
-        let is_spike = self.seen >= SETTLED_AFTER
-            && above > 8.0 * self.variance.sqrt()
-            && above > 0.25 * expected.abs();
-        let share = 0.05;
-        self.mean += share * above;
-        self.variance += share * (above * above - self.variance);
+        let is_spike = self.seen >= SPIKE_WARMUP_STEPS
+            && above > SPIKE_DEVIATIONS * self.variance.sqrt()
+            && above > SPIKE_FRACTION * expected.abs();
+        self.mean += SPIKE_AVERAGE_WEIGHT * above;
+        self.variance += SPIKE_AVERAGE_WEIGHT * (above * above - self.variance);
         self.seen += 1;
         (expected, is_spike)
     }
-}
-
-impl Watch {
-    /// A watch over records of `layout`.
-    pub fn new(layout: &TraceLayout) -> Self {
-        Self {
-            nonfinite_seen: false,
-            zero_streak: vec![0; layout.rows()],
-            loss: RunningLoss::default(),
-        }
-    }
-
-    /// The first non-finite value was seen before.
-    pub fn knows_of_nonfinite(&mut self) {
-        self.nonfinite_seen = true;
-    }
-
-    /// What is remarkable about the next record.
-    pub fn look(
-        &mut self,
-        record: &StepRecord,
-        layout: &TraceLayout,
-        scalar_names: &[String],
-        relu: &dyn Fn(&str) -> bool,
-    ) -> Vec<Event> {
-        let mut events = Vec::new();
-        events.extend(self.first_nonfinite(record, layout, scalar_names));
-        if let Some(statistics) = &record.statistics {
-            events.extend(self.dead_units(record.step, statistics, layout, relu));
-        }
-        events.extend(self.spike(record));
-        events
-    }
-
-    fn first_nonfinite(
-        &mut self,
-        record: &StepRecord,
-        layout: &TraceLayout,
-        scalar_names: &[String],
-    ) -> Option<Event> {
-        if self.nonfinite_seen {
-            return None;
-        }
-        // Rows stand in the order of computation: the first is where it began.
-        if let Some(statistics) = &record.statistics {
-            for entry in layout.entries() {
-                for unit in 0..entry.units {
-                    let row = &statistics[FIGURES * (entry.first_row + unit)..][..FIGURES];
-                    if row[5] > 0.0 {
-                        self.nonfinite_seen = true;
-                        let figures = figures([
-                            ("nonfinite", row[5]),
-                            ("mean_of_the_rest", row[0]),
-                            ("max_of_the_rest", row[3]),
-                        ]);
-                        return Some(Event {
-                            step: record.step,
-                            kind: "nonfinite".to_owned(),
-                            layer: Some(format!("{} {}", entry.tensor, entry.kind.name())),
-                            unit: Some(unit as u64),
-                            figures,
-                            samples: Vec::new(),
-                        });
-                    }
-                }
-            }
-        }
-        let place = record
-            .scalars
-            .iter()
-            .position(|scalar| !scalar.is_finite())?;
-        self.nonfinite_seen = true;
-        Some(Event {
-            step: record.step,
-            kind: "nonfinite".to_owned(),
-            layer: scalar_names.get(place).cloned(),
-            unit: None,
-            figures: BTreeMap::new(),
-            samples: Vec::new(),
-        })
-    }
-
-    fn dead_units(
-        &mut self,
-        step: u64,
-        statistics: &[f32],
-        layout: &TraceLayout,
-        relu: &dyn Fn(&str) -> bool,
-    ) -> Vec<Event> {
-        let mut events = Vec::new();
-        for entry in layout.entries() {
-            if entry.kind != TensorKind::Activation || !relu(&entry.tensor) {
-                continue;
-            }
-            for unit in 0..entry.units {
-                let row = entry.first_row + unit;
-                let streak = &mut self.zero_streak[row];
-                *streak = if statistics[FIGURES * row + 4] >= 1.0 {
-                    *streak + 1
-                } else {
-                    0
-                };
-                if *streak == DEAD_AFTER {
-                    events.push(Event {
-                        step,
-                        kind: "dead".to_owned(),
-                        layer: Some(entry.tensor.clone()),
-                        unit: Some(unit as u64),
-                        figures: figures([("records_at_zero", DEAD_AFTER as f32)]),
-                        samples: Vec::new(),
-                    });
-                }
-            }
-        }
-        events
-    }
-
-    /// A loss far above its running average: eight deviations and a quarter of the average itself.
-    fn spike(&mut self, record: &StepRecord) -> Option<Event> {
-        let value = f64::from(*record.scalars.first()?);
-        if !value.is_finite() {
-            return None;
-        }
-        let (expected, is_spike) = self.loss.next(value);
-        is_spike.then(|| Event {
-            step: record.step,
-            kind: "spike".to_owned(),
-            layer: Some("loss".to_owned()),
-            unit: None,
-            figures: figures([("loss", value as f32), ("expected", expected as f32)]),
-            samples: Vec::new(),
-        })
-    }
-}
-
-pub(super) fn figures<const N: usize, V: Into<f64>>(
-    pairs: [(&str, V); N],
-) -> BTreeMap<String, f64> {
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect()
 }

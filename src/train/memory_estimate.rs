@@ -6,7 +6,7 @@ use super::trainer::Model;
 use super::{adversarial, supervised};
 use crate::gpu::{Gpu, MemoryEstimate};
 use crate::nn::{Graph, Parameters, UpdateRule};
-use crate::trace::FIGURES;
+use crate::trace::UnitStatistics;
 
 /// Networks, optimizers, plans and statistics; not the data.
 pub(super) fn estimate(gpu: &Gpu, scenario: &Scenario, model: &Model) -> MemoryEstimate {
@@ -35,6 +35,6 @@ pub(super) fn estimate(gpu: &Gpu, scenario: &Scenario, model: &Model) -> MemoryE
         }
     }
     let rows: usize = watched.into_iter().map(rows).sum();
-    estimate.buffer("statistics", "record", rows * FIGURES);
+    estimate.buffer("statistics", "record", rows * UnitStatistics::LEN);
     estimate
 }

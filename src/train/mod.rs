@@ -1,9 +1,10 @@
 //! Scenario, training loop, checkpoints, resume and replay.
 
 mod adversarial;
+mod debounce;
 mod events;
 mod gallery;
-mod imbalance;
+mod gan_monitor;
 mod learner;
 mod memory_estimate;
 mod probes;
@@ -11,8 +12,10 @@ mod replay;
 mod run;
 mod scenario;
 mod supervised;
+mod thresholds;
 mod trainer;
 
+pub use events::EventDetector;
 pub use gallery::Gallery;
 pub use replay::{Verification, replay};
 pub use run::{Finished, Run};

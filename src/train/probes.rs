@@ -1,18 +1,18 @@
-//! Probes: the dispatches that put six figures of every unit into a step's statistics.
+//! Probes: the dispatches that put every unit's statistics into those of the step.
 
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::nn::{Graph, Parameter, Parameters, ProbeEvent, TensorView};
 use crate::tensor::TensorKind;
-use crate::trace::{FIGURES, Lanes, TraceLayout, UnitLayout, Units, share_a_dispatch, statistics};
+use crate::trace::{Lanes, TraceLayout, UnitLayout, UnitStatistics, Units, can_batch, statistics};
 
 /// Collects the layout of the statistics while plans are built.
 pub(super) struct Probes<'g> {
     pub gpu: &'g Gpu,
     /// What the rows are.
     pub layout: TraceLayout,
-    /// `[rows, 6]`.
-    pub statistics: Buffer<f32>,
+    /// One for each row.
+    pub statistics: Buffer<UnitStatistics>,
     /// A tensor that waits for another one to share its dispatch.
     waiting: Option<Waiting>,
 }
@@ -41,7 +41,7 @@ impl<'g> Probes<'g> {
         Ok(Self {
             gpu,
             layout: TraceLayout::default(),
-            statistics: gpu.buffer("statistics", rows * FIGURES)?,
+            statistics: gpu.buffer("statistics", rows)?,
             waiting: None,
         })
     }
@@ -87,7 +87,7 @@ impl<'g> Probes<'g> {
             return Vec::new();
         };
         let lanes = Lanes::for_adapter(self.gpu);
-        if share_a_dispatch(lanes, &before.units(), &next.units()) {
+        if can_batch(lanes, &before.units(), &next.units()) {
             return self.dispatches(&[before.units(), next.units()]);
         }
         self.waiting = Some(next);
@@ -148,7 +148,7 @@ fn activation_units(batch: usize, shape: &[usize]) -> UnitLayout {
         [units, height, width] => UnitLayout::Channels {
             samples: batch,
             units,
-            places: height * width,
+            positions: height * width,
         },
         _ => UnitLayout::Columns {
             rows: batch,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Scenario, StepRecord, Trainer};
 use crate::gpu::Gpu;
-use crate::trace::{Checkpoint, RunReader};
+use crate::trace::{Checkpoint, RunReader, UnitStatistics};
 use crate::{Error, Result};
 
 /// What a replay found.
@@ -73,7 +73,7 @@ pub fn replay(
     } else {
         Default::default()
     };
-    let kept_statistics: BTreeMap<u64, Vec<f32>> = if verify {
+    let kept_statistics: BTreeMap<u64, Vec<UnitStatistics>> = if verify {
         reader.statistics(start, to)?.into_iter().collect()
     } else {
         BTreeMap::new()
@@ -116,11 +116,10 @@ pub fn replay(
         }
         if let (Some(now), Some(then)) = (&record.statistics, then) {
             verification.records += 1;
-            let same = now.len() == then.len()
-                && now
-                    .iter()
-                    .zip(then)
-                    .all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()));
+            let same =
+                |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
+            let [now, then] = [now, then].map(|units| bytemuck::cast_slice::<_, f32>(units));
+            let same = now.len() == then.len() && now.iter().zip(then).all(same);
             if !same {
                 verification
                     .differences

@@ -4,21 +4,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::events::{DEAD_AFTER, Watch};
-use super::imbalance::{COLLAPSED_AFTER, COLLAPSED_RECORDS, Imbalance};
-use super::{Scenario, StepRecord, Trainer};
+use super::events::{EventDetector, first_nonfinite};
+use super::{Scenario, StepRecord, Trainer, thresholds};
 use crate::gpu::Gpu;
-use crate::trace::{self, Checkpoint, Event, RunInfo, RunReader, RunWriter, Status};
+use crate::trace::{
+    self, Checkpoint, Event, EventKind, RunInfo, RunReader, RunWriter, Status, UnitStatistics,
+};
 use crate::{Error, Result};
 
 /// A run in progress.
 pub struct Run {
     trainer: Trainer,
     writer: RunWriter,
-    watch: Watch,
-    imbalance: Option<Imbalance>,
+    detector: EventDetector,
     scalar_names: Vec<String>,
-    relus: Vec<String>,
     /// Results taken from the ring so far.
     taken: u64,
     /// The first step with a non-finite value.
@@ -61,11 +60,10 @@ impl Run {
             scenario.seed,
         );
         info.kernels = trainer.kernel_choices();
-        let model = trainer.model();
-        let graph = model.graph().to_json(model.loss());
+        let model = trainer.model().describe();
         let layout = trainer.layout().clone();
         let start = trainer.checkpoint()?;
-        let writer = RunWriter::create(dir, &scenario.to_toml(), info, &graph, layout)?;
+        let writer = RunWriter::create(dir, &scenario.to_toml(), info, &model, layout)?;
         start.write(dir)?;
         Ok(Self::around(trainer, writer))
     }
@@ -110,12 +108,12 @@ impl Run {
         run.taken = last;
         run.nonfinite_at = events
             .iter()
-            .find(|event| event.kind == "nonfinite" && event.step < last)
+            .find(|event| event.kind == EventKind::Nonfinite && event.step < last)
             .map(|event| event.step);
         if run.nonfinite_at.is_some() {
-            run.watch.knows_of_nonfinite();
+            run.detector.skip_nonfinite();
         }
-        // The watch remembers the loss's average and streaks of several sorts: let it see them again.
+        // Recorded steps pass through the detector again, so that its averages and counters are restored.
         for record in &kept {
             run.look(record);
         }
@@ -123,18 +121,11 @@ impl Run {
     }
 
     fn around(trainer: Trainer, writer: RunWriter) -> Self {
-        let graph = trainer.model().graph();
-        let relus = graph
-            .nodes()
-            .iter()
-            .filter(|node| node.operation.as_ref().is_some_and(|o| o.kind() == "relu"))
-            .map(|node| node.name.clone())
-            .collect();
+        let scalar_names = trainer.scalar_names();
+        let model = trainer.model().describe();
         Self {
-            scalar_names: trainer.scalar_names(),
-            relus,
-            watch: Watch::new(trainer.layout()),
-            imbalance: Imbalance::new(&trainer),
+            detector: EventDetector::new(trainer.layout(), &scalar_names, &model),
+            scalar_names,
             trainer,
             clock: TrainingClock {
                 seconds: writer.info().seconds,
@@ -223,7 +214,7 @@ impl Run {
             self.writer.record(record.step, statistics)?;
         }
         for event in self.look(&record) {
-            if event.kind == "nonfinite" {
+            if event.kind == EventKind::Nonfinite {
                 self.nonfinite_at = Some(event.step);
             }
             self.writer.event(&event)?;
@@ -234,16 +225,13 @@ impl Run {
     }
 
     fn look(&mut self, record: &StepRecord) -> Vec<Event> {
-        let relu = |tensor: &str| self.relus.iter().any(|name| name == tensor);
-        let mut events = self
-            .watch
-            .look(record, self.trainer.layout(), &self.scalar_names, &relu);
-        // A spike is one batch's: name its samples.
-        for event in events.iter_mut().filter(|event| event.kind == "spike") {
+        let mut events = self.detector.observe(record);
+        // A spike comes from one batch: name its samples.
+        for event in events
+            .iter_mut()
+            .filter(|event| event.kind == EventKind::Spike)
+        {
             event.samples = self.trainer.batch_samples(event.step);
-        }
-        if let Some(imbalance) = &mut self.imbalance {
-            events.extend(imbalance.look(record));
         }
         events
     }
@@ -301,8 +289,10 @@ impl Run {
     /// before them.
     pub fn unseen_steps(&self) -> Option<(u64, u64)> {
         let first = self.nonfinite_at?;
+        let is_nonfinite = |event: &Event| event.kind == EventKind::Nonfinite;
         let mut events = self.recent_events.iter();
-        let is_blind = events.any(|event| event.kind == "nonfinite" && event.unit.is_none());
+        let is_blind =
+            events.any(|event| is_nonfinite(event) && event.subject.unit_index().is_none());
         let every = self.trainer.scenario().record.every;
         let from = first / every * every + 1;
         (is_blind && from <= first).then_some((from, first + 1))
@@ -321,16 +311,14 @@ impl Run {
         let last = self.trainer.checkpoint()?;
         let start = Checkpoint::read(self.writer.folder(), start)?;
         self.trainer.restore(&start, &place)?;
-        let mut watch = Watch::new(self.trainer.layout());
         let mut found = None;
         while self.trainer.steps_done() < to && found.is_none() {
             let step = self.trainer.steps_done();
             self.trainer.step(step >= from)?;
             while let Some(record) = self.trainer.take(step >= from || self.trainer.is_full())? {
-                let layout = self.trainer.layout();
-                let events = watch.look(&record, layout, &self.scalar_names, &|_| false);
-                let is_first = |event: &Event| event.kind == "nonfinite" && event.unit.is_some();
-                found = found.or(events.into_iter().find(is_first));
+                let event = first_nonfinite(&record, self.trainer.layout(), &self.scalar_names);
+                let has_unit = |event: &Event| event.subject.unit_index().is_some();
+                found = found.or(event.filter(has_unit));
             }
         }
         self.trainer.restore(&last, "the run's last state")?;
@@ -357,14 +345,12 @@ impl Run {
     }
 }
 
-/// What a run has kept of the steps before `end`, in order; statistics of as many of the last as the watch needs.
+/// What a run has kept of the steps before `end`, in order; statistics of as many of the last as the detector needs.
 fn kept_records(reader: &RunReader, end: u64, trainer: &Trainer) -> Result<Vec<StepRecord>> {
     let names = trainer.scalar_names();
     let scalars = reader.scalars()?;
-    let every = trainer.scenario().record.every;
-    let reach = every * u64::from(DEAD_AFTER.max(COLLAPSED_RECORDS));
-    let reach = reach.max(every + COLLAPSED_AFTER);
-    let mut statistics: BTreeMap<u64, Vec<f32>> = reader
+    let reach = thresholds::memory_steps(trainer.scenario().record.every);
+    let mut statistics: BTreeMap<u64, Vec<UnitStatistics>> = reader
         .statistics(end.saturating_sub(reach), end)?
         .into_iter()
         .collect();

@@ -16,7 +16,7 @@ use crate::models::{Classifier, Gan, Vae};
 use crate::nn::matmul::Variant;
 use crate::nn::{Graph, Loss, Parameters};
 use crate::tensor::NamedTensor;
-use crate::trace::{Checkpoint, FIGURES, RunReader, TraceLayout};
+use crate::trace::{Checkpoint, ModelDescription, RunReader, TraceLayout, UnitStatistics};
 use crate::{Error, Result};
 
 /// Steps that may be on their way before the CPU waits for the oldest.
@@ -30,8 +30,8 @@ pub struct StepRecord {
     /// As [`Trainer::scalar_names`]; where the step was not recorded, only the first
     /// [`Trainer::scalars_of_every_step`] of them.
     pub scalars: Vec<f32>,
-    /// On recorded steps: six figures for every row of [`Trainer::layout`].
-    pub statistics: Option<Vec<f32>>,
+    /// On recorded steps: the statistics of every row of [`Trainer::layout`].
+    pub statistics: Option<Vec<UnitStatistics>>,
 }
 
 /// A model in training.
@@ -48,7 +48,7 @@ pub struct Trainer {
     gather: Gather,
     advance: Dispatch,
     layout: TraceLayout,
-    statistics: Buffer<f32>,
+    statistics: Buffer<UnitStatistics>,
     ring: ReadbackRing<(u64, bool)>,
     step: u64,
 }
@@ -77,6 +77,24 @@ impl Model {
             ModelConfig::TwoStream(network) => network.build(shape, classes).map(Self::Classifier),
             ModelConfig::Gan(gan) => gan.build(shape).map(Box::new).map(Self::Gan),
         }
+    }
+
+    /// The graphs of its training step in words.
+    pub fn describe(&self) -> ModelDescription {
+        let graphs = match self {
+            Self::Vae(vae) => vec![vae.graph.describe("vae", &vae.loss)],
+            Self::Classifier(classifier) => {
+                vec![classifier.graph.describe("classifier", &classifier.loss)]
+            }
+            Self::Gan(gan) => vec![
+                gan.play.describe("generator_pass", &gan.generator_loss),
+                gan.real.graph.describe("real_pass", &gan.real.loss),
+                gan.generated
+                    .graph
+                    .describe("fake_pass", &gan.generated.loss),
+            ],
+        };
+        ModelDescription { graphs }
     }
 
     /// Its graph; of a GAN the one from noise through both networks.
@@ -203,12 +221,13 @@ impl Trainer {
         let mut encoder = self.gpu.encoder("training step");
         let dispatches = self.dispatches(watched);
         self.gpu.record(&mut encoder, "training step", dispatches);
-        let statistics = watched.then_some(&self.statistics);
+        let statistics = watched.then(|| self.statistics.raw());
         let results: Vec<_> = self
             .learner
             .results()
+            .map(Buffer::raw)
             .chain(statistics)
-            .map(|buffer| (buffer.raw(), 0, buffer.raw().size()))
+            .map(|buffer| (buffer, 0, buffer.size()))
             .collect();
         self.ring.copy(&mut encoder, (self.step, watched), &results);
         self.gpu.queue.submit([encoder.finish()]);
@@ -257,7 +276,10 @@ impl Trainer {
         Ok(Some(StepRecord {
             step,
             scalars: self.learner.scalars_of(results, watched),
-            statistics: watched.then(|| statistics[..self.layout.rows() * FIGURES].to_vec()),
+            statistics: watched.then(|| {
+                let numbers = &statistics[..self.layout.rows() * UnitStatistics::LEN];
+                bytemuck::cast_slice(numbers).to_vec()
+            }),
         }))
     }
 

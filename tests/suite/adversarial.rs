@@ -191,7 +191,8 @@ fn halves_give_the_bits_of_one_go() {
     scenario.train.discriminator_optimizer = Some(Optimizer::RmsProp(RmsProp::new(1e-3)));
     let bits = |record: &StepRecord| -> Vec<u32> {
         let statistics = record.statistics.iter().flatten();
-        let all = record.scalars.iter().chain(statistics);
+        let statistics: Vec<f32> = statistics.flat_map(|unit| unit.to_array()).collect();
+        let all = record.scalars.iter().chain(&statistics);
         all.map(|value| value.to_bits()).collect()
     };
     let mut whole = Trainer::new(gpu(), &scenario).expect("a trainer");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
-use trainscope::trace::{Checkpoint, RunReader, Status};
+use trainscope::trace::{Checkpoint, EventKind, RunReader, Status};
 
 use crate::support::SMALL;
 
@@ -205,7 +205,7 @@ fn a_failed_run_says_so_and_is_kept() {
         run.events()
             .unwrap()
             .iter()
-            .any(|event| event.kind == "nonfinite" && event.unit.is_some())
+            .any(|event| event.kind == EventKind::Nonfinite && event.subject.unit_index().is_some())
     );
 }
 
@@ -355,20 +355,20 @@ fn refusals_name_the_place_and_leave_nothing() {
         (
             vec!["train", "--resume", "none"],
             1,
-            "none: it is no run directory",
+            "none: not a run directory",
         ),
-        (vec!["train", "--resume", "empty"], 1, "no run directory"),
+        (vec!["train", "--resume", "empty"], 1, "not a run directory"),
         (
             vec!["replay", "file", "--from", "0", "--to", "1"],
             1,
-            "no run directory",
+            "not a run directory",
         ),
         (
             vec!["replay", "empty", "--from", "0", "--to", "1", "--verify"],
             1,
-            "no run directory",
+            "not a run directory",
         ),
-        (vec!["report", "none"], 1, "no run directory"),
+        (vec!["report", "none"], 1, "not a run directory"),
         (vec!["adapters", "--adapter", "nonsense"], 1, "'nonsense'"),
     ] {
         let text = fails(&folder, &arguments, code);

@@ -1,7 +1,7 @@
 //! The built-in scenarios that fail do so for the reason they name, whatever the seed, and their mended twins do not.
 
 use trainscope::tensor::TensorKind;
-use trainscope::trace::{Event, TraceEntry, TraceLayout};
+use trainscope::trace::{Event, EventKind, Subject, TraceLayout, UnitStatistics};
 use trainscope::train::{BUILT_IN, Run, Scenario, StepRecord, Trainer};
 
 use crate::support::gpu;
@@ -26,8 +26,8 @@ fn run(name: &str, steps: u64, settings: &[String]) -> (TraceLayout, Vec<StepRec
     (trainer.layout().clone(), records)
 }
 
-/// Six figures of each unit of a tensor's activations.
-fn units<'r>(layout: &TraceLayout, record: &'r StepRecord, tensor: &str) -> &'r [[f32; 6]] {
+/// The statistics of each unit of a tensor's activations.
+fn units<'r>(layout: &TraceLayout, record: &'r StepRecord, tensor: &str) -> &'r [UnitStatistics] {
     rows(layout, record, tensor, TensorKind::Activation)
 }
 
@@ -37,18 +37,15 @@ fn rows<'r>(
     record: &'r StepRecord,
     tensor: &str,
     kind: TensorKind,
-) -> &'r [[f32; 6]] {
-    let wanted = |entry: &&TraceEntry| entry.tensor == tensor && entry.kind == kind;
-    let entry = layout.entries().iter().find(wanted).expect("recorded");
-    let rows = record.statistics.as_ref().expect("recorded");
-    &rows.as_chunks().0[entry.first_row..entry.first_row + entry.units]
+) -> &'r [UnitStatistics] {
+    let entry = layout.find(tensor, kind).expect("recorded");
+    &record.statistics.as_ref().expect("recorded")[entry.rows()]
 }
 
 fn is_finite(record: &StepRecord) -> bool {
     let rows = record.statistics.as_ref().expect("recorded");
-    let no_bad_value = |row: &[f32; 6]| row[5] == 0.0;
-    record.scalars.iter().all(|scalar| scalar.is_finite())
-        && rows.as_chunks().0.iter().all(no_bad_value)
+    let no_bad_value = |unit: &UnitStatistics| unit.nonfinite == 0.0;
+    record.scalars.iter().all(|scalar| scalar.is_finite()) && rows.iter().all(no_bad_value)
 }
 
 #[test]
@@ -61,12 +58,12 @@ fn the_log_variance_overflows_first() {
         // Up to the head all is finite, and the head is beyond what the exponential in the divergence can bear.
         for tensor in ["encoder.0", "encoder.1", "mu", "logvar"] {
             for unit in units(&layout, first, tensor) {
-                assert_eq!(unit[5], 0.0, "{seed}: {tensor} is finite");
+                assert_eq!(unit.nonfinite, 0.0, "{seed}: {tensor} is finite");
             }
         }
         let largest = units(&layout, first, "logvar")
             .iter()
-            .fold(f32::MIN, |largest, unit| largest.max(unit[3]));
+            .fold(f32::MIN, |largest, unit| largest.max(unit.max));
         assert!(
             largest > LARGEST_EXPONENT,
             "{seed}: logvar reaches {largest}"
@@ -84,7 +81,7 @@ fn the_log_variance_overflows_first() {
 /// A latent unit whose mean hardly varies over the batch carries nothing.
 fn used(layout: &TraceLayout, record: &StepRecord) -> usize {
     let mu = units(layout, record, "mu").iter();
-    mu.filter(|unit| unit[1] > 0.1).count()
+    mu.filter(|unit| unit.std > 0.1).count()
 }
 
 #[test]
@@ -108,7 +105,10 @@ fn the_posterior_collapses_under_a_heavy_divergence() {
 fn hidden_layers_die_under_a_high_rate() {
     let dead = |layout: &TraceLayout, record: &StepRecord, tensor: &str| {
         let units = units(layout, record, tensor);
-        let dead = units.iter().filter(|unit| unit[4] >= 1.0).count();
+        let dead = units
+            .iter()
+            .filter(|unit| unit.zero_fraction >= 1.0)
+            .count();
         dead as f64 / units.len() as f64
     };
     for seed in 1..=5 {
@@ -143,7 +143,9 @@ fn spikes(text: &str, seed: u64) -> Vec<Event> {
     }
     let finished = run.finish(true, &mut |_| {}).expect("it ends");
     let events = finished.events.into_iter();
-    events.filter(|event| event.kind == "spike").collect()
+    events
+        .filter(|event| event.kind == EventKind::Spike)
+        .collect()
 }
 
 #[test]
@@ -222,16 +224,16 @@ impl Game {
         records.filter(move |record| record.step >= from && record.statistics.is_some())
     }
 
-    fn events(&self, kind: &str) -> Vec<&Event> {
+    fn events(&self, kind: EventKind) -> Vec<&Event> {
         let events = self.events.iter();
         events.filter(|event| event.kind == kind).collect()
     }
 
     /// The only event of a kind, and the step since when it has held, as it says itself.
-    fn event(&self, kind: &str) -> (&Event, usize) {
+    fn event(&self, kind: EventKind) -> (&Event, usize) {
         let events = self.events(kind);
         assert_eq!(events.len(), 1, "{:?}", self.events);
-        (events[0], events[0].figures["since_step"] as usize)
+        (events[0], events[0].since as usize)
     }
 }
 
@@ -244,7 +246,7 @@ fn mean(values: &[f64]) -> f64 {
 fn gradient_size(layout: &TraceLayout, record: &StepRecord) -> f64 {
     let units = rows(layout, record, "generator.0", TensorKind::Gradient).iter();
     let square = |value: f32| f64::from(value).powi(2);
-    let squares = units.map(|unit| square(unit[0]) + square(unit[1]));
+    let squares = units.map(|unit| square(unit.mean) + square(unit.std));
     squares.sum::<f64>().sqrt()
 }
 
@@ -261,7 +263,7 @@ fn a_generator_stands_still_before_a_certain_discriminator() {
         let mended = Game::new(name, 91, &[&seed, batch, objective]);
 
         // The event names the first of the steps in which the discriminator's loss is below a hundredth of guessing.
-        let (_, since) = failing.event("discriminator_saturated");
+        let (_, since) = failing.event(EventKind::DiscriminatorSaturated);
         let losses = failing.scalar("loss");
         assert!(since > 0 && losses[since - 1] >= 0.01 * guessing, "{seed}");
         let largest = losses[since..since + 20]
@@ -273,12 +275,12 @@ fn a_generator_stands_still_before_a_certain_discriminator() {
         assert!(late < 0.01 * guessing, "{seed}: {late}");
         let late = mean(&mended.scalar("loss")[60..]);
         assert!(late > 0.1 * guessing, "{seed}: mended, {late}");
-        assert!(mended.events("discriminator_saturated").is_empty());
+        assert!(mended.events(EventKind::DiscriminatorSaturated).is_empty());
 
         for (failing_step, mended_step) in failing.recorded(80).zip(mended.recorded(80)) {
             // The surest that it is of a generated image being real: a sigmoid below 1/400.
             let score = units(&failing.layout, failing_step, "discriminator.2@generated")[0];
-            assert!(score[3] < -6.0, "{seed}: {}", score[3]);
+            assert!(score.max < -6.0, "{seed}: {}", score.max);
             let size = gradient_size(&failing.layout, failing_step);
             let other = gradient_size(&mended.layout, mended_step);
             assert!(size < 1e-3 * other, "{seed}: {size:e} and {other:e}");
@@ -321,16 +323,19 @@ fn samples_repeat_where_the_discriminator_hardly_learns() {
         assert!(late < 0.01 * real, "{seed}: {}", late / real);
         let late = mean(&mended.scalar("diversity")[100..]);
         assert!(late > 0.1 * real, "{seed}: mended, {}", late / real);
-        assert!(mended.events("diversity_collapse").is_empty());
+        assert!(mended.events(EventKind::DiversityCollapse).is_empty());
 
         // The event names a layer and the first record since which its units hardly vary any more.
-        let (event, since) = failing.event("diversity_collapse");
-        let layer = event.layer.as_ref().expect("it names a layer");
-        assert_eq!(layer, "discriminator.0");
+        let (event, since) = failing.event(EventKind::DiversityCollapse);
+        let layer = "discriminator.0";
+        assert_eq!(
+            event.subject,
+            Subject::tensor(layer, TensorKind::Activation)
+        );
         for record in failing.recorded(0) {
             let variance = |tensor: &str| {
                 let units = units(&failing.layout, record, tensor).iter();
-                units.map(|unit| f64::from(unit[1]).powi(2)).sum::<f64>()
+                units.map(|unit| f64::from(unit.std).powi(2)).sum::<f64>()
             };
             let share = variance(&format!("{layer}@generated")) / variance(layer);
             let step = record.step as usize;

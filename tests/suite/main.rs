@@ -7,13 +7,16 @@ mod checkpoint;
 #[cfg(feature = "cli")]
 mod commands;
 mod data;
+mod events;
 mod failures;
+mod formats;
 mod gpu;
 mod interchange;
 mod memory;
 mod nn;
 mod report;
 mod run_directory;
+mod run_view;
 mod sample;
 mod scenario;
 mod shaders;

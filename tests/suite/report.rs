@@ -1,13 +1,27 @@
 //! The report of a small run that was written by hand.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use trainscope::tensor::TensorKind;
 
+use trainscope::nn::{Graph, Loss, Role, ops::Dense};
 use trainscope::report::{findings, write_report};
-use trainscope::trace::{Event, RunInfo, RunWriter, Status, TraceLayout};
+use trainscope::trace::{
+    Event, EventKind, ModelDescription, RunInfo, RunView, RunWriter, Status, Subject, TraceLayout,
+    UnitStatistics,
+};
 
 use crate::support::gpu;
+
+/// A graph with the means of a latent space.
+fn model() -> ModelDescription {
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[70]);
+    let mean = graph.add("mu", Dense::new(4), &[x]).expect("it fits");
+    graph.set_role(mean, Role::LatentMean);
+    ModelDescription {
+        graphs: vec![graph.describe("vae", &Loss::new())],
+    }
+}
 
 /// A run of 60 recorded steps: 70 units, of which unit 3 is dead and unit 5 is not finite from step 400 on.
 fn write_run(dir: &Path) {
@@ -17,8 +31,7 @@ fn write_run(dir: &Path) {
     layout.push("encoder.0.weight", TensorKind::Update, 70);
     let info = RunInfo::new("a <b>bold</b> name", &gpu().info, 600, 7);
     let scenario = "name = \"a <b>bold</b> name\"\n# <script>alert(1)</script>\n";
-    let graph = serde_json::json!({});
-    let mut writer = RunWriter::create(dir, scenario, info, &graph, layout.clone()).unwrap();
+    let mut writer = RunWriter::create(dir, scenario, info, &model(), layout.clone()).unwrap();
     for step in (0..600u64).step_by(10) {
         let decay = (-(step as f32) / 100.0).exp();
         writer
@@ -30,39 +43,36 @@ fn write_run(dir: &Path) {
         let mut rows = Vec::new();
         for row in 0..layout.rows() {
             let unit = row as f32;
-            let mut figures = [
-                (unit + step as f32 / 50.0).sin() * decay,
-                0.5,
-                -1.0,
-                1.0,
-                0.1,
-                0.0,
-            ];
+            let mut statistics = UnitStatistics {
+                mean: (unit + step as f32 / 50.0).sin() * decay,
+                std: 0.5,
+                min: -1.0,
+                max: 1.0,
+                zero_fraction: 0.1,
+                nonfinite: 0.0,
+            };
             if row == 3 {
-                figures = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+                statistics = UnitStatistics {
+                    zero_fraction: 1.0,
+                    ..UnitStatistics::default()
+                };
             }
             if row == 5 && step >= 400 {
-                figures[0] = f32::NAN;
+                statistics.mean = f32::NAN;
             }
             // Two of the four latent units carry nothing.
             if row == 70 || row == 71 {
-                figures[1] = 0.01;
+                statistics.std = 0.01;
             }
             if row >= 74 {
-                figures[1] = 10f32.powf(unit / 10.0 - 12.0) * (1.0 + decay);
+                statistics.std = 10f32.powf(unit / 10.0 - 12.0) * (1.0 + decay);
             }
-            rows.extend(figures);
+            rows.push(statistics);
         }
         writer.record(step, &rows).unwrap();
     }
-    let event = Event {
-        step: 400,
-        kind: "nonfinite".to_owned(),
-        layer: Some("encoder.1 <i>".to_owned()),
-        unit: Some(5),
-        figures: BTreeMap::from([("count".to_owned(), 3.0)]),
-        samples: Vec::new(),
-    };
+    let subject = Subject::unit("encoder.1 <i>", TensorKind::Activation, 5);
+    let event = Event::new(400, EventKind::Nonfinite, subject).with("count", 3.0);
     writer.event(&event).unwrap();
     writer.close_segment(600).unwrap();
     writer
@@ -91,14 +101,14 @@ fn a_report_is_whole_escaped_and_says_what_was_seen() {
     assert_eq!(html.matches("data:image/png;base64,").count(), 8);
     assert!(html.contains("No images: "));
     assert!(html.contains(
-        "<td>nonfinite</td><td>encoder.1 &lt;i&gt;</td><td>1</td><td>400</td><td>5</td>"
+        "<td>nonfinite</td><td>fatal</td><td>encoder.1 &lt;i&gt; activation</td><td>1</td><td>400</td><td>5</td>"
     ));
-    let lines = findings(&dir).unwrap();
+    let lines = findings(&RunView::open(&dir).unwrap());
     assert_eq!(lines.len(), 3);
     assert!(lines[0].starts_with("The loss fell from "), "{}", lines[0]);
     assert_eq!(
         lines[1],
-        "The first value that is not finite came at step 400 in unit 5 of encoder.1 <i>."
+        "The first non-finite value came at step 400 in unit 5 of encoder.1 <i> activation."
     );
     assert_eq!(
         lines[2],
@@ -122,9 +132,16 @@ fn a_run_without_records_has_a_report_and_no_run_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("run");
     let info = RunInfo::new("empty", &gpu().info, 10, 1);
-    RunWriter::create(&dir, "", info, &serde_json::json!({}), TraceLayout::new()).unwrap();
+    RunWriter::create(
+        &dir,
+        "",
+        info,
+        &ModelDescription::default(),
+        TraceLayout::new(),
+    )
+    .unwrap();
     let html = std::fs::read_to_string(write_report(gpu(), &dir).unwrap()).unwrap();
     assert!(html.contains("No loss is recorded yet."));
     let error = write_report(gpu(), folder.path()).unwrap_err().to_string();
-    assert!(error.contains("no run directory"), "{error}");
+    assert!(error.contains("not a run directory"), "{error}");
 }

@@ -5,10 +5,9 @@ use std::fs;
 use std::path::Path;
 use trainscope::tensor::{NamedTensor, TensorKind};
 
-use serde_json::json;
 use trainscope::trace::{
-    Checkpoint, Event, FIGURES, FORMAT, RunInfo, RunReader, RunWriter, Statistic, Status,
-    TraceLayout,
+    Checkpoint, Event, EventKind, FORMAT, GraphDescription, LayerDescription, ModelDescription,
+    RunInfo, RunReader, RunWriter, Statistic, Status, Subject, TraceLayout, UnitStatistics,
 };
 
 fn layout() -> TraceLayout {
@@ -36,30 +35,45 @@ fn info() -> RunInfo {
     }
 }
 
-/// What step `step` records: figures of every sort, among them non-finite ones.
-fn recorded(step: u64) -> Vec<f32> {
-    (0..layout().rows() * FIGURES)
-        .map(|place| match (place % FIGURES, place / FIGURES) {
-            (5, row) => ((step + row as u64) % 3) as f32,
-            (0, 3) if step > 10 => f32::NAN,
-            (3, 4) if step > 10 => f32::INFINITY,
-            (figure, row) => (step as f32 * 0.37 + row as f32).sin() * (figure + 1) as f32,
-        })
+/// What step `step` records: statistics of every sort, among them non-finite ones.
+fn recorded(step: u64) -> Vec<UnitStatistics> {
+    let value = |row: usize, index: usize| match (index, row) {
+        (5, row) => ((step + row as u64) % 3) as f32,
+        (0, 3) if step > 10 => f32::NAN,
+        (3, 4) if step > 10 => f32::INFINITY,
+        (index, row) => (step as f32 * 0.37 + row as f32).sin() * (index + 1) as f32,
+    };
+    (0..layout().rows())
+        .map(|row| std::array::from_fn(|index| value(row, index)).into())
         .collect()
 }
 
 fn event(step: u64) -> Event {
-    Event {
-        step,
-        kind: "nonfinite".to_owned(),
-        layer: Some("encoder.0".to_owned()),
-        unit: Some(3),
-        figures: BTreeMap::from([
-            ("mean".to_owned(), 0.1 + step as f64),
-            ("max".to_owned(), f64::INFINITY),
-            ("min".to_owned(), f64::NEG_INFINITY),
-        ]),
-        samples: Vec::new(),
+    let subject = Subject::unit("encoder.0", TensorKind::Activation, 3);
+    Event::new(step, EventKind::Nonfinite, subject)
+        .with("mean", 0.1 + step as f64)
+        .with("max", f64::INFINITY)
+        .with("min", f64::NEG_INFINITY)
+}
+
+/// A graph with one layer of one kind.
+fn model() -> ModelDescription {
+    let layer = LayerDescription {
+        name: "encoder.0".to_owned(),
+        kind: "dense".to_owned(),
+        shape: vec![5],
+        inputs: vec!["x".to_owned()],
+        parameters: Vec::new(),
+        state: Vec::new(),
+        role: None,
+    };
+    let graph = GraphDescription {
+        name: "made-up".to_owned(),
+        layers: vec![layer],
+        losses: Vec::new(),
+    };
+    ModelDescription {
+        graphs: vec![graph],
     }
 }
 
@@ -88,14 +102,7 @@ fn write_steps(writer: &mut RunWriter, from: u64, to: u64) {
 }
 
 fn create(folder: &Path) -> RunWriter {
-    RunWriter::create(
-        folder,
-        "name = \"made-up\"\n",
-        info(),
-        &json!({"layers": [1, 2]}),
-        layout(),
-    )
-    .expect("created")
+    RunWriter::create(folder, "name = \"made-up\"\n", info(), &model(), layout()).expect("created")
 }
 
 /// A run of 40 steps, whole.
@@ -113,13 +120,13 @@ fn contents(folder: &Path) -> String {
         let bits: Vec<_> = series.iter().map(|(s, v)| (s, v.to_bits())).collect();
         text += &format!("{name} {bits:?}\n");
     }
-    for entry in run.entries().expect("entries") {
-        for quantity in Statistic::ALL {
+    for entry in run.layout().expect("a layout").entries() {
+        for statistic in Statistic::ALL {
             let series = run
-                .series(&entry.tensor, entry.kind, quantity)
+                .series(&entry.tensor, entry.kind, statistic)
                 .expect("recorded");
             text += &format!(
-                "{entry:?} {quantity:?} {:?} {:?}\n",
+                "{entry:?} {statistic:?} {:?} {:?}\n",
                 series.steps,
                 bits(&series.values)
             );
@@ -132,6 +139,10 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
+fn unit_bits(units: &[UnitStatistics]) -> Vec<[u32; UnitStatistics::LEN]> {
+    units.iter().map(|unit| unit.to_bits()).collect()
+}
+
 #[test]
 fn a_run_reads_as_it_was_written() {
     let scratch = tempfile::tempdir().unwrap();
@@ -141,26 +152,24 @@ fn a_run_reads_as_it_was_written() {
     assert_eq!(run.info().status, Status::Done);
     assert_eq!((run.info().steps_done, run.info().seed), (40, 7));
     assert_eq!(run.scenario().unwrap(), "name = \"made-up\"\n");
-    assert_eq!(run.graph().unwrap(), json!({"layers": [1, 2]}));
-    assert_eq!(run.entries().unwrap(), layout().entries());
+    assert_eq!(run.model().unwrap(), model());
+    assert_eq!(run.layout().unwrap(), layout());
 
     for entry in layout().entries() {
-        for (figure, quantity) in Statistic::ALL.into_iter().enumerate() {
-            let series = run.series(&entry.tensor, entry.kind, quantity).unwrap();
+        for statistic in Statistic::ALL {
+            let series = run.series(&entry.tensor, entry.kind, statistic).unwrap();
             let steps: Vec<u64> = (0..40).step_by(2).collect();
             assert_eq!((&series.steps, series.units), (&steps, entry.units));
             let expected: Vec<f32> = (0..entry.units)
                 .flat_map(|unit| {
                     let row = entry.first_row + unit;
-                    steps
-                        .iter()
-                        .map(move |&s| recorded(s)[row * FIGURES + figure])
+                    steps.iter().map(move |&s| recorded(s)[row].get(statistic))
                 })
                 .collect();
             assert_eq!(
                 bits(&series.values),
                 bits(&expected),
-                "{entry:?} {quantity:?}"
+                "{entry:?} {statistic:?}"
             );
         }
     }
@@ -168,7 +177,7 @@ fn a_run_reads_as_it_was_written() {
     let steps: Vec<u64> = part.iter().map(|(step, _)| *step).collect();
     assert_eq!(steps, [8, 10, 12, 14, 16, 18, 20, 22]);
     for (step, values) in &part {
-        assert_eq!(bits(values), bits(&recorded(*step)));
+        assert_eq!(unit_bits(values), unit_bits(&recorded(*step)));
     }
     let scalars = run.scalars().unwrap();
     assert_eq!(scalars["loss"].len(), 40);
@@ -197,7 +206,7 @@ fn a_run_reads_as_it_was_written() {
 fn nothing_that_is_there_is_overwritten() {
     let scratch = tempfile::tempdir().unwrap();
     let again = |folder: &Path| {
-        RunWriter::create(folder, "", info(), &json!(null), layout())
+        RunWriter::create(folder, "", info(), &ModelDescription::default(), layout())
             .map(|_| ())
             .unwrap_err()
             .to_string()
@@ -228,7 +237,7 @@ fn of_many_who_begin_at_once_one_gets_the_directory() {
         let barrier = std::sync::Barrier::new(4);
         let begin = || {
             barrier.wait();
-            RunWriter::create(&folder, "", info(), &json!(null), layout())
+            RunWriter::create(&folder, "", info(), &ModelDescription::default(), layout())
         };
         let made: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(begin)).collect();
@@ -254,7 +263,7 @@ fn records_go_forward_and_fit() {
     let mut writer = create(&scratch.path().join("run"));
     writer.record(4, &recorded(4)).unwrap();
     assert!(writer.record(4, &recorded(4)).is_err());
-    assert!(writer.record(5, &[0.0; 7]).is_err());
+    assert!(writer.record(5, &[UnitStatistics::default(); 7]).is_err());
     writer.close_segment(6).unwrap();
     assert!(writer.record(5, &recorded(5)).is_err());
     writer.record(6, &recorded(6)).unwrap();
@@ -308,7 +317,7 @@ fn killed_runs_open_and_resume_without_a_trace() {
                 .all(|&step| step <= resumed)
         );
         assert!(run.statistics(resumed, u64::MAX).unwrap().is_empty());
-        for entry in run.entries().unwrap() {
+        for entry in run.layout().unwrap().entries() {
             let series = run.series(&entry.tensor, entry.kind, Statistic::Mean);
             assert!(series.unwrap().steps.iter().all(|&step| step < resumed));
         }
@@ -349,10 +358,11 @@ fn a_segment_is_closed_when_it_is_large() {
     let folder = scratch.path().join("run");
     let mut layout = TraceLayout::new();
     layout.push("wide", TensorKind::Activation, 100_000);
-    let mut writer = RunWriter::create(&folder, "", info(), &json!(null), layout).unwrap();
+    let mut writer =
+        RunWriter::create(&folder, "", info(), &ModelDescription::default(), layout).unwrap();
     for step in 0..16 {
         writer
-            .record(step, &vec![step as f32; 100_000 * FIGURES])
+            .record(step, &vec![[step as f32; 6].into(); 100_000])
             .unwrap();
         writer.scalar(step, "loss", 0.0).unwrap();
     }
@@ -369,7 +379,7 @@ fn refusal(folder: &Path) -> String {
 fn unusable_runs_are_refused_in_a_sentence() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("run");
-    assert!(refusal(&folder).contains("no run directory"));
+    assert!(refusal(&folder).contains("not a run directory"));
     whole_run(&folder);
     let run = folder.join("run.json");
     let good = fs::read_to_string(&run).unwrap();
@@ -394,22 +404,22 @@ fn damaged_files_never_break_the_reader() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("run");
     whole_run(&folder);
-    let statistics: Vec<(u64, Vec<u32>)> = RunReader::open(&folder)
+    let statistics: Vec<_> = RunReader::open(&folder)
         .unwrap()
         .statistics(0, 40)
         .unwrap()
         .into_iter()
-        .map(|(step, values)| (step, bits(&values)))
+        .map(|(step, units)| (step, unit_bits(&units)))
         .collect();
     let read = || -> trainscope::Result<()> {
         let run = RunReader::open(&folder)?;
         run.scenario()?;
-        run.graph()?;
+        run.model()?;
         run.events()?;
         run.scalars()?;
         run.series("mu.weight", TensorKind::Weight, Statistic::Nonfinite)?;
         for ((step, values), (good, expected)) in run.statistics(0, 40)?.iter().zip(&statistics) {
-            assert_eq!((step, &bits(values)), (good, expected));
+            assert_eq!((step, &unit_bits(values)), (good, expected));
         }
         Ok(())
     };

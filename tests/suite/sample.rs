@@ -3,8 +3,7 @@
 
 #[cfg(feature = "cli")]
 mod command;
-mod input;
-mod series;
+pub mod series;
 
 use proptest::prelude::*;
 use trainscope::gpu::Gpu;

@@ -1,13 +1,13 @@
-//! The probe against its twin in float64.
+//! Statistics of units against a float64 reference.
 
 use trainscope::gpu::Buffer;
 use trainscope::random::{Stream, standard_normal, words};
-use trainscope::trace::{FIGURES, Lanes, UnitLayout, Units, statistics};
+use trainscope::trace::{Lanes, UnitLayout, UnitStatistics, Units, statistics};
 
 use crate::support::gpu;
 
-/// The figures of one unit in float64.
-fn figures(values: &[f32]) -> [f64; FIGURES] {
+/// The statistics of one unit in float64.
+fn reference(values: &[f32]) -> [f64; UnitStatistics::LEN] {
     let finite: Vec<f64> = values
         .iter()
         .filter(|value| value.is_finite())
@@ -32,25 +32,25 @@ fn figures(values: &[f32]) -> [f64; FIGURES] {
 
 /// Values with everything that statistics trip over: offsets far from zero, outliers, zeros, non-finite ones, and
 /// units that are constant or not finite at all.
-fn awkward(unit: usize, place: usize) -> f32 {
+fn awkward(unit: usize, position: usize) -> f32 {
     let [normal, other, ..] =
-        standard_normal(words(3, Stream::Synthetic, unit as u32, place as u32));
+        standard_normal(words(3, Stream::Synthetic, unit as u32, position as u32));
     match unit % 7 {
         0 => normal as f32,
         1 => (1000.0 + normal) as f32,
-        2 if place == 0 => -3.0e4,
+        2 if position == 0 => -3.0e4,
         2 => (normal * 1e-2) as f32,
         3 => (normal.max(0.0)) as f32,
         4 if other > 1.5 => f32::NAN,
         4 if other < -1.5 => f32::NEG_INFINITY,
         4 => normal as f32,
         5 => -0.3,
-        _ => [f32::INFINITY, f32::NAN][place % 2],
+        _ => [f32::INFINITY, f32::NAN][position % 2],
     }
 }
 
 #[test]
-fn statistics_equal_their_twin() {
+fn statistics_equal_the_float64_reference() {
     let gpu = gpu();
     let mut layouts = Vec::new();
     let sizes = [
@@ -80,7 +80,7 @@ fn statistics_equal_their_twin() {
         units: 40_000,
         length: 3,
     });
-    for (samples, units, places) in [
+    for (samples, units, positions) in [
         (1, 1, 1),
         (3, 5, 7),
         (2, 67, 4),
@@ -91,7 +91,7 @@ fn statistics_equal_their_twin() {
         layouts.push(UnitLayout::Channels {
             samples,
             units,
-            places,
+            positions,
         });
     }
     for layout in layouts {
@@ -101,24 +101,27 @@ fn statistics_equal_their_twin() {
         let mut matrix = vec![f32::NAN; at + layout.len() + 9];
         let mut expected = Vec::new();
         for unit in 0..units {
-            let values: Vec<f32> = (0..length).map(|place| awkward(unit, place)).collect();
-            for (place, &value) in values.iter().enumerate() {
+            let values: Vec<f32> = (0..length)
+                .map(|position| awkward(unit, position))
+                .collect();
+            for (position, &value) in values.iter().enumerate() {
                 let index = match layout {
-                    UnitLayout::Columns { units, .. } => place * units + unit,
-                    UnitLayout::Channels { units, places, .. } => {
-                        (place / places * units + unit) * places + place % places
-                    }
-                    UnitLayout::Rows { length, .. } => unit * length + place,
+                    UnitLayout::Columns { units, .. } => position * units + unit,
+                    UnitLayout::Channels {
+                        units, positions, ..
+                    } => (position / positions * units + unit) * positions + position % positions,
+                    UnitLayout::Rows { length, .. } => unit * length + position,
                 };
                 matrix[at + index] = value;
             }
-            expected.push((values.clone(), figures(&values)));
+            expected.push((values.clone(), reference(&values)));
         }
         let source = gpu.upload("values", &matrix).unwrap();
         for lanes in [Lanes::One, Lanes::Several] {
             let first_row = 2;
-            let out: Buffer<f32> = gpu
-                .upload("statistics", &vec![7.0; (first_row + units + 1) * FIGURES])
+            let untouched = UnitStatistics::from([7.0; 6]);
+            let out: Buffer<UnitStatistics> = gpu
+                .upload("statistics", &vec![untouched; first_row + units + 1])
                 .unwrap();
             let matrix = Units {
                 values: &source,
@@ -128,14 +131,14 @@ fn statistics_equal_their_twin() {
             };
             gpu.run("statistics", &statistics(gpu, lanes, &[matrix], &out));
             let found = gpu.read(&out).unwrap();
-            assert!(found[..first_row * FIGURES].iter().all(|&v| v == 7.0));
+            assert!(found[..first_row].iter().all(|row| *row == untouched));
             assert!(
-                found[(first_row + units) * FIGURES..]
+                found[first_row + units..]
                     .iter()
-                    .all(|&v| v == 7.0)
+                    .all(|row| *row == untouched)
             );
             for (unit, (values, expected)) in expected.iter().enumerate() {
-                let row = &found[(first_row + unit) * FIGURES..][..FIGURES];
+                let row = found[first_row + unit].to_array();
                 let case = format!("{layout:?} {lanes:?} unit {unit}: {row:?} for {expected:?}");
                 let largest = values
                     .iter()
@@ -150,12 +153,12 @@ fn statistics_equal_their_twin() {
                     1e-6,
                     0.0,
                 ];
-                for figure in 0..FIGURES {
-                    let (value, twin) = (f64::from(row[figure]), expected[figure]);
-                    assert_eq!(value.is_nan(), twin.is_nan(), "{case}");
-                    if !twin.is_nan() {
-                        let error = (value - twin).abs();
-                        assert!(error <= tolerance[figure], "figure {figure} {case}");
+                for index in 0..UnitStatistics::LEN {
+                    let (value, expected) = (f64::from(row[index]), expected[index]);
+                    assert_eq!(value.is_nan(), expected.is_nan(), "{case}");
+                    if !expected.is_nan() {
+                        let error = (value - expected).abs();
+                        assert!(error <= tolerance[index], "statistic {index} {case}");
                     }
                 }
             }
@@ -169,14 +172,14 @@ fn huge_values_have_a_mean_and_an_infinite_deviation() {
     let values: Vec<f32> = (0..200)
         .map(|i| [4e25, -2e25][i % 2] * (1.0 + i as f32 * 1e-3))
         .collect();
-    let expected = figures(&values);
+    let expected = reference(&values);
     let source = gpu.upload("values", &values).unwrap();
     let layout = UnitLayout::Rows {
         units: 1,
         length: 200,
     };
     for lanes in [Lanes::One, Lanes::Several] {
-        let out: Buffer<f32> = gpu.buffer("statistics", FIGURES).unwrap();
+        let out: Buffer<UnitStatistics> = gpu.buffer("statistics", 1).unwrap();
         let matrix = Units {
             values: &source,
             at: 0,
@@ -184,14 +187,14 @@ fn huge_values_have_a_mean_and_an_infinite_deviation() {
             first_row: 0,
         };
         gpu.run("statistics", &statistics(gpu, lanes, &[matrix], &out));
-        let row = gpu.read(&out).unwrap();
+        let row = gpu.read(&out).unwrap()[0];
         assert!(
-            (f64::from(row[0]) / expected[0] - 1.0).abs() < 1e-5,
+            (f64::from(row.mean) / expected[0] - 1.0).abs() < 1e-5,
             "{row:?}"
         );
-        assert_eq!(row[1], f32::INFINITY);
-        assert_eq!(f64::from(row[3]), expected[3]);
-        assert_eq!(row[5], 0.0);
+        assert_eq!(row.std, f32::INFINITY);
+        assert_eq!(f64::from(row.max), expected[3]);
+        assert_eq!(row.nonfinite, 0.0);
     }
 }
 
@@ -204,7 +207,7 @@ fn statistics_repeat_bit_for_bit() {
     };
     let values: Vec<f32> = (0..layout.len()).map(|i| awkward(0, i)).collect();
     let source = gpu.upload("values", &values).unwrap();
-    let out: Buffer<f32> = gpu.buffer("statistics", 400 * FIGURES).unwrap();
+    let out: Buffer<UnitStatistics> = gpu.buffer("statistics", 400).unwrap();
     let matrix = Units {
         values: &source,
         at: 0,
@@ -213,10 +216,10 @@ fn statistics_repeat_bit_for_bit() {
     };
     let dispatches = statistics(gpu, Lanes::for_adapter(gpu), &[matrix], &out);
     let mut runs = (0..3).map(|_| {
-        gpu.write(&out, 0, &vec![0.0; 400 * FIGURES]);
+        gpu.write(&out, 0, &vec![UnitStatistics::default(); 400]);
         gpu.run("statistics", &dispatches);
         let read = gpu.read(&out).unwrap();
-        read.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
+        read.iter().map(|row| row.to_bits()).collect::<Vec<_>>()
     });
     let first = runs.next().unwrap();
     assert!(runs.all(|run| run == first));
@@ -238,7 +241,7 @@ fn matrices_that_share_a_dispatch_do_not_meet() {
         UnitLayout::Channels {
             samples: 3,
             units: 5,
-            places: 49,
+            positions: 49,
         },
         rows(1, 4),
         rows(2, 1024),
@@ -274,11 +277,11 @@ fn side_by_side(buffers: &[Buffer<f32>], layouts: &[UnitLayout]) {
         first_row += layout.units();
     }
     let run = |lanes, matrices: &[Units]| {
-        let out: Buffer<f32> = gpu.buffer("statistics", first_row * FIGURES).unwrap();
+        let out: Buffer<UnitStatistics> = gpu.buffer("statistics", first_row).unwrap();
         let dispatches = statistics(gpu, lanes, matrices, &out);
         gpu.run("statistics", &dispatches);
         let read = gpu.read(&out).unwrap();
-        let bits: Vec<u32> = read.iter().map(|value| value.to_bits()).collect();
+        let bits: Vec<_> = read.iter().map(|row| row.to_bits()).collect();
         (bits, dispatches.len())
     };
     for lanes in [Lanes::One, Lanes::Several] {
@@ -287,8 +290,7 @@ fn side_by_side(buffers: &[Buffer<f32>], layouts: &[UnitLayout]) {
         assert!(dispatches <= kinds, "one for each kind");
         for matrix in &matrices {
             let (alone, _) = run(lanes, std::slice::from_ref(matrix));
-            let rows =
-                matrix.first_row * FIGURES..(matrix.first_row + matrix.layout.units()) * FIGURES;
+            let rows = matrix.first_row..matrix.first_row + matrix.layout.units();
             assert_eq!(together[rows.clone()], alone[rows], "{matrix:?} {lanes:?}");
         }
     }

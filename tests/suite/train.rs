@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use trainscope::tensor::NamedTensor;
 
 use trainscope::Result;
-use trainscope::trace::{Checkpoint, RunReader, Status, read_safetensors, write_safetensors};
+use trainscope::trace::{
+    Checkpoint, EventKind, RunReader, RunView, Status, read_safetensors, write_safetensors,
+};
 use trainscope::train::{Finished, Run, Scenario, Verification, replay};
 
 use trainscope::gpu::{AdapterChoice, Gpu};
@@ -49,7 +51,7 @@ fn contents(dir: &Path) -> String {
         text += &format!("{name} {bits:?}\n");
     }
     for (step, values) in run.statistics(0, u64::MAX).unwrap() {
-        let bits: Vec<_> = values.iter().map(|value| value.to_bits()).collect();
+        let bits: Vec<_> = values.iter().map(|unit| unit.to_bits()).collect();
         text += &format!("{step} {bits:?}\n");
     }
     for step in run.checkpoints().unwrap() {
@@ -89,7 +91,7 @@ fn one_go_and_two_halves_are_the_same_run() {
         run.events()
             .unwrap()
             .iter()
-            .any(|event| event.kind == "dead")
+            .any(|event| event.kind == EventKind::DeadUnit)
     );
 
     train(&[rate, "train.steps=17"], &halves);
@@ -260,10 +262,10 @@ fn a_run_that_is_no_longer_finite_ends_with_what_it_saw() {
     let events = run.events().unwrap();
     let first = events
         .iter()
-        .find(|event| event.kind == "nonfinite")
+        .find(|event| event.kind == EventKind::Nonfinite)
         .unwrap();
     assert!(reason.contains(&format!("step {}", first.step)), "{reason}");
-    assert!(first.layer.is_some() && first.unit.is_some(), "{first:?}");
+    assert!(first.subject.unit_index().is_some(), "{first:?}");
     assert!(first.step < 20);
     assert_eq!(run.info().status, finished.status);
     // Both sides of the event are there, and not much more.
@@ -298,20 +300,20 @@ fn the_unit_is_found_also_between_two_records() {
         let run = RunReader::open(&dir).unwrap();
         let mut events = run.events().unwrap();
         assert_eq!(events, finished.events);
-        events.retain(|event| event.kind == "nonfinite");
+        events.retain(|event| event.kind == EventKind::Nonfinite);
         // The trainer is where the run has ended.
         let done = run.info().steps_done;
         assert_eq!(finished.trainer.steps_done(), done);
         let last = finished.trainer.checkpoint().unwrap().digest();
         assert_eq!(last, Checkpoint::read(&dir, done).unwrap().digest());
-        let findings = trainscope::report::findings(&dir).unwrap();
+        let findings = trainscope::report::findings(&RunView::open(&dir).unwrap());
         assert!(findings[1].contains("in unit"), "{findings:?}");
         events
     };
     let seen = first_nonfinite("seen", "record.every=1");
     let between = first_nonfinite("between", "record.every=50");
     assert_eq!((seen.len(), between.len()), (1, 2));
-    assert_eq!(between[0].unit, None);
+    assert_eq!(between[0].subject.unit_index(), None);
     assert_eq!(between[1], seen[0]);
 }
 
@@ -345,9 +347,9 @@ fn a_finished_run_has_nothing_to_resume() {
 fn runs_that_cannot_be_resumed_are_left_as_they_are() {
     let scratch = tempfile::tempdir().unwrap();
     let dir = scratch.path().join("run");
-    assert!(resume_refused(&dir).contains("no run directory"));
+    assert!(resume_refused(&dir).contains("not a run directory"));
     fs::create_dir(scratch.path().join("empty")).unwrap();
-    assert!(resume_refused(&scratch.path().join("empty")).contains("no run directory"));
+    assert!(resume_refused(&scratch.path().join("empty")).contains("not a run directory"));
     train(&["train.steps=20"], &dir);
     // The lock is made where it is not there; all else is compared.
     let whole = files(&dir);

@@ -120,7 +120,7 @@ fn plans_that_cannot_be_built_say_why() {
 }
 
 #[test]
-fn graph_json_tells_layers_edges_shapes_and_parameters() {
+fn description_has_layers_edges_shapes_and_parameters() {
     let mut graph = Network::new();
     let x = graph.input("x", &[2, 3]);
     let y = graph
@@ -128,7 +128,9 @@ fn graph_json_tells_layers_edges_shapes_and_parameters() {
         .expect("it fits");
     graph.loss("mean", y, 0.5).expect("a scalar");
     assert_eq!(graph.loss.scalar_names(), ["loss", "mean"]);
-    let json = graph.to_json(&graph.loss);
+    let description = graph.describe("made-up", &graph.loss);
+    let json = serde_json::to_value(description).expect("plain data");
+    assert_eq!(json["name"], "made-up");
     assert_eq!(json["layers"][0]["kind"], "input");
     assert_eq!(json["layers"][1]["inputs"][0], "x");
     assert_eq!(json["layers"][1]["shape"], serde_json::json!([1]));

@@ -1,16 +1,16 @@
-//! Named tensors from safetensors files: our own checkpoints and anybody's.
+//! Named tensors in safetensors files.
 
 use std::path::Path;
 
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
+use ::safetensors::SafeTensors;
+use ::safetensors::tensor::{Dtype, TensorView};
 
 use crate::files;
 use crate::tensor::NamedTensor;
 use crate::{Error, Result};
 
-/// The most bytes of a file.
-const MOST: u64 = 4 << 30;
+/// The most bytes of a file that is read.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// Reads all tensors of a safetensors file, sorted by name. Values of 64 and 16 bits become f32, integers of
 /// 64 bits too (PyTorch's counters).
@@ -18,11 +18,11 @@ const MOST: u64 = 4 << 30;
 /// # Errors
 /// The file is missing, larger than 4 GiB, no safetensors, or holds a tensor of another type.
 pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
-    let bytes = files::read_bounded(path, MOST)?;
+    let bytes = files::read_bounded(path, MAX_BYTES)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| {
         Error::input(
             path.display().to_string(),
-            format!("it is no sound safetensors file: {error}"),
+            format!("not a valid safetensors file: {error}"),
             "fetch or write it again",
         )
     })?;
@@ -41,6 +41,40 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
         .collect::<Result<Vec<_>>>()?;
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tensors)
+}
+
+/// Writes named tensors as a safetensors file.
+///
+/// # Errors
+/// A shape that does not fit its values, a name that comes twice, or a disk that cannot be written.
+pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
+    let wrong = |name: &str, problem: String| {
+        Error::input(
+            format!("{}, tensor '{name}'", path.display()),
+            problem,
+            "report this as a bug",
+        )
+    };
+    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| little_endian(&t.values)).collect();
+    let mut views: Vec<(&str, TensorView<'_>)> = Vec::new();
+    for (NamedTensor { name, shape, .. }, bytes) in tensors.iter().zip(&bytes) {
+        if views.iter().any(|(other, _)| other == name) {
+            return Err(wrong(name, "two tensors have this name".to_owned()));
+        }
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
+            .map_err(|error| wrong(name, error.to_string()))?;
+        views.push((name, view));
+    }
+    let file = ::safetensors::serialize(views, None)
+        .map_err(|error| wrong("", format!("cannot encode it: {error}")))?;
+    files::write_whole(path, &file)
+}
+
+pub(super) fn little_endian(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
 }
 
 fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {

@@ -1,16 +1,16 @@
-//! NumPy arrays from strangers' files: nothing is set aside for what a header promises before the file is seen to hold
-//! it.
+//! NumPy arrays. A file that is read is untrusted: no memory is allocated for what its header promises before the file is
+//! known to hold it.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use npyz::{DType, NpyFile, NpyHeader, Order, TypeChar};
+use npyz::{DType, NpyFile, NpyHeader, Order, TypeChar, WriterBuilder as _};
 
 use crate::{Error, Result, files};
 
-/// Bytes of a header at most; that of two plain dimensions takes 128.
-const MOST_HEADER: usize = 4096;
+/// The most bytes of a header; that of two plain dimensions takes 128.
+const MAX_HEADER: usize = 4096;
 
 /// An array whose header was read.
 pub(crate) struct Array {
@@ -28,7 +28,7 @@ impl Array {
         let (file, size) = files::open(path)?;
         let mut reader = BufReader::new(file);
         let (header, data_size) = header(&mut reader, size)
-            .map_err(|error| broken(path, format!("it is no NumPy array: {error}")))?;
+            .map_err(|error| broken(path, format!("not a valid NumPy array: {error}")))?;
         Ok(Self {
             path: path.to_owned(),
             header,
@@ -123,7 +123,7 @@ fn header(reader: &mut (impl Read + Seek), size: u64) -> io::Result<(NpyHeader, 
     let mut start = Vec::new();
     reader
         .by_ref()
-        .take(MOST_HEADER as u64)
+        .take(MAX_HEADER as u64)
         .read_to_end(&mut start)?;
     let (length, text) = match start.as_slice() {
         [b'\x93', b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
@@ -163,4 +163,24 @@ fn header(reader: &mut (impl Read + Seek), size: u64) -> io::Result<(NpyHeader, 
     let header = NpyHeader::from_reader(&start[..end])?;
     reader.seek(SeekFrom::Start(end as u64))?;
     Ok((header, size.saturating_sub(end as u64)))
+}
+
+/// Writes line numbers as a NumPy array of int64 `[ids]`; an array that is there is replaced as a whole.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_ids(path: &Path, ids: &[u32]) -> Result<()> {
+    let encode = || {
+        let mut bytes = Vec::new();
+        let mut writer = npyz::WriteOptions::<i64>::new()
+            .default_dtype()
+            .shape(&[ids.len() as u64])
+            .writer(&mut bytes)
+            .begin_nd()?;
+        writer.extend(ids.iter().map(|&id| i64::from(id)))?;
+        writer.finish()?;
+        Ok(bytes)
+    };
+    let bytes = encode().map_err(|error| Error::io(path, "write it", &error))?;
+    files::write_whole(path, &bytes)
 }

@@ -1,27 +1,16 @@
-//! Series from files: NumPy arrays and CSV tables, one line a row. Files are not trusted: nothing is set aside for
-//! what a header promises before the file is seen to hold it.
+//! Series from NumPy arrays and CSV tables, one series a row.
 
 use std::io::BufReader;
 use std::path::Path;
 
 use npyz::TypeChar;
 
-use crate::npy::Array;
+use super::npy::Array;
+use crate::trace::UnitSeries;
 use crate::{Error, Result, files};
 
-/// Lines of equal length.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Series {
-    /// Lines.
-    pub lines: usize,
-    /// Values of a line.
-    pub steps: usize,
-    /// `[lines, steps]`, row after row; may hold values that are not finite.
-    pub values: Vec<f32>,
-}
-
-/// Values read at most: 4 GiB of float32, which is also what the sampler takes.
-const MOST_VALUES: u64 = 1 << 30;
+/// The most values of a file: 4 GiB of float32, which is also what the sampler takes.
+const MAX_VALUES: u64 = 1 << 30;
 
 /// Reads a `.npy` array `[lines, steps]` of real numbers, of any byte order and in C or Fortran order, or a `.csv` table
 /// of one line a row. A first row of a table without any number is taken for a header; `nan` and `inf` are values.
@@ -29,8 +18,8 @@ const MOST_VALUES: u64 = 1 << 30;
 ///
 /// # Errors
 /// A missing, broken, empty or oversized file, an array of another rank or type, rows of unequal length, an empty cell
-/// or one that is no number: names file, place and hint.
-pub fn read(path: &Path) -> Result<Series> {
+/// or one that is no number: the message names the file and the position in it.
+pub fn read_series(path: &Path) -> Result<UnitSeries> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let series = match extension.map(str::to_ascii_lowercase).as_deref() {
         Some("npy") => read_npy(path)?,
@@ -38,15 +27,15 @@ pub fn read(path: &Path) -> Result<Series> {
         _ => {
             return Err(wrong(
                 path,
-                "it is neither .npy nor .csv",
+                "neither a .npy nor a .csv file",
                 "save the series as a NumPy array [lines, steps] or as CSV, one line a row",
             ));
         }
     };
-    if series.lines == 0 || series.steps == 0 {
+    if series.values.is_empty() {
         return Err(wrong(
             path,
-            "it holds no series",
+            "no series in it",
             "give it at least one line of one value",
         ));
     }
@@ -57,7 +46,7 @@ fn wrong(path: &Path, problem: impl Into<String>, hint: &str) -> Error {
     Error::input(path.display().to_string(), problem, hint)
 }
 
-fn read_npy(path: &Path) -> Result<Series> {
+fn read_npy(path: &Path) -> Result<UnitSeries> {
     let array = Array::open(path)?;
     let &[lines, steps] = array.shape() else {
         return Err(wrong(
@@ -67,7 +56,7 @@ fn read_npy(path: &Path) -> Result<Series> {
         ));
     };
     let count = lines.checked_mul(steps);
-    if count.is_none_or(|count| count > MOST_VALUES) {
+    if count.is_none_or(|count| count > MAX_VALUES) {
         return Err(wrong(
             path,
             format!("{lines} x {steps} values are too many"),
@@ -101,25 +90,21 @@ fn read_npy(path: &Path) -> Result<Series> {
     } else {
         values
     };
-    Ok(Series {
-        lines,
-        steps,
+    Ok(UnitSeries {
+        steps: (0..steps as u64).collect(),
+        units: lines,
         values,
     })
 }
 
-fn read_csv(path: &Path) -> Result<Series> {
+fn read_csv(path: &Path) -> Result<UnitSeries> {
     let (file, _) = files::open(path)?;
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .trim(csv::Trim::All)
         .from_reader(BufReader::new(file));
-    let mut series = Series {
-        lines: 0,
-        steps: 0,
-        values: Vec::new(),
-    };
+    let mut series = UnitSeries::default();
     let mut record = csv::StringRecord::new();
     let mut is_first = true;
     loop {
@@ -134,15 +119,15 @@ fn read_csv(path: &Path) -> Result<Series> {
         if is_header {
             continue;
         }
-        if series.lines == 0 {
-            series.steps = record.len();
-        } else if record.len() != series.steps {
+        if series.units == 0 {
+            series.steps = (0..record.len() as u64).collect();
+        } else if record.len() != series.steps.len() {
             return Err(wrong(
                 path,
                 format!(
                     "row {row} has {} cells, the rows before it have {}",
                     record.len(),
-                    series.steps
+                    series.steps.len()
                 ),
                 "give every row the same number of cells",
             ));
@@ -153,14 +138,14 @@ fn read_csv(path: &Path) -> Result<Series> {
                 .map_err(|_| bad_cell(path, row, column + 1, cell))?;
             series.values.push(value);
         }
-        if series.values.len() as u64 > MOST_VALUES {
+        if series.values.len() as u64 > MAX_VALUES {
             return Err(wrong(
                 path,
-                "it holds too many values",
+                "too many values",
                 "sample a part of them, at most 1,073,741,824 values",
             ));
         }
-        series.lines += 1;
+        series.units += 1;
     }
 }
 
@@ -169,7 +154,7 @@ fn bad_cell(path: &Path, row: u64, column: usize, cell: &str) -> Error {
         format!("row {row}, column {column} is empty")
     } else {
         let shown: String = cell.chars().take(20).collect();
-        format!("row {row}, column {column}: '{shown}' is no number")
+        format!("row {row}, column {column}: '{shown}' is not a number")
     };
     wrong(
         path,

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use npyz::WriterBuilder as _;
 use proptest::prelude::*;
 use tempfile::TempDir;
-use trainscope::sample::input::{Series, read};
+use trainscope::formats::read_series as read;
+use trainscope::trace::UnitSeries;
 
 fn file(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     let path = folder.path().join(name);
@@ -37,9 +38,9 @@ fn header(kind: &str, order: &str, shape: &str) -> String {
 fn arrays_of_every_type_and_order() {
     let folder = TempDir::new().unwrap();
     let numbers = [1i8, -2, 3, 4, 5, -6];
-    let wanted = Series {
-        lines: 2,
-        steps: 3,
+    let wanted = UnitSeries {
+        steps: vec![0, 1, 2],
+        units: 2,
         values: numbers.map(f32::from).to_vec(),
     };
     let bytes = |convert: &dyn Fn(i8) -> Vec<u8>| -> Vec<u8> {
@@ -69,7 +70,7 @@ fn arrays_of_every_type_and_order() {
             npy(&header(kind, "True", "(3, 2)"), &data),
         );
         let turned = read(&path).unwrap();
-        assert_eq!((turned.lines, turned.steps), (3, 2));
+        assert_eq!((turned.units, turned.steps.len()), (3, 2));
         assert_eq!(turned.values, [1.0, 4.0, -2.0, 5.0, 3.0, -6.0], "{kind}");
     }
     let large = [u64::MAX, 0].map(u64::to_le_bytes).concat();
@@ -94,8 +95,11 @@ fn broken_arrays_are_refused() {
     let folder = TempDir::new().unwrap();
     let data = [0u8; 24];
     let cases: [(Vec<u8>, &str); 15] = [
-        (Vec::new(), "no NumPy array"),
-        (b"PK\x03\x04 something else".to_vec(), "no NumPy array"),
+        (Vec::new(), "not a valid NumPy array"),
+        (
+            b"PK\x03\x04 something else".to_vec(),
+            "not a valid NumPy array",
+        ),
         (
             npy(&header("<f4", "False", "(2, 3)"), &data[..23]),
             "cut short",
@@ -126,9 +130,9 @@ fn broken_arrays_are_refused() {
                 &header("<f4", "False", "(9999999999999, 9999999999999)"),
                 &data,
             ),
-            "no NumPy array",
+            "not a valid NumPy array",
         ),
-        (npy(&"(".repeat(2000), &data), "no NumPy array"),
+        (npy(&"(".repeat(2000), &data), "not a valid NumPy array"),
         (
             npy(
                 "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 3)}",
@@ -146,7 +150,7 @@ fn broken_arrays_are_refused() {
     refused(&file(&folder, "a.npy", bytes), "header");
     refused(&folder.path().join("absent.npy"), "does not exist");
     refused(&folder.path().join("absent.csv"), "does not exist");
-    refused(&file(&folder, "a.txt", "1,2"), "neither .npy nor .csv");
+    refused(&file(&folder, "a.txt", "1,2"), "neither a .npy nor a .csv");
     let inside = folder.path().join("folder.npy");
     std::fs::create_dir(&inside).unwrap();
     refused(&inside, "folder");
@@ -161,7 +165,7 @@ fn tables_with_and_without_header() {
         "\u{feff}\"a\",\"b\",\"\"\r\n1,2.5,-0.3\r\n\r\n4,nan,+Inf\r\n",
     ] {
         let series = read(&file(&folder, "a.csv", text)).unwrap();
-        assert_eq!((series.lines, series.steps), (2, 3), "{text:?}");
+        assert_eq!((series.units, series.steps.len()), (2, 3), "{text:?}");
         assert_eq!(series.values[..4], [1.0, 2.5, -0.3, 4.0]);
         assert!(series.values[4].is_nan());
         assert_eq!(series.values[5], f32::INFINITY);
@@ -177,7 +181,7 @@ fn broken_tables_are_refused() {
         ("1,2\n3\n", "row 2 has 1 cells, the rows before it have 2"),
         ("1,2\n3,4,5\n", "row 2 has 3 cells"),
         ("a,b\n1,2\n3,\n", "row 3, column 2 is empty"),
-        ("1,2\n3,x\n", "row 2, column 2: 'x' is no number"),
+        ("1,2\n3,x\n", "row 2, column 2: 'x' is not a number"),
         (",0,1\n0,5,6\n", "row 1, column 1 is empty"),
         ("a,b\nc,d\n", "row 2, column 1: 'c'"),
     ] {
@@ -193,7 +197,7 @@ proptest! {
     #[test]
     fn what_npyz_writes_is_read(lines in 1u64..8, steps in 1u64..8, seed in any::<u32>()) {
         let folder = TempDir::new().unwrap();
-        let values: Vec<f32> = super::series::noise((lines * steps) as usize, seed);
+        let values: Vec<f32> = crate::sample::series::noise((lines * steps) as usize, seed);
         let mut bytes = Vec::new();
         let mut writer = npyz::WriteOptions::new()
             .default_dtype()
@@ -204,17 +208,17 @@ proptest! {
         writer.extend(&values).unwrap();
         writer.finish().unwrap();
         let read = read(&file(&folder, "a.npy", bytes)).unwrap();
-        prop_assert_eq!(read, Series { lines: lines as usize, steps: steps as usize, values });
+        prop_assert_eq!(read, UnitSeries { steps: (0..steps).collect(), units: lines as usize, values });
     }
 
     #[test]
     fn tables_come_back_as_written(lines in 1usize..8, steps in 1usize..8, seed in any::<u32>()) {
         let folder = TempDir::new().unwrap();
-        let values = super::series::noise(lines * steps, seed);
+        let values = crate::sample::series::noise(lines * steps, seed);
         let rows = values.chunks(steps).map(|row| row.iter().map(f32::to_string).collect::<Vec<_>>().join(","));
         let text = rows.collect::<Vec<_>>().join("\n");
         let read = read(&file(&folder, "a.csv", text)).unwrap();
-        prop_assert_eq!(read, Series { lines, steps, values });
+        prop_assert_eq!(read, UnitSeries { steps: (0..steps as u64).collect(), units: lines, values });
     }
 
     /// Whatever a file holds, reading it ends with a series or a sentence.

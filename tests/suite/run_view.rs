@@ -1,0 +1,230 @@
+//! Run directories looked at without their model and data: of earlier versions, damaged, and recorded elsewhere.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use trainscope::nn::Role;
+use trainscope::report::{findings, write_report};
+use trainscope::tensor::TensorKind;
+use trainscope::trace::{Event, EventKind, RunReader, RunView, Statistic, Subject};
+
+use crate::support::gpu;
+
+/// A run directory that the version before roles and typed events has written.
+fn earlier(name: &str) -> PathBuf {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/earlier");
+    fixtures.join(name)
+}
+
+/// A copy of such a directory that a test may change.
+fn copy_of(name: &str, scratch: &Path) -> PathBuf {
+    let to = scratch.join(name);
+    copy(&earlier(name), &to);
+    to
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+/// What a run of an earlier version holds.
+struct Expected {
+    name: &'static str,
+    steps: u64,
+    checkpoints: &'static [u64],
+    roles: &'static [(Role, &'static str)],
+    events: usize,
+    /// A recorded tensor of activations, and how many units it has.
+    tensor: (&'static str, usize),
+    scalars: &'static [&'static str],
+}
+
+const EARLIER: [Expected; 3] = [
+    Expected {
+        name: "vae",
+        steps: 24,
+        checkpoints: &[0, 12, 24],
+        roles: &[
+            (Role::Input, "x"),
+            (Role::LatentMean, "mu"),
+            (Role::LatentLogVariance, "logvar"),
+            (Role::Latent, "z"),
+        ],
+        events: 1,
+        tensor: ("encoder.5", 12),
+        scalars: &["loss", "reconstruction", "kl_divergence"],
+    },
+    Expected {
+        name: "gan",
+        steps: 20,
+        checkpoints: &[0, 10, 20],
+        roles: &[(Role::Latent, "z")],
+        events: 0,
+        tensor: ("discriminator.0@generated", 8),
+        scalars: &["loss", "generator_loss", "diversity"],
+    },
+    Expected {
+        name: "classifier",
+        steps: 24,
+        checkpoints: &[0, 12, 24],
+        roles: &[(Role::Input, "x"), (Role::Label, "label")],
+        events: 18,
+        tensor: ("layers.3", 8),
+        scalars: &["loss", "cross_entropy", "accuracy"],
+    },
+];
+
+#[test]
+fn runs_of_earlier_versions_open_as_they_are() {
+    for expected in EARLIER {
+        let name = expected.name;
+        let run = RunView::open(&earlier(name)).unwrap();
+        assert!(run.problems().is_empty(), "{name}: {:?}", run.problems());
+        let info = run.info().expect("it is whole");
+        assert_eq!(info.steps_done, expected.steps, "{name}");
+        assert_eq!(run.checkpoints(), expected.checkpoints, "{name}");
+        assert!(run.scenario().expect("it has one").contains("[model]"));
+        for &(role, layer) in expected.roles {
+            let found = run.model().with_role(role).map(|layer| &layer.name[..]);
+            assert_eq!(found, Some(layer), "{name}: {role:?}");
+        }
+        assert_eq!(run.events().len(), expected.events, "{name}");
+        for scalar in expected.scalars {
+            let values = &run.scalars()[*scalar];
+            assert!(values.iter().all(|(step, _)| *step < expected.steps));
+            assert!(!values.is_empty(), "{name}: {scalar}");
+        }
+        let (tensor, units) = expected.tensor;
+        let series = run
+            .series(tensor, TensorKind::Activation, Statistic::Mean)
+            .unwrap();
+        assert_eq!(
+            (series.units, series.rows().len()),
+            (units, units),
+            "{name}"
+        );
+        assert!(series.steps.len() > 1 && series.stride().is_some());
+
+        // It is what the exact reader gives.
+        let reader = RunReader::open(&earlier(name)).unwrap();
+        assert_eq!(*run.layout(), reader.layout().unwrap());
+        assert_eq!(run.events(), reader.events().unwrap());
+        let bits = |statistics: Vec<(u64, Vec<trainscope::trace::UnitStatistics>)>| -> Vec<_> {
+            let record = |(step, units): (u64, Vec<trainscope::trace::UnitStatistics>)| {
+                (
+                    step,
+                    units.iter().map(|unit| unit.to_bits()).collect::<Vec<_>>(),
+                )
+            };
+            statistics.into_iter().map(record).collect()
+        };
+        assert_eq!(
+            bits(run.statistics(0, u64::MAX).unwrap()),
+            bits(reader.statistics(0, u64::MAX).unwrap())
+        );
+    }
+}
+
+#[test]
+fn events_of_earlier_versions_are_typed() {
+    let run = RunView::open(&earlier("vae")).unwrap();
+    let subject = Subject::unit("encoder.5", TensorKind::Activation, 11);
+    let dead = Event::new(21, EventKind::DeadUnit, subject).with("records_at_zero", 5);
+    assert_eq!(run.events(), [dead]);
+    let lines = findings(&run);
+    assert!(lines[2].contains("of 3 latent units vary"), "{lines:?}");
+}
+
+/// Every file of a run is damaged in turn: the rest opens, and the damaged one is named.
+#[test]
+fn a_damaged_part_is_named_and_costs_only_itself() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = copy_of("vae", scratch.path());
+    let whole = RunView::open(&dir).unwrap();
+    let steps = |run: &RunView| {
+        let series = run.series("mu", TensorKind::Activation, Statistic::Std);
+        series.map_or(0, |series| series.steps.len())
+    };
+    let losses = |run: &RunView| run.scalars().get("loss").map_or(0, Vec::len);
+    for (file, cost) in [
+        ("run.json", "info"),
+        ("graph.json", "model"),
+        ("scenario.toml", "scenario"),
+        ("events.jsonl", "events"),
+        ("trace/000012-000024.parquet", "trace"),
+        ("trace/000000-000012.parquet", "trace"),
+        ("scalars/000000-000012.parquet", "scalars"),
+    ] {
+        let path = dir.join(file);
+        let good = fs::read(&path).unwrap();
+        let mut bad = good.clone();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 0x80;
+        fs::write(&path, &bad).unwrap();
+        let run = RunView::open(&dir).unwrap();
+        let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(problems.len(), 1, "{file}: {problems:?}");
+        assert!(problems[0].contains(file), "{file}: {problems:?}");
+        assert_eq!(run.info().is_none(), cost == "info", "{file}");
+        assert_eq!(run.model() != whole.model(), cost == "model", "{file}");
+        assert_eq!(run.scenario().is_none(), cost == "scenario", "{file}");
+        assert_eq!(run.events().is_empty(), cost == "events", "{file}");
+        let lost = |part: usize, all: usize| 0 < part && part < all;
+        assert_eq!(lost(steps(&run), steps(&whole)), cost == "trace", "{file}");
+        assert_eq!(
+            lost(losses(&run), losses(&whole)),
+            cost == "scalars",
+            "{file}"
+        );
+        assert_eq!(run.checkpoints(), whole.checkpoints(), "{file}");
+        assert_eq!(
+            run.name(),
+            if cost == "info" {
+                "vae".into()
+            } else {
+                whole.name()
+            }
+        );
+        fs::write(&path, &good).unwrap();
+    }
+    assert!(RunView::open(&dir).unwrap().problems().is_empty());
+}
+
+#[test]
+fn a_report_needs_the_run_directory_alone() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = copy_of("classifier", scratch.path());
+    // As a run that was recorded elsewhere: no scenario, no checkpoints; and a part of it is damaged.
+    fs::remove_file(dir.join("scenario.toml")).unwrap();
+    fs::remove_dir_all(dir.join("checkpoints")).unwrap();
+    let segment = dir.join("trace/000012-000024.parquet");
+    let bytes = fs::read(&segment).unwrap();
+    fs::write(&segment, &bytes[..bytes.len() / 2]).unwrap();
+    let html = fs::read_to_string(write_report(gpu(), &dir).unwrap()).unwrap();
+    assert!(html.contains("<picture>"));
+    assert!(html.contains("No images: "), "it says why there are none");
+    assert!(html.contains("Damaged parts") && html.contains("000012-000024.parquet"));
+    assert!(html.contains("no readable scenario.toml"));
+    assert!(html.contains("layers.3 activation"), "events are listed");
+    let run = RunView::open(&dir).unwrap();
+    assert_eq!((run.scenario(), run.checkpoints()), (None, &[][..]));
+}
+
+#[test]
+fn a_report_names_a_run_file_that_is_damaged() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = copy_of("gan", scratch.path());
+    fs::write(dir.join("run.json"), "{").unwrap();
+    let html = fs::read_to_string(write_report(gpu(), &dir).unwrap()).unwrap();
+    assert!(html.contains("<h1>gan</h1>") && html.contains("run.json is damaged"));
+    assert!(html.contains("<picture>"));
+}
