@@ -4,17 +4,11 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use trainscope::gpu::{AdapterChoice, Dispatch, Gpu};
-use trainscope::nn::matmul::{Matmul, MatrixLayout, Variant};
+use trainscope::gpu::{AdapterChoice, AdapterProfile, Dispatch, Gpu};
+use trainscope::nn::matmul::{Matmul, MatrixLayout};
 
 /// `C[m, n] = A[m, k] B[k, n]`.
-fn product(
-    gpu: &Gpu,
-    [m, n, k]: [usize; 3],
-    a: MatrixLayout,
-    b: MatrixLayout,
-    variant: Variant,
-) -> Dispatch {
+fn product(gpu: &Gpu, [m, n, k]: [usize; 3], a: MatrixLayout, b: MatrixLayout) -> Dispatch {
     let buffer = |label, len: usize| {
         let values: Vec<f32> = (0..len).map(|i| (i % 17) as f32 * 0.1 - 0.8).collect();
         gpu.upload::<f32>(label, &values).expect("fits")
@@ -28,16 +22,18 @@ fn product(
         b: (right.binding(), b),
         bias: None,
         c: out.binding(),
-        row_sums: None,
+        bias_gradient: None,
         accumulate: false,
     }
-    .dispatch_as(gpu, variant)
+    .dispatch(gpu)
     .expect("valid")
 }
 
 fn main() {
     let gpu = Gpu::new(&AdapterChoice::default()).expect("an adapter");
     println!("adapter: {}", gpu.describe());
+    let tiled = gpu.clone().with_profile(AdapterProfile::GPU);
+    let tiled = tiled.expect("every device runs the kernels of GPUs");
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(300))
@@ -66,8 +62,9 @@ fn main() {
     ];
     for (name, shape, a, b) in cases {
         let flops = 2 * shape.iter().product::<usize>() as u64;
-        for variant in [Variant::of(&gpu), Variant::Gpu] {
-            let dispatch = product(&gpu, shape, a, b, variant);
+        for gpu in [&gpu, &tiled] {
+            let variant = gpu.profile().matmul;
+            let dispatch = product(gpu, shape, a, b);
             let run = || {
                 gpu.run("matmul", [black_box(&dispatch)]);
                 gpu.wait().expect("it runs");

@@ -17,9 +17,9 @@ const BATCH: usize = 64;
 const STEPS: u64 = 200;
 const SEED: u64 = 7;
 
-static SINE: Shader = Shader {
-    path: "example/sine.wgsl",
-    source: "
+static SINE: Shader = Shader::new(
+    "example/sine.wgsl",
+    "
 // uses shared/grid.wgsl
 struct Parameters { elements: u32, accumulate: u32, frequency: f32, padding: u32 }
 
@@ -55,7 +55,7 @@ fn backward(
     }
 }
 ",
-};
+);
 
 /// `sin(frequency x)` of every element.
 #[derive(Debug)]

@@ -120,7 +120,7 @@ fn train(mut run: Run, gpu: &Gpu, end: u64, print: bool) -> Result<Vec<Look>> {
         }
         let look = Look {
             resident: resident(),
-            buffers: gpu.allocated(),
+            buffers: gpu.total_allocated_bytes(),
         };
         if print {
             let minutes = started.elapsed().as_secs_f64() / 60.0;

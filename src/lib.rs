@@ -27,8 +27,10 @@ pub mod view;
 pub mod app;
 
 pub use error::{Error, Result};
+pub(crate) use gpu::shader;
 pub use invalid_setting::InvalidSetting;
 pub use size::ByteSize;
+pub use wgpu;
 
 /// The code in the README compiles.
 #[cfg(doctest)]

@@ -3,13 +3,13 @@
 // Stored shapes: A is [m, k], or [k, m] with TRANSPOSE_A; B is [k, n], or [n, k] with TRANSPOSE_B; C is [m, n].
 // `aligned` needs the contiguous dimensions of A, B and C to be multiples of 4; `unaligned` fetches elements one by one,
 // with ROWS 1, because many small loads and stores take the driver's compiler long.
-// uses shared/texels.wgsl
+// uses shared/image_loads.wgsl
 // uses shared/subgroup_product.wgsl
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
-// Also write the sum of each row of A: the gradient of a bias, where A is that of a layer's outputs.
-override ROW_SUMS: bool = false;
+// Also write the sum of each row of A: the gradient of the bias, where A is the gradient of a layer's output.
+override BIAS_GRADIENT: bool = false;
 // Add to what C holds. A constant, because llvmpipe walks through the lanes of a load in a branch that is not taken.
 override ACCUMULATE: bool = false;
 // Add bias[column].
@@ -30,7 +30,7 @@ struct Uniforms {
 @group(0) @binding(2) var b: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(3) var<storage, read> bias: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> c: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> row_sums: array<f32>;
+@group(0) @binding(5) var<storage, read_write> bias_gradient: array<f32>;
 // The same, element by element.
 @group(0) @binding(3) var<storage, read> bias_elements: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c_elements: array<f32>;
@@ -120,7 +120,7 @@ fn b_block_of_elements(size: Uniforms, k: u32, column: u32) -> Block {
 
 // Adds what a lane's rows of A hold to the sums of those rows.
 fn add_rows(sums: ptr<function, vec4f>, rows: Block) {
-    if (ROW_SUMS) {
+    if (BIAS_GRADIENT) {
         *sums += vec4f(sum(rows[0]), sum(rows[1]), sum(rows[2]), sum(rows[3]));
     }
 }
@@ -131,12 +131,12 @@ fn sum(values: vec4f) -> f32 {
 
 // The sums of a lane's rows, by the first of the workgroups that share them.
 fn store_sums(size: Uniforms, sums: vec4f, row: u32, column_of_workgroups: u32) {
-    if (!ROW_SUMS || column_of_workgroups != 0u) {
+    if (!BIAS_GRADIENT || column_of_workgroups != 0u) {
         return;
     }
     for (var i = 0u; i < ROWS; i += 1u) {
         if (row + i < size.m) {
-            row_sums[row + i] = sums[i];
+            bias_gradient[row + i] = sums[i];
         }
     }
 }

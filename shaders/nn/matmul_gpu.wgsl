@@ -5,8 +5,8 @@
 
 override TRANSPOSE_A: bool = false;
 override TRANSPOSE_B: bool = false;
-// Also write the sum of each row of A: the gradient of a bias, where A is that of a layer's outputs.
-override ROW_SUMS: bool = false;
+// Also write the sum of each row of A: the gradient of the bias, where A is the gradient of a layer's output.
+override BIAS_GRADIENT: bool = false;
 // Add to what C holds.
 override ACCUMULATE: bool = false;
 // Add bias[column].
@@ -25,7 +25,7 @@ struct Uniforms {
 @group(0) @binding(2) var<storage, read> b: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> c: array<f32>;
-@group(0) @binding(5) var<storage, read_write> row_sums: array<f32>;
+@group(0) @binding(5) var<storage, read_write> bias_gradient: array<f32>;
 
 const TILE: u32 = 64u;
 const DEPTH: u32 = 16u;
@@ -61,7 +61,7 @@ fn main(
         tile[r] = vec4f(0.0);
     }
     // The first workgroup of a row of them sums rows of A, one an invocation.
-    let sums_rows = ROW_SUMS && workgroup.x == 0u && index < TILE;
+    let sums_rows = BIAS_GRADIENT && workgroup.x == 0u && index < TILE;
     var row_sum = 0.0;
     // The columns of A that this slice sums over.
     let k_begin = workgroup.z * uniforms.slice;
@@ -98,7 +98,7 @@ fn main(
         workgroupBarrier();
     }
     if (sums_rows && first_row + index < uniforms.m) {
-        row_sums[first_row + index] = row_sum;
+        bias_gradient[first_row + index] = row_sum;
     }
     let first = workgroup.z * uniforms.m * uniforms.n;
     for (var r = 0u; r < 4u; r += 1u) {

@@ -11,7 +11,7 @@
 // One pass over memory, numerically sound: sums of a block of items are taken around a value near their mean, and
 // blocks, lanes and components are merged by the update of Chan, Golub and LeVeque ("Updating formulae and a
 // pairwise algorithm for computing sample variances", 1979).
-// uses shared/texels.wgsl
+// uses shared/image_loads.wgsl
 
 override LANES: u32 = 1u;
 override TARGETS: u32 = 8u;
@@ -58,8 +58,8 @@ struct Matrix {
 @group(0) @binding(5) var<storage, read> other_values: array<f32>;
 @group(0) @binding(5) var<storage, read> other_vectors: array<vec4f>;
 // The same memory.
-@group(0) @binding(3) var value_texels: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(6) var other_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var value_image: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(6) var other_image: texture_storage_2d<rgba32float, read>;
 // The bits of [rows, 6] floats.
 @group(0) @binding(2) var<storage, read_write> statistics: array<u32>;
 
@@ -67,18 +67,18 @@ fn is_in_other() -> bool {
     return SOURCES == 2u && matrix.source == 1u;
 }
 
-fn texels_at(i: u32) -> vec4f {
-    let vector = textureLoad(value_texels, texel(i));
+fn load_image(i: u32) -> vec4f {
+    let vector = textureLoad(value_image, texel(i));
     if (SOURCES == 2u) {
         // llvmpipe takes both ways of every branch.
-        return select(vector, textureLoad(other_texels, texel(i)), matrix.source == 1u);
+        return select(vector, textureLoad(other_image, texel(i)), matrix.source == 1u);
     }
     return vector;
 }
 
 fn vector_at(i: u32) -> vec4f {
-    if (TEXELS) {
-        return texels_at(i);
+    if (IMAGE_LOADS) {
+        return load_image(i);
     }
     if (is_in_other()) {
         return other_vectors[i];
@@ -89,10 +89,10 @@ fn vector_at(i: u32) -> vec4f {
 // Four elements from the i-th on, 0 where none is present.
 fn elements_at(i: u32, present: vec4<bool>) -> vec4f {
     var elements = vec4f(0.0);
-    if (TEXELS) {
-        // They may lie in two texels.
-        let a = texels_at(i / 4u);
-        let b = texels_at(i / 4u + 1u);
+    if (IMAGE_LOADS) {
+        // They may lie in two vectors.
+        let a = load_image(i / 4u);
+        let b = load_image(i / 4u + 1u);
         let is_odd = (i & 1u) != 0u;
         let first = select(a, vec4f(a.yzw, b.x), is_odd);
         let second = select(b.xy, b.yz, is_odd);

@@ -63,7 +63,7 @@ impl Surface {
             &window,
             Some(window.scale_factor() as f32),
             None,
-            Some(gpu.limits.max_texture_dimension_2d as usize),
+            Some(gpu.limits().max_texture_dimension_2d as usize),
         );
         let renderer = egui_wgpu::Renderer::new(
             &gpu.device,

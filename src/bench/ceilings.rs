@@ -30,7 +30,7 @@ impl Ceilings {
     /// # Errors
     /// Too little memory, or the device was lost.
     pub fn measure(gpu: &Gpu, stopwatch: &Stopwatch) -> Result<Self> {
-        let kind = usize::from(!gpu.is_software());
+        let kind = usize::from(gpu.info().device_type != wgpu::DeviceType::Cpu);
         let invocations = PEAK_INVOCATIONS[kind];
         let result = gpu.buffer::<[f32; 4]>("peak", invocations)?;
         let peak = gpu.kernel(&PEAK, "main", &[]).bind(
@@ -38,7 +38,7 @@ impl Ceilings {
             &[(0, result.binding())],
             [groups(invocations, 64), 1, 1],
         );
-        let vectors = COPIED[kind].min(gpu.most_in_one() as usize) / 16;
+        let vectors = COPIED[kind].min(gpu.max_binding_size() as usize) / 16;
         let source = gpu.buffer::<[f32; 4]>("copied", vectors)?;
         let target = gpu.buffer::<[f32; 4]>("copy", vectors)?;
         let copy = gpu.kernel(&COPY, "main", &[]).bind(

@@ -24,7 +24,7 @@ pub fn matmul(gpu: &Gpu, stopwatch: &Stopwatch, size: usize) -> Result<Measured>
         b: (b.binding(), MatrixLayout::RowMajor),
         bias: None,
         c: c.binding(),
-        row_sums: None,
+        bias_gradient: None,
         accumulate: false,
     };
     let dispatch = product.dispatch(gpu)?;

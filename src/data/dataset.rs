@@ -51,14 +51,14 @@ impl Residency {
     pub fn of(gpu: &Gpu, images: &Images, batch: usize, room: u64) -> Result<Self> {
         let pixels = image_bytes(images).saturating_mul(images.count as u64);
         let bytes = pixels.saturating_add(4 * images.labels.len() as u64);
-        if bytes <= room && pixels <= gpu.most_in_one() {
+        if bytes <= room && pixels <= gpu.max_binding_size() {
             return Ok(Self {
                 bytes,
                 streamed: false,
                 room,
             });
         }
-        let room = room.min(gpu.most_in_one());
+        let room = room.min(gpu.max_binding_size());
         let steps = stream::chunk_steps(images, batch, room)?;
         Ok(Self {
             bytes: stream::ring_bytes(images, batch, steps),

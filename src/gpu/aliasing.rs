@@ -1,4 +1,4 @@
-//! Memory that a buffer and images are bound to at once, on Mesa's llvmpipe. [`super::texels`] says what for.
+//! Memory that a buffer and images are bound to at once, on Mesa's llvmpipe. [`super::image_alias`] explains the use.
 //!
 //! wgpu gives every buffer and every texture memory of its own, so this goes past it, to Vulkan. What makes that sound
 //! holds of llvmpipe and is not promised by Vulkan: images lie row after row in the memory they are bound to, have no
@@ -12,11 +12,9 @@ use std::sync::Arc;
 use ash::vk;
 use wgpu::hal;
 
-use super::buffer::USAGE;
-
 /// The type of llvmpipe's only memory.
 const MEMORY_TYPE: u32 = 0;
-/// Texels in a row of an image. Shaders know it too: `shaders/shared/texels.wgsl`.
+/// Texels in a row of an image. Shaders know it too: `shaders/shared/image_loads.wgsl`.
 const ROW: u32 = 1024;
 /// Bytes of a row: a texel has four components in float32.
 const ROW_BYTES: u64 = 16 * ROW as u64;
@@ -70,21 +68,23 @@ pub(super) fn is_supported(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> b
         Some(rows.offset == 0 && rows.row_pitch == ROW_BYTES)
     };
     with_vulkan(device, rows_follow_each_other) == Some(true)
-        && buffer(device, "probe", 16).is_some()
+        && buffer(device, "probe", 16, wgpu::BufferUsages::STORAGE).is_some()
 }
 
-/// A zeroed storage buffer that can be copied from and to, and its memory. None: there is no memory left.
+/// A zeroed storage buffer that can be copied from and to, and its memory; `None` if no memory is left. `usage` is what
+/// wgpu is to know of it: at most storage and copies.
 pub(super) fn buffer(
     device: &wgpu::Device,
     label: &str,
     size: u64,
+    usage: wgpu::BufferUsages,
 ) -> Option<(wgpu::Buffer, Arc<Memory>)> {
     let (hal_buffer, memory) = with_vulkan(device, |device| {
         let raw = device.raw_device();
-        let usage = vk::BufferUsageFlags::STORAGE_BUFFER
+        let flags = vk::BufferUsageFlags::STORAGE_BUFFER
             | vk::BufferUsageFlags::TRANSFER_SRC
             | vk::BufferUsageFlags::TRANSFER_DST;
-        let described = vk::BufferCreateInfo::default().size(size).usage(usage);
+        let described = vk::BufferCreateInfo::default().size(size).usage(flags);
         let asked = vk::MemoryAllocateInfo::default()
             .memory_type_index(MEMORY_TYPE)
             .allocation_size(size + TAIL);
@@ -110,7 +110,7 @@ pub(super) fn buffer(
     let described = wgpu::BufferDescriptor {
         label: Some(label),
         size,
-        usage: USAGE,
+        usage,
         mapped_at_creation: false,
     };
     // SAFETY: it is of this device, as described, and zeroed.
@@ -140,7 +140,7 @@ pub(super) fn texture(
         let raw = device.raw_device();
         let image = image(raw, rows)?;
         let described = hal::TextureDescriptor {
-            label: Some("texels"),
+            label: Some("image of a buffer"),
             size,
             mip_level_count: 1,
             sample_count: 1,
@@ -162,7 +162,7 @@ pub(super) fn texture(
     })
     .expect("llvmpipe makes images of its memory");
     let described = wgpu::TextureDescriptor {
-        label: Some("texels"),
+        label: Some("image of a buffer"),
         size,
         mip_level_count: 1,
         sample_count: 1,

@@ -1,22 +1,22 @@
-//! What kernels are bound to.
+//! Buffers as kernels are bound to them.
 
 use std::sync::Arc;
 
-use super::Gpu;
-use super::aliasing::Memory;
-use super::texels::texels;
+use super::allocation::Allocation;
+use super::device::Gpu;
+use super::image_alias::image_alias;
 
-/// A part of a buffer that a kernel reads or writes, or that it reads as texels ([`Binding::as_texels`]).
+/// A part of a buffer that a kernel reads or writes, or that it reads as an image ([`Binding::as_image`]).
 #[derive(Debug, Clone, Copy)]
 pub struct Binding<'a> {
     buffer: &'a wgpu::Buffer,
     offset: u64,
     size: u64,
-    memory: Option<&'a Arc<Memory>>,
-    as_texels: bool,
+    allocation: Option<&'a Arc<Allocation>>,
+    as_image: bool,
 }
 
-/// A small buffer of parameters. Cloning shares it.
+/// A small buffer with the settings of a kernel. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct Uniform(pub(super) wgpu::Buffer);
 
@@ -37,46 +37,49 @@ impl<'a> Binding<'a> {
         buffer: &'a wgpu::Buffer,
         offset: u64,
         size: u64,
-        memory: Option<&'a Arc<Memory>>,
+        allocation: Option<&'a Arc<Allocation>>,
     ) -> Self {
         Self {
             buffer,
             offset,
             size,
-            memory,
-            as_texels: false,
+            allocation,
+            as_image: false,
         }
     }
 
-    /// The same values as a `texture_storage_2d<rgba32float, read>`, of four values a texel; where `texel` of
-    /// `shaders/shared/texels.wgsl` says. Where the device has no texels ([`Gpu::has_texels`]), a kernel must not read
-    /// what is bound.
-    pub fn as_texels(self) -> Self {
+    /// The same values as a `texture_storage_2d<rgba32float, read>` of four values a texel, which lie where `texel` of
+    /// `shaders/shared/image_loads.wgsl` says. On a device without image loads
+    /// ([`super::AdapterProfile::image_loads`]) a placeholder is bound, which a kernel must not read.
+    pub fn as_image(self) -> Self {
         Self {
-            as_texels: true,
+            as_image: true,
             ..self
         }
     }
 
-    /// Bytes of storage; 0 of parameters, and of texels, since the buffer is bound beside them.
+    /// Bytes of storage. 0 for uniforms, and for images, next to which the buffer itself is bound.
     pub fn bytes(&self) -> u64 {
-        if self.as_texels || self.buffer.usage().contains(wgpu::BufferUsages::UNIFORM) {
+        if self.as_image || self.buffer.usage().contains(wgpu::BufferUsages::UNIFORM) {
             0
         } else {
             self.size
         }
     }
 
-    /// Made to last, for binding number `number`.
+    /// With a share of what it refers to, for binding number `number`.
     ///
     /// # Panics
-    /// It was not made of a [`super::Buffer`] of this device, and is to be read as texels.
+    /// It is to be read as an image and is not of a [`super::Buffer`] of a device with image loads.
     pub(super) fn bound(&self, gpu: &Gpu, number: u32) -> Bound {
-        let resource = match (self.as_texels, &gpu.no_texels) {
-            (true, Some(nothing)) => Resource::Texels(nothing.clone()),
-            (true, None) => {
-                let memory = self.memory.expect("buffers of this device have one");
-                Resource::Texels(texels(&gpu.device, memory, self.offset, self.size))
+        let resource = match (self.as_image, gpu.profile().image_loads) {
+            (true, false) => Resource::Image(gpu.no_image.clone()),
+            (true, true) => {
+                let memory = self
+                    .allocation
+                    .and_then(|allocation| allocation.memory.as_ref());
+                let memory = memory.expect("buffers of this device can be bound as images");
+                Resource::Image(image_alias(&gpu.device, memory, self.offset, self.size))
             }
             (false, _) => Resource::Part {
                 buffer: self.buffer.clone(),
@@ -84,7 +87,11 @@ impl<'a> Binding<'a> {
                 size: wgpu::BufferSize::new(self.size),
             },
         };
-        Bound { number, resource }
+        Bound {
+            number,
+            resource,
+            _allocation: self.allocation.cloned(),
+        }
     }
 }
 
@@ -98,11 +105,13 @@ impl<'a> From<Binding<'a>> for wgpu::BindingResource<'a> {
     }
 }
 
-/// What is bound, and the number that it is bound to.
+/// A binding with the number that it is bound to.
 #[derive(Debug)]
 pub(super) struct Bound {
     number: u32,
     resource: Resource,
+    /// The buffer counts as in use as long as it is bound.
+    _allocation: Option<Arc<Allocation>>,
 }
 
 #[derive(Debug)]
@@ -112,7 +121,7 @@ enum Resource {
         offset: u64,
         size: Option<wgpu::BufferSize>,
     },
-    Texels(wgpu::TextureView),
+    Image(wgpu::TextureView),
 }
 
 impl Bound {
@@ -128,7 +137,7 @@ impl Bound {
                 offset: *offset,
                 size: *size,
             }),
-            Resource::Texels(view) => wgpu::BindingResource::TextureView(view),
+            Resource::Image(view) => wgpu::BindingResource::TextureView(view),
         };
         wgpu::BindGroupEntry {
             binding: self.number,

@@ -3,16 +3,16 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use bytemuck::Pod;
 
-use super::Gpu;
-use super::aliasing::{self, Memory};
+use super::aliasing;
+use super::allocation::Allocation;
 use super::binding::Binding;
+use super::device::Gpu;
 use crate::{ByteSize, Error, Result};
 
-/// What mends a lack of memory.
+/// The hint for a lack of memory.
 pub(super) const SMALLER: &str =
     "make the layers or the batch smaller, or choose a larger adapter with --adapter";
 
@@ -25,8 +25,8 @@ pub(super) const USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
 /// `array<vec4f>`. Cloning shares the memory.
 #[derive(Debug, Clone)]
 pub struct Buffer<T> {
-    /// Where the buffer can be bound as texels. Before the buffer itself, which keeps the device.
-    memory: Option<Arc<Memory>>,
+    /// Before the buffer itself, which keeps the device.
+    allocation: Arc<Allocation>,
     raw: wgpu::Buffer,
     len: usize,
     element: PhantomData<T>,
@@ -35,17 +35,18 @@ pub struct Buffer<T> {
 impl<T: Pod> Buffer<T> {
     pub(super) fn new(gpu: &Gpu, label: &str, len: usize) -> Result<Self> {
         let size = bytes_of::<T>(len);
-        let most = gpu.most_in_one();
-        if size > most {
+        let max = gpu.max_binding_size();
+        if size > max {
             return Err(too_large(
                 gpu,
                 format!("buffer '{label}'"),
-                "it needs",
+                "requires",
                 size,
             ));
         }
-        let made = if gpu.has_texels() {
-            aliasing::buffer(&gpu.device, label, size).map(|(raw, memory)| (Some(memory), raw))
+        let made = if gpu.profile().image_loads {
+            aliasing::buffer(&gpu.device, label, size, USAGE)
+                .map(|(raw, memory)| (Some(memory), raw))
         } else {
             // Without a scope of its own, running out of memory would show as an error of some later call.
             let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
@@ -61,9 +62,8 @@ impl<T: Pod> Buffer<T> {
         let Some((memory, raw)) = made else {
             return Err(no_memory(gpu, label, size));
         };
-        gpu.allocated.fetch_add(size, Ordering::Relaxed);
         Ok(Self {
-            memory,
+            allocation: Allocation::new(memory, size, &gpu.memory_use),
             raw,
             len,
             element: PhantomData,
@@ -77,7 +77,7 @@ impl<T> Buffer<T> {
         &self.raw
     }
 
-    /// Elements, without the padding.
+    /// The number of elements, without the padding.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -91,10 +91,10 @@ impl<T> Buffer<T> {
     ///
     /// # Panics
     /// It holds fewer.
-    pub fn shortened(&self, len: usize) -> Self {
+    pub fn prefix(&self, len: usize) -> Self {
         assert!(len <= self.len, "a buffer cannot grow");
         Self {
-            memory: self.memory.clone(),
+            allocation: self.allocation.clone(),
             raw: self.raw.clone(),
             len,
             element: PhantomData,
@@ -108,7 +108,7 @@ impl<T> Buffer<T> {
     pub fn cast<U: Pod>(&self) -> Buffer<U> {
         assert_eq!(size_of::<T>(), size_of::<U>(), "elements of one size");
         Buffer {
-            memory: self.memory.clone(),
+            allocation: self.allocation.clone(),
             raw: self.raw.clone(),
             len: self.len,
             element: PhantomData,
@@ -127,7 +127,7 @@ impl<T> Buffer<T> {
             .max(16)
             .next_multiple_of(16);
         let offset = (range.start * size_of::<T>()) as u64;
-        Binding::new(&self.raw, offset, size, self.memory.as_ref())
+        Binding::new(&self.raw, offset, size, Some(&self.allocation))
     }
 }
 
@@ -140,28 +140,25 @@ pub(super) fn bytes_of<T>(len: usize) -> u64 {
         .unwrap_or(u64::MAX)
 }
 
-/// More bytes than one binding holds; `what` leads up to their number.
-pub(super) fn too_large(gpu: &Gpu, place: String, what: &str, bytes: u64) -> Error {
+/// More bytes than one binding holds; `what` names them.
+pub(super) fn too_large(gpu: &Gpu, context: String, what: &str, bytes: u64) -> Error {
     Error::gpu(
-        place,
+        context,
         format!(
-            "{what} {} in one buffer, the adapter '{}' has {}",
+            "{what} {} in one buffer, the adapter '{}' allows {}",
             ByteSize(bytes),
-            gpu.info.name,
-            ByteSize(gpu.most_in_one())
+            gpu.info().name,
+            ByteSize(gpu.max_binding_size())
         ),
         SMALLER,
     )
 }
 
 fn no_memory(gpu: &Gpu, label: &str, bytes: u64) -> Error {
-    Error::gpu(
-        format!("adapter '{}'", gpu.info.name),
-        format!(
-            "it has no memory left for {} of '{label}', after {} of other buffers",
-            ByteSize(bytes),
-            ByteSize(gpu.allocated())
-        ),
-        SMALLER,
-    )
+    let problem = format!(
+        "no memory left for {} of '{label}', next to {} of other buffers",
+        ByteSize(bytes),
+        ByteSize(gpu.live_bytes())
+    );
+    gpu.error(problem, SMALLER)
 }

@@ -146,15 +146,15 @@ pub fn assert_layout(shader: &Shader, name: &str, fields: &[(&str, usize)]) {
 mod tests {
     use super::*;
 
-    static SOURCE: Shader = Shader {
-        path: "test.wgsl",
-        source: "
+    static SOURCE: Shader = Shader::new(
+        "test.wgsl",
+        "
             struct Inner { a: u32, @size(12) b: f32 }
             struct Outer { inner: Inner, c: vec2f, d: u32 }
             struct Short { a: u32, b: f32 }
             struct Holder { short: Short, c: vec4f }
         ",
-    };
+    );
 
     gpu_struct! {
         struct Inner in SOURCE::Inner { a: u32, b: f32 }

@@ -1,58 +1,42 @@
-//! How much memory something will take, before any of it is allocated.
+//! The memory that a computation needs, before any of it is allocated.
 
 use std::collections::BTreeMap;
 
-use super::Gpu;
 use super::buffer::{SMALLER, bytes_of, too_large};
+use super::device::Gpu;
+use super::scratch::Scratch;
 use crate::{ByteSize, Error, Result};
 
-/// A list of buffers that are to be made.
+/// The buffers that are going to be made.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryEstimate {
     buffers: Vec<Planned>,
-    /// The largest of those that share one memory, by label.
+    /// The largest of the requests that share their memory, by label.
     shared: BTreeMap<&'static str, (Scratch, Planned)>,
-}
-
-/// Memory that everybody who asks under its label shares, for what one group of dispatches writes and reads:
-/// [`Gpu::scratch`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scratch {
-    /// What it is asked for by.
-    pub label: &'static str,
-    /// Values.
-    pub elements: usize,
-}
-
-impl Scratch {
-    /// `elements` values under `label`.
-    pub fn new(label: &'static str, elements: usize) -> Self {
-        Self { label, elements }
-    }
 }
 
 #[derive(Debug, Clone)]
 struct Planned {
-    what: &'static str,
-    place: String,
+    category: &'static str,
+    context: String,
     bytes: u64,
 }
 
 impl MemoryEstimate {
-    /// A buffer of so many 32-bit elements; `place` is the layer or section that asks for it.
-    pub fn buffer(&mut self, what: &'static str, place: &str, elements: usize) {
+    /// Adds a buffer of so many 32-bit elements; `context` is the layer or section that it is for.
+    pub fn buffer(&mut self, category: &'static str, context: &str, elements: usize) {
         self.buffers.push(Planned {
-            what,
-            place: place.to_owned(),
+            category,
+            context: context.to_owned(),
             bytes: bytes_of::<u32>(elements),
         });
     }
 
-    /// Shared memory: of one label, only the largest counts.
-    pub fn scratch(&mut self, scratch: Scratch, place: &str) {
+    /// Adds shared memory: of one label, only the largest request counts.
+    pub fn scratch(&mut self, scratch: Scratch, context: &str) {
         let planned = Planned {
-            what: "workspace",
-            place: place.to_owned(),
+            category: "workspace",
+            context: context.to_owned(),
             bytes: bytes_of::<f32>(scratch.elements),
         };
         let largest = self
@@ -64,11 +48,11 @@ impl MemoryEstimate {
         }
     }
 
-    /// Makes the shared memory in its full size, which else would be made anew wherever somebody asks for more.
+    /// Makes the shared memory in its full size. Without this, each larger request would replace what was made before.
     ///
     /// # Errors
     /// As [`Gpu::scratch`].
-    pub fn reserve(&self, gpu: &Gpu) -> Result<()> {
+    pub fn allocate_scratch(&self, gpu: &Gpu) -> Result<()> {
         for (Scratch { label, elements }, _) in self.shared.values() {
             gpu.scratch(label, *elements)?;
         }
@@ -80,7 +64,7 @@ impl MemoryEstimate {
         self.buffers.iter().chain(shared)
     }
 
-    /// Bytes of all.
+    /// Bytes of all buffers.
     pub fn bytes(&self) -> u64 {
         self.all()
             .fold(0, |sum, planned| sum.saturating_add(planned.bytes))
@@ -89,21 +73,21 @@ impl MemoryEstimate {
     /// Whether each buffer fits into one binding of the adapter, and all together into [`Gpu::memory`].
     ///
     /// # Errors
-    /// They do not: says how much is needed, of what, and what there is.
-    pub fn check(&self, gpu: &Gpu) -> Result<()> {
-        let most = gpu.most_in_one();
-        if let Some(first) = self.all().find(|planned| planned.bytes > most) {
-            let what = format!("for its {} it needs", first.what);
-            return Err(too_large(gpu, first.place.clone(), &what, first.bytes));
+    /// They do not fit. The message gives the bytes by category, and the limit.
+    pub fn validate(&self, gpu: &Gpu) -> Result<()> {
+        let max = gpu.max_binding_size();
+        if let Some(first) = self.all().find(|planned| planned.bytes > max) {
+            let what = format!("its {} require", first.category);
+            return Err(too_large(gpu, first.context.clone(), &what, first.bytes));
         }
         let needed = self.bytes();
         match gpu.memory() {
             Some(limit) if needed > limit => Err(Error::gpu(
                 "model",
                 format!(
-                    "training it needs {} ({}), the limit on memory is {}",
+                    "training requires {} ({}), the memory limit is {}",
                     ByteSize(needed),
-                    self.sums(),
+                    self.by_category(),
                     ByteSize(limit)
                 ),
                 SMALLER,
@@ -112,19 +96,21 @@ impl MemoryEstimate {
         }
     }
 
-    /// What takes how much.
-    fn sums(&self) -> String {
+    /// The bytes of each category.
+    fn by_category(&self) -> String {
         let mut sums: Vec<(&str, u64)> = Vec::new();
-        for Planned { what, bytes, .. } in self.all() {
-            match sums.iter_mut().find(|(name, _)| name == what) {
+        for Planned {
+            category, bytes, ..
+        } in self.all()
+        {
+            match sums.iter_mut().find(|(name, _)| name == category) {
                 Some((_, sum)) => *sum += bytes,
-                None => sums.push((what, *bytes)),
+                None => sums.push((category, *bytes)),
             }
         }
-        let parts = sums.iter();
-        let parts: Vec<_> = parts
-            .map(|(what, bytes)| format!("{what} {}", ByteSize(*bytes)))
-            .collect();
-        parts.join(", ")
+        sums.iter()
+            .map(|(category, bytes)| format!("{category} {}", ByteSize(*bytes)))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }

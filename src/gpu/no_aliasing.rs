@@ -10,7 +10,12 @@ pub(super) fn is_supported(_: &wgpu::AdapterInfo, _: &wgpu::Device) -> bool {
     false
 }
 
-pub(super) fn buffer(_: &wgpu::Device, _: &str, _: u64) -> Option<(wgpu::Buffer, Arc<Memory>)> {
+pub(super) fn buffer(
+    _: &wgpu::Device,
+    _: &str,
+    _: u64,
+    _: wgpu::BufferUsages,
+) -> Option<(wgpu::Buffer, Arc<Memory>)> {
     None
 }
 

@@ -5,27 +5,27 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 
-/// More than any set of pipelines takes.
-const MOST_BYTES: u64 = 64 << 20;
+/// Larger than the cache of any set of pipelines.
+const MAX_BYTES: u64 = 64 << 20;
 
-/// A cache that is written back when the last that uses it is gone.
+/// A cache that is written back when its last user is dropped.
 #[derive(Debug)]
 pub(super) struct PipelineCache {
     cache: wgpu::PipelineCache,
     path: PathBuf,
-    /// Bytes that were read.
+    /// The number of bytes that were read.
     loaded: usize,
 }
 
 impl PipelineCache {
-    /// The cache of this adapter and driver in `folder`; `None` where the adapter has none. A file that cannot be read or
-    /// used counts as empty: what it would have saved is then computed again.
+    /// The cache of this adapter and driver in `folder`, or `None` where the adapter does not support one. A file that
+    /// cannot be read or used counts as empty, and pipelines are then compiled again.
     pub fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo, folder: &Path) -> Option<Self> {
         if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
         let path = folder.join(wgpu::util::pipeline_cache_key(info)?);
-        let data = files::read_bounded(&path, MOST_BYTES).ok();
+        let data = files::read_bounded(&path, MAX_BYTES).ok();
         // SAFETY: the file is in the user's own cache folder, under a name of this adapter and driver, and only this
         // program writes it, whole and from `get_data`. wgpu and the driver check its header beside that, and begin
         // with an empty cache where it does not fit.
@@ -56,7 +56,7 @@ impl Drop for PipelineCache {
         if data.len() == self.loaded {
             return;
         }
-        // Nothing depends on it: a full disk or a folder that is not to be written only costs time at the next start.
+        // A full disk or a folder without write access only costs time at the next start.
         let _ = self
             .path
             .parent()

@@ -1,18 +1,18 @@
-//! Threads that build pipelines while the program goes on: what comes first waits for nothing but itself.
+//! Background threads that compile pipelines. The first dispatch waits for its own pipeline only.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{JoinHandle, available_parallelism};
 
-/// More threads than this only wait for each other in drivers.
-const MOST_THREADS: usize = 8;
+/// More threads than this only wait for each other in the driver.
+const MAX_THREADS: usize = 8;
 
-/// A pipeline that is built when it is first needed, or before that by a thread of the pool.
+/// A pipeline that is built when it is first needed, or earlier by a thread of the pool.
 pub(super) type Pipeline =
     LazyLock<wgpu::ComputePipeline, Box<dyn FnOnce() -> wgpu::ComputePipeline + Send>>;
 
-/// The threads. They end with the pool; what they have not begun by then stays unbuilt.
+/// The threads. They end with the pool, and leave unbuilt what they have not begun by then.
 #[derive(Debug)]
 pub(super) struct PipelinePool {
     sender: Option<Sender<Arc<Pipeline>>>,
@@ -32,15 +32,15 @@ impl PipelinePool {
         };
         Self {
             sender: Some(sender),
-            threads: (0..threads.min(MOST_THREADS)).map(start).collect(),
+            threads: (0..threads.min(MAX_THREADS)).map(start).collect(),
             closing,
         }
     }
 
-    /// Has a thread build it, if none needs it before.
+    /// Has a thread build it, unless it is needed before.
     pub fn order(&self, pipeline: &Arc<Pipeline>) {
         let sender = self.sender.as_ref().expect("open until it is dropped");
-        // Fails only where no thread is left, and then whoever needs the pipeline builds it.
+        // This fails only if no thread is left; then the first use of the pipeline builds it.
         let _ = sender.send(pipeline.clone());
     }
 }

@@ -5,22 +5,24 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::Gpu;
-use crate::{Error, Result};
+use super::device::Gpu;
+use crate::Result;
 
 const PENDING: u8 = 0;
 const MAPPED: u8 = 1;
 const FAILED: u8 = 2;
 
-/// A ring of `MAP_READ` buffers. Each [`ReadbackRing::copy`] takes a slot, [`ReadbackRing::submitted`] maps what
-/// was copied, and [`ReadbackRing::take`] hands the bytes out in order, each with the tag it was copied under.
+/// A ring of `MAP_READ` buffers. [`ReadbackRing::copy`] takes a slot, [`ReadbackRing::submitted`] maps what was copied,
+/// and [`ReadbackRing::take`] returns the bytes in order, each with the tag that it was copied under.
+#[derive(Debug)]
 pub struct ReadbackRing<Tag> {
     free: Vec<wgpu::Buffer>,
     copied: Vec<(Tag, wgpu::Buffer, u64)>,
-    in_flight: VecDeque<Flight<Tag>>,
+    in_flight: VecDeque<PendingReadback<Tag>>,
 }
 
-struct Flight<Tag> {
+#[derive(Debug)]
+struct PendingReadback<Tag> {
     tag: Tag,
     buffer: wgpu::Buffer,
     size: u64,
@@ -52,12 +54,12 @@ impl<Tag> ReadbackRing<Tag> {
         self.free.is_empty()
     }
 
-    /// Whether nothing is on its way.
+    /// Whether all results were taken.
     pub fn is_idle(&self) -> bool {
         self.in_flight.is_empty() && self.copied.is_empty()
     }
 
-    /// Records copies of `sources` (buffer, offset, bytes), one behind the other, into a free slot.
+    /// Records copies of `sources` (buffer, offset, bytes), one after another, into a free slot.
     ///
     /// # Panics
     /// The ring is full or the sources are larger than a slot: mistakes of the caller.
@@ -90,7 +92,7 @@ impl<Tag> ReadbackRing<Tag> {
                     let next = if result.is_ok() { MAPPED } else { FAILED };
                     shared.store(next, Ordering::Release);
                 });
-            self.in_flight.push_back(Flight {
+            self.in_flight.push_back(PendingReadback {
                 tag,
                 buffer,
                 size,
@@ -99,7 +101,7 @@ impl<Tag> ReadbackRing<Tag> {
         }
     }
 
-    /// The oldest result, if it has arrived; with `wait`, waits for it (`None` only when nothing is on its way).
+    /// The oldest result, if it has arrived; with `wait`, waits for it (`None` only if there is none).
     ///
     /// # Errors
     /// The device was lost or reported an error.
@@ -120,8 +122,7 @@ impl<Tag> ReadbackRing<Tag> {
         // Where the device was lost, that is the reason for all that fails after it.
         let failed = || match gpu.wait() {
             Err(error) => error,
-            Ok(()) => Error::gpu(
-                format!("adapter '{}'", gpu.info.name),
+            Ok(()) => gpu.error(
                 "reading back failed",
                 "resume the run from its last checkpoint",
             ),
@@ -129,15 +130,15 @@ impl<Tag> ReadbackRing<Tag> {
         if state.load(Ordering::Acquire) != MAPPED {
             return Err(failed());
         }
-        let flight = self.in_flight.pop_front().expect("looked at above");
-        let bytes = flight
+        let pending = self.in_flight.pop_front().expect("looked at above");
+        let bytes = pending
             .buffer
-            .slice(..flight.size)
+            .slice(..pending.size)
             .get_mapped_range()
             .map_err(|_| failed())?
             .to_vec();
-        flight.buffer.unmap();
-        self.free.push(flight.buffer);
-        Ok(Some((flight.tag, bytes)))
+        pending.buffer.unmap();
+        self.free.push(pending.buffer);
+        Ok(Some((pending.tag, bytes)))
     }
 }

@@ -1,13 +1,15 @@
-//! How long the GPU itself took, where the adapter has timestamps.
+//! Time that the GPU itself measures, where the adapter has timestamps.
 
-use super::{Dispatch, Gpu};
+use super::device::Gpu;
+use super::dispatch::Dispatch;
 use crate::Result;
 
 /// Measures dispatches with two timestamps.
+#[derive(Debug)]
 pub struct Timer {
     queries: wgpu::QuerySet,
     resolved: wgpu::Buffer,
-    /// Nanoseconds a tick.
+    /// Nanoseconds per tick.
     period: f64,
 }
 

@@ -34,6 +34,6 @@ pub use run_reader::RunReader;
 pub use run_view::RunView;
 pub use run_writer::RunWriter;
 pub use safetensors::{read_safetensors, write_safetensors};
-pub use statistics::{Lanes, UnitLayout, Units, can_batch, statistics};
+pub use statistics::{UnitLayout, Units, can_batch, statistics};
 pub use unit_series::UnitSeries;
 pub use unit_statistics::{Statistic, UnitStatistics};

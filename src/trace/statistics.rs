@@ -1,7 +1,7 @@
 //! Statistics of units, taken on the GPU where the values lie.
 
 use super::UnitStatistics;
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
+use crate::gpu::{Buffer, Dispatch, Gpu, Reduction, Shader, grid};
 use crate::{gpu_struct, shader};
 
 static SHADER: Shader = shader!("trace/statistics.wgsl");
@@ -64,26 +64,6 @@ impl UnitLayout {
     /// Whether it has no value.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-/// How many lanes share the values of a unit. Both give the same statistics up to rounding; a run stays with one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lanes {
-    /// One lane, except where units are few and large. Best on a CPU adapter, where strided sums beat barriers.
-    One,
-    /// Several lanes whose results are merged in a fixed order. Best on a GPU.
-    Several,
-}
-
-impl Lanes {
-    /// The choice that is fast on the adapter.
-    pub fn for_adapter(gpu: &Gpu) -> Self {
-        if gpu.is_software() {
-            Self::One
-        } else {
-            Self::Several
-        }
     }
 }
 
@@ -165,7 +145,7 @@ impl Matrix {
 /// What tells the kernels apart: the entry point, how many lanes share a target, and how many targets a workgroup has.
 type Kind = (&'static str, [usize; 2]);
 
-fn kind(lanes: Lanes, units: &Units<'_>) -> Kind {
+fn kind(reduction: Reduction, units: &Units<'_>) -> Kind {
     let (row, several) = match units.layout {
         // Eight vectors side by side are a cache line of most GPUs.
         UnitLayout::Columns { units, .. } => (units, 8),
@@ -180,17 +160,17 @@ fn kind(lanes: Lanes, units: &Units<'_>) -> Kind {
     let matrix = Matrix::new(units, 0);
     // A few long ones would leave lanes idle, and all cores but one.
     let is_shared = matrix.columns == 0 && matrix.targets < 8 && matrix.items >= 64;
-    let spread = match lanes {
-        Lanes::One if is_shared => [VECTOR, 1],
-        Lanes::One => [1, VECTOR],
-        Lanes::Several => [several, INVOCATIONS / several],
+    let spread = match reduction {
+        Reduction::Serial if is_shared => [VECTOR, 1],
+        Reduction::Serial => [1, VECTOR],
+        Reduction::Parallel => [several, INVOCATIONS / several],
     };
     (entry, spread)
 }
 
 /// Whether one dispatch can take both matrices.
-pub fn can_batch(lanes: Lanes, a: &Units<'_>, b: &Units<'_>) -> bool {
-    kind(lanes, a) == kind(lanes, b)
+pub fn can_batch(reduction: Reduction, a: &Units<'_>, b: &Units<'_>) -> bool {
+    kind(reduction, a) == kind(reduction, b)
 }
 
 /// Dispatches that write the statistics of each unit of some matrices into its row of `out`. Matrices that
@@ -205,7 +185,7 @@ pub fn can_batch(lanes: Lanes, a: &Units<'_>, b: &Units<'_>) -> bool {
 /// asked: mistakes of the caller.
 pub fn statistics(
     gpu: &Gpu,
-    lanes: Lanes,
+    reduction: Reduction,
     matrices: &[Units<'_>],
     out: &Buffer<UnitStatistics>,
 ) -> Vec<Dispatch> {
@@ -221,11 +201,16 @@ pub fn statistics(
             "rows of statistics"
         );
     }
-    let mut kinds: Vec<Kind> = matrices.iter().map(|units| kind(lanes, units)).collect();
+    let mut kinds: Vec<Kind> = matrices
+        .iter()
+        .map(|units| kind(reduction, units))
+        .collect();
     kinds.sort_unstable();
     kinds.dedup();
     let dispatch = |wanted: Kind| {
-        let of_kind = matrices.iter().filter(|units| kind(lanes, units) == wanted);
+        let of_kind = matrices
+            .iter()
+            .filter(|units| kind(reduction, units) == wanted);
         of_one_kind(gpu, wanted, &of_kind.copied().collect::<Vec<_>>(), out)
     };
     kinds.into_iter().map(dispatch).collect()
@@ -271,7 +256,7 @@ fn of_one_kind(
             "SOURCES",
             if other.raw() == first.raw() { 1.0 } else { 2.0 },
         ),
-        gpu.texels_constant(),
+        gpu.profile().image_loads_constant(),
     ];
     let parameters = gpu.uniforms("statistics", &list);
     let workgroup_targets = gpu.uniforms("workgroups", &workgroups);
@@ -284,10 +269,10 @@ fn of_one_kind(
                 (0, parameters.binding()),
                 (1, first.binding()),
                 (2, out.binding()),
-                (3, first.binding().as_texels()),
+                (3, first.binding().as_image()),
                 (4, workgroup_targets.binding()),
                 (5, other.binding()),
-                (6, other.binding().as_texels()),
+                (6, other.binding().as_image()),
             ],
             grid(workgroups.len(), 1),
         )

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::nn::{Graph, Parameter, Parameters, ProbeEvent, TensorView};
 use crate::tensor::TensorKind;
-use crate::trace::{Lanes, TraceLayout, UnitLayout, UnitStatistics, Units, can_batch, statistics};
+use crate::trace::{TraceLayout, UnitLayout, UnitStatistics, Units, can_batch, statistics};
 
 /// Collects the layout of the statistics while plans are built.
 pub(super) struct Probes<'g> {
@@ -86,8 +86,8 @@ impl<'g> Probes<'g> {
             self.waiting = Some(next);
             return Vec::new();
         };
-        let lanes = Lanes::for_adapter(self.gpu);
-        if can_batch(lanes, &before.units(), &next.units()) {
+        let reduction = self.gpu.profile().reduction;
+        if can_batch(reduction, &before.units(), &next.units()) {
             return self.dispatches(&[before.units(), next.units()]);
         }
         self.waiting = Some(next);
@@ -137,8 +137,8 @@ impl<'g> Probes<'g> {
     }
 
     fn dispatches(&self, matrices: &[Units<'_>]) -> Vec<Dispatch> {
-        let lanes = Lanes::for_adapter(self.gpu);
-        statistics(self.gpu, lanes, matrices, &self.statistics)
+        let reduction = self.gpu.profile().reduction;
+        statistics(self.gpu, reduction, matrices, &self.statistics)
     }
 }
 

@@ -53,13 +53,13 @@ pub fn replay(
             "restore the run's checkpoints folder",
         ));
     };
-    if verify && reader.info().adapter != gpu.info.name {
+    if verify && reader.info().adapter != gpu.info().name {
         return Err(Error::input(
             place,
             format!(
                 "the run was made on '{}', this is '{}'",
                 reader.info().adapter,
-                gpu.info.name
+                gpu.info().name
             ),
             "choose the same adapter with --adapter, or leave out --verify",
         ));

@@ -55,7 +55,7 @@ impl Run {
         }
         let mut info = RunInfo::new(
             &scenario.name,
-            &gpu.info,
+            gpu.info(),
             scenario.train.steps,
             scenario.seed,
         );
@@ -92,7 +92,7 @@ impl Run {
         let mut writer = RunWriter::resume(dir, last, trainer.layout().clone())?;
         let fresh = RunInfo::new(
             &scenario.name,
-            &gpu.info,
+            gpu.info(),
             scenario.train.steps,
             scenario.seed,
         );

@@ -13,7 +13,6 @@ use super::{adversarial, memory_estimate, supervised};
 use crate::data::{BatchCursor, Dataset, Gather, Images, Residency};
 use crate::gpu::{Buffer, Dispatch, Gpu, MemoryEstimate, ReadbackRing};
 use crate::models::{Classifier, Gan, Vae};
-use crate::nn::matmul::Variant;
 use crate::nn::{Graph, Loss, Parameters};
 use crate::tensor::NamedTensor;
 use crate::trace::{Checkpoint, ModelDescription, RunReader, TraceLayout, UnitStatistics};
@@ -126,7 +125,7 @@ impl Trainer {
         let config = scenario.model();
         let (model, residency, estimate) = Self::plan(gpu, scenario, &images)?;
         let batching = scenario.batching(images.count)?;
-        estimate.reserve(gpu)?;
+        estimate.allocate_scratch(gpu)?;
         let skipped = std::mem::take(&mut images.skipped);
         let cursor = BatchCursor::new(gpu, images.count, scenario.train.batch)?;
         let generator_clock = BatchCursor::new(gpu, 1, 1)?;
@@ -193,7 +192,7 @@ impl Trainer {
             .map_err(|error| scenario.with_span(error))?;
         let mut estimate = memory_estimate::estimate(gpu, scenario, &model);
         estimate
-            .check(gpu)
+            .validate(gpu)
             .map_err(|error| scenario.with_span(error))?;
         // The data set gets what the model leaves of the memory.
         let left = gpu.memory().map_or(u64::MAX, |all| all - estimate.bytes());
@@ -384,14 +383,10 @@ impl Trainer {
 
     /// Kernel choices that results depend on, for `run.json`.
     pub fn kernel_choices(&self) -> BTreeMap<String, String> {
-        let rows = if self.gpu.is_software() {
-            "1 lane"
-        } else {
-            "64 lanes"
-        };
+        let profile = self.gpu.profile();
         [
-            ("matmul", Variant::of(&self.gpu).name()),
-            ("row sums", rows),
+            ("matmul", profile.matmul.name()),
+            ("row sums", profile.reduction.name()),
         ]
         .map(|(kernel, choice)| (kernel.to_owned(), choice.to_owned()))
         .into()

@@ -7,7 +7,7 @@
 use super::picture::{Canvas, Rect};
 use super::polylines::{Lines, Plot};
 use super::theme::to_unit;
-use crate::gpu::{Buffer, Gpu, Shader, groups};
+use crate::gpu::{Buffer, Gpu, Reduction, Shader, groups};
 use crate::sample::ValueScale;
 use crate::{Result, gpu_struct, shader};
 
@@ -72,10 +72,9 @@ impl Density {
         let rows = plot.rect.height.round().clamp(1.0, 32_768.0) as usize;
         let most = lines.lines.div_ceil(LINES_A_BLOCK).max(1);
         // A software adapter has two to a hundred lanes, and the columns keep those busy.
-        let blocks = if gpu.is_software() {
-            1
-        } else {
-            most.min(BLOCKS)
+        let blocks = match gpu.profile().reduction {
+            Reduction::Serial => 1,
+            Reduction::Parallel => most.min(BLOCKS),
         };
         let counts = gpu.buffer("density counts", blocks * columns * rows)?;
         let peaks = gpu.buffer("density peaks", 1 + columns)?;

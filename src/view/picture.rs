@@ -13,7 +13,7 @@ use super::Theme;
 use super::quads::{self, Quad};
 use super::text::Glyphs;
 use super::theme::Color;
-use crate::gpu::{Binding, Gpu, Shader, expand};
+use crate::gpu::{Binding, Gpu, Shader};
 use crate::{Error, Result};
 
 /// The format of every picture.
@@ -62,14 +62,14 @@ impl Picture {
     /// # Errors
     /// An empty picture, or one larger than the adapter's textures.
     pub fn new(gpu: &Gpu, width: f32, height: f32, theme: &Theme) -> Result<Self> {
-        let most = gpu.limits.max_texture_dimension_2d;
+        let most = gpu.limits().max_texture_dimension_2d;
         let [w, h] = [width, height].map(|points| theme.px(points).round());
         if !(w >= 1.0 && h >= 1.0 && w <= most as f32 && h <= most as f32) {
             return Err(Error::input(
                 format!("picture of {w} x {h} pixels"),
                 format!(
                     "the adapter '{}' draws 1 to {most} pixels a side",
-                    gpu.info.name
+                    gpu.info().name
                 ),
                 "choose another size",
             ));
@@ -157,12 +157,12 @@ impl Painter {
         let device = &self.gpu.device;
         let mut pipelines = self.pipelines.lock().expect("never poisoned");
         pipelines
-            .entry((shader.path, vertex))
+            .entry((shader.path(), vertex))
             .or_insert_with(|| {
-                let label = format!("{}:{vertex}", shader.path);
+                let label = format!("{}:{vertex}", shader.path());
                 let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
                     label: Some(&label),
-                    source: wgpu::ShaderSource::Wgsl(expand(shader.source).into()),
+                    source: wgpu::ShaderSource::Wgsl(shader.text().into()),
                 });
                 device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
                     label: Some(&label),
@@ -296,7 +296,7 @@ impl<'a> Canvas<'a> {
             .gpu()
             .device
             .create_bind_group(&wgpu::BindGroupDescriptor {
-                label: Some(shader.path),
+                label: Some(shader.path()),
                 layout: &pipeline.get_bind_group_layout(0),
                 entries: &entries,
             });

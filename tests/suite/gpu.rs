@@ -1,4 +1,4 @@
-//! The ground that everything stands on: buffers, grids, readback, adapters, and the shared shader functions.
+//! Buffers, grids, readback, adapters, kernels, and the shared shader functions.
 
 use trainscope::gpu::{
     AdapterChoice, Dispatch, Gpu, ReadbackRing, Shader, Timer, adapter, grid, groups,
@@ -29,7 +29,7 @@ fn buffers_hold_what_was_written() {
     let buffer = gpu.buffer::<f32>("zeros", 70).expect("small");
     assert_eq!(gpu.read(&buffer).expect("zeros"), [0.0; 70]);
     gpu.write(&buffer, 3, &[1.0, 2.0]);
-    let first = gpu.read(&buffer.shortened(5)).expect("five");
+    let first = gpu.read(&buffer.prefix(5)).expect("five");
     assert_eq!(first, [0.0, 0.0, 0.0, 1.0, 2.0]);
     assert_eq!(
         gpu.read(&buffer.cast::<u32>()).expect("bits")[3],
@@ -39,14 +39,14 @@ fn buffers_hold_what_was_written() {
 }
 
 #[test]
-fn a_buffer_too_large_is_refused_in_a_sentence() {
+fn too_large_buffers_are_rejected() {
     let gpu = support::gpu();
     let error = gpu
         .buffer::<f32>("images", 1 << 60)
         .expect_err("no adapter has that")
         .to_string();
-    assert!(error.starts_with("buffer 'images': it needs "), "{error}");
-    assert!(error.contains(&gpu.info.name), "{error}");
+    assert!(error.starts_with("buffer 'images': requires "), "{error}");
+    assert!(error.contains(&gpu.info().name), "{error}");
     gpu.check().expect("nothing reached the device");
 }
 
@@ -71,9 +71,9 @@ fn grids_cover_every_item_below_the_limit() {
     }
 }
 
-/// More workgroups than one row of a grid: the second row goes on where the first ends.
+/// More workgroups than one row of a grid: the second row starts where the first ends.
 #[test]
-fn a_kernel_beyond_one_row_of_workgroups_covers_every_element() {
+fn kernels_beyond_one_row_of_workgroups_cover_every_element() {
     let gpu = support::gpu();
     let count = 32_768 * 64 * 4 + 4 * 64 * 3 + 1;
     // Never zero, which is what an element that no invocation reaches holds.
@@ -107,7 +107,7 @@ fn a_kernel_beyond_one_row_of_workgroups_covers_every_element() {
 }
 
 #[test]
-fn readback_keeps_the_order_and_says_when_it_is_full() {
+fn readback_ring_keeps_order_and_reports_full() {
     let gpu = support::gpu();
     let source = gpu.buffer::<u32>("source", 8).expect("small");
     let mut ring = ReadbackRing::new(gpu, "ring", 3, 12);
@@ -142,10 +142,9 @@ fn readback_keeps_the_order_and_says_when_it_is_full() {
 }
 
 #[test]
-fn an_unknown_adapter_is_answered_with_those_there_are() {
+fn unknown_adapter_error_lists_adapters() {
     let error = Gpu::new(&AdapterChoice::named("no such adapter"))
-        .err()
-        .expect("it is not there")
+        .expect_err("it is not there")
         .to_string();
     assert!(error.starts_with("adapter 'no such adapter': "), "{error}");
     for adapter in adapter::list(&adapter::instance()) {
@@ -154,8 +153,8 @@ fn an_unknown_adapter_is_answered_with_those_there_are() {
 }
 
 #[test]
-fn an_adapter_is_found_by_a_part_of_its_name_in_any_case() {
-    let name = support::gpu().info.name.clone();
+fn adapter_is_found_by_part_of_its_name() {
+    let name = support::gpu().info().name.clone();
     let part = name[..name.len() / 2].to_uppercase();
     let found = adapter::choose(&adapter::instance(), &AdapterChoice::named(&part), None)
         .expect("the adapter of the tests");
@@ -164,21 +163,21 @@ fn an_adapter_is_found_by_a_part_of_its_name_in_any_case() {
 
 /// A device that an application made, with the smallest limits there are by default.
 #[test]
-fn somebody_elses_device_is_as_good() {
+fn from_wgpu_device_gives_same_results() {
     let instance = adapter::instance();
     let adapter = adapter::choose(&instance, &AdapterChoice::default(), None).expect("an adapter");
     let (device, queue) =
         pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default()))
             .expect("a device");
     let gpu = Gpu::from_wgpu(adapter.get_info(), device, queue);
-    assert_eq!(gpu.limits.max_compute_workgroups_per_dimension, 65_535);
+    assert_eq!(gpu.limits().max_compute_workgroups_per_dimension, 65_535);
     let out = normals(&gpu, &[[1, 2, 3, 4]]);
     assert_eq!(out, normals(support::gpu(), &[[1, 2, 3, 4]]));
     gpu.check().expect("no device error");
 }
 
 #[test]
-fn the_timer_measures_passes() {
+fn timer_measures_passes() {
     let gpu = support::gpu();
     let Some(timer) = Timer::new(gpu) else {
         println!("the adapter has no timestamps");
@@ -189,9 +188,9 @@ fn the_timer_measures_passes() {
     assert!((0.0..60.0).contains(&seconds), "{seconds} s");
 }
 
-static PHILOX: Shader = Shader {
-    path: "test/philox.wgsl",
-    source: "// uses shared/philox.wgsl
+static PHILOX: Shader = Shader::new(
+    "test/philox.wgsl",
+    "// uses shared/philox.wgsl
 struct Draw { counter: vec4u, key: vec4u }
 @group(0) @binding(0) var<storage, read> draws: array<Draw>;
 @group(0) @binding(1) var<storage, read_write> words: array<vec4u>;
@@ -209,10 +208,10 @@ fn normal(@builtin(global_invocation_id) id: vec3u) {
     }
 }
 ",
-};
+);
 
 #[test]
-fn philox_gives_the_same_bits_as_its_twin() {
+fn philox_matches_reference() {
     let gpu = support::gpu();
     let mut draws = vec![[0u32; 8], [u32::MAX; 8]];
     for seed in [0, 7, u64::MAX - 5] {
@@ -302,9 +301,9 @@ fn normal_numbers_agree_with_float64() {
     assert!((squares / count - 1.0).abs() < 0.03);
 }
 
-static SLOW: Shader = Shader {
-    path: "test/slow.wgsl",
-    source: "
+static SLOW: Shader = Shader::new(
+    "test/slow.wgsl",
+    "
 @group(0) @binding(0) var<storage, read_write> result: array<f32>;
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) invocation: vec3u) {
@@ -315,13 +314,58 @@ fn main(@builtin(global_invocation_id) invocation: vec3u) {
     result[invocation.x & 63u] = value;
 }
 ",
-};
+);
+
+/// Two shaders with one path, as two crates may have them, are two kernels.
+#[test]
+fn kernels_are_shared_by_text() {
+    const ONE: &str = "
+@group(0) @binding(0) var<storage, read_write> result: array<f32>;
+@compute @workgroup_size(1)
+fn main() {
+    result[0] = 1.0;
+}
+";
+    const TWO: &str = "
+@group(0) @binding(0) var<storage, read_write> result: array<f32>;
+@compute @workgroup_size(1)
+fn main() {
+    result[0] = 2.0;
+}
+";
+    let gpu = support::gpu();
+    for (text, value) in [(ONE, 1.0), (TWO, 2.0)] {
+        let result = gpu.buffer::<f32>("result", 1).expect("small");
+        let kernel = gpu.kernel(&Shader::new("user/shader.wgsl", text), "main", &[]);
+        let dispatch = kernel.bind(gpu, &[(0, result.binding())], [1, 1, 1]);
+        gpu.run("user", [&dispatch]);
+        assert_eq!(gpu.read(&result).expect("it runs"), [value]);
+    }
+    gpu.check().expect("no device error");
+}
+
+/// A buffer counts as long as something refers to it, a dispatch included.
+#[test]
+fn live_bytes_count_what_exists() {
+    let gpu = Gpu::new(&AdapterChoice::default()).expect("an adapter");
+    let buffer = gpu.buffer::<f32>("result", 1000).expect("small");
+    let part = buffer.prefix(10);
+    drop(gpu.buffer::<f32>("gone", 500).expect("small"));
+    assert_eq!(gpu.live_bytes(), 4000);
+    assert_eq!(gpu.total_allocated_bytes(), 6000);
+    let kernel = gpu.kernel(&SLOW, "main", &[]);
+    let dispatch = kernel.bind(&gpu, &[(0, part.binding())], [1, 1, 1]);
+    drop((buffer, part));
+    assert_eq!(gpu.live_bytes(), 4000);
+    drop(dispatch);
+    assert_eq!(gpu.live_bytes(), 0);
+}
 
 #[test]
-fn an_adapter_that_does_not_answer_is_an_error() {
+fn timeouts_are_errors() {
     let hasty = support::gpu()
         .clone()
-        .with_patience(std::time::Duration::from_millis(1));
+        .with_timeout(std::time::Duration::from_millis(1));
     let result = hasty.buffer::<f32>("result", 64).expect("it fits");
     let slow =
         hasty
@@ -329,14 +373,17 @@ fn an_adapter_that_does_not_answer_is_an_error() {
             .bind(&hasty, &[(0, result.binding())], [1000, 1, 1]);
     hasty.run("slow", [&slow]);
     let error = hasty.wait().expect_err("it takes longer").to_string();
-    assert!(error.contains("has not answered for 1ms"), "{error}");
+    assert!(error.contains("no answer for 1ms"), "{error}");
     support::gpu().wait().expect("it does answer");
 }
 
 /// Compiled kernels are kept from one device to the next, and a damaged file does no harm.
 #[test]
 fn kernels_are_built_side_by_side_and_need_not_be_used() {
-    static STATISTICS: Shader = trainscope::shader!("trace/statistics.wgsl");
+    static STATISTICS: Shader = Shader::new(
+        "trace/statistics.wgsl",
+        include_str!("../../shaders/trace/statistics.wgsl"),
+    );
     let gpu = Gpu::new(&AdapterChoice::default()).expect("an adapter");
     let result = gpu.buffer::<f32>("result", 64).expect("it fits");
     // Far more than there are threads; the first is used at once, from here and from another thread.

@@ -1,4 +1,4 @@
-//! What does not fit is told before anything is allocated: how much it needs, and what there is.
+//! A model that does not fit is refused before anything is allocated, with what it requires and what there is.
 
 use trainscope::ByteSize;
 use trainscope::gpu::{AdapterChoice, Gpu};
@@ -24,11 +24,11 @@ fn refused(gpu: &Gpu, scenario: &Scenario, parts: &[&str]) {
     for part in parts {
         assert!(error.contains(part), "{part}: {error}");
     }
-    assert_eq!(gpu.allocated(), 0, "{error}");
+    assert_eq!(gpu.total_allocated_bytes(), 0, "{error}");
 }
 
 #[test]
-fn a_layer_beyond_the_adapter_says_how_much_it_needs() {
+fn too_large_layers_are_refused() {
     let gpu = fresh();
     let text = SMALL.replace(
         "encoder = [ { dense = { units = 16 } }, \"relu\" ]",
@@ -38,12 +38,12 @@ fn a_layer_beyond_the_adapter_says_how_much_it_needs() {
         .lines()
         .position(|line| line.contains("200000 } },") && !line.contains("relu"))
         .unwrap();
-    let has = ByteSize(gpu.most_in_one()).to_string();
+    let has = ByteSize(gpu.max_binding_size()).to_string();
     let place = format!("my.toml, line {line}, layer encoder.2");
     refused(
         &gpu,
         &scenario(&text, &[]),
-        &[&place, "for its parameters it needs 149.", &has],
+        &[&place, "its parameters require 149.", &has],
     );
     let set = ["model.encoder=[{dense={units=200000}},{dense={units=200000}}]"];
     refused(
@@ -54,13 +54,13 @@ fn a_layer_beyond_the_adapter_says_how_much_it_needs() {
 }
 
 #[test]
-fn a_small_budget_is_kept() {
+fn memory_limit_is_kept() {
     let scenario = scenario(SMALL, &[]);
     let gpu = fresh();
     refused(
         &gpu.clone().with_memory(200 << 10),
         &scenario,
-        &["training it needs", "parameters", "optimizer", "200.0 KiB"],
+        &["training requires", "parameters", "optimizer", "200.0 KiB"],
     );
     // Enough for the model, not for a batch beside it. MNIST itself has 10,000 images of 784 bytes and a label.
     let model = Trainer::estimate_memory(&gpu, &scenario).expect("it fits") - 10_000 * 788;
@@ -70,12 +70,16 @@ fn a_small_budget_is_kept() {
     let gpu = fresh().with_memory(2 << 20);
     let trainer = Trainer::new(&gpu, &scenario).expect("it fits");
     assert!(trainer.dataset().is_streamed());
-    assert!(gpu.allocated() <= 2 << 20, "{}", gpu.allocated());
+    assert!(
+        gpu.total_allocated_bytes() <= 2 << 20,
+        "{}",
+        gpu.total_allocated_bytes()
+    );
 }
 
-/// The plan is what is made: little besides is allocated, and little less.
+/// The estimate is what is allocated, except for small buffers.
 #[test]
-fn plans_are_true() {
+fn memory_estimate_matches_allocation() {
     let convolutions = r#"encoder = [ { conv2d = { channels = 5, kernel = 3, padding = 1 } }, "batch_norm", "relu", { max_pool2d = { kernel = 2 } } ]"#;
     let dense = "encoder = [ { dense = { units = 16 } }, \"relu\" ]";
     let gan = include_str!("../../scenarios/gan-mnist.toml");
@@ -88,12 +92,12 @@ fn plans_are_true() {
         let scenario = scenario(&text, &["train.batch=48", "train.ema=0.9"]);
         let needed = Trainer::estimate_memory(&gpu, &scenario).expect("a sound model");
         Trainer::new(&gpu, &scenario).expect("it fits");
-        let off = gpu.allocated().abs_diff(needed);
+        let off = gpu.total_allocated_bytes().abs_diff(needed);
         // Uniforms, cursors, samples of a batch, sums: small things are not planned.
         assert!(
             off < 128 << 10,
             "{name}: {needed} against {}",
-            gpu.allocated()
+            gpu.total_allocated_bytes()
         );
     }
 }

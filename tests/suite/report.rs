@@ -29,7 +29,7 @@ fn write_run(dir: &Path) {
     layout.push("encoder.1", TensorKind::Activation, 70);
     layout.push("mu", TensorKind::Activation, 4);
     layout.push("encoder.0.weight", TensorKind::Update, 70);
-    let info = RunInfo::new("a <b>bold</b> name", &gpu().info, 600, 7);
+    let info = RunInfo::new("a <b>bold</b> name", gpu().info(), 600, 7);
     let scenario = "name = \"a <b>bold</b> name\"\n# <script>alert(1)</script>\n";
     let mut writer = RunWriter::create(dir, scenario, info, &model(), layout.clone()).unwrap();
     for step in (0..600u64).step_by(10) {
@@ -131,7 +131,7 @@ fn a_report_is_whole_escaped_and_says_what_was_seen() {
 fn a_run_without_records_has_a_report_and_no_run_has_none() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("run");
-    let info = RunInfo::new("empty", &gpu().info, 10, 1);
+    let info = RunInfo::new("empty", gpu().info(), 10, 1);
     RunWriter::create(
         &dir,
         "",

@@ -1,8 +1,8 @@
 //! Statistics of units against a float64 reference.
 
-use trainscope::gpu::Buffer;
+use trainscope::gpu::{Buffer, Reduction};
 use trainscope::random::{Stream, standard_normal, words};
-use trainscope::trace::{Lanes, UnitLayout, UnitStatistics, Units, statistics};
+use trainscope::trace::{UnitLayout, UnitStatistics, Units, statistics};
 
 use crate::support::gpu;
 
@@ -117,7 +117,7 @@ fn statistics_equal_the_float64_reference() {
             expected.push((values.clone(), reference(&values)));
         }
         let source = gpu.upload("values", &matrix).unwrap();
-        for lanes in [Lanes::One, Lanes::Several] {
+        for reduction in [Reduction::Serial, Reduction::Parallel] {
             let first_row = 2;
             let untouched = UnitStatistics::from([7.0; 6]);
             let out: Buffer<UnitStatistics> = gpu
@@ -129,7 +129,7 @@ fn statistics_equal_the_float64_reference() {
                 layout,
                 first_row,
             };
-            gpu.run("statistics", &statistics(gpu, lanes, &[matrix], &out));
+            gpu.run("statistics", &statistics(gpu, reduction, &[matrix], &out));
             let found = gpu.read(&out).unwrap();
             assert!(found[..first_row].iter().all(|row| *row == untouched));
             assert!(
@@ -139,7 +139,8 @@ fn statistics_equal_the_float64_reference() {
             );
             for (unit, (values, expected)) in expected.iter().enumerate() {
                 let row = found[first_row + unit].to_array();
-                let case = format!("{layout:?} {lanes:?} unit {unit}: {row:?} for {expected:?}");
+                let case =
+                    format!("{layout:?} {reduction:?} unit {unit}: {row:?} for {expected:?}");
                 let largest = values
                     .iter()
                     .filter(|v| v.is_finite())
@@ -178,7 +179,7 @@ fn huge_values_have_a_mean_and_an_infinite_deviation() {
         units: 1,
         length: 200,
     };
-    for lanes in [Lanes::One, Lanes::Several] {
+    for reduction in [Reduction::Serial, Reduction::Parallel] {
         let out: Buffer<UnitStatistics> = gpu.buffer("statistics", 1).unwrap();
         let matrix = Units {
             values: &source,
@@ -186,7 +187,7 @@ fn huge_values_have_a_mean_and_an_infinite_deviation() {
             layout,
             first_row: 0,
         };
-        gpu.run("statistics", &statistics(gpu, lanes, &[matrix], &out));
+        gpu.run("statistics", &statistics(gpu, reduction, &[matrix], &out));
         let row = gpu.read(&out).unwrap()[0];
         assert!(
             (f64::from(row.mean) / expected[0] - 1.0).abs() < 1e-5,
@@ -214,7 +215,7 @@ fn statistics_repeat_bit_for_bit() {
         layout,
         first_row: 0,
     };
-    let dispatches = statistics(gpu, Lanes::for_adapter(gpu), &[matrix], &out);
+    let dispatches = statistics(gpu, gpu.profile().reduction, &[matrix], &out);
     let mut runs = (0..3).map(|_| {
         gpu.write(&out, 0, &vec![UnitStatistics::default(); 400]);
         gpu.run("statistics", &dispatches);
@@ -276,22 +277,26 @@ fn side_by_side(buffers: &[Buffer<f32>], layouts: &[UnitLayout]) {
         at = (at + layout.len()).next_multiple_of(64);
         first_row += layout.units();
     }
-    let run = |lanes, matrices: &[Units]| {
+    let run = |reduction, matrices: &[Units]| {
         let out: Buffer<UnitStatistics> = gpu.buffer("statistics", first_row).unwrap();
-        let dispatches = statistics(gpu, lanes, matrices, &out);
+        let dispatches = statistics(gpu, reduction, matrices, &out);
         gpu.run("statistics", &dispatches);
         let read = gpu.read(&out).unwrap();
         let bits: Vec<_> = read.iter().map(|row| row.to_bits()).collect();
         (bits, dispatches.len())
     };
-    for lanes in [Lanes::One, Lanes::Several] {
-        let (together, dispatches) = run(lanes, &matrices);
-        let kinds = if lanes == Lanes::One { 3 } else { 4 };
+    for reduction in [Reduction::Serial, Reduction::Parallel] {
+        let (together, dispatches) = run(reduction, &matrices);
+        let kinds = if reduction == Reduction::Serial { 3 } else { 4 };
         assert!(dispatches <= kinds, "one for each kind");
         for matrix in &matrices {
-            let (alone, _) = run(lanes, std::slice::from_ref(matrix));
+            let (alone, _) = run(reduction, std::slice::from_ref(matrix));
             let rows = matrix.first_row..matrix.first_row + matrix.layout.units();
-            assert_eq!(together[rows.clone()], alone[rows], "{matrix:?} {lanes:?}");
+            assert_eq!(
+                together[rows.clone()],
+                alone[rows],
+                "{matrix:?} {reduction:?}"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
 // The gradient of a convolution's weight for adapters that run on the CPU: a workgroup is one subgroup.
-// uses shared/texels.wgsl
+// uses shared/image_loads.wgsl
 // uses shared/subgroup_product.wgsl
 // uses shared/convolution/gradient.wgsl
 

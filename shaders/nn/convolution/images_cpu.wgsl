@@ -1,6 +1,6 @@
 // The products of a convolution that give images, for adapters that run on the CPU: a workgroup is one subgroup, whose
 // lanes load every value once and hand vectors of A to each other (see subgroup_product.wgsl).
-// uses shared/texels.wgsl
+// uses shared/image_loads.wgsl
 // uses shared/subgroup_product.wgsl
 // uses shared/convolution/product.wgsl
 // uses shared/convolution/images.wgsl

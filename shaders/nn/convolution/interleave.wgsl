@@ -1,7 +1,7 @@
 // Images [sample, element] with four samples side by side: [sample / 4, element, 4], zero past the last sample. What a
 // product of a convolution needs of four samples is then one vector, wherever it lies in their images.
 // uses shared/grid.wgsl
-// uses shared/texels.wgsl
+// uses shared/image_loads.wgsl
 
 struct Uniforms {
     samples: u32,
@@ -14,18 +14,18 @@ struct Uniforms {
 @group(0) @binding(1) var<storage, read> image_vectors: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> interleaved: array<vec4f>;
 // The memory of binding 1.
-@group(0) @binding(3) var image_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(3) var batch_image: texture_storage_2d<rgba32float, read>;
 
 fn image_vector(i: u32) -> vec4f {
-    if (TEXELS) {
-        return textureLoad(image_texels, texel(i));
+    if (IMAGE_LOADS) {
+        return textureLoad(batch_image, texel(i));
     }
     return image_vectors[i];
 }
 
 fn image_element(i: u32) -> f32 {
-    if (TEXELS) {
-        return textureLoad(image_texels, texel(i / 4u))[i % 4u];
+    if (IMAGE_LOADS) {
+        return textureLoad(batch_image, texel(i / 4u))[i % 4u];
     }
     return images[i];
 }

@@ -3,7 +3,7 @@
 // Squares of float32 numbers do not fit float32, so those of small and of large elements are summed apart, each scaled
 // by a power of two that brings them into range.
 
-// uses shared/texels.wgsl
+// uses shared/image_loads.wgsl
 
 // Workgroups of the first pass for each parameter, each with a slice of its elements, and their lanes.
 const SLICES = 16u;
@@ -27,11 +27,11 @@ struct Place {
 @group(0) @binding(2) var<storage, read_write> sums: array<vec2f>;
 @group(0) @binding(3) var<storage, read_write> norms: array<f32>;
 // The memory of binding 1.
-@group(0) @binding(4) var gradient_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var gradient_image: texture_storage_2d<rgba32float, read>;
 
 fn gradient_vector(i: u32) -> vec4f {
-    if (TEXELS) {
-        return textureLoad(gradient_texels, texel(i));
+    if (IMAGE_LOADS) {
+        return textureLoad(gradient_image, texel(i));
     }
     return gradients[i];
 }

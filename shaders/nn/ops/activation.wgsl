@@ -1,7 +1,7 @@
 // Functions of one element, four elements an invocation: activations, and the heads that bound a log-variance.
 // uses shared/grid.wgsl
 // uses shared/elementary.wgsl
-// uses shared/texels.wgsl
+// uses shared/image_loads.wgsl
 
 override KIND: u32 = 0u;
 // Backward: add to what the input's gradient holds.
@@ -43,9 +43,9 @@ struct Uniforms {
 @group(0) @binding(3) var<storage, read_write> x_gradient: array<vec4f>;
 
 // The memory of bindings 1 and 2.
-@group(0) @binding(4) var x_texels: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(4) var saved_texels: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(5) var y_gradient_texels: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var x_image: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(4) var saved_image: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(5) var y_gradient_image: texture_storage_2d<rgba32float, read>;
 
 // The standard normal distribution function. exp(z^2) erfc(z) / t with t = 1 / (1 + z / 2) is the exponential of a
 // polynomial in t, fitted at Chebyshev nodes: relative error 1.1e-7 for every z >= 0 before rounding.
@@ -161,8 +161,8 @@ fn forward(
     if (i >= uniforms.vectors) {
         return;
     }
-    if (TEXELS) {
-        y[i] = value(textureLoad(x_texels, texel(i)));
+    if (IMAGE_LOADS) {
+        y[i] = value(textureLoad(x_image, texel(i)));
     } else {
         y[i] = value(x[i]);
     }
@@ -179,8 +179,8 @@ fn backward(
         return;
     }
     var gradient: vec4f;
-    if (TEXELS) {
-        gradient = derivative(textureLoad(saved_texels, texel(i))) * textureLoad(y_gradient_texels, texel(i));
+    if (IMAGE_LOADS) {
+        gradient = derivative(textureLoad(saved_image, texel(i))) * textureLoad(y_gradient_image, texel(i));
     } else {
         gradient = derivative(saved[i]) * y_gradient[i];
     }

@@ -1,7 +1,7 @@
 // Adam (Kingma and Ba 2015) with L2 weight decay, and AdamW (Loshchilov and Hutter 2019), whose decay is apart from the
 // gradient; in PyTorch's form, over all parameters at once.
 // uses shared/grid.wgsl
-// uses shared/texels.wgsl
+// uses shared/image_loads.wgsl
 // uses shared/step_scale.wgsl
 
 // Weight decay acts on the weights, not through the moments.
@@ -85,19 +85,19 @@ fn update_vector(i: u32, step: Step, before: Vectors) {
     weights[i] = before.weight + update;
 }
 
-// The same memory as texels.
-@group(0) @binding(7) var weight_texels: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(8) var gradient_texels: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(9) var first_texels: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(10) var second_texels: texture_storage_2d<rgba32float, read>;
+// The same memory as images.
+@group(0) @binding(7) var weight_image: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(8) var gradient_image: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(9) var first_image: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(10) var second_image: texture_storage_2d<rgba32float, read>;
 
 fn vectors_at(i: u32) -> Vectors {
-    if (TEXELS) {
+    if (IMAGE_LOADS) {
         return Vectors(
-            textureLoad(weight_texels, texel(i)),
-            textureLoad(gradient_texels, texel(i)),
-            textureLoad(first_texels, texel(i)),
-            textureLoad(second_texels, texel(i)),
+            textureLoad(weight_image, texel(i)),
+            textureLoad(gradient_image, texel(i)),
+            textureLoad(first_image, texel(i)),
+            textureLoad(second_image, texel(i)),
         );
     }
     return Vectors(weights[i], gradients[i], first_moments[i], second_moments[i]);

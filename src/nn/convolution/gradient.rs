@@ -2,8 +2,8 @@
 
 use super::Convolution;
 use super::interleave::Interleaved;
-use crate::gpu::{Binding, Dispatch, Shader, groups};
-use crate::nn::matmul::{Variant, expect_workgroups};
+use crate::gpu::{AdapterProfile, Binding, Dispatch, MatmulKernel, Reduction, Shader, groups};
+use crate::nn::matmul::expect_workgroups;
 use crate::nn::operation::Context;
 use crate::nn::sums::column_sum;
 use crate::{Result, gpu_struct, shader};
@@ -39,8 +39,11 @@ fn places(convolution: &Convolution, batch: usize) -> usize {
 
 /// Slices in which the sums over samples and places are made side by side, so that a small gradient of many places
 /// keeps the adapter busy.
-pub(super) fn slices(convolution: &Convolution, software: bool, batch: usize) -> usize {
-    let (tile, wanted) = if software { (32, 8) } else { (64, 256) };
+pub(super) fn slices(convolution: &Convolution, profile: &AdapterProfile, batch: usize) -> usize {
+    let (tile, wanted) = match profile.reduction {
+        Reduction::Serial => (32, 8),
+        Reduction::Parallel => (64, 256),
+    };
     let tiles = convolution.small[0].div_ceil(tile) * convolution.weights().div_ceil(tile);
     (wanted / tiles).min(places(convolution, batch) / 64).max(1)
 }
@@ -48,7 +51,7 @@ pub(super) fn slices(convolution: &Convolution, software: bool, batch: usize) ->
 /// The dispatches of `gradient = small x patches of large`; the sides are the small one and the large one.
 pub(super) fn dispatches(
     context: &Context<'_>,
-    variant: Variant,
+    variant: MatmulKernel,
     convolution: &Convolution,
     [small, large]: [&Interleaved; 2],
     gradient: Binding<'_>,
@@ -57,7 +60,7 @@ pub(super) fn dispatches(
     let [small_channels, small_height, small_width] = convolution.small.map(|n| n as u32);
     let [large_channels, large_height, large_width] = convolution.large.map(|n| n as u32);
     let geometry = convolution.geometry;
-    let slices = slices(convolution, gpu.is_software(), context.batch);
+    let slices = slices(convolution, gpu.profile(), context.batch);
     let all_places = places(convolution, context.batch);
     let parameters = GradientUniforms {
         samples_by_four: context.batch.div_ceil(4) as u32,
@@ -79,13 +82,13 @@ pub(super) fn dispatches(
     };
     let (rows, columns) = (convolution.small[0], convolution.weights());
     let (kernel, [tile_rows, tile_columns]) = match variant {
-        Variant::Cpu { lanes } => {
+        MatmulKernel::Subgroup { lanes } => {
             let lane_rows = variant.lane_rows(rows);
             let constants = [("LANES", f64::from(lanes)), ("ROWS", f64::from(lane_rows))];
             let kernel = gpu.kernel(&CPU, "main", &constants);
             (kernel, [(lane_rows * lanes) as usize, 4 * lanes as usize])
         }
-        Variant::Gpu => (gpu.kernel(&GPU, "main", &[]), [64, 64]),
+        MatmulKernel::Tiled => (gpu.kernel(&GPU, "main", &[]), [64, 64]),
     };
     let workgroups = [
         groups(columns, tile_columns),

@@ -2,8 +2,7 @@
 
 use super::interleave::Interleaved;
 use super::{Convolution, Target};
-use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
-use crate::nn::matmul::Variant;
+use crate::gpu::{Binding, Dispatch, Gpu, MatmulKernel, Shader, grid};
 use crate::{Result, gpu_struct, shader};
 
 static PACK: Shader = shader!("nn/convolution/pack.wgsl");
@@ -215,7 +214,7 @@ impl Product {
 /// products run side by side.
 pub(super) fn dispatches(
     gpu: &Gpu,
-    variant: Variant,
+    variant: MatmulKernel,
     products: &[Product],
     weight: Binding<'_>,
     images: &Interleaved,
@@ -240,13 +239,13 @@ pub(super) fn dispatches(
         ("ACCUMULATE", flag(target.accumulate)),
     ];
     let (kernel, [tile_rows, tile_columns]) = match variant {
-        Variant::Cpu { lanes } => {
+        MatmulKernel::Subgroup { lanes } => {
             let lane_rows = variant.lane_rows(rows);
             let tile = [("LANES", f64::from(lanes)), ("ROWS", f64::from(lane_rows))];
             let kernel = gpu.kernel(&CPU, "main", &[&ends[..], &tile].concat());
             (kernel, [(lane_rows * lanes) as usize, lanes as usize])
         }
-        Variant::Gpu => (gpu.kernel(&GPU, "main", &ends), [64, 16]),
+        MatmulKernel::Tiled => (gpu.kernel(&GPU, "main", &ends), [64, 16]),
     };
     let tiles =
         |product: &Product| rows.div_ceil(tile_rows) * product.columns().div_ceil(tile_columns);

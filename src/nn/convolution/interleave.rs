@@ -41,9 +41,9 @@ pub(super) fn interleave(
         (0, uniform.binding()),
         (1, images.binding()),
         (2, interleaved.binding()),
-        (3, images.binding().as_texels()),
+        (3, images.binding().as_image()),
     ];
-    let kernel = gpu.kernel(&INTERLEAVE, entry, &[gpu.texels_constant()]);
+    let kernel = gpu.kernel(&INTERLEAVE, entry, &[gpu.profile().image_loads_constant()]);
     let dispatch = kernel.bind(gpu, &bindings, grid(invocations, 64));
     Ok((dispatch, Interleaved(interleaved)))
 }

@@ -19,10 +19,9 @@ pub(crate) mod reference;
 use self::images::Product;
 use self::interleave::{Interleaved, interleave};
 use super::conv2d_geometry::Conv2dGeometry;
-use super::matmul::Variant;
 use super::operation::{Context, ParameterSlice, ShapeError, expect_indices};
 use crate::Result;
-use crate::gpu::{Binding, Buffer, Dispatch, Scratch};
+use crate::gpu::{AdapterProfile, Binding, Buffer, Dispatch, MatmulKernel, Scratch};
 
 /// As many weights as one binding of common adapters holds, or a misfit.
 pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), ShapeError> {
@@ -83,7 +82,7 @@ impl Convolution {
 
     /// What the products take of the memory that all operations share; `large` says whether that to the large side is
     /// among them.
-    pub fn scratch(&self, software: bool, batch: usize, large: bool) -> Vec<Scratch> {
+    pub fn scratch(&self, profile: &AdapterProfile, batch: usize, large: bool) -> Vec<Scratch> {
         let groups = batch.next_multiple_of(4);
         let unfolded = self.unfolded(batch).filter(|_| large);
         let packed = |products: &[Product]| products.iter().map(Product::packed).sum::<usize>();
@@ -100,7 +99,7 @@ impl Convolution {
         if let Some(unfolded) = unfolded {
             scratch.push(Scratch::new("patches", elements(batch, unfolded.large)));
         }
-        let slices = gradient::slices(self, software, batch);
+        let slices = gradient::slices(self, profile, batch);
         if slices > 1 {
             scratch.push(Scratch::new(
                 "gradient slices",
@@ -115,7 +114,7 @@ impl Convolution {
         Products {
             context,
             convolution: *self,
-            variant: Variant::of(context.gpu),
+            variant: context.gpu.profile().matmul,
             dispatches: Vec::new(),
         }
     }
@@ -125,7 +124,7 @@ impl Convolution {
 pub(crate) struct Products<'a> {
     context: &'a Context<'a>,
     convolution: Convolution,
-    variant: Variant,
+    variant: MatmulKernel,
     /// What has been asked for, in this order.
     pub dispatches: Vec<Dispatch>,
 }

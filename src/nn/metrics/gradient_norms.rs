@@ -1,7 +1,7 @@
 //! The length of each parameter's gradient.
 
 use crate::Result;
-use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
+use crate::gpu::{Buffer, Dispatch, Gpu, Reduction, Shader};
 use crate::nn::Parameters;
 use crate::shader;
 
@@ -40,7 +40,10 @@ impl GradientNorms {
             Vec::new()
         } else {
             // One vector of llvmpipe's reads what lies in one piece; a GPU's workgroup has several.
-            let lanes: usize = if gpu.is_software() { 8 } else { 64 };
+            let lanes: usize = match gpu.profile().reduction {
+                Reduction::Serial => 8,
+                Reduction::Parallel => 64,
+            };
             let constants = [("LANES", lanes as f64)];
             let ranges = gpu.upload("ranges of parameters", &ranges)?;
             let sums: Buffer<[f32; 2]> =
@@ -49,14 +52,14 @@ impl GradientNorms {
                 (0, ranges.binding()),
                 (1, parameters.gradients.binding()),
                 (2, sums.binding()),
-                (4, parameters.gradients.binding().as_texels()),
+                (4, parameters.gradients.binding().as_image()),
             ];
             let roots = [(2, sums.binding()), (3, norms.binding())];
             vec![
                 gpu.kernel(
                     &GRADIENT_NORMS,
                     "squares",
-                    &[constants[0], gpu.texels_constant()],
+                    &[constants[0], gpu.profile().image_loads_constant()],
                 )
                 .bind(gpu, &squares, [SLICES as u32, count as u32, 1]),
                 gpu.kernel(&GRADIENT_NORMS, "roots", &constants).bind(

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::{Initialization, Mode};
-use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Scratch, grid};
+use crate::gpu::{AdapterProfile, Binding, Buffer, Dispatch, Gpu, Reduction, Scratch, grid};
 use crate::{Error, Result};
 
 /// Why inputs do not fit an operation: what came in, and what it needs.
@@ -49,7 +49,7 @@ pub struct Saved {
 }
 
 /// Rows that a workgroup sums on a CPU adapter: its eight lanes take one each, and a batch gives all threads workgroups.
-const SOFTWARE_ROWS: usize = 8;
+const SERIAL_ROWS: usize = 8;
 
 /// What all dispatches of a plan share.
 pub struct Context<'a> {
@@ -68,30 +68,36 @@ pub struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Rows that one workgroup of a row kernel sums.
+    fn rows_per_group(&self) -> usize {
+        match self.gpu.profile().reduction {
+            Reduction::Serial => SERIAL_ROWS,
+            Reduction::Parallel => 1,
+        }
+    }
+
     /// Constants of `shaders/shared/rows.wgsl` for this adapter.
     pub fn row_constants(&self) -> [(&'static str, f64); 2] {
-        if self.gpu.is_software() {
-            [("LANES", 1.0), ("ROWS", SOFTWARE_ROWS as f64)]
-        } else {
-            [("LANES", 64.0), ("ROWS", 1.0)]
-        }
+        let lanes = match self.gpu.profile().reduction {
+            Reduction::Serial => 1.0,
+            Reduction::Parallel => 64.0,
+        };
+        [("LANES", lanes), ("ROWS", self.rows_per_group() as f64)]
     }
 
     /// Workgroups for [`Context::row_constants`] over any number of rows, for kernels that find their row with
     /// `linear_index` of `shared/grid.wgsl`.
     pub fn row_grid(&self, rows: usize) -> [u32; 3] {
-        let rows_of_group = if self.gpu.is_software() {
-            SOFTWARE_ROWS
-        } else {
-            1
-        };
-        grid(rows, rows_of_group)
+        grid(rows, self.rows_per_group())
     }
 
-    /// Constants of `shaders/shared/rows.wgsl` for long rows, one row a workgroup, with [`Context::long_row_grid`]: a CPU
-    /// adapter's eight lanes then read side by side.
+    /// Constants of `shaders/shared/rows.wgsl` for long rows, one row a workgroup, with [`Context::long_row_grid`]: the
+    /// eight lanes of a CPU adapter then read side by side.
     pub fn long_row_constants(&self) -> [(&'static str, f64); 2] {
-        let lanes = if self.gpu.is_software() { 8.0 } else { 64.0 };
+        let lanes = match self.gpu.profile().reduction {
+            Reduction::Serial => 8.0,
+            Reduction::Parallel => 64.0,
+        };
         [("LANES", lanes), ("ROWS", 1.0)]
     }
 
@@ -106,12 +112,8 @@ impl Context<'_> {
     /// # Errors
     /// More samples than one dispatch holds.
     pub fn row_workgroups(&self) -> Result<[u32; 3]> {
-        let groups = if self.gpu.is_software() {
-            self.batch.div_ceil(SOFTWARE_ROWS)
-        } else {
-            self.batch
-        };
-        let most = self.gpu.limits.max_compute_workgroups_per_dimension;
+        let groups = self.batch.div_ceil(self.rows_per_group());
+        let most = self.gpu.limits().max_compute_workgroups_per_dimension;
         if groups > most as usize {
             return Err(Error::gpu(
                 format!("batch of {}", self.batch),
@@ -261,11 +263,11 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
         0
     }
 
-    /// What it takes of the memory that all operations share. `software` says whether
-    /// the adapter runs on the CPU, `differentiated` whether any input's gradient is asked for.
+    /// The memory that it uses of what all operations share, with the kernels of this profile. `differentiated` says
+    /// whether any input's gradient is computed.
     fn scratch(
         &self,
-        _software: bool,
+        _profile: &AdapterProfile,
         _batch: usize,
         _inputs: &[&[usize]],
         _differentiated: bool,

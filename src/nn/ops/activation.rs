@@ -161,13 +161,13 @@ impl Activation {
         let constants = [
             ("KIND", f64::from(self.number())),
             ("ACCUMULATE", f64::from(u8::from(accumulate))),
-            gpu.texels_constant(),
+            gpu.profile().image_loads_constant(),
         ];
         let kernel = gpu.kernel(&ACTIVATION, entry, &constants);
         let mut bindings = vec![(0, uniform.binding())];
         bindings.extend((1..).zip(buffers.iter().copied()));
         let (_, read) = buffers.split_last().expect("the last is written");
-        bindings.extend((4..).zip(read.iter().map(|buffer| buffer.as_texels())));
+        bindings.extend((4..).zip(read.iter().map(|buffer| buffer.as_image())));
         kernel.bind(gpu, &bindings, grid(vectors, 64))
     }
 }

@@ -1,6 +1,6 @@
 //! Batch normalization (Ioffe and Szegedy 2015).
 
-use crate::gpu::{Dispatch, Shader, Uniform, groups};
+use crate::gpu::{Dispatch, Reduction, Shader, Uniform, groups};
 use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
@@ -69,13 +69,15 @@ struct Spread {
 
 impl Spread {
     fn of(context: &Context<'_>, shape: &[usize]) -> Self {
-        let software = context.gpu.is_software();
-        let lanes = if software { 64 } else { 256 };
+        // A CPU adapter sums strided values without barriers; a GPU's lanes share a channel's samples.
+        let (lanes, channels_side_by_side) = match context.gpu.profile().reduction {
+            Reduction::Serial => (64, 64),
+            Reduction::Parallel => (256, 16),
+        };
         match places(shape) {
-            // A CPU adapter sums strided values without barriers; a GPU's lanes share a channel's samples.
             1 => Self {
                 lanes,
-                channels: if software { lanes } else { 16 },
+                channels: channels_side_by_side,
                 places: 1,
             },
             places => Self {

@@ -1,7 +1,7 @@
 //! The transposed convolution of images, as PyTorch's `conv_transpose2d` without groups.
 
 use crate::Result;
-use crate::gpu::{Dispatch, Scratch};
+use crate::gpu::{AdapterProfile, Dispatch, Scratch};
 use crate::nn::Initialization;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::convolution::{Convolution, Target, expect_weights, reference};
@@ -120,13 +120,13 @@ impl Operation for ConvTranspose2d {
 
     fn scratch(
         &self,
-        software: bool,
+        profile: &AdapterProfile,
         batch: usize,
         inputs: &[&[usize]],
         _differentiated: bool,
     ) -> Vec<Scratch> {
         let convolution = self.fitting(inputs[0]);
-        let mut scratch = convolution.scratch(software, batch, true);
+        let mut scratch = convolution.scratch(profile, batch, true);
         scratch.push(bias_scratch(batch, convolution.large));
         scratch
     }

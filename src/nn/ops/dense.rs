@@ -105,7 +105,7 @@ impl Operation for Dense {
             ),
             bias: Some(io.parameters[1].value()),
             c: io.output.binding(),
-            row_sums: None,
+            bias_gradient: None,
             accumulate: false,
         };
         dispatches.push(product.dispatch(context.gpu)?);
@@ -123,7 +123,7 @@ impl Operation for Dense {
             b: (io.inputs[0].binding(), MatrixLayout::RowMajor),
             bias: None,
             c: io.parameters[0].gradient(),
-            row_sums: Some(io.parameters[1].gradient()),
+            bias_gradient: Some(io.parameters[1].gradient()),
             accumulate: false,
         };
         let mut dispatches = vec![weight_gradient.dispatch(gpu)?];
@@ -141,7 +141,7 @@ impl Operation for Dense {
                 ),
                 bias: None,
                 c: target.buffer.binding(),
-                row_sums: None,
+                bias_gradient: None,
                 accumulate: target.accumulate,
             };
             dispatches.push(input_gradient.dispatch(gpu)?);

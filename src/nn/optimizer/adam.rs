@@ -123,8 +123,8 @@ impl Adam {
             (6, job.step_scale()),
         ];
         bindings.extend((2..).zip(read_and_written));
-        bindings.extend((7..).zip(read_and_written.map(Binding::as_texels)));
-        constants.push(job.gpu.texels_constant());
+        bindings.extend((7..).zip(read_and_written.map(Binding::as_image)));
+        constants.push(job.gpu.profile().image_loads_constant());
         job.gpu
             .kernel(&ADAM, "main", &constants)
             .bind(job.gpu, &bindings, grid(job.vectors, 64))

@@ -207,7 +207,7 @@ impl Liveness {
         let mut values = vec![None; 2 * nodes.len()];
         for (position, &tensor) in present.iter().enumerate() {
             let buffer = &buffers[placement.buffer_of[position]];
-            values[tensor] = Some(buffer.shortened(lifetimes[position].size));
+            values[tensor] = Some(buffer.prefix(lifetimes[position].size));
         }
         let gradients = values.split_off(nodes.len());
         for (gradient, constant) in gradients.iter().zip(&self.loss_gradients) {

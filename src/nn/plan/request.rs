@@ -206,8 +206,8 @@ impl<'a> PlanRequest<'a> {
                 let inputs = self.graph.shapes(&node.inputs);
                 let mut before = node.inputs.iter();
                 let differentiated = before.any(|input| liveness.differentiated[input.0]);
-                let software = gpu.is_software();
-                for scratch in operation.scratch(software, self.batch, &inputs, differentiated) {
+                for scratch in operation.scratch(gpu.profile(), self.batch, &inputs, differentiated)
+                {
                     estimate.scratch(scratch, &place);
                 }
             }

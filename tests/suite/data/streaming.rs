@@ -131,8 +131,7 @@ fn a_streamed_run_is_the_resident_one_also_resumed_and_replayed() {
 /// A set larger than what one binding of the adapter holds, on a device whose limits say so.
 #[test]
 fn a_set_beyond_the_limit_trains() {
-    let mut gpu = gpu().clone();
-    gpu.limits.max_storage_buffer_binding_size = 1 << 20;
+    let gpu = gpu().clone().with_max_binding_size(1 << 20);
     let trainer = |gpu| Trainer::new(gpu, &scenario(&[])).expect("it is streamed");
     let mut trainer = trainer(&gpu);
     assert!(trainer.dataset().is_streamed());

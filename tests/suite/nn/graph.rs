@@ -109,7 +109,7 @@ fn plans_that_cannot_be_built_say_why() {
     let with = Parameters::new(gpu, &graph, 0).expect("two");
     let refusal = |graph: &Network, parameters, batch| {
         let plan = Plan::request(graph, batch).build(gpu, parameters);
-        plan.err().expect("it cannot be built").to_string()
+        plan.expect_err("it cannot be built").to_string()
     };
     assert!(refusal(&graph, &with, 0).starts_with("batch: expected at least one sample, got 0; "));
     assert!(refusal(&Network::new(), &with, 1).starts_with("graph: the graph is empty; "));

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-use trainscope::gpu::{Buffer, Gpu, Shader, grid};
+use trainscope::gpu::{AdapterProfile, Buffer, Gpu, Shader, grid};
 use trainscope::nn::reference::{Reference, ReferenceStep};
 use trainscope::nn::{Graph, Loss, Mode, NodeId, Parameters, Plan, ProbeEvent};
 use trainscope::random::{self, Stream};
@@ -11,17 +11,12 @@ use trainscope::tensor::TensorKind;
 
 use crate::support;
 
-/// The shared device twice: with the kernels for CPU adapters, and with those for GPUs.
-pub fn variants() -> [(&'static str, Gpu); 2] {
-    let of = |device_type| {
-        let mut gpu = support::gpu().clone();
-        gpu.info.device_type = device_type;
-        gpu
-    };
-    [
-        ("kernels for CPU adapters", of(wgpu::DeviceType::Cpu)),
-        ("kernels for GPUs", of(wgpu::DeviceType::DiscreteGpu)),
-    ]
+/// The shared device with the kernels of its own profile, and with those that GPUs run.
+pub fn variants() -> Vec<(&'static str, Gpu)> {
+    let own = support::gpu().clone();
+    let with_gpu_kernels = own.clone().with_profile(AdapterProfile::GPU);
+    let with_gpu_kernels = with_gpu_kernels.expect("every device runs the kernels of GPUs");
+    vec![("own kernels", own), ("kernels of GPUs", with_gpu_kernels)]
 }
 
 /// A graph and the loss that a test differentiates.
@@ -132,9 +127,9 @@ impl GpuStep {
     }
 }
 
-static COPY: Shader = Shader {
-    path: "test/copy.wgsl",
-    source: "// uses shared/grid.wgsl
+static COPY: Shader = Shader::new(
+    "test/copy.wgsl",
+    "// uses shared/grid.wgsl
 @group(0) @binding(0) var<storage, read> source: array<f32>;
 @group(0) @binding(1) var<storage, read_write> copy: array<f32>;
 @compute @workgroup_size(64)
@@ -149,7 +144,7 @@ fn main(
     }
 }
 ",
-};
+);
 
 /// A graph on the GPU, with probes that copy every tensor when it is complete.
 pub struct Probed<'a> {

@@ -1,17 +1,12 @@
 //! The matrix product in both variants, against float64.
 
 use trainscope::gpu::{Buffer, Gpu};
-use trainscope::nn::matmul::{Matmul, MatrixLayout, Variant, reference};
+use trainscope::nn::matmul::{Matmul, MatrixLayout, reference};
 
-use super::harness::{Numbers, wide};
+use super::harness::{Numbers, variants, wide};
 use crate::support;
 
 use MatrixLayout::{RowMajor, Transposed};
-
-/// The adapter's own variant and the one of GPUs.
-fn variants(gpu: &Gpu) -> [Variant; 2] {
-    [Variant::of(gpu), Variant::Gpu]
-}
 
 const ORIENTATIONS: [[MatrixLayout; 2]; 3] = [
     [RowMajor, RowMajor],
@@ -47,16 +42,11 @@ impl Case {
         }
     }
 
-    fn on(&self, gpu: &Gpu, variant: Variant) -> Vec<f32> {
-        self.with_row_sums(gpu, variant, None)
+    fn on(&self, gpu: &Gpu) -> Vec<f32> {
+        self.with_bias_gradient(gpu, None)
     }
 
-    fn with_row_sums(
-        &self,
-        gpu: &Gpu,
-        variant: Variant,
-        row_sums: Option<&Buffer<f32>>,
-    ) -> Vec<f32> {
+    fn with_bias_gradient(&self, gpu: &Gpu, bias_gradient: Option<&Buffer<f32>>) -> Vec<f32> {
         let [m, n, k] = self.shape;
         let upload = |label, values: &[f32]| gpu.upload(label, values).expect("a buffer");
         let (a, b) = (upload("a", &self.a), upload("b", &self.b));
@@ -72,10 +62,10 @@ impl Case {
             b: (b.binding(), self.orientations[1]),
             bias: bias.as_ref().map(|bias| bias.binding()),
             c: c.binding(),
-            row_sums: row_sums.map(Buffer::binding),
+            bias_gradient: bias_gradient.map(Buffer::binding),
             accumulate: self.accumulate,
         };
-        let dispatch = product.dispatch_as(gpu, variant).expect("it fits");
+        let dispatch = product.dispatch(gpu).expect("it fits");
         gpu.run("matmul", [&dispatch]);
         let mut result = gpu.read(&c).expect("a result");
         assert_eq!(result.split_off(m * n), [GUARD; GUARDS], "behind C");
@@ -101,8 +91,7 @@ impl Case {
 }
 
 #[test]
-fn every_shape_and_orientation_agrees_with_float64() {
-    let gpu = support::gpu();
+fn products_match_reference() {
     let mut numbers = Numbers::new(1);
     let mut shapes = vec![
         [1, 1, 1],
@@ -136,8 +125,8 @@ fn every_shape_and_orientation_agrees_with_float64() {
                 // Each of the k + 2 additions rounds by at most half a unit of the sum of magnitudes.
                 let magnitudes = case.exact(f64::abs);
                 let share = (shape[2] + 3) as f64 * f64::from(f32::EPSILON);
-                for variant in variants(gpu) {
-                    let got = case.on(gpu, variant);
+                for (variant, gpu) in &variants() {
+                    let got = case.on(gpu);
                     for (i, (&got, (exact, size))) in
                         got.iter().zip(exact.iter().zip(&magnitudes)).enumerate()
                     {
@@ -151,12 +140,11 @@ fn every_shape_and_orientation_agrees_with_float64() {
             }
         }
     }
-    gpu.check().expect("no device error");
+    support::gpu().check().expect("no device error");
 }
 
 #[test]
-fn sums_of_rows_come_with_the_product() {
-    let gpu = support::gpu();
+fn bias_gradient_is_the_sum_of_rows() {
     let mut numbers = Numbers::new(3);
     for shape in [
         [1, 1, 1],
@@ -174,10 +162,10 @@ fn sums_of_rows_come_with_the_product() {
                 RowMajor => case.a[row * k + inner],
                 Transposed => case.a[inner * m + row],
             };
-            for variant in variants(gpu) {
+            for (variant, gpu) in &variants() {
                 let sums = gpu.upload("sums", &vec![GUARD; m + GUARDS]).unwrap();
-                let product = case.with_row_sums(gpu, variant, Some(&sums));
-                assert_eq!(product, case.on(gpu, variant), "{shape:?} {variant:?}");
+                let product = case.with_bias_gradient(gpu, Some(&sums));
+                assert_eq!(product, case.on(gpu), "{shape:?} {variant:?}");
                 let got = gpu.read(&sums).unwrap();
                 assert_eq!(got[m..], [GUARD; GUARDS], "behind the sums");
                 for (row, &got) in got[..m].iter().enumerate() {
@@ -194,8 +182,7 @@ fn sums_of_rows_come_with_the_product() {
 
 /// NaN and infinity reach the rows and columns that depend on them, as NaN and infinity, and no others.
 #[test]
-fn non_finite_values_stay_where_they_belong() {
-    let gpu = support::gpu();
+fn non_finite_values_do_not_spread() {
     let mut numbers = Numbers::new(2);
     for shape in [
         [1, 1, 1],
@@ -232,8 +219,8 @@ fn non_finite_values_stay_where_they_belong() {
                     }
                     let exact = case.exact(|value| value);
                     assert!(exact.iter().any(|value| !value.is_finite()));
-                    for variant in variants(gpu) {
-                        let got = case.on(gpu, variant);
+                    for (variant, gpu) in &variants() {
+                        let got = case.on(gpu);
                         for (i, (&got, exact)) in got.iter().zip(&exact).enumerate() {
                             let same = match exact.classify() {
                                 std::num::FpCategory::Nan => got.is_nan(),
@@ -254,7 +241,7 @@ fn non_finite_values_stay_where_they_belong() {
 }
 
 #[test]
-fn what_cannot_be_multiplied_is_refused_in_a_sentence() {
+fn invalid_products_are_rejected() {
     let gpu = support::gpu();
     let buffer = gpu.buffer::<f32>("x", 16).expect("small");
     let product = |[m, n, k]: [usize; 3], orientation| Matmul {
@@ -265,7 +252,7 @@ fn what_cannot_be_multiplied_is_refused_in_a_sentence() {
         b: (buffer.binding(), orientation),
         bias: None,
         c: buffer.binding(),
-        row_sums: None,
+        bias_gradient: None,
         accumulate: false,
     };
     for (shape, orientation, problem) in [

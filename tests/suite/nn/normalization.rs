@@ -463,6 +463,6 @@ fn what_does_not_fit_is_said() {
     let plan = Plan::request(&graph, 1)
         .loss(&graph.loss)
         .build(gpu, &parameters);
-    let error = plan.err().expect("one value per channel").to_string();
+    let error = plan.expect_err("one value per channel").to_string();
     assert!(error.contains("larger batch"), "{error}");
 }

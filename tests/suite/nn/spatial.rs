@@ -158,7 +158,7 @@ fn a_weight_beyond_one_dispatch_is_refused_in_a_sentence() {
     let parameters = Parameters::new(gpu, &graph, 1).expect("parameters");
     let request = Plan::request(&graph, 1).loss(&graph.loss);
     let plan = request.build(gpu, &parameters);
-    let error = plan.err().expect("it must not run").to_string();
+    let error = plan.expect_err("it must not run").to_string();
     assert!(
         error.starts_with("gradient of a convolution's weight [1, 4410000]"),
         "{error}"

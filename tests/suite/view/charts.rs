@@ -181,7 +181,7 @@ fn charts_of_hard_inputs_come_out_and_come_out_the_same() {
 
 #[test]
 fn what_cannot_be_drawn_is_said_in_a_sentence() {
-    let most = gpu().limits.max_texture_dimension_2d as f32;
+    let most = gpu().limits().max_texture_dimension_2d as f32;
     for (width, height) in [(0.0, 10.0), (10.0, most + 1.0), (f32::NAN, 10.0)] {
         assert!(Picture::new(gpu(), width, height, &Theme::light()).is_err());
     }

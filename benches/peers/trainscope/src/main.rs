@@ -108,7 +108,7 @@ fn products(arguments: &Arguments, gpu: &Gpu, side: usize) -> Result<(), Failure
             b: (buffers[from].binding(), MatrixLayout::RowMajor),
             bias: None,
             c: buffers[1 - from].binding(),
-            row_sums: None,
+            bias_gradient: None,
             accumulate: false,
         }
         .dispatch(gpu)

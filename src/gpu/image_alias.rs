@@ -1,15 +1,15 @@
-//! Buffers as texels, for kernels of adapters that run on the CPU.
+//! Buffers that kernels read as images, on adapters that run on the CPU.
 //!
-//! llvmpipe makes a load from a storage buffer a loop over the lanes with a check for each component, and a fetch of a
-//! texel of four components a few vector instructions, at a sixth of the cost. So there, a buffer's memory is bound a
-//! second time, as an image: what one kernel writes into the buffer another reads as texels. GPUs have no use for that.
+//! llvmpipe compiles a load from a storage buffer to a loop over the lanes with a check for each component, and a load
+//! from an image of four components to a few vector instructions, at a sixth of the cost. So there, a buffer's memory
+//! is bound a second time, as an image: what one kernel writes into the buffer another reads from the image.
 
 use std::sync::Arc;
 
 use super::aliasing::{self, Memory};
 
 /// `bytes` bytes of `memory` from `offset` on.
-pub(super) fn texels(
+pub(super) fn image_alias(
     device: &wgpu::Device,
     memory: &Arc<Memory>,
     offset: u64,
@@ -19,10 +19,10 @@ pub(super) fn texels(
     texture.create_view(&wgpu::TextureViewDescriptor::default())
 }
 
-/// A single texel, for a binding that a kernel does not read.
-pub(super) fn nothing(device: &wgpu::Device) -> wgpu::TextureView {
+/// An image of a single texel, for a binding that a kernel declares and does not read.
+pub(super) fn placeholder(device: &wgpu::Device) -> wgpu::TextureView {
     let texture = device.create_texture(&wgpu::TextureDescriptor {
-        label: Some("no texels"),
+        label: Some("no image"),
         size: wgpu::Extent3d::default(),
         mip_level_count: 1,
         sample_count: 1,

@@ -1,0 +1,254 @@
+//! [`Gpu`]: a device and its queue, and all that is shared by what runs on them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytemuck::Pod;
+
+use super::adapter::{self, AdapterChoice};
+use super::adapter_profile::{Abilities, AdapterProfile};
+use super::aliasing;
+use super::allocation::MemoryUse;
+use super::buffer::Buffer;
+use super::errors::FirstError;
+use super::image_alias::placeholder;
+use super::kernel::KernelCache;
+use super::pipeline_cache::PipelineCache;
+use super::scratch::ScratchPool;
+use crate::{Error, Result};
+
+/// A submission that takes longer than this counts as hung: far longer than any that is meant to run.
+const HANG_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Indices of elements have 32 bits, so no binding is larger than this.
+const MAX_BINDING_SIZE: u64 = 1 << 32;
+
+/// A device, its queue and the kernels built on it. Cloning is cheap and shares all three.
+#[derive(Clone)]
+pub struct Gpu {
+    /// The wgpu device.
+    pub device: wgpu::Device,
+    /// Its only queue.
+    pub queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    limits: wgpu::Limits,
+    abilities: Abilities,
+    profile: AdapterProfile,
+    pub(super) kernels: Arc<KernelCache>,
+    pub(super) pipeline_cache: Option<Arc<PipelineCache>>,
+    pub(super) scratch: ScratchPool,
+    /// Bound where a kernel declares an image and the profile has no image loads.
+    pub(super) no_image: wgpu::TextureView,
+    first_error: FirstError,
+    pub(super) memory_use: Arc<MemoryUse>,
+    memory: Option<u64>,
+    max_binding_size: u64,
+    pub(super) timeout: Duration,
+}
+
+impl std::fmt::Debug for Gpu {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Gpu")
+            .field("adapter", &self.describe())
+            .field("profile", &self.profile)
+            .field("memory", &self.memory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gpu {
+    /// Chooses an adapter (see [`AdapterChoice`]) and makes a device on it.
+    ///
+    /// # Errors
+    /// No adapter, none of that name, or an adapter that refuses a device.
+    pub fn new(choice: &AdapterChoice) -> Result<Self> {
+        let instance = adapter::instance();
+        Self::on(&adapter::choose(&instance, choice, None)?)
+    }
+
+    /// Makes a device on `adapter` with WebGPU's default limits, raised to the adapter's own for sizes of
+    /// buffers and textures, and with timestamps and subgroups where the adapter has them.
+    ///
+    /// # Errors
+    /// The adapter is below WebGPU's default limits or refuses a device.
+    pub fn on(adapter: &wgpu::Adapter) -> Result<Self> {
+        let info = adapter.get_info();
+        let has = adapter.limits();
+        let required_limits = wgpu::Limits {
+            max_buffer_size: has.max_buffer_size,
+            max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
+            max_texture_dimension_2d: has.max_texture_dimension_2d,
+            ..wgpu::Limits::default()
+        };
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("trainscope"),
+            required_features: adapter.features()
+                & (wgpu::Features::TIMESTAMP_QUERY
+                    | wgpu::Features::PIPELINE_CACHE
+                    | wgpu::Features::SUBGROUP),
+            required_limits,
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) =
+            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| {
+                Error::gpu(
+                    format!("adapter '{}'", info.name),
+                    format!("no device: {error}"),
+                    "choose another with --adapter, or update its driver",
+                )
+            })?;
+        let gpu = Self::from_wgpu(info, device, queue);
+        gpu.first_error.watch(&gpu.device);
+        Ok(gpu)
+    }
+
+    /// Wraps a device and queue that another application made. Its error callbacks are left as they are.
+    pub fn from_wgpu(info: wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        let limits = device.limits();
+        let has_subgroups = device.features().contains(wgpu::Features::SUBGROUP);
+        let is_one_size = info.subgroup_min_size == info.subgroup_max_size;
+        let abilities = Abilities {
+            subgroup_size: (has_subgroups && is_one_size).then_some(info.subgroup_max_size),
+            image_loads: aliasing::is_supported(&info, &device),
+        };
+        let max_binding_size = limits
+            .max_buffer_size
+            .min(limits.max_storage_buffer_binding_size)
+            .min(MAX_BINDING_SIZE);
+        Self {
+            no_image: placeholder(&device),
+            profile: AdapterProfile::new(info.device_type, abilities),
+            device,
+            queue,
+            info,
+            limits,
+            abilities,
+            kernels: Arc::default(),
+            pipeline_cache: None,
+            scratch: ScratchPool::default(),
+            first_error: FirstError::default(),
+            memory_use: Arc::default(),
+            memory: None,
+            max_binding_size,
+            timeout: HANG_TIMEOUT,
+        }
+    }
+
+    /// The same device, which keeps compiled kernels in `folder` from one start to the next, where the adapter
+    /// supports it. Call it before the first kernel is made.
+    pub fn with_kernel_cache(self, folder: &Path) -> Self {
+        let cache = PipelineCache::open(&self.device, &self.info, folder).map(Arc::new);
+        Self {
+            pipeline_cache: cache,
+            ..self
+        }
+    }
+
+    /// The same device, of whose memory training may use so many bytes. wgpu does not expose how much there is.
+    pub fn with_memory(self, bytes: u64) -> Self {
+        Self {
+            memory: Some(bytes),
+            ..self
+        }
+    }
+
+    /// The same device with another choice of kernels: to compare results of the variants, or to reproduce what
+    /// another adapter computes. Buffers of the two must not be mixed.
+    ///
+    /// # Errors
+    /// The device cannot run that choice.
+    pub fn with_profile(self, profile: AdapterProfile) -> Result<Self> {
+        if let Some(missing) = self.abilities.missing_for(&profile) {
+            let hint = format!("choose what it supports, such as {:?}", AdapterProfile::GPU);
+            return Err(self.error(missing, hint));
+        }
+        Ok(Self {
+            profile,
+            scratch: ScratchPool::default(),
+            ..self
+        })
+    }
+
+    /// The same device, with bindings of at most so many bytes where it would allow more.
+    pub fn with_max_binding_size(self, bytes: u64) -> Self {
+        Self {
+            max_binding_size: self.max_binding_size.min(bytes),
+            ..self
+        }
+    }
+
+    /// The same device, which counts as hung when it takes longer than this for what was submitted. The default is 10
+    /// minutes.
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// The adapter's description of itself.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// The limits that the device was made with.
+    pub fn limits(&self) -> &wgpu::Limits {
+        &self.limits
+    }
+
+    /// Which variants of the kernels it runs.
+    pub fn profile(&self) -> &AdapterProfile {
+        &self.profile
+    }
+
+    /// The limit of [`Gpu::with_memory`], if there is one.
+    pub fn memory(&self) -> Option<u64> {
+        self.memory
+    }
+
+    /// Bytes of all storage buffers that were ever made on this device.
+    pub fn total_allocated_bytes(&self) -> u64 {
+        self.memory_use.total()
+    }
+
+    /// Bytes of the storage buffers that exist on this device.
+    pub fn live_bytes(&self) -> u64 {
+        self.memory_use.live()
+    }
+
+    /// The most bytes of a buffer that is bound as a whole: the adapter's limits, and what indices of 32 bits reach.
+    pub fn max_binding_size(&self) -> u64 {
+        self.max_binding_size
+    }
+
+    /// The adapter in one line (see [`adapter::describe`]).
+    pub fn describe(&self) -> String {
+        adapter::describe(&self.info)
+    }
+
+    /// The first error that the device reported since it was made, if any.
+    ///
+    /// # Errors
+    /// That error, in a sentence.
+    pub fn check(&self) -> Result<()> {
+        self.first_error.message().map_or(Ok(()), |message| {
+            let hint =
+                "resume the run from its last checkpoint, or choose another adapter with --adapter";
+            Err(self.error(message, hint))
+        })
+    }
+
+    /// A zeroed storage buffer of `len` elements, which can be copied from and to.
+    ///
+    /// # Errors
+    /// More bytes than the adapter allows in one buffer or one binding (the message gives both numbers), or no memory
+    /// left.
+    pub fn buffer<T: Pod>(&self, label: &str, len: usize) -> Result<Buffer<T>> {
+        Buffer::new(self, label, len)
+    }
+
+    /// An error of this adapter.
+    pub(super) fn error(&self, problem: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::gpu(format!("adapter '{}'", self.info.name), problem, hint)
+    }
+}
