@@ -1,132 +1,262 @@
-//! The one error type: every message is a plain sentence that names the context, the problem and the hint.
+//! The one error type. Every message is a plain sentence that names the context, the problem and a hint.
 
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-/// What went wrong, in the words a user reads: `context: problem; hint`.
+/// What went wrong. It is shown as `context: problem; hint`, a sentence for users; programs match its
+/// [kind](Error::kind).
 ///
-/// The variants differ only in who can hint it, which decides the exit code of the program
-/// ([`Error::exit_code`]).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+/// # Examples
+/// ```
+/// use trainscope::ErrorKind;
+/// use trainscope::trace::RunView;
+///
+/// let error = RunView::open("no/such/run".as_ref()).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert!(error.to_string().starts_with("no/such/run: not a run directory"));
+/// ```
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{context}: {problem}; {hint}")]
+pub struct Error {
+    kind: ErrorKind,
+    context: String,
+    problem: String,
+    hint: String,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What sort of failure an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
     /// The command line asks for something that does not exist or does not fit together.
-    #[error("{context}: {problem}; {hint}")]
-    Usage {
-        /// The argument or option.
-        context: String,
-        /// What is wrong with it.
-        problem: String,
-        /// What to write instead.
-        hint: String,
-    },
-    /// A file, a scenario or a library caller handed over something that cannot be used.
-    #[error("{context}: {problem}; {hint}")]
-    Input {
-        /// The file (with line or byte offset where known), key, layer or argument.
-        context: String,
-        /// What is wrong with it.
-        problem: String,
-        /// What to do about it.
-        hint: String,
-    },
-    /// The adapter, its driver or its memory gave up.
-    #[error("{context}: {problem}; {hint}")]
-    Gpu {
-        /// The adapter or GPU object.
-        context: String,
-        /// What it could not do.
-        problem: String,
-        /// What to do about it.
-        hint: String,
-    },
+    Usage,
+    /// A file, a run, a checkpoint or a scenario that is asked for does not exist.
+    NotFound,
+    /// A file is damaged, of another format, or of a newer version.
+    InvalidFile,
+    /// A setting of a scenario cannot work.
+    InvalidSetting,
+    /// An argument of a function of this library, or what several of them make together, cannot be used.
+    InvalidArgument,
+    /// A shape does not fit an operation, a parameter or a model.
+    Shape,
+    /// The adapter or a limit that was set has not enough memory.
+    OutOfMemory,
+    /// The device was lost, reported an error, or does not answer.
+    DeviceLost,
+    /// The machine has no suitable adapter, or the adapter cannot do something.
+    Adapter,
+    /// A file or folder cannot be read or written.
+    Io,
+    /// Another process is writing the run.
+    InUse,
 }
 
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// A mistake on the command line.
+    /// An error of a kind: what it is about, what is wrong, and what to do.
+    pub fn new(
+        kind: ErrorKind,
+        context: impl Into<String>,
+        problem: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            context: context.into(),
+            problem: problem.into(),
+            hint: hint.into(),
+            source: None,
+        }
+    }
+
+    /// An [`ErrorKind::Usage`]; `context` is an argument or an option.
     pub fn usage(
         context: impl Into<String>,
         problem: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self::Usage {
-            context: context.into(),
-            problem: problem.into(),
-            hint: hint.into(),
-        }
+        Self::new(ErrorKind::Usage, context, problem, hint)
     }
 
-    /// Unusable input; `context` is a file, key, layer or argument.
+    /// An [`ErrorKind::InvalidArgument`]; `context` is the argument or what it belongs to.
     pub fn input(
         context: impl Into<String>,
         problem: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self::Input {
-            context: context.into(),
-            problem: problem.into(),
-            hint: hint.into(),
-        }
+        Self::new(ErrorKind::InvalidArgument, context, problem, hint)
     }
 
-    /// A failure of the adapter or device.
+    /// An [`ErrorKind::InvalidFile`]; `context` is the file, with the line or byte where that is known.
+    pub fn file(
+        context: impl Into<String>,
+        problem: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::new(ErrorKind::InvalidFile, context, problem, hint)
+    }
+
+    /// An [`ErrorKind::Shape`]; `context` is the layer or parameter.
+    pub fn shape(
+        context: impl Into<String>,
+        problem: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::new(ErrorKind::Shape, context, problem, hint)
+    }
+
+    /// An [`ErrorKind::Adapter`]; `context` is the adapter or a GPU object.
     pub fn gpu(
         context: impl Into<String>,
         problem: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
-        Self::Gpu {
-            context: context.into(),
-            problem: problem.into(),
-            hint: hint.into(),
-        }
+        Self::new(ErrorKind::Adapter, context, problem, hint)
     }
 
     /// A failed read or write of `path`, with the hint that its cause suggests.
-    pub fn io(path: &Path, doing: &str, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind as Kind;
+    pub fn io(path: &Path, doing: &str, error: &io::Error) -> Self {
+        use io::ErrorKind as Cause;
         let hint = match error.kind() {
-            Kind::NotFound => "check the path",
-            Kind::PermissionDenied | Kind::ReadOnlyFilesystem => {
-                "choose a context that you may use, or change its permissions"
+            Cause::NotFound => "check the path",
+            Cause::PermissionDenied | Cause::ReadOnlyFilesystem => {
+                "choose a path that you may use, or change its permissions"
             }
-            Kind::StorageFull | Kind::QuotaExceeded => "free some space or choose another disk",
-            Kind::UnexpectedEof => "the file is cut short; fetch it again",
+            Cause::StorageFull | Cause::QuotaExceeded => "free some space or choose another disk",
+            Cause::UnexpectedEof => "the file is cut short; fetch it again",
             _ => "check the path and the disk",
         };
         let reason = match error.kind() {
-            Kind::NotFound => "it does not exist".to_owned(),
-            Kind::PermissionDenied => "permission denied".to_owned(),
+            Cause::NotFound => "it does not exist".to_owned(),
+            Cause::PermissionDenied => "permission denied".to_owned(),
             _ => error.to_string(),
         };
-        Self::input(
-            path.display().to_string(),
-            format!("cannot {doing}: {reason}"),
-            hint,
-        )
+        let kind = match error.kind() {
+            Cause::NotFound => ErrorKind::NotFound,
+            _ => ErrorKind::Io,
+        };
+        let cause = match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        let problem = format!("cannot {doing}: {reason}");
+        Self::new(kind, path.display().to_string(), problem, hint).with_source(cause)
     }
 
-    /// What the message begins with: the file, key, layer, argument or adapter.
+    /// The same error of another kind.
+    #[must_use]
+    pub fn with_kind(self, kind: ErrorKind) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same error with what caused it.
+    #[must_use]
+    pub fn with_source(self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self {
+            source: Some(Arc::new(source)),
+            ..self
+        }
+    }
+
+    /// The same error with another hint.
+    #[must_use]
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self {
+            hint: hint.into(),
+            ..self
+        }
+    }
+
+    /// What sort of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What it is about: a file, key, layer, argument or adapter.
     pub fn context(&self) -> &str {
-        let (Self::Usage { context, .. } | Self::Input { context, .. } | Self::Gpu { context, .. }) =
-            self;
-        context
+        &self.context
+    }
+
+    /// What is wrong.
+    pub fn problem(&self) -> &str {
+        &self.problem
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// Whether the adapter, its driver or its memory failed, and not what was asked for.
+    pub fn is_gpu(&self) -> bool {
+        matches!(
+            self.kind,
+            ErrorKind::OutOfMemory | ErrorKind::DeviceLost | ErrorKind::Adapter
+        )
     }
 
     /// The same error within a larger context, such as a line of a file.
     pub(crate) fn within(mut self, outer: &str) -> Self {
-        let (Self::Usage { context, .. } | Self::Input { context, .. } | Self::Gpu { context, .. }) =
-            &mut self;
-        context.insert_str(0, &format!("{outer}, "));
+        self.context.insert_str(0, &format!("{outer}, "));
         self
     }
 
     /// The program's exit code for this error: 2 for wrong usage, 1 for everything else.
     pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Usage { .. } => 2,
+        match self.kind {
+            ErrorKind::Usage => 2,
             _ => 1,
         }
+    }
+}
+
+impl PartialEq for Error {
+    /// Errors are equal where their kinds and messages are.
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind
+            && self.context == other.context
+            && self.problem == other.problem
+            && self.hint == other.hint
+    }
+}
+
+impl Eq for Error {}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn the_cause_of_a_failed_read_is_kept() {
+        let cause = io::Error::from_raw_os_error(28);
+        let error = Error::io("run.json".as_ref(), "write it", &cause);
+        assert_eq!(error.kind(), ErrorKind::Io);
+        assert_eq!(error.hint(), "free some space or choose another disk");
+        let source = error.source().expect("it has one").to_string();
+        assert_eq!(source, cause.to_string());
+        let missing = io::Error::new(io::ErrorKind::NotFound, "gone");
+        let error = Error::io("run.json".as_ref(), "read it", &missing);
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.source().is_some() && error.exit_code() == 1);
+    }
+
+    #[test]
+    fn wrong_usage_has_its_own_exit_code() {
+        let error = Error::usage("--steps 0", "nothing to do", "use at least 1");
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(
+            error.to_string(),
+            "--steps 0: nothing to do; use at least 1"
+        );
+        let within = error.within("line 3");
+        assert_eq!(within.context(), "line 3, --steps 0");
+        assert!(within.source().is_none());
     }
 }

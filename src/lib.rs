@@ -26,7 +26,7 @@ pub mod view;
 #[cfg(feature = "window")]
 pub mod app;
 
-pub use error::{Error, Result};
+pub use error::{Error, ErrorKind, Result};
 pub(crate) use gpu::shader;
 pub use invalid_setting::InvalidSetting;
 pub use size::ByteSize;

@@ -58,14 +58,14 @@ pub fn idx_directory(path: &Path, split: &str) -> Result<Images> {
     };
     let place = path.display().to_string();
     if !path.is_dir() {
-        return Err(Error::input(
+        return Err(Error::file(
             place,
             "it is not a directory",
             "name the directory that holds the IDX files",
         ));
     }
     let images = find(path, prefix, "images", 3).ok_or_else(|| {
-        Error::input(
+        Error::file(
             &place,
             format!("it holds no file {prefix}-images-idx3-ubyte, plain or .gz"),
             "check the path and the split",
@@ -101,7 +101,7 @@ fn assemble(
 ) -> Result<Images> {
     let count = sizes[0];
     if !labels.is_empty() && labels.len() != count {
-        return Err(Error::input(
+        return Err(Error::file(
             labels_place,
             format!("{} labels for {count} images", labels.len()),
             "put the labels that belong to the images beside them",
@@ -149,7 +149,7 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
             .read_to_end(&mut bytes)
             .map_err(|error| {
                 let at = at + bytes.len();
-                Error::input(
+                Error::file(
                     place,
                     format!("cannot read on at byte {at}: {error}"),
                     fetch,
@@ -158,7 +158,7 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
         Ok(bytes)
     };
     let short = |at: usize, wanted: u64| {
-        Error::input(
+        Error::file(
             place,
             format!("it ends at byte {at} of {wanted}"),
             "it is cut short; fetch it again",
@@ -174,7 +174,7 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
     if let Some(found) = word(0)
         && found != magic
     {
-        return Err(Error::input(
+        return Err(Error::file(
             place,
             format!("byte 0 starts with {found:#010x} where IDX has {magic:#010x}"),
             "it is no IDX file of this kind; check its name",
@@ -189,7 +189,7 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
         .try_fold(1u64, |product, &size| product.checked_mul(u64::from(size)))
         .filter(|length| (1..=MAX_BYTES).contains(length))
         .ok_or_else(|| {
-            Error::input(
+            Error::file(
                 place,
                 format!("bytes 4 to {header_size} give the sizes {sizes:?}"),
                 "use a file that is not empty and unpacks to 2 GiB at most",
@@ -200,7 +200,7 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
     let whole = header_size as u64 + length;
     match (body.len() as u64).cmp(&length) {
         std::cmp::Ordering::Less => Err(short(header_size + body.len(), whole)),
-        std::cmp::Ordering::Greater => Err(Error::input(
+        std::cmp::Ordering::Greater => Err(Error::file(
             place,
             format!("it goes on after byte {whole}, where its header says it ends"),
             fetch,

@@ -109,5 +109,5 @@ fn labels(path: &Path, count: u64) -> Result<Vec<u8>> {
 }
 
 fn wrong(path: &Path, problem: String, hint: &str) -> Error {
-    Error::input(path.display().to_string(), problem, hint)
+    Error::file(path.display().to_string(), problem, hint)
 }

@@ -56,7 +56,7 @@ impl Array {
     pub fn kind(&self) -> Result<(TypeChar, u64)> {
         match self.header.dtype() {
             DType::Plain(kind) => Ok((kind.type_char(), kind.size_field())),
-            _ => Err(Error::input(
+            _ => Err(Error::file(
                 self.path.display().to_string(),
                 "it holds records",
                 "save an array of plain numbers",
@@ -98,7 +98,7 @@ impl Array {
             .map(|(place, value)| {
                 let value = value.map_err(|error| Error::io(&path, "read it", &error))?;
                 convert(value).map_err(|problem| {
-                    Error::input(
+                    Error::file(
                         path.display().to_string(),
                         format!("value {place}: {problem}"),
                         "change it and save the array again",
@@ -110,7 +110,7 @@ impl Array {
 }
 
 fn broken(path: &Path, problem: String) -> Error {
-    Error::input(
+    Error::file(
         path.display().to_string(),
         problem,
         "save it again with numpy.save",

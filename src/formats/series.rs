@@ -43,7 +43,7 @@ pub fn read_series(path: &Path) -> Result<UnitSeries> {
 }
 
 fn wrong(path: &Path, problem: impl Into<String>, hint: &str) -> Error {
-    Error::input(path.display().to_string(), problem, hint)
+    Error::file(path.display().to_string(), problem, hint)
 }
 
 fn read_npy(path: &Path) -> Result<UnitSeries> {

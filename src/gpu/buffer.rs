@@ -10,7 +10,7 @@ use super::aliasing;
 use super::allocation::Allocation;
 use super::binding::Binding;
 use super::device::Gpu;
-use crate::{ByteSize, Error, Result};
+use crate::{ByteSize, Error, ErrorKind, Result};
 
 /// The hint for a lack of memory.
 pub(super) const SMALLER: &str =
@@ -142,7 +142,8 @@ pub(super) fn bytes_of<T>(len: usize) -> u64 {
 
 /// More bytes than one binding holds; `what` names them.
 pub(super) fn too_large(gpu: &Gpu, context: String, what: &str, bytes: u64) -> Error {
-    Error::gpu(
+    Error::new(
+        ErrorKind::OutOfMemory,
         context,
         format!(
             "{what} {} in one buffer, the adapter '{}' allows {}",
@@ -160,5 +161,5 @@ fn no_memory(gpu: &Gpu, label: &str, bytes: u64) -> Error {
         ByteSize(bytes),
         ByteSize(gpu.live_bytes())
     );
-    gpu.error(problem, SMALLER)
+    gpu.error(problem, SMALLER).with_kind(ErrorKind::OutOfMemory)
 }

@@ -16,7 +16,7 @@ use super::image_alias::placeholder;
 use super::kernel::KernelCache;
 use super::pipeline_cache::PipelineCache;
 use super::scratch::ScratchPool;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A submission that takes longer than this counts as hung: far longer than any that is meant to run.
 const HANG_TIMEOUT: Duration = Duration::from_secs(600);
@@ -234,7 +234,7 @@ impl Gpu {
         self.first_error.message().map_or(Ok(()), |message| {
             let hint =
                 "resume the run from its last checkpoint, or choose another adapter with --adapter";
-            Err(self.error(message, hint))
+            Err(self.lost(message, hint))
         })
     }
 
@@ -250,5 +250,10 @@ impl Gpu {
     /// An error of this adapter.
     pub(super) fn error(&self, problem: impl Into<String>, hint: impl Into<String>) -> Error {
         Error::gpu(format!("adapter '{}'", self.info.name), problem, hint)
+    }
+
+    /// The error of a device that is lost or does not do what it was asked.
+    pub(super) fn lost(&self, problem: impl Into<String>, hint: impl Into<String>) -> Error {
+        self.error(problem, hint).with_kind(ErrorKind::DeviceLost)
     }
 }

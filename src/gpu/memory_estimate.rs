@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::buffer::{SMALLER, bytes_of, too_large};
 use super::device::Gpu;
 use super::scratch::Scratch;
-use crate::{ByteSize, Error, Result};
+use crate::{ByteSize, Error, ErrorKind, Result};
 
 /// The buffers that are going to be made.
 #[derive(Debug, Clone, Default)]
@@ -82,7 +82,8 @@ impl MemoryEstimate {
         }
         let needed = self.bytes();
         match gpu.memory() {
-            Some(limit) if needed > limit => Err(Error::gpu(
+            Some(limit) if needed > limit => Err(Error::new(
+                ErrorKind::OutOfMemory,
                 "model",
                 format!(
                     "training requires {} ({}), the memory limit is {}",

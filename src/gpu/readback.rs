@@ -122,7 +122,7 @@ impl<Tag> ReadbackRing<Tag> {
         // Where the device was lost, that is the reason for all that fails after it.
         let failed = || match gpu.wait() {
             Err(error) => error,
-            Ok(()) => gpu.error(
+            Ok(()) => gpu.lost(
                 "reading back failed",
                 "resume the run from its last checkpoint",
             ),

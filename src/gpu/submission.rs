@@ -64,7 +64,7 @@ impl Gpu {
                 wgpu::PollError::Timeout => format!("no answer for {:?}", self.timeout),
                 other => format!("waiting failed: {other}"),
             };
-            self.error(problem, "resume the run from its last checkpoint")
+            self.lost(problem, "resume the run from its last checkpoint")
         })
     }
 

@@ -93,7 +93,7 @@ impl Gpu {
         });
         self.wait_until(|| is_mapped.load(Ordering::Acquire))?;
         let view = staging.slice(..).get_mapped_range().map_err(|error| {
-            self.error(
+            self.lost(
                 format!("reading back failed: {error}"),
                 "resume the run from its last checkpoint",
             )

@@ -40,7 +40,7 @@ impl ClassifierConfig {
         let logits = stack(&mut graph, "layers", &self.layers, x)?;
         let outputs = graph.node(logits).size();
         if outputs != classes {
-            return Err(Error::input(
+            return Err(Error::shape(
                 format!("layer {}", graph.node(logits).name),
                 format!("it ends in {outputs} logits, the data has {classes} classes"),
                 format!("end the layers in {{ dense = {{ units = {classes} }} }}"),

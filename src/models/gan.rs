@@ -106,7 +106,7 @@ impl GanConfig {
         if node.size() == pixels {
             return Ok(image);
         }
-        Err(Error::input(
+        Err(Error::shape(
             format!("layer {}", node.name),
             format!("the generator ends in {} values", node.size()),
             format!("end it in {pixels}, the pixels of an image {shape:?}"),
@@ -119,7 +119,7 @@ impl GanConfig {
         if node.size() == 1 {
             return Ok(score);
         }
-        Err(Error::input(
+        Err(Error::shape(
             format!("layer {}", node.name),
             format!("the discriminator ends in {} numbers", node.size()),
             "end it in one, the score: { dense = { units = 1 } }",

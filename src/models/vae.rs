@@ -105,7 +105,7 @@ impl VaeConfig {
         let output = stack(&mut graph, "decoder", &self.decoder, code)?;
         let (values, pixels) = (graph.node(output).size(), graph.node(x).size());
         if values != pixels {
-            return Err(Error::input(
+            return Err(Error::shape(
                 "model.decoder",
                 format!("it ends in {values} values a sample, an image {shape:?} has {pixels}"),
                 format!("end it in {{ dense = {{ units = {pixels} }} }}"),

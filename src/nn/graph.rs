@@ -139,7 +139,7 @@ impl Graph {
             .map(|input| self.nodes[input.0].shape.as_slice())
             .collect();
         let misfit = |misfit: ShapeError| {
-            Error::input(
+            Error::shape(
                 place.clone(),
                 format!("got {}", misfit.got),
                 format!("it needs {}", misfit.needs),

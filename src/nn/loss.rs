@@ -37,7 +37,7 @@ impl Loss {
     pub fn add(&mut self, graph: &Graph, name: &str, node: NodeId, weight: f32) -> Result<()> {
         let shape = &graph.node(node).shape;
         if elements(shape) != 1 {
-            return Err(Error::input(
+            return Err(Error::shape(
                 format!("loss {name}"),
                 format!("expected one number per sample, got shape {shape:?}"),
                 "reduce each sample to one number first",

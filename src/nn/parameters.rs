@@ -266,7 +266,7 @@ impl Parameters {
                 return Err(Error::input(source, problem, hint));
             };
             if *shape != place.shape {
-                return Err(Error::input(
+                return Err(Error::shape(
                     source,
                     format!("'{name}' has shape {shape:?}"),
                     format!("the model needs {:?}", place.shape),

@@ -55,16 +55,14 @@ impl Envelopes {
         let spans = spans(steps, columns);
         let columns_per_quad = columns_per_quad(steps, columns);
         let quads = spans.len() / columns_per_quad;
-        let buffer = gpu
-            .buffer("envelopes", lines * quads)
-            .map_err(|error| match error {
-                Error::Gpu { problem, .. } => Error::gpu(
-                    format!("envelopes of {lines} lines"),
-                    problem,
-                    "compare the lines in fewer columns, or sample fewer lines",
-                ),
-                other => other,
-            })?;
+        let buffer = gpu.buffer("envelopes", lines * quads).map_err(|error| {
+            Error::new(
+                error.kind(),
+                format!("envelopes of {lines} lines"),
+                error.problem(),
+                "compare the lines in fewer columns, or sample fewer lines",
+            )
+        })?;
         let spans = gpu.upload("column spans", &spans)?;
         let uniform = gpu.uniform(
             "envelopes",

@@ -1,4 +1,4 @@
-//! Checkpoints: parameters and the optimizer's state in safetensors, proven by a digest.
+//! Checkpoints: parameters and the optimizer's state in safetensors, verified by a digest.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ const PARAMETERS: &str = "parameters.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 pub(super) const DIGEST: &str = "digest";
 
-/// The state of a run after `step` steps, enough to go on bit for bit.
+/// The state of a run after `step` steps, enough to continue bit for bit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// How many steps were done.
+    /// How many steps are done.
     pub step: u64,
     /// Parameters by PyTorch's names, shapes and layouts.
     pub parameters: Vec<NamedTensor>,
-    /// What the optimizer remembers; may be empty.
+    /// The optimizer's state; may be empty.
     pub optimizer: Vec<NamedTensor>,
 }
 
@@ -61,10 +61,10 @@ impl Checkpoint {
     /// Writes it below the run directory `run` and returns its digest. A checkpoint of the same step is replaced.
     ///
     /// # Errors
-    /// Shapes that do not fit their values, or a disk that cannot be written; nothing half-written is left then.
+    /// Shapes that do not fit their values, or a disk that cannot be written; nothing incomplete is left then.
     pub fn write(&self, run: &Path) -> Result<String> {
         let folder = folder_of(run, self.step);
-        let temporary = files::unfinished(&folder);
+        let temporary = files::temp_path(&folder);
         if temporary.exists() {
             files::remove(&temporary)?;
         }
@@ -90,7 +90,7 @@ impl Checkpoint {
         files::write_whole(&folder.join(DIGEST), format!("{digest}\n").as_bytes())
     }
 
-    /// Reads the checkpoint after `step` steps of the run directory `run` and proves it by its digest.
+    /// Reads the checkpoint after `step` steps of the run directory `run` and verifies its digest.
     ///
     /// # Errors
     /// There is none of that step, or it is damaged.
@@ -108,9 +108,9 @@ impl Checkpoint {
             },
         };
         if digest.trim_end() != checkpoint.digest() {
-            return Err(Error::input(
+            return Err(Error::file(
                 folder.display().to_string(),
-                "the checkpoint is damaged: its tensors do not have the digest that was written with them",
+                "the checkpoint is damaged: its tensors do not match the digest that was written with them",
                 "use another checkpoint, or replay the run up to this step",
             ));
         }

@@ -241,11 +241,12 @@ pub(super) fn read_lines(path: &Path) -> Result<Vec<(Vec<u8>, Result<Event>)>> {
     let whole = lines.filter(|line| line.ends_with(b"\n"));
     let read = whole.zip(1..).map(|(line, number): (&[u8], usize)| {
         let event = serde_json::from_slice(line).map_err(|error| {
-            Error::input(
+            Error::file(
                 format!("{}, line {number}", path.display()),
                 format!("not a valid event: {error}"),
                 "restore the file from a copy, or remove the line",
             )
+            .with_source(error)
         });
         (line.to_owned(), event)
     });

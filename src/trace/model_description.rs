@@ -60,11 +60,12 @@ impl ModelDescription {
     /// Reads `graph.json` of this and of earlier versions.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let file: GraphFile = serde_json::from_value(read_json(path)?).map_err(|error| {
-            Error::input(
+            Error::file(
                 path.display().to_string(),
                 format!("not a valid description of graphs: {error}"),
                 "restore the file from a copy",
             )
+            .with_source(error)
         })?;
         let mut graphs = file.graphs;
         if graphs.is_empty() && !file.layers.is_empty() {

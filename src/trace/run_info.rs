@@ -1,4 +1,4 @@
-//! `run.json`: what a run is and how far it came.
+//! `run.json`: what a run is and how far it got.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,17 +12,17 @@ use crate::{Error, Result};
 /// The version of the run directory's format that this crate writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 
-/// How a run stands.
+/// The state of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
 pub enum Status {
-    /// It goes on, or was killed.
+    /// It is training, or was killed.
     Running,
     /// All its steps are done.
     Done,
-    /// It was stopped before its last step, in good order.
+    /// It was stopped before its last step, and saved.
     Stopped,
-    /// It could not go on, for this reason.
+    /// It could not continue, for this reason.
     Failed(String),
 }
 
@@ -67,19 +67,19 @@ pub struct RunInfo {
     pub driver: String,
     /// Vulkan, Metal or DX12.
     pub backend: String,
-    /// Which variant of a kernel was chosen, by the kernel's name.
+    /// The variant of each kernel that was chosen, by the kernel's name.
     pub kernels: BTreeMap<String, String>,
     /// Version of this crate.
     pub version: String,
-    /// How it stands.
+    /// Whether it is running or how it ended.
     pub status: Status,
-    /// Steps that are done and recorded.
+    /// How many steps are done and recorded.
     pub steps_done: u64,
-    /// Steps that were asked for.
+    /// How many steps were asked for.
     pub steps: u64,
     /// Seed of all its random numbers.
     pub seed: u64,
-    /// Seconds it took so far.
+    /// Seconds of training so far.
     pub seconds: f64,
 }
 
@@ -122,19 +122,19 @@ impl RunInfo {
         };
         let context = path.display().to_string();
         match value.get("format").and_then(serde_json::Value::as_u64) {
-            Some(format) if format > u64::from(FORMAT) => Err(Error::input(
+            Some(format) if format > u64::from(FORMAT) => Err(Error::file(
                 context,
                 format!("the run has format {format}, this version reads formats up to {FORMAT}"),
                 "install a newer trainscope",
             )),
             Some(_) => Ok(serde_json::from_value(value).map_err(|error| {
-                Error::input(
+                Error::file(
                     context,
                     format!("not a valid {}: {error}", super::run_writer::RUN),
                     "restore the file from a copy",
                 )
             })),
-            None => Ok(Err(Error::input(
+            None => Ok(Err(Error::file(
                 context,
                 "no number under the key 'format'",
                 "name the directory of a run of trainscope",
@@ -146,10 +146,11 @@ impl RunInfo {
 pub(super) fn read_json(path: &Path) -> Result<serde_json::Value> {
     let text = files::read_text(path)?;
     serde_json::from_str(&text).map_err(|error| {
-        Error::input(
+        Error::file(
             format!("{}, line {}", path.display(), error.line()),
             format!("not valid JSON: {error}"),
             "restore the file from a copy",
         )
+        .with_source(error)
     })
 }

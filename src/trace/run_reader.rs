@@ -14,7 +14,7 @@ use super::segment::{Scalars, SegmentFile, StatisticsFile, read_scalars, step_of
 use super::{Statistic, UnitSeries, UnitStatistics};
 use crate::files;
 use crate::tensor::TensorKind;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A run directory, open for reading. Files are read when they are asked for; a directory that still grows can be
 /// opened again at any time. Every damaged part is an error; see [`RunView`](super::RunView) for what looks past it.
@@ -129,7 +129,8 @@ impl RunReader {
     /// There is none, or the folder cannot be listed.
     pub fn last_checkpoint(&self) -> Result<u64> {
         self.checkpoints()?.last().copied().ok_or_else(|| {
-            Error::input(
+            Error::new(
+                ErrorKind::NotFound,
                 self.folder.display().to_string(),
                 "the run has no checkpoint",
                 "start it again with trainscope train",
@@ -152,7 +153,8 @@ pub(super) fn run_file(folder: &Path) -> Result<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(Error::input(
+    Err(Error::new(
+        ErrorKind::NotFound,
         folder.display().to_string(),
         format!("not a run directory: no {RUN} found"),
         "name a directory that `trainscope train` has written",
@@ -181,7 +183,8 @@ pub(super) fn find_entry<'l>(
         let of_kind = layout.entries().iter().filter(|entry| entry.kind == kind);
         let mut known: Vec<&str> = of_kind.map(|entry| entry.tensor.as_str()).collect();
         known.dedup();
-        Error::input(
+        Error::new(
+            ErrorKind::NotFound,
             format!("{} of '{tensor}'", kind.name()),
             format!("not recorded in {}", folder.display()),
             if known.is_empty() {
@@ -250,7 +253,7 @@ pub(super) fn read_statistics(
 
 /// The error of a segment that does not go with the others.
 pub(super) fn other_layout(segment: &SegmentFile) -> Error {
-    Error::input(
+    Error::file(
         segment.path.display().to_string(),
         "records other tensors than the segments before it",
         "remove it and resume or replay the run over these steps",

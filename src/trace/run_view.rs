@@ -245,7 +245,7 @@ impl Parts<'_> {
         self.problems
             .extend(damaged.into_iter().take(MAX_NAMED_LINES));
         if unnamed > 0 {
-            self.problems.push(Error::input(
+            self.problems.push(Error::file(
                 self.folder.join(EVENTS).display().to_string(),
                 format!("{unnamed} more lines are not valid events"),
                 "restore the file from a copy",

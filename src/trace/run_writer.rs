@@ -1,7 +1,7 @@
 //! Writing a run directory.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use super::segment::{
 };
 use super::{TraceLayout, UnitStatistics};
 use crate::files;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
-/// Bytes in memory after which a segment is closed before its time.
+/// Bytes in memory after which a segment is closed early.
 const MAX_OPEN_BYTES: usize = 32 << 20;
 
 pub(super) const SCENARIO: &str = "scenario.toml";
@@ -26,12 +26,11 @@ pub(super) const EVENTS: &str = "events.jsonl";
 pub(super) const TRACE: &str = "trace";
 pub(super) const SCALARS: &str = "scalars";
 pub(super) const CHECKPOINTS: &str = "checkpoints";
-/// Held by the process that writes the run; empty.
+/// Locked by the process that writes the run; empty.
 const LOCK: &str = "lock";
 
-/// A run directory that is being written. Steps are counted from 0: what is recorded of step `t` lies in the
-/// segment `from..to` that holds `t`, and a run that resumes from the checkpoint after `s` steps goes on with
-/// step `s`.
+/// A run directory that is being written. Steps are counted from 0: what is recorded of step `t` is in the segment
+/// `from..to` that contains `t`, and a run that resumes from the checkpoint after `s` steps continues with step `s`.
 ///
 /// What is recorded waits in memory until its segment is closed. Close it before each checkpoint, so that a killed
 /// run can resume there without a gap.
@@ -52,10 +51,10 @@ pub struct RunWriter {
 }
 
 impl RunWriter {
-    /// Makes a run directory: the scenario as text, `run.json`, `graph.json` and empty folders.
+    /// Creates a run directory with the scenario as text, `run.json`, `graph.json` and empty folders.
     ///
     /// # Errors
-    /// The directory is there and not empty, another run begins there, or it cannot be written; nothing is left behind
+    /// The directory exists and is not empty, another run starts there, or it cannot be written. Nothing is left behind
     /// then.
     pub fn create(
         folder: &Path,
@@ -64,12 +63,12 @@ impl RunWriter {
         model: &ModelDescription,
         layout: TraceLayout,
     ) -> Result<Self> {
-        let hint = "choose another with --out, or go on with the run that is there with --resume";
+        let hint = "choose another with --out, or continue the run in it with --resume";
         let refused = |problem: String| Error::input(folder.display().to_string(), problem, hint);
         let is_file = |path: &&Path| path.exists() && !path.is_dir();
         match folder.ancestors().find(is_file) {
             Some(path) if path == folder => {
-                return Err(refused("it is not a directory".to_owned()));
+                return Err(refused("not a directory".to_owned()));
             }
             Some(path) => {
                 return Err(refused(format!("{} is not a directory", path.display())));
@@ -80,7 +79,7 @@ impl RunWriter {
         if !files::names(folder)?.is_empty() {
             return Err(not_empty());
         }
-        // Folders that are not there yet, the deepest first: these and all below them are ours to remove.
+        // Folders that do not exist yet, the deepest first: these and all below them may be removed again.
         let missing: Vec<&Path> = folder
             .ancestors()
             .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
@@ -89,12 +88,12 @@ impl RunWriter {
         let locked = files::make_folder(folder).and_then(|()| match File::create_new(&lock_path) {
             Ok(lock) => Ok(lock),
             // Another process was faster.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(not_empty()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(not_empty()),
             Err(error) => Err(Error::io(&lock_path, "write it", &error)),
         });
         if locked.is_err() {
             for path in &missing {
-                // Those that hold something are another's by now.
+                // A folder that is not empty belongs to another process by now, and stays.
                 let _ = fs::remove_dir(path);
             }
         }
@@ -112,7 +111,7 @@ impl RunWriter {
                 }
             }
         }
-        Ok(Self::over(folder, info, layout, (made?, lock), 0))
+        Ok(Self::from_parts(folder, info, layout, (made?, lock), 0))
     }
 
     fn make(
@@ -132,7 +131,7 @@ impl RunWriter {
         Ok(events)
     }
 
-    fn over(
+    fn from_parts(
         folder: &Path,
         info: RunInfo,
         layout: TraceLayout,
@@ -153,52 +152,52 @@ impl RunWriter {
         }
     }
 
-    /// Opens a run directory to go on from the checkpoint after `step` steps. Everything that was recorded of
-    /// `step` and later is taken away, as are later checkpoints and unfinished files.
+    /// Opens a run directory to continue from the checkpoint after `step` steps. Everything that was recorded of `step`
+    /// and later is removed, as are later checkpoints and unfinished files.
     ///
     /// # Errors
     /// No run directory, one of a newer format, one that another process is writing, damaged segments that need
     /// trimming, a run that recorded something else than `layout`, or a disk that cannot be written.
     pub fn resume(folder: &Path, step: u64, layout: TraceLayout) -> Result<Self> {
         let mut info = RunInfo::read(&folder.join(RUN))?;
-        let place = |name: &str| folder.join(name);
+        let path = |name: &str| folder.join(name);
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
-            .open(place(LOCK))
-            .map_err(|error| Error::io(&place(LOCK), "write it", &error))?;
+            .open(path(LOCK))
+            .map_err(|error| Error::io(&path(LOCK), "write it", &error))?;
         acquire_lock(folder, &lock)?;
-        // All that may be refused comes before all that is changed.
-        for segment in SegmentFile::list(&place(TRACE))? {
+        // Everything is checked before anything is changed.
+        for segment in SegmentFile::list(&path(TRACE))? {
             if segment.from < step && StatisticsFile::open(&segment.path)?.layout != layout {
-                return Err(Error::input(
+                return Err(Error::file(
                     segment.path.display().to_string(),
-                    "it records other tensors than the resumed run would",
+                    "records other tensors than the resumed run would",
                     "resume with the scenario that the run was started with",
                 ));
             }
         }
         let mut events = Vec::new();
-        for (line, event) in read_lines(&place(EVENTS))? {
+        for (line, event) in read_lines(&path(EVENTS))? {
             // Lines stay as they are, with the keys of whichever version wrote them.
             if event?.step < step {
                 events.extend(line);
             }
         }
         for name in [TRACE, SCALARS, CHECKPOINTS] {
-            files::make_folder(&place(name))?;
-            files::remove_unfinished(&place(name))?;
+            files::make_folder(&path(name))?;
+            files::remove_unfinished(&path(name))?;
         }
         files::remove_unfinished(folder)?;
-        trim(&place(TRACE), step, |path| {
+        trim(&path(TRACE), step, |path| {
             let (_, mut statistics) = Statistics::read(path)?;
             let keep = statistics.steps.partition_point(|&at| at < step);
             statistics.steps.truncate(keep);
             statistics.values.truncate(keep * layout.rows());
             statistics.encode(&layout)
         })?;
-        trim(&place(SCALARS), step, |path| {
+        trim(&path(SCALARS), step, |path| {
             let mut scalars = Scalars::new();
             read_scalars(path, |name, at, value| {
                 if at < step {
@@ -208,17 +207,17 @@ impl RunWriter {
             })?;
             encode_scalars(&scalars)
         })?;
-        files::write_whole(&place(EVENTS), &events)?;
-        for name in files::names(&place(CHECKPOINTS))? {
+        files::write_whole(&path(EVENTS), &events)?;
+        for name in files::names(&path(CHECKPOINTS))? {
             if step_of(&name).is_some_and(|after| after > step) {
-                files::remove(&place(CHECKPOINTS).join(name))?;
+                files::remove(&path(CHECKPOINTS).join(name))?;
             }
         }
         info.status = Status::Running;
         info.steps_done = step;
-        info.write(&place(RUN))?;
+        info.write(&path(RUN))?;
         let files = (open_events(folder)?, lock);
-        Ok(Self::over(folder, info, layout, files, step))
+        Ok(Self::from_parts(folder, info, layout, files, step))
     }
 
     /// The directory.
@@ -249,7 +248,7 @@ impl RunWriter {
         if step < self.from || last.is_some_and(|last| step <= last) {
             return Err(Error::input(
                 format!("step {step}"),
-                "statistics of it or of a later step are there already",
+                "statistics of this or of a later step are recorded already",
                 "record steps in order",
             ));
         }
@@ -348,17 +347,18 @@ impl RunWriter {
     }
 }
 
-/// Locks the run in `folder` for this process, where the file system knows locks.
+/// Locks the run in `folder` for this process, where the file system supports locks.
 fn acquire_lock(folder: &Path, lock: &File) -> Result<()> {
     for wait in [0, 20, 80] {
-        // A process that is just being started by the one that has let go holds its files for a moment.
+        // A process that the previous holder has just started keeps its files open for a moment.
         std::thread::sleep(Duration::from_millis(wait));
         match lock.try_lock() {
             Err(TryLockError::WouldBlock) => {}
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
         }
     }
-    Err(Error::input(
+    Err(Error::new(
+        ErrorKind::InUse,
         folder.display().to_string(),
         "another process is writing this run",
         "wait until it has ended, or stop it",
@@ -374,8 +374,8 @@ fn open_events(folder: &Path) -> Result<File> {
         .map_err(|error| Error::io(&path, "write it", &error))
 }
 
-/// Takes `step` and later away from the segments of a folder: `cut` encodes what stays of a file that holds steps
-/// on both sides.
+/// Removes `step` and later from the segments of a folder: `cut` encodes what stays of a file that has steps on both
+/// sides.
 fn trim(folder: &Path, step: u64, cut: impl Fn(&Path) -> Result<Vec<u8>>) -> Result<()> {
     for segment in SegmentFile::list(folder)? {
         if segment.from < step && step < segment.to {

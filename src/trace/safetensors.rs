@@ -20,7 +20,7 @@ const MAX_BYTES: u64 = 4 << 30;
 pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
     let bytes = files::read_bounded(path, MAX_BYTES)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-        Error::input(
+        Error::file(
             path.display().to_string(),
             format!("not a valid safetensors file: {error}"),
             "fetch or write it again",
@@ -30,7 +30,7 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
         .iter()
         .map(|(name, view)| {
             let values = floats(&view).ok_or_else(|| {
-                Error::input(
+                Error::file(
                     format!("{}, tensor '{name}'", path.display()),
                     format!("its values are {:?}", view.dtype()),
                     "convert them to F32",
@@ -49,7 +49,7 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
 /// A shape that does not fit its values, a name that comes twice, or a disk that cannot be written.
 pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
     let wrong = |name: &str, problem: String| {
-        Error::input(
+        Error::file(
             format!("{}, tensor '{name}'", path.display()),
             problem,
             "report this as a bug",

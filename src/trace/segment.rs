@@ -59,7 +59,7 @@ impl SegmentFile {
     }
 }
 
-/// A step as it stands in file names: six digits or more.
+/// The step that file names write with six digits or more.
 pub(super) fn step_of(digits: &str) -> Option<u64> {
     let proper = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| proper)
@@ -170,11 +170,11 @@ impl StatisticsFile {
         let stored: Vec<StoredEntry> = table
             .text(LAYOUT)
             .and_then(|text| serde_json::from_str(text).ok())
-            .ok_or_else(|| table.unusable("its metadata does not say what is recorded"))?;
+            .ok_or_else(|| table.unusable("its metadata does not list the recorded tensors"))?;
         let mut layout = TraceLayout::new();
         let mut steps: Vec<u64> = Vec::new();
         if stored.len() != table.groups() {
-            return Err(table.unusable("it has not one row group for each recorded tensor"));
+            return Err(table.unusable("expected one row group for each recorded tensor"));
         }
         for (group, entry) in stored.into_iter().enumerate() {
             let rows = table.rows(group);
@@ -192,7 +192,7 @@ impl StatisticsFile {
             layout.push(entry.tensor, entry.kind, entry.units);
         }
         if !steps.is_sorted_by(|a, b| a < b) {
-            return Err(table.unusable("its steps do not ascend"));
+            return Err(table.unusable("its steps are not ascending"));
         }
         Ok(Self {
             table,
@@ -210,7 +210,7 @@ impl StatisticsFile {
             .position(|own| own == entry)
             .ok_or_else(|| {
                 self.table.unusable(&format!(
-                    "it records {} '{}' in another way than the segments before it",
+                    "records {} '{}' with other units than the segments before it",
                     entry.kind.name(),
                     entry.tensor
                 ))
@@ -264,7 +264,7 @@ pub(super) fn read_scalars(path: &Path, mut each: impl FnMut(&str, u64, f64)) ->
         for ((step, name), value) in steps.iter().zip(&names).zip(values) {
             let name = name
                 .as_utf8()
-                .map_err(|_| table.unusable("a scalar's name is no UTF-8"))?;
+                .map_err(|_| table.unusable("a scalar's name is not valid UTF-8"))?;
             each(name, *step as u64, value);
         }
     }

@@ -1,8 +1,8 @@
-//! Parquet files, written and read column by column, and sealed with a checksum.
+//! Parquet files, written and read column by column, with a checksum.
 //!
-//! The seal is a CRC-32 over the whole file, kept in the file's own metadata (its eight digits count as zeros), so
-//! that a bent bit gives a sentence instead of wrong figures, and the decoder only ever sees files as they were
-//! written. Other tools ignore it.
+//! The checksum is a CRC-32 over the whole file, kept in the file's own metadata (its eight digits count as zeros). A
+//! flipped bit is an error instead of a wrong number, and the decoder only sees files as they were written. Other tools
+//! ignore it.
 
 use std::any::Any;
 use std::fs::File;
@@ -26,11 +26,11 @@ use parquet::schema::types::ColumnPath;
 use crate::files;
 use crate::{Error, Result};
 
-const SEAL: &str = "crc32:";
-const SEAL_DIGITS: usize = 8;
+const MARKER: &str = "crc32:";
+const CHECKSUM_DIGITS: usize = 8;
 /// The most bytes of a file and the most rows in it: far more than a segment is allowed to grow to.
-const MOST_BYTES: u64 = 1 << 30;
-const MOST_ROWS: i64 = 1 << 24;
+const MAX_BYTES: u64 = 1 << 30;
+const MAX_ROWS: i64 = 1 << 24;
 /// Rows decoded at once, so that memory grows with what the file holds and not with what it claims.
 const CHUNK: usize = 1 << 16;
 
@@ -52,8 +52,8 @@ pub(super) fn encode(
     groups: impl Iterator<Item = Vec<Column>>,
 ) -> Result<Vec<u8>> {
     write(schema, continuous, key, text, groups)
-        .map(seal)
-        .map_err(|error| Error::input("segment", error.to_string(), "report this as a bug"))
+        .map(write_checksum)
+        .map_err(|error| Error::file("segment", error.to_string(), "report this as a bug"))
 }
 
 fn write(
@@ -70,11 +70,11 @@ fn write(
             KeyValue::new(key.to_owned(), text),
             KeyValue::new(
                 "trainscope.seal".to_owned(),
-                format!("{SEAL}{}", "0".repeat(SEAL_DIGITS)),
+                format!("{MARKER}{}", "0".repeat(CHECKSUM_DIGITS)),
             ),
         ]));
     for name in continuous {
-        // Plain rather than split by bytes: Spark's vectorised reader knows no other encoding of floats.
+        // Plain rather than split by bytes: Spark's vectorized reader supports no other encoding of floats.
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);
     }
     let schema = Arc::new(parse_message_type(schema)?);
@@ -99,54 +99,54 @@ fn write(
     writer.into_inner()
 }
 
-/// Where the digits of the seal stand: after the last marker, because metadata lies at the end of a file.
-fn seal_at(bytes: &[u8]) -> Option<usize> {
-    let marker = SEAL.as_bytes();
+/// The position of the checksum's digits: after the last marker, because metadata is at the end of a file.
+fn checksum_position(bytes: &[u8]) -> Option<usize> {
+    let marker = MARKER.as_bytes();
     let start = bytes.windows(marker.len()).rposition(|at| at == marker)?;
     let digits = start + marker.len();
-    (digits + SEAL_DIGITS <= bytes.len()).then_some(digits)
+    (digits + CHECKSUM_DIGITS <= bytes.len()).then_some(digits)
 }
 
-fn seal(mut bytes: Vec<u8>) -> Vec<u8> {
-    if let Some(at) = seal_at(&bytes) {
+fn write_checksum(mut bytes: Vec<u8>) -> Vec<u8> {
+    if let Some(at) = checksum_position(&bytes) {
         let digits = format!("{:08x}", checksum(&bytes, at));
-        bytes[at..at + SEAL_DIGITS].copy_from_slice(digits.as_bytes());
+        bytes[at..at + CHECKSUM_DIGITS].copy_from_slice(digits.as_bytes());
     }
     bytes
 }
 
-fn checksum(bytes: &[u8], seal_at: usize) -> u32 {
+fn checksum(bytes: &[u8], position: usize) -> u32 {
     let mut crc = flate2::Crc::new();
-    crc.update(&bytes[..seal_at]);
-    crc.update(&[b'0'; SEAL_DIGITS]);
-    crc.update(&bytes[seal_at + SEAL_DIGITS..]);
+    crc.update(&bytes[..position]);
+    crc.update(&[b'0'; CHECKSUM_DIGITS]);
+    crc.update(&bytes[position + CHECKSUM_DIGITS..]);
     crc.sum()
 }
 
-/// A sealed file, open for reading.
+/// A file with a checksum, open for reading.
 pub(super) struct Table {
-    place: String,
+    context: String,
     reader: SerializedFileReader<File>,
 }
 
 impl Table {
-    /// Opens a file after checking its seal.
+    /// Opens a file after verifying its checksum.
     pub fn open(path: &Path) -> Result<Self> {
-        let place = path.display().to_string();
-        let bytes = files::read_bounded(path, MOST_BYTES)?;
-        let sound = seal_at(&bytes).is_some_and(|at| {
-            bytes[at..at + SEAL_DIGITS] == *format!("{:08x}", checksum(&bytes, at)).as_bytes()
+        let context = path.display().to_string();
+        let bytes = files::read_bounded(path, MAX_BYTES)?;
+        let sound = checksum_position(&bytes).is_some_and(|at| {
+            bytes[at..at + CHECKSUM_DIGITS] == *format!("{:08x}", checksum(&bytes, at)).as_bytes()
         });
         if !sound {
-            return Err(Error::input(
-                place,
-                "it is damaged or was not written by trainscope: its checksum is wrong",
+            return Err(Error::file(
+                context,
+                "damaged, or not written by trainscope: its checksum is wrong",
                 "restore it from a copy, or remove it and resume or replay the run over these steps",
             ));
         }
         drop(bytes);
         let file = File::open(path).map_err(|error| Error::io(path, "open it", &error))?;
-        let reader = guarded(&place, || SerializedFileReader::new(file))?;
+        let reader = catch_decoder_panic(&context, || SerializedFileReader::new(file))?;
         let rows = reader.metadata().file_metadata().num_rows();
         let groups = reader.metadata().row_groups();
         let sums_up = groups
@@ -156,10 +156,13 @@ impl Table {
                     .filter(|_| group.num_rows() >= 0)
             })
             .is_some_and(|sum| sum == rows);
-        if !sums_up || rows > MOST_ROWS {
-            return Err(unusable(&place, &format!("it claims {rows} rows")));
+        if !sums_up || rows > MAX_ROWS {
+            return Err(unusable(
+                &context,
+                &format!("its header claims {rows} rows"),
+            ));
         }
-        Ok(Self { place, reader })
+        Ok(Self { context, reader })
     }
 
     /// The text under `key` in the metadata.
@@ -186,7 +189,7 @@ impl Table {
     /// All values of a required column of that type in a group.
     pub fn column<T: DataType>(&self, group: usize, name: &str) -> Result<Vec<T::T>> {
         let rows = self.rows(group);
-        let found = guarded(&self.place, || {
+        let found = catch_decoder_panic(&self.context, || {
             let group = self.reader.get_row_group(group)?;
             let columns = group.metadata().columns();
             let index = columns
@@ -198,7 +201,7 @@ impl Table {
                         && describes.max_def_level() == 0
                         && describes.max_rep_level() == 0
                 })
-                .ok_or_else(|| ParquetError::General(format!("it has no column '{name}'")))?;
+                .ok_or_else(|| ParquetError::General(format!("no column '{name}'")))?;
             let mut reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
             let mut values = Vec::new();
             while values.len() < rows {
@@ -212,33 +215,33 @@ impl Table {
         })?;
         if found.len() != rows {
             let problem = format!("column '{name}' has {} of {rows} values", found.len());
-            return Err(unusable(&self.place, &problem));
+            return Err(unusable(&self.context, &problem));
         }
         Ok(found)
     }
 
     /// An error about this file.
     pub fn unusable(&self, problem: &str) -> Error {
-        unusable(&self.place, problem)
+        unusable(&self.context, problem)
     }
 }
 
-fn unusable(place: &str, problem: &str) -> Error {
-    Error::input(
-        place,
+fn unusable(context: &str, problem: &str) -> Error {
+    Error::file(
+        context,
         problem,
         "restore the file from a copy, or remove it and resume or replay the run over these steps",
     )
 }
 
-/// Turns the decoder's errors, and panics of a decoder that met a forged file, into sentences.
-fn guarded<T>(place: &str, decode: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
+/// Turns the decoder's errors, and its panics on a forged file, into errors.
+fn catch_decoder_panic<T>(context: &str, decode: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
     match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(unusable(place, &error.to_string())),
+        Ok(Err(error)) => Err(unusable(context, &error.to_string()).with_source(error)),
         Err(panic) => {
             let reason = panic_text(panic.as_ref());
-            Err(unusable(place, &format!("it cannot be decoded: {reason}")))
+            Err(unusable(context, &format!("cannot be decoded: {reason}")))
         }
     }
 }
@@ -268,17 +271,17 @@ mod tests {
         encode(schema, &["mean"], ("key", "text".to_owned()), groups).expect("encodes")
     }
 
-    /// Bent bits under a forged seal reach the decoder: an error or other values, never a panic or a wait.
+    /// Flipped bits under a forged checksum reach the decoder: an error or other values, never a panic or a hang.
     #[test]
-    fn forged_files_are_survived() {
-        let folder = tempfile::tempdir().expect("a place for files");
+    fn forged_files_do_not_break_the_decoder() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("t.parquet");
         let good = small();
         let mut refused = 0;
         for bit in (0..good.len() * 8).step_by(3) {
-            let mut bent = good.clone();
-            bent[bit / 8] ^= 1 << (bit % 8);
-            std::fs::write(&path, seal(bent)).expect("written");
+            let mut flipped = good.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, write_checksum(flipped)).expect("written");
             let read = || -> Result<()> {
                 let table = Table::open(&path)?;
                 for group in 0..table.groups() {

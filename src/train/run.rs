@@ -181,24 +181,17 @@ impl Run {
     /// Closes a run whose device has failed, and taken its state with it: what has come back so far stays, and the
     /// last checkpoint is where it goes on.
     fn give_up(&mut self, error: Error) -> Error {
-        let Error::Gpu {
-            context, problem, ..
-        } = &error
-        else {
+        if !error.is_gpu() {
             return error;
-        };
-        let status = Status::Failed(format!("{context}: {problem}"));
+        }
+        let status = Status::Failed(format!("{}: {}", error.context(), error.problem()));
         if self.writer.finish(status, self.taken).is_err() {
             return error;
         }
         let dir = self.writer.folder().display();
-        Error::gpu(
-            context,
-            problem,
-            format!(
-                "what the run has recorded is kept; go on from its last checkpoint with --resume {dir}"
-            ),
-        )
+        error.with_hint(format!(
+            "what the run has recorded is kept; go on from its last checkpoint with --resume {dir}"
+        ))
     }
 
     /// Takes one record out of the ring and keeps it.

@@ -1,6 +1,6 @@
 //! Where keys stand in a scenario's text, and errors that say so.
 
-use crate::{Error, InvalidSetting};
+use crate::{Error, ErrorKind, InvalidSetting};
 
 /// A scenario's text, its file and the settings made on top of it, kept so that later errors can name a line.
 ///
@@ -46,7 +46,8 @@ impl SourceMap {
         let line = (1..=path.len())
             .rev()
             .find_map(|depth| self.line_of_key(&path[..depth]));
-        Error::input(
+        Error::new(
+            ErrorKind::InvalidSetting,
             self.context(line),
             invalid.to_string(),
             invalid.hint.clone(),
@@ -63,11 +64,12 @@ impl SourceMap {
         if let Some(marked) = marked.filter(is_short) {
             context.push_str(&format!(" at `{marked}`"));
         }
-        Error::input(
+        Error::file(
             context,
             message,
             "see docs/scenarios.md for the scenario format",
         )
+        .with_source(error.clone())
     }
 
     /// An error about `layer NAME ...` or `model.KEY`, preceded by the line that asks for it; any other error as it is.
