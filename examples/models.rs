@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use trainscope::tensor::TensorKind;
 
 use trainscope::Result;
+use trainscope::diagnose::summary;
 use trainscope::gpu::{AdapterChoice, Gpu};
-use trainscope::report::{Figure, findings, image_figures, scalar_figures, unit_figure};
+use trainscope::report::{Figure, image_figures, scalar_figures, unit_figure};
 use trainscope::trace::{RunReader, RunView, Statistic};
 use trainscope::train::{BUILT_IN, BuiltIn, Scenario, Trainer};
 use trainscope::view::Painter;
@@ -144,7 +145,7 @@ fn main() -> Result<()> {
             info.adapter,
             info.status
         );
-        for line in findings(&run) {
+        for line in summary(&run) {
             let _ = writeln!(text, "- {line}");
         }
         for (place, figure) in figures(&gpu, &painter, name, &run)?.iter().enumerate() {

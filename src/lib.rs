@@ -7,6 +7,7 @@
 
 pub mod bench;
 pub mod data;
+pub mod diagnose;
 mod error;
 mod files;
 pub mod formats;
@@ -14,6 +15,7 @@ pub mod gpu;
 mod invalid_setting;
 pub mod models;
 pub mod nn;
+mod number;
 pub mod random;
 pub mod report;
 pub mod sample;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 use trainscope::Result;
-use trainscope::report;
 use trainscope::trace::RunView;
+use trainscope::{diagnose, report};
 
 use super::Common;
 
@@ -19,7 +19,7 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<()> {
     let gpu = common.gpu()?;
     let path = report::write_report(&gpu, &args.dir)?;
     let run = RunView::open(&args.dir)?;
-    let lines = report::findings(&run);
+    let lines = diagnose::summary(&run);
     let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
     common.note(&format!("report: {}", path.display()));
     for problem in &problems {

@@ -111,7 +111,7 @@ fn conclude(
     first_step_seconds: Option<f64>,
 ) -> Result<()> {
     let report = trainscope::report::write_report_of(&finished.trainer, &finished.dir)?;
-    let lines = trainscope::report::findings(&RunView::open(&finished.dir)?);
+    let lines = trainscope::diagnose::summary(&RunView::open(&finished.dir)?);
     let steps = finished.trainer.steps_done();
     let status = finished.status.to_string();
     let first = first_step_seconds.map_or(String::new(), |s| format!(", the first after {s:.1} s"));

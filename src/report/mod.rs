@@ -4,7 +4,6 @@
 //! nothing is fetched. All text from the run directory is escaped.
 
 mod figures;
-mod findings;
 mod grid;
 mod images;
 mod page;
@@ -15,10 +14,9 @@ use crate::gpu::Gpu;
 use crate::trace::{RunReader, RunView};
 use crate::train::{Scenario, Trainer};
 use crate::view::Painter;
-use crate::{Result, files};
+use crate::{Result, diagnose, files};
 
 pub use figures::{Figure, scalar_figures, unit_figure};
-pub use findings::findings;
 pub use images::image_figures;
 
 /// The folder of the report in a run directory.
@@ -70,7 +68,7 @@ fn write(painter: &Painter, run_dir: &Path, images: Result<Vec<Figure>>) -> Resu
     painter.gpu().check()?;
     let page = page::Page {
         run: &run,
-        findings: &findings(&run),
+        findings: &diagnose::summary(&run),
         figures: &figures,
         missing: &missing,
     };

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::figures::Figure;
+use crate::number::short;
 use crate::trace::{Event, EventKind, RunView, Subject};
-use crate::view::ticks::short;
 
 /// The most rows of the table of events.
 const MAX_ROWS: usize = 200;

@@ -115,7 +115,7 @@ impl Axes<'_> {
             },
             self.steps,
         );
-        let last_label = ticks::short(self.step_at(f64::from(over.last)));
+        let last_label = crate::number::short(self.step_at(f64::from(over.last)));
         let right = width - margin - canvas.text_width(&last_label, TICK_SIZE) / 2.0;
         if right - left < px(24.0) {
             return Err(too_small(canvas.size()));

@@ -124,5 +124,5 @@ impl SeriesChart<'_> {
 }
 
 fn number(count: usize) -> String {
-    super::ticks::grouped(count as f64, 0)
+    crate::number::grouped(count as f64, 0)
 }

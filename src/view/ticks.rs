@@ -1,5 +1,6 @@
 //! Where the ticks of an axis stand and what they are called.
 
+use crate::number::{grouped, scientific, short};
 use crate::sample::ValueScale;
 
 /// A place on an axis and its label.
@@ -172,60 +173,6 @@ fn label(value: f64, largest: f64, exponent: i32) -> String {
     }
 }
 
-/// A number of one digit or few, as short as it can be: `0.002`, `1,200`, `1e-5`.
-pub fn short(value: f64) -> String {
-    let magnitude = value.abs();
-    if value == 0.0 {
-        return "0".to_owned();
-    }
-    if !value.is_finite() {
-        return "not finite".to_owned();
-    }
-    if (1e-3..1e6).contains(&magnitude) {
-        // Four significant digits, without trailing zeros.
-        let decimals = (3 - magnitude.log10().floor() as i32).clamp(0, 6) as usize;
-        let text = grouped(value, decimals);
-        return if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text
-        };
-    }
-    let text = scientific(value, 3);
-    match text.split_once('e') {
-        Some((mantissa, exponent)) if mantissa.contains('.') => {
-            let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
-            format!("{mantissa}e{exponent}")
-        }
-        _ => text,
-    }
-}
-
-fn scientific(value: f64, digits: usize) -> String {
-    format!("{value:.digits$e}").replace('-', "\u{2212}")
-}
-
-/// With commas between thousands and a true minus sign.
-pub(super) fn grouped(value: f64, decimals: usize) -> String {
-    let text = format!("{:.decimals$}", value.abs());
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let mut out = String::new();
-    if value < 0.0 {
-        out.push('\u{2212}');
-    }
-    for (i, digit) in whole.chars().enumerate() {
-        if i > 0 && (whole.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    if !fraction.is_empty() {
-        out.push('.');
-        out.push_str(fraction);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -250,9 +197,6 @@ mod tests {
             ["0", "1e\u{2212}5", "2e\u{2212}5", "3e\u{2212}5"]
         );
         assert_eq!(labels(&linear_ticks(7.0, 7.0, 5, true)), ["7"]);
-        assert_eq!(short(-0.002), "\u{2212}0.002");
-        assert_eq!(short(1200.0), "1,200");
-        assert_eq!(short(1e-5), "1e\u{2212}5");
         let scale = ValueScale::over(-100.0, 1e4, 1.0);
         let ticks = symlog_ticks(&scale, 0.0, 1.0, 0.08);
         assert_eq!(

@@ -330,7 +330,7 @@ fn refusals_name_the_place_and_leave_nothing() {
         (
             vec!["train", "small.toml", "--out", "file"],
             1,
-            "file: it is not a directory",
+            "file: not a directory",
         ),
         (
             vec!["train", "small.toml", "--out", "file/run"],

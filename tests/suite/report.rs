@@ -3,8 +3,9 @@
 use std::path::Path;
 use trainscope::tensor::TensorKind;
 
+use trainscope::diagnose::summary;
 use trainscope::nn::{Graph, Loss, Role, ops::Dense};
-use trainscope::report::{findings, write_report};
+use trainscope::report::write_report;
 use trainscope::trace::{
     Event, EventKind, ModelDescription, RunInfo, RunView, RunWriter, Status, Subject, TraceLayout,
     UnitStatistics,
@@ -103,7 +104,7 @@ fn a_report_is_whole_escaped_and_says_what_was_seen() {
     assert!(html.contains(
         "<td>nonfinite</td><td>fatal</td><td>encoder.1 &lt;i&gt; activation</td><td>1</td><td>400</td><td>5</td>"
     ));
-    let lines = findings(&RunView::open(&dir).unwrap());
+    let lines = summary(&RunView::open(&dir).unwrap());
     assert_eq!(lines.len(), 3);
     assert!(lines[0].starts_with("The loss fell from "), "{}", lines[0]);
     assert_eq!(

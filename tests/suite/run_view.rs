@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use trainscope::diagnose::summary;
 use trainscope::nn::Role;
-use trainscope::report::{findings, write_report};
+use trainscope::report::write_report;
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{Event, EventKind, RunReader, RunView, Statistic, Subject};
 
@@ -140,7 +141,7 @@ fn events_of_earlier_versions_are_typed() {
     let subject = Subject::unit("encoder.5", TensorKind::Activation, 11);
     let dead = Event::new(21, EventKind::DeadUnit, subject).with("records_at_zero", 5);
     assert_eq!(run.events(), [dead]);
-    let lines = findings(&run);
+    let lines = summary(&run);
     assert!(lines[2].contains("of 3 latent units vary"), "{lines:?}");
 }
 

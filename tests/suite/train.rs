@@ -306,7 +306,7 @@ fn the_unit_is_found_also_between_two_records() {
         assert_eq!(finished.trainer.steps_done(), done);
         let last = finished.trainer.checkpoint().unwrap().digest();
         assert_eq!(last, Checkpoint::read(&dir, done).unwrap().digest());
-        let findings = trainscope::report::findings(&RunView::open(&dir).unwrap());
+        let findings = trainscope::diagnose::summary(&RunView::open(&dir).unwrap());
         assert!(findings[1].contains("in unit"), "{findings:?}");
         events
     };

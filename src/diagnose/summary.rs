@@ -2,9 +2,9 @@
 
 use crate::Result;
 use crate::nn::Role;
+use crate::number::short;
 use crate::tensor::TensorKind;
 use crate::trace::{Event, EventKind, RunView, Statistic, TraceEntry};
-use crate::view::ticks::short;
 
 /// Values that the mean at either end of a run is taken over.
 const ENDS: usize = 10;
@@ -16,7 +16,7 @@ const LAYERS: usize = 3;
 const USED: f32 = 0.1;
 
 /// Three sentences about a run: where the loss went, whether values stayed finite, and which units do nothing.
-pub fn findings(run: &RunView) -> Vec<String> {
+pub fn summary(run: &RunView) -> Vec<String> {
     vec![
         loss(run),
         finite(run.events()),
