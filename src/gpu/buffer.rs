@@ -161,5 +161,6 @@ fn no_memory(gpu: &Gpu, label: &str, bytes: u64) -> Error {
         ByteSize(bytes),
         ByteSize(gpu.live_bytes())
     );
-    gpu.error(problem, SMALLER).with_kind(ErrorKind::OutOfMemory)
+    gpu.error(problem, SMALLER)
+        .with_kind(ErrorKind::OutOfMemory)
 }
