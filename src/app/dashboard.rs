@@ -53,7 +53,7 @@ pub(super) struct Dashboard {
 impl Dashboard {
     pub fn new(gpu: &Gpu, session: &Session) -> Result<Self> {
         // The heads of the latent space first, where there are some: that is where generative models fail.
-        let model = session.trainer().model().describe();
+        let model = session.trainer().describe();
         let entries = session.history.layout.entries();
         let entry = model
             .with_role(Role::LatentMean)

@@ -91,10 +91,11 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     };
     while !interrupted.load(Ordering::Relaxed) && run.advance(&mut each)? {}
     let was_interrupted = interrupted.load(Ordering::Relaxed);
-    if let Some((from, to)) = run.unseen_steps() {
+    if let Some(range) = run.unrecorded_failure_range().filter(|_| !was_interrupted) {
         common.note(&format!(
-            "a value of the steps {from} to {} is not finite: running them once more to see which",
-            to - 1
+            "a value became non-finite in the steps {} to {}: replaying them to find the unit",
+            range.start,
+            range.end - 1
         ));
     }
     let finished = run.finish(was_interrupted, &mut each)?;

@@ -1,9 +1,14 @@
 //! A classifier: layers that end in logits, and a softmax cross-entropy.
 
 use super::layer::{Layer, stack};
+use super::model::{DataShape, Model};
+use super::step_builder::StepBuilder;
+use super::supervised;
+use super::train_step::{TrainConfig, TrainStep};
+use crate::gpu::{Gpu, MemoryEstimate};
 use crate::nn::losses::SoftmaxCrossEntropy;
 use crate::nn::metrics::Accuracy;
-use crate::nn::{Graph, Loss, NodeId};
+use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
 
 /// A classifier as a scenario describes it.
@@ -13,7 +18,7 @@ pub struct ClassifierConfig {
     pub layers: Vec<Layer>,
 }
 
-/// The graph that is trained. Its scalars: `loss`, `cross_entropy`, `accuracy`.
+/// The graph that is trained, of a classifier or a two-stream network. Its scalars: `loss`, `cross_entropy`, `accuracy`.
 #[derive(Debug)]
 pub struct Classifier {
     /// The graph.
@@ -29,13 +34,14 @@ pub struct Classifier {
 }
 
 impl ClassifierConfig {
-    /// The graph to train on images of `shape` (channels, height, width) of `classes` classes.
+    /// The graph to train on `data`.
     ///
     /// # Errors
     /// Layers do not fit, or do not end in one logit for each class.
-    pub fn build(&self, shape: &[usize], classes: usize) -> Result<Classifier> {
+    pub fn build(&self, data: DataShape) -> Result<Classifier> {
+        let DataShape { sample, classes } = data;
         let mut graph = Graph::new();
-        let x = graph.input("x", shape);
+        let x = graph.input("x", &sample);
         let label = graph.input("label", &[]);
         let logits = stack(&mut graph, "layers", &self.layers, x)?;
         let outputs = graph.node(logits).size();
@@ -51,6 +57,15 @@ impl ClassifierConfig {
         let mut loss = Loss::new();
         loss.add(&graph, "cross_entropy", entropy, 1.0)?;
         loss.metric(&graph, "accuracy", accuracy)?;
+        for (node, role) in [
+            (x, Role::Input),
+            (label, Role::Label),
+            (logits, Role::Logits),
+            (entropy, Role::Loss),
+            (accuracy, Role::Metric),
+        ] {
+            graph.set_role(node, role);
+        }
         Ok(Classifier {
             graph,
             loss,
@@ -58,5 +73,27 @@ impl ClassifierConfig {
             label,
             logits,
         })
+    }
+}
+
+impl Model for Classifier {
+    fn kind(&self) -> &str {
+        "classifier"
+    }
+
+    fn passes(&self) -> Vec<Pass<'_>> {
+        vec![Pass::new("model", &self.graph, &self.loss)]
+    }
+
+    fn needs_labels(&self) -> bool {
+        true
+    }
+
+    fn estimate_memory(&self, gpu: &Gpu, config: &TrainConfig, estimate: &mut MemoryEstimate) {
+        supervised::estimate_memory(gpu, config, &self.passes()[0], estimate);
+    }
+
+    fn train_step(&self, builder: &mut StepBuilder<'_>) -> Result<TrainStep> {
+        supervised::train_step(builder, &self.passes()[0], self.x, Some(self.label))
     }
 }

@@ -2,9 +2,10 @@
 //! discriminator that scores them against real ones.
 
 use super::layer::{Layer, stack};
+use super::preview::Decoder;
 use crate::nn::losses::{Adversarial, Objective, Side};
 use crate::nn::ops::StandardNormal;
-use crate::nn::{Graph, Loss, NodeId};
+use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
 
 /// A GAN as a scenario describes it.
@@ -24,36 +25,68 @@ pub struct GanConfig {
     pub critic_steps: u64,
 }
 
-/// The graphs of a step. Layers of the same name have the same parameters.
+/// Follows the names of a discriminator's tensors on generated images.
+pub const FAKE_SUFFIX: &str = "@generated";
+
+/// Follows the names of its tensors within the generator's pass.
+const GENERATOR_PASS_SUFFIX: &str = "@generator";
+
+/// The graphs of a step. Layers of the same name share their parameters.
 #[derive(Debug)]
 pub struct Gan {
+    /// What it was built from.
+    pub config: GanConfig,
+    /// Channels, height and width of an image.
+    pub shape: Vec<usize>,
     /// The generator alone, from given latent vectors.
     pub generator: Graph,
     /// Noise, generator, discriminator and the generator's loss on its score.
-    pub play: Graph,
+    pub generator_pass: Graph,
     /// What the generator minimizes in it.
     pub generator_loss: Loss,
     /// The generated images in it.
     pub fake: NodeId,
-    /// Their score in it.
-    pub score: NodeId,
     /// The discriminator and its loss on real images.
-    pub real: Judgement,
+    pub real_pass: DiscriminatorPass,
     /// The discriminator and its loss on generated images.
-    pub generated: Judgement,
+    pub fake_pass: DiscriminatorPass,
 }
 
-/// A discriminator and its loss on images of one sort.
+/// A discriminator and its loss on either real or generated images.
 #[derive(Debug)]
-pub struct Judgement {
+pub struct DiscriminatorPass {
     /// The graph.
     pub graph: Graph,
     /// What the discriminator minimizes, and its mean score beside it.
     pub loss: Loss,
-    /// Images.
+    /// Its images.
     pub x: NodeId,
-    /// Their score.
+    /// Their scores.
     pub score: NodeId,
+}
+
+impl Gan {
+    /// The generator's pass; the discriminator in it is the one of [`Gan::passes_of_discriminator`].
+    pub(super) fn pass_of_generator(&self) -> Pass<'_> {
+        Pass {
+            repeated: Some((self.fake, GENERATOR_PASS_SUFFIX)),
+            ..Pass::new("generator", &self.generator_pass, &self.generator_loss)
+        }
+    }
+
+    /// The discriminator's passes on real and on generated images.
+    pub(super) fn passes_of_discriminator(&self) -> [Pass<'_>; 2] {
+        let fake = Pass {
+            suffix: FAKE_SUFFIX,
+            ..Pass::new(
+                "discriminator on generated images",
+                &self.fake_pass.graph,
+                &self.fake_pass.loss,
+            )
+        };
+        let real = &self.real_pass;
+        [Pass::new("discriminator", &real.graph, &real.loss), fake]
+    }
 }
 
 impl GanConfig {
@@ -62,19 +95,27 @@ impl GanConfig {
     /// # Errors
     /// Layers do not fit, the generator makes no image of that size, or the discriminator does not end in one number.
     pub fn build(&self, shape: &[usize]) -> Result<Gan> {
-        let mut play = Graph::new();
-        let z = self.noise(&mut play)?;
-        let fake = self.image(&mut play, z, shape)?;
-        let score = self.score(&mut play, fake)?;
-        let generator_loss = self.loss(&mut play, score, Side::Generator, "generator_loss")?;
+        let mut generator_pass = Graph::new();
+        let z = self.noise(&mut generator_pass)?;
+        let fake = self.image(&mut generator_pass, z, shape)?;
+        let score = self.score(&mut generator_pass, fake)?;
+        let generator_loss = self.loss(
+            &mut generator_pass,
+            score,
+            Side::Generator,
+            "generator_loss",
+        )?;
+        generator_pass.set_role(z, Role::Latent);
+        generator_pass.set_role(fake, Role::Image);
         Ok(Gan {
+            config: self.clone(),
+            shape: shape.to_vec(),
             generator: self.generator(shape)?.graph,
-            play,
+            generator_pass,
             generator_loss,
             fake,
-            score,
-            real: self.judgement(shape, Side::Real, "real_loss")?,
-            generated: self.judgement(shape, Side::Fake, "fake_loss")?,
+            real_pass: self.discriminator_pass(shape, Side::Real, "real_loss")?,
+            fake_pass: self.discriminator_pass(shape, Side::Fake, "fake_loss")?,
         })
     }
 
@@ -82,11 +123,11 @@ impl GanConfig {
     ///
     /// # Errors
     /// As [`GanConfig::build`].
-    pub fn generator(&self, shape: &[usize]) -> Result<super::Decoder> {
+    pub fn generator(&self, shape: &[usize]) -> Result<Decoder> {
         let mut graph = Graph::new();
         let z = graph.input("z", &[self.latent]);
         let image = self.image(&mut graph, z, shape)?;
-        Ok(super::Decoder {
+        Ok(Decoder {
             graph,
             z,
             label: None,
@@ -129,18 +170,26 @@ impl GanConfig {
     fn loss(&self, graph: &mut Graph, score: NodeId, side: Side, name: &str) -> Result<Loss> {
         let objective = self.objective;
         let node = graph.add(name, Adversarial { objective, side }, &[score])?;
+        graph.set_role(score, Role::Score);
+        graph.set_role(node, Role::Loss);
         let mut loss = Loss::new();
         loss.add(graph, name, node, 1.0)?;
         Ok(loss)
     }
 
-    fn judgement(&self, shape: &[usize], side: Side, name: &str) -> Result<Judgement> {
+    fn discriminator_pass(
+        &self,
+        shape: &[usize],
+        side: Side,
+        name: &str,
+    ) -> Result<DiscriminatorPass> {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
+        graph.set_role(x, Role::Input);
         let score = self.score(&mut graph, x)?;
         let mut loss = self.loss(&mut graph, score, side, name)?;
         loss.metric(&graph, "score", score)?;
-        Ok(Judgement {
+        Ok(DiscriminatorPass {
             graph,
             loss,
             x,

@@ -1,13 +1,32 @@
-//! Models built from [`crate::nn`]: what a scenario's `[model]` section describes.
+//! Models built from [`crate::nn`]: what a scenario's `[model]` section describes, and what a user adds.
+//!
+//! A [`Model`] has graphs and builds a [`TrainStep`] with a [`StepBuilder`]: [`TrainableNetwork`]s, and the
+//! [`CommandList`]s that train them. [`Supervised`] is a whole model of any graph with losses; [`Vae`], [`Classifier`]
+//! (also of two streams) and [`Gan`] are the built-in ones.
 
 mod classifier;
+mod command_list;
 mod gan;
+mod gan_step;
 mod layer;
+mod model;
+mod network;
+mod preview;
+mod step_builder;
+mod supervised;
+mod train_step;
 mod two_stream;
 mod vae;
 
 pub use classifier::{Classifier, ClassifierConfig};
-pub use gan::{Gan, GanConfig, Judgement};
+pub use command_list::CommandList;
+pub use gan::{DiscriminatorPass, FAKE_SUFFIX, Gan, GanConfig};
 pub use layer::{Layer, stack};
+pub use model::{DataShape, Model};
+pub use network::TrainableNetwork;
+pub use preview::{Decoder, Reconstructor};
+pub use step_builder::StepBuilder;
+pub use supervised::Supervised;
+pub use train_step::{Scalar, TrainConfig, TrainStep};
 pub use two_stream::{Fusion, Pooling, Streams, Targets, TwoStreamConfig};
-pub use vae::{Decoder, ReconstructionLoss, Reconstructor, Vae, VaeConfig, Variance};
+pub use vae::{ReconstructionLoss, Vae, VaeConfig, Variance};

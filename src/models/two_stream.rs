@@ -4,11 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::Classifier;
+use super::model::DataShape;
 use crate::data::clips::{DIRECTIONS, FRAME_CHANNELS, TEXTURES, pair_targets, pairs};
 use crate::nn::losses::{ElementwiseLoss, SoftmaxCrossEntropy};
 use crate::nn::metrics::Accuracy;
 use crate::nn::ops::{Activation, Add, Concat, Conv2d, Dense, Lookup, Pool, Reshape, Slice};
-use crate::nn::{Conv2dGeometry, Graph, Loss, NodeId};
+use crate::nn::{Conv2dGeometry, Graph, Loss, NodeId, Role};
 use crate::{Error, Result};
 
 /// A two-stream network as a scenario describes it.
@@ -75,12 +76,12 @@ pub enum Targets {
 }
 
 impl TwoStreamConfig {
-    /// The graph to train on clips of `shape` (channels, height, width) of `classes`: the first three channels are the
-    /// frame, all others flow. Scalars: `loss`, and `cross_entropy` or `binary_cross_entropy`.
+    /// The graph to train on clips: the first three channels of a sample are the frame, all others flow. Scalars: `loss`, and `cross_entropy` or `binary_cross_entropy`.
     ///
     /// # Errors
     /// Clips without flow, images too small for the blocks, or classes that are no pairs where those are asked for.
-    pub fn build(&self, shape: &[usize], classes: usize) -> Result<Classifier> {
+    pub fn build(&self, data: DataShape) -> Result<Classifier> {
+        let DataShape { sample, classes } = data;
         let outputs = match self.targets {
             Targets::Class => classes,
             Targets::Pairs => TEXTURES.len() * DIRECTIONS,
@@ -95,7 +96,7 @@ impl TwoStreamConfig {
             ));
         }
         let mut graph = Graph::new();
-        let x = graph.input("x", shape);
+        let x = graph.input("x", &sample);
         let label = graph.input("label", &[]);
         // Bytes come as 0 to 1; this makes gray and no flow zero.
         let centered = Activation::Affine {
@@ -104,7 +105,7 @@ impl TwoStreamConfig {
         };
         let centered = graph.add("centered", centered, &[x])?;
         let mut streams = Vec::new();
-        let channels = shape.first().copied().unwrap_or(0);
+        let channels = sample[0];
         for (name, first, count) in [
             ("appearance", 0, FRAME_CHANNELS),
             (
@@ -135,6 +136,8 @@ impl TwoStreamConfig {
                 let accuracy = graph.add("accuracy", Accuracy::TopOne, &[logits, label])?;
                 loss.add(&graph, "cross_entropy", entropy, 1.0)?;
                 loss.metric(&graph, "accuracy", accuracy)?;
+                graph.set_role(entropy, Role::Loss);
+                graph.set_role(accuracy, Role::Metric);
             }
             Targets::Pairs => {
                 let table = Lookup {
@@ -147,8 +150,13 @@ impl TwoStreamConfig {
                 let matches = graph.add("exact_match", Accuracy::ExactMatch, &[logits, targets])?;
                 loss.add(&graph, "binary_cross_entropy", entropy, 1.0)?;
                 loss.metric(&graph, "exact_match", matches)?;
+                graph.set_role(entropy, Role::Loss);
+                graph.set_role(matches, Role::Metric);
             }
         }
+        graph.set_role(x, Role::Input);
+        graph.set_role(label, Role::Label);
+        graph.set_role(logits, Role::Logits);
         Ok(Classifier {
             graph,
             loss,

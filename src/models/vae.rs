@@ -3,9 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, stack};
+use super::model::{DataShape, Model};
+use super::preview::{Decoder, Reconstructor};
+use super::step_builder::StepBuilder;
+use super::supervised;
+use super::train_step::{Scalar, TrainConfig, TrainStep};
+use crate::gpu::{Gpu, MemoryEstimate};
 use crate::nn::losses::{ElementwiseLoss, GaussianKl};
 use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterize, Reshape};
-use crate::nn::{Graph, Loss, NodeId, Role};
+use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
 
 /// How the standard deviation comes out of the variance head `h`.
@@ -54,9 +60,13 @@ pub struct VaeConfig {
     pub decoder: Vec<Layer>,
 }
 
-/// The graph that is trained. Its scalars: `loss`, `reconstruction`, `kl_divergence`.
+/// The graph that is trained. Its scalars: `loss`, `reconstruction`, `kl_divergence`, `elbo`.
 #[derive(Debug)]
 pub struct Vae {
+    /// What it was built from.
+    pub config: VaeConfig,
+    /// What it was built for.
+    pub data: DataShape,
     /// The graph.
     pub graph: Graph,
     /// What is minimized: the reconstruction and the weighted divergence.
@@ -76,20 +86,22 @@ pub struct Vae {
 }
 
 impl VaeConfig {
-    /// The graph to train on images of `shape` (channels, height, width) of `classes`.
+    /// The graph to train on `data`.
     ///
     /// # Errors
     /// Layers do not fit, or the decoder does not end in as many units as the image has pixels.
-    pub fn build(&self, shape: &[usize], classes: usize) -> Result<Vae> {
+    pub fn build(&self, data: DataShape) -> Result<Vae> {
         let mut graph = Graph::new();
-        let x = graph.input("x", shape);
+        let DataShape {
+            sample: shape,
+            classes,
+        } = data;
+        let x = graph.input("x", &shape);
         let condition = self.condition(&mut graph, classes)?;
         let features = stack(&mut graph, "encoder", &self.encoder, x)?;
         let features = joined(&mut graph, "encoder.conditioned", features, condition)?;
         let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
         let head = graph.add("logvar", Dense::new(self.latent), &[features])?;
-        graph.set_role(mu, Role::LatentMean);
-        graph.set_role(head, Role::LatentLogVariance);
         let log_variance = match self.variance {
             Variance::Exp => head,
             Variance::Bounded => {
@@ -120,7 +132,24 @@ impl VaeConfig {
         let mut loss = Loss::new();
         loss.add(&graph, "reconstruction", reconstruction, 1.0)?;
         loss.add(&graph, "kl_divergence", divergence, self.beta)?;
+        for (node, role) in [
+            (x, Role::Input),
+            (mu, Role::LatentMean),
+            (head, Role::LatentLogVariance),
+            (z, Role::Latent),
+            (reconstruction, Role::Loss),
+            (divergence, Role::Loss),
+        ] {
+            graph.set_role(node, role);
+        }
+        if self.reconstruction == ReconstructionLoss::BceWithLogits {
+            graph.set_role(output, Role::Logits);
+        } else {
+            graph.set_role(output, Role::Image);
+        }
         Ok(Vae {
+            config: self.clone(),
+            data,
             graph,
             loss,
             x,
@@ -175,6 +204,7 @@ impl VaeConfig {
             return Ok(None);
         };
         let label = graph.input("label", &[]);
+        graph.set_role(label, Role::Label);
         let vector = graph.add("condition", Embedding { classes, width }, &[label])?;
         Ok(Some(Condition { label, vector }))
     }
@@ -215,28 +245,43 @@ fn joined(
     graph.add(name, Concat, &[flat, condition.vector])
 }
 
-/// See [`VaeConfig::decoder`].
-#[derive(Debug)]
-pub struct Decoder {
-    /// The graph.
-    pub graph: Graph,
-    /// Latent vectors.
-    pub z: NodeId,
-    /// Of a conditional VAE: labels, one `u32` per sample.
-    pub label: Option<NodeId>,
-    /// Images in `[0, 1]`.
-    pub image: NodeId,
-}
+impl Model for Vae {
+    fn kind(&self) -> &str {
+        "vae"
+    }
 
-/// See [`VaeConfig::reconstructor`].
-#[derive(Debug)]
-pub struct Reconstructor {
-    /// The graph.
-    pub graph: Graph,
-    /// Input images.
-    pub x: NodeId,
-    /// Of a conditional VAE: labels, one `u32` per sample.
-    pub label: Option<NodeId>,
-    /// Images in `[0, 1]`.
-    pub image: NodeId,
+    fn passes(&self) -> Vec<Pass<'_>> {
+        vec![Pass::new("model", &self.graph, &self.loss)]
+    }
+
+    fn needs_labels(&self) -> bool {
+        self.label.is_some()
+    }
+
+    fn estimate_memory(&self, gpu: &Gpu, config: &TrainConfig, estimate: &mut MemoryEstimate) {
+        supervised::estimate_memory(gpu, config, &self.passes()[0], estimate);
+    }
+
+    fn train_step(&self, builder: &mut StepBuilder<'_>) -> Result<TrainStep> {
+        let mut step = supervised::train_step(builder, &self.passes()[0], self.x, self.label)?;
+        // Without the weight that a beta-VAE gives to the divergence, so that runs of any beta compare.
+        step.scalars.push(Scalar {
+            name: "elbo".to_owned(),
+            terms: ["reconstruction", "kl_divergence"]
+                .into_iter()
+                .flat_map(|name| step.scalar(name).terms.clone())
+                .collect(),
+            factor: -1.0,
+        });
+        Ok(step)
+    }
+
+    fn decoder(&self) -> Result<Option<Decoder>> {
+        self.config.decoder(self.data.classes).map(Some)
+    }
+
+    fn reconstructor(&self) -> Result<Option<Reconstructor>> {
+        let DataShape { sample, classes } = self.data;
+        self.config.reconstructor(&sample, classes).map(Some)
+    }
 }

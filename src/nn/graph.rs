@@ -190,6 +190,11 @@ impl Graph {
         &self.nodes
     }
 
+    /// The identifiers of all nodes, in the order of computation.
+    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
+        (0..self.nodes.len()).map(NodeId)
+    }
+
     /// A node.
     pub fn node(&self, id: NodeId) -> &Node {
         &self.nodes[id.0]

@@ -25,6 +25,16 @@ pub fn add(gpu: &Gpu, elements: Binding<'_>, others: Binding<'_>, range: Range<u
     pass(gpu, "add", elements, Some(others), range, 0.0)
 }
 
+/// Copies the elements `range` of `others` to the same range of `elements`.
+pub fn copy(
+    gpu: &Gpu,
+    elements: Binding<'_>,
+    others: Binding<'_>,
+    range: Range<usize>,
+) -> Dispatch {
+    pass(gpu, "copy", elements, Some(others), range, 0.0)
+}
+
 /// Brings the elements `range` into `[-most, most]`; NaN stays NaN.
 pub fn bound(gpu: &Gpu, elements: Binding<'_>, range: Range<usize>, most: f32) -> Dispatch {
     pass(gpu, "bound", elements, None, range, most)

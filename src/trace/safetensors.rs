@@ -1,5 +1,6 @@
 //! Named tensors in safetensors files.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use ::safetensors::SafeTensors;
@@ -48,6 +49,18 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
 /// # Errors
 /// A shape that does not fit its values, a name that comes twice, or a disk that cannot be written.
 pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
+    write_safetensors_with_integers(path, tensors, &[])
+}
+
+/// Writes named tensors, and vectors of integers (as `I64`, which every reader knows), as a safetensors file.
+///
+/// # Errors
+/// As [`write_safetensors`].
+pub fn write_safetensors_with_integers(
+    path: &Path,
+    tensors: &[NamedTensor],
+    integers: &[(String, Vec<u32>)],
+) -> Result<()> {
     let wrong = |name: &str, problem: String| {
         Error::file(
             format!("{}, tensor '{name}'", path.display()),
@@ -55,13 +68,29 @@ pub fn write_safetensors(path: &Path, tensors: &[NamedTensor]) -> Result<()> {
             "report this as a bug",
         )
     };
-    let bytes: Vec<Vec<u8>> = tensors.iter().map(|t| little_endian(&t.values)).collect();
+    let floats = tensors.iter().map(|tensor| {
+        let shape = tensor.shape.clone();
+        (
+            &tensor.name,
+            Dtype::F32,
+            shape,
+            little_endian(&tensor.values),
+        )
+    });
+    let integers = integers.iter().map(|(name, values)| {
+        let bytes = values
+            .iter()
+            .flat_map(|&value| i64::from(value).to_le_bytes());
+        (name, Dtype::I64, vec![values.len()], bytes.collect())
+    });
+    let encoded: Vec<(&String, Dtype, Vec<usize>, Vec<u8>)> = floats.chain(integers).collect();
+    let mut names = HashSet::new();
     let mut views: Vec<(&str, TensorView<'_>)> = Vec::new();
-    for (NamedTensor { name, shape, .. }, bytes) in tensors.iter().zip(&bytes) {
-        if views.iter().any(|(other, _)| other == name) {
+    for (name, dtype, shape, bytes) in &encoded {
+        if !names.insert(name) {
             return Err(wrong(name, "two tensors have this name".to_owned()));
         }
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
+        let view = TensorView::new(*dtype, shape.clone(), bytes)
             .map_err(|error| wrong(name, error.to_string()))?;
         views.push((name, view));
     }

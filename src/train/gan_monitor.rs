@@ -2,11 +2,11 @@
 //! generated images that are all alike.
 
 use super::StepRecord;
-use super::adversarial::GENERATED;
 use super::debounce::Debounce;
 use super::thresholds::{
     COLLAPSED_FRACTION, COLLAPSED_RECORDS, COLLAPSED_STEPS, SATURATED_LOSS, SATURATED_STEPS,
 };
+use crate::models::FAKE_SUFFIX;
 use crate::tensor::TensorKind;
 use crate::trace::{Event, EventKind, ModelDescription, Subject, TraceLayout, UnitStatistics};
 
@@ -88,7 +88,7 @@ impl ComparedLayer {
     fn new(layout: &TraceLayout, tensor: &str) -> Option<Self> {
         let entry = |name: &str| layout.find(name, TensorKind::Activation);
         let real = entry(tensor)?;
-        let generated = entry(&format!("{tensor}{GENERATED}"))?;
+        let generated = entry(&format!("{tensor}{FAKE_SUFFIX}"))?;
         Some(Self {
             tensor: tensor.to_owned(),
             units: real.units,

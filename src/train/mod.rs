@@ -1,26 +1,28 @@
 //! Scenario, training loop, checkpoints, resume and replay.
 
-mod adversarial;
 mod debounce;
 mod events;
-mod gallery;
 mod gan_monitor;
-mod learner;
-mod memory_estimate;
-mod probes;
+mod preview;
 mod replay;
 mod run;
 mod scenario;
-mod supervised;
+mod statistics_probe;
+mod tensor_capture;
 mod thresholds;
 mod trainer;
+mod trainer_builder;
+mod verification;
 
 pub use events::EventDetector;
-pub use gallery::Gallery;
-pub use replay::{Verification, replay};
+pub use preview::Gallery;
+pub use replay::{Replay, ReplayBuilder};
 pub use run::{Finished, Run};
 pub use scenario::{
     AugmentSection, BUILT_IN, BuiltIn, ClipTask, CorruptSection, DataSection, ModelConfig,
     ModelKind, ModelSection, RecordSection, Scenario, Source, Split, TrainSection,
 };
-pub use trainer::{Model, StepRecord, Trainer};
+pub use tensor_capture::{TensorCapture, TensorRequest};
+pub use trainer::{StepRecord, Trainer};
+pub use trainer_builder::TrainerBuilder;
+pub use verification::Verification;

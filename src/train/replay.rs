@@ -1,156 +1,261 @@
-//! Replay: any steps of a run once more, bit for bit, with every unit recorded at every step.
+//! Replay: any steps of a run once more, bit for bit, with whatever probes a question needs.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::ops::Range;
 use std::path::Path;
 
+use super::verification::{Verification, Verifier};
 use super::{Scenario, StepRecord, Trainer};
 use crate::gpu::Gpu;
-use crate::trace::{Checkpoint, RunReader, UnitStatistics};
+use crate::models::{DataShape, Model};
+use crate::nn::Probe;
+use crate::trace::RunReader;
 use crate::{Error, Result};
 
-/// What a replay found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Verification {
-    /// Checkpoints whose digest was compared.
-    pub checkpoints: usize,
-    /// Recorded steps whose statistics were compared.
-    pub records: usize,
-    /// Scalars that were compared.
-    pub scalars: usize,
-    /// What differs from the run, in order of steps; empty when the replay is bit-identical.
-    pub differences: Vec<String>,
+/// A run that is about to be replayed: says which steps, with which probes, and whether to verify.
+pub struct ReplayBuilder<'a> {
+    gpu: &'a Gpu,
+    reader: RunReader,
+    scenario: Scenario,
+    range: Range<u64>,
+    probes: Vec<Box<dyn Probe>>,
+    verify: bool,
 }
 
-/// Replays the steps `from..to` of the run in `dir`, starting at the checkpoint at or before `from`. `each` gets every
-/// replayed record of the range, all with statistics. With `verify` every step from that checkpoint on is compared
-/// with what the run kept: scalars, statistics and the digests of checkpoints.
-///
-/// # Errors
-/// No run, a range that it does not have, or broken files.
-pub fn replay(
-    gpu: &Gpu,
-    dir: &Path,
-    from: u64,
-    to: u64,
-    verify: bool,
-    each: &mut dyn FnMut(&StepRecord, &Trainer) -> Result<()>,
-) -> Result<Verification> {
-    let reader = RunReader::open(dir)?;
-    let place = format!("replay of {}", dir.display());
-    let done = reader.info().steps_done;
-    if from >= to || to > done {
-        return Err(Error::usage(
-            place,
-            format!("steps {from} to {to} are not in the run, which has {done} steps"),
-            format!("use --from below --to, and --to at most {done}"),
-        ));
+impl std::fmt::Debug for ReplayBuilder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplayBuilder")
+            .field("run", &self.reader.folder())
+            .field("range", &self.range)
+            .field("probes", &self.probes.len())
+            .field("verify", &self.verify)
+            .finish_non_exhaustive()
     }
-    let checkpoints = reader.checkpoints()?;
-    let Some(&start) = checkpoints.iter().rev().find(|&&step| step <= from) else {
-        return Err(Error::input(
-            place,
-            format!("there is no checkpoint at or before step {from}"),
-            "restore the run's checkpoints folder",
-        ));
-    };
-    if verify && reader.info().adapter != gpu.info().name {
-        return Err(Error::input(
-            place,
-            format!(
-                "the run was made on '{}', this is '{}'",
-                reader.info().adapter,
-                gpu.info().name
-            ),
-            "choose the same adapter with --adapter, or leave out --verify",
-        ));
-    }
-    let scenario = Scenario::of_run(&reader)?;
-    let mut trainer = Trainer::restored(gpu, &scenario, &reader, start)?;
+}
 
-    let mut verification = Verification::default();
-    let kept_scalars = if verify {
-        reader.scalars()?
-    } else {
-        Default::default()
-    };
-    let kept_statistics: BTreeMap<u64, Vec<UnitStatistics>> = if verify {
-        reader.statistics(start, to)?.into_iter().collect()
-    } else {
-        BTreeMap::new()
-    };
-    let names = trainer.scalar_names();
-    let of_every_step = trainer.scalars_of_every_step();
-    let every = scenario.record.every;
-    let mut compare = |record: &StepRecord| {
-        // A replay records more steps than the run has.
-        let known = if record.step.is_multiple_of(every) {
-            names.len()
-        } else {
-            of_every_step
-        };
-        for (name, value) in names.iter().zip(&record.scalars).take(known) {
-            let series = kept_scalars
-                .get(name)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let Ok(at) = series.binary_search_by_key(&record.step, |(step, _)| *step) else {
-                let text = format!("step {}: the run has lost its {name}", record.step);
-                verification.differences.push(text);
-                continue;
-            };
-            verification.scalars += 1;
-            if f64::from(*value).to_bits() != series[at].1.to_bits()
-                && !(value.is_nan() && series[at].1.is_nan())
-            {
-                let text = format!(
-                    "step {}: {name} is {value}, the run has {}",
-                    record.step, series[at].1
-                );
-                verification.differences.push(text);
-            }
+/// Steps of a run once more. The trainer starts at the checkpoint at or before the range and is stepped to its end; every
+/// step of the range is probed.
+///
+/// ```no_run
+/// use trainscope::gpu::{AdapterChoice, Gpu};
+/// use trainscope::train::{Replay, TensorCapture, TensorRequest};
+///
+/// # fn main() -> trainscope::Result<()> {
+/// let gpu = Gpu::new(&AdapterChoice::default())?;
+/// let mut replay = Replay::open(&gpu, "runs/vae-mnist".as_ref())?
+///     .range(100..110)
+///     .probe(TensorCapture::new([TensorRequest::parse("mu:gradient")?]))
+///     .start()?;
+/// while let Some(record) = replay.step()? {
+///     let samples = replay.trainer().batch_samples(record.step);
+///     let gradient = &record.outputs[0]; // [batch, latent]
+///     println!("step {}: {:?} of samples {samples:?}", record.step, gradient.shape);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Replay {
+    reader: RunReader,
+    trainer: Trainer,
+    checkpoints: Vec<u64>,
+    range: Range<u64>,
+    verifier: Option<Verifier>,
+    /// Records of the range that have arrived and were not handed out yet.
+    arrived: VecDeque<StepRecord>,
+}
+
+impl<'a> ReplayBuilder<'a> {
+    /// The steps to replay; all of the run's unless given.
+    pub fn range(self, range: Range<u64>) -> Self {
+        Self { range, ..self }
+    }
+
+    /// Adds a probe; its outputs come with each record of the range.
+    pub fn probe(mut self, probe: impl Probe + 'static) -> Self {
+        self.probes.push(Box::new(probe));
+        self
+    }
+
+    /// Whether to compare every step from the checkpoint before the range on with what the run has kept: scalars,
+    /// statistics and the digests of checkpoints.
+    pub fn verify(self, verify: bool) -> Self {
+        Self { verify, ..self }
+    }
+
+    /// What builds the model of a run whose model is the user's own: see [`Scenario::with_model`].
+    pub fn model(
+        mut self,
+        build: impl Fn(&Scenario, DataShape) -> Result<Box<dyn Model>> + Send + Sync + 'static,
+    ) -> Self {
+        self.scenario = self.scenario.with_model(build);
+        self
+    }
+
+    /// Builds the trainer and restores the checkpoint at or before the range.
+    ///
+    /// # Errors
+    /// The run does not have these steps or no checkpoint before them, its data are gone, a probe finds nothing, or it
+    /// was made on another adapter and is to be verified.
+    pub fn start(self) -> Result<Replay> {
+        check_range(&self.reader, &self.range)?;
+        let made_on = &self.reader.info().adapter;
+        if self.verify && *made_on != self.gpu.info().name {
+            return Err(Error::input(
+                context(&self.reader),
+                format!(
+                    "the run was made on '{made_on}', this is '{}'",
+                    self.gpu.info().name
+                ),
+                "choose the same adapter with --adapter, or leave out --verify",
+            ));
         }
-        let then = kept_statistics.get(&record.step);
-        if then.is_none() && record.step.is_multiple_of(every) {
-            let text = format!("step {}: the run has lost its statistics", record.step);
-            verification.differences.push(text);
+        // The checkpoint is looked for first: a trainer takes seconds to build.
+        checkpoint_before(&self.reader, self.range.start)?;
+        let mut builder = Trainer::builder(self.gpu, &self.scenario);
+        for probe in self.probes {
+            builder = builder.boxed_probe(probe);
         }
-        if let (Some(now), Some(then)) = (&record.statistics, then) {
-            verification.records += 1;
-            let same =
-                |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan());
-            let [now, then] = [now, then].map(|units| bytemuck::cast_slice::<_, f32>(units));
-            let same = now.len() == then.len() && now.iter().zip(then).all(same);
-            if !same {
-                verification
-                    .differences
-                    .push(format!("step {}: statistics differ", record.step));
+        Replay::with_trainer(builder.build()?, self.reader, self.range, self.verify)
+    }
+}
+
+impl Replay {
+    /// Opens the run in a directory.
+    ///
+    /// # Errors
+    /// There is no run, or its files are damaged.
+    pub fn open<'a>(gpu: &'a Gpu, dir: &Path) -> Result<ReplayBuilder<'a>> {
+        let reader = RunReader::open(dir)?;
+        Ok(ReplayBuilder {
+            gpu,
+            scenario: Scenario::of_run(&reader)?,
+            range: 0..reader.info().steps_done,
+            reader,
+            probes: Vec::new(),
+            verify: false,
+        })
+    }
+
+    /// A replay by a trainer of the run's scenario that is already there; its state is replaced.
+    ///
+    /// # Errors
+    /// As [`ReplayBuilder::start`].
+    pub(super) fn with_trainer(
+        mut trainer: Trainer,
+        reader: RunReader,
+        range: Range<u64>,
+        verify: bool,
+    ) -> Result<Self> {
+        let start = checkpoint_before(&reader, range.start)?;
+        trainer.restore_from(&reader, start)?;
+        let verifier = verify
+            .then(|| Verifier::new(&reader, &trainer, start, range.end))
+            .transpose()?;
+        Ok(Self {
+            checkpoints: reader.checkpoints()?,
+            reader,
+            trainer,
+            range,
+            verifier,
+            arrived: VecDeque::new(),
+        })
+    }
+
+    /// The next step of the range; `None` after its last.
+    ///
+    /// # Errors
+    /// The device was lost, or a checkpoint that is compared is damaged.
+    pub fn step(&mut self) -> Result<Option<StepRecord>> {
+        loop {
+            if let Some(record) = self.arrived.pop_front() {
+                return Ok(Some(record));
             }
-        }
-    };
-    let mut digests = Vec::new();
-    while trainer.steps_done() < to {
-        let step = trainer.steps_done();
-        trainer.step(step >= from || (verify && step.is_multiple_of(every)))?;
-        let at_checkpoint = verify && checkpoints.contains(&(step + 1));
-        while let Some(record) =
-            trainer.take(trainer.is_full() || at_checkpoint || step + 1 == to)?
-        {
-            if verify {
-                compare(&record);
+            if self.trainer.steps_done() >= self.range.end {
+                return Ok(None);
             }
-            if record.step >= from {
-                each(&record, &trainer)?;
-            }
-        }
-        if at_checkpoint {
-            let same = trainer.checkpoint()?.digest() == Checkpoint::read(dir, step + 1)?.digest();
-            digests.push((step + 1, same));
+            self.run_step()?;
         }
     }
-    verification.checkpoints = digests.len();
-    for (step, _) in digests.iter().filter(|(_, same)| !same) {
-        let text = format!("checkpoint {step}: its digest differs");
-        verification.differences.push(text);
+
+    /// Runs one step of the trainer and takes what has arrived.
+    fn run_step(&mut self) -> Result<()> {
+        let step = self.trainer.steps_done();
+        let is_compared = |verifier: &Verifier| verifier.is_recorded(step);
+        let is_probed = step >= self.range.start || self.verifier.as_ref().is_some_and(is_compared);
+        self.trainer.step(is_probed)?;
+        let done = step + 1;
+        let at_checkpoint = self.verifier.is_some() && self.checkpoints.contains(&done);
+        let wait_for_all = at_checkpoint || done == self.range.end;
+        while let Some(record) = self.trainer.take(wait_for_all || self.trainer.is_full())? {
+            if let Some(verifier) = &mut self.verifier {
+                verifier.compare(&record);
+            }
+            if record.step >= self.range.start {
+                self.arrived.push_back(record);
+            }
+        }
+        match &mut self.verifier {
+            Some(verifier) if at_checkpoint => {
+                verifier.compare_checkpoint(&self.trainer, &self.reader, done)
+            }
+            _ => Ok(()),
+        }
     }
-    Ok(verification)
+
+    /// The steps of this replay.
+    pub fn range(&self) -> Range<u64> {
+        self.range.clone()
+    }
+
+    /// The trainer. Once [`Replay::step`] has returned the last record of the range, its state is that after the range.
+    pub fn trainer(&self) -> &Trainer {
+        &self.trainer
+    }
+
+    /// The run.
+    pub fn reader(&self) -> &RunReader {
+        &self.reader
+    }
+
+    /// What was compared so far, and what differed; nothing where the replay does not verify.
+    pub fn verification(&self) -> Verification {
+        self.verifier
+            .as_ref()
+            .map_or_else(Verification::default, Verifier::verification)
+    }
+
+    /// Ends the replay and returns its trainer.
+    pub fn into_trainer(self) -> Trainer {
+        self.trainer
+    }
+}
+
+fn context(reader: &RunReader) -> String {
+    format!("replay of {}", reader.folder().display())
+}
+
+fn check_range(reader: &RunReader, range: &Range<u64>) -> Result<()> {
+    let done = reader.info().steps_done;
+    let Range { start, end } = *range;
+    if start < end && end <= done {
+        return Ok(());
+    }
+    Err(Error::usage(
+        context(reader),
+        format!("steps {start} to {end} are not in the run, which has {done} steps"),
+        format!("use --from below --to, and --to at most {done}"),
+    ))
+}
+
+/// The step of the last checkpoint at or before `step`.
+fn checkpoint_before(reader: &RunReader, step: u64) -> Result<u64> {
+    let mut checkpoints = reader.checkpoints()?.into_iter();
+    checkpoints.rfind(|&found| found <= step).ok_or_else(|| {
+        Error::input(
+            context(reader),
+            format!("there is no checkpoint at or before step {step}"),
+            "restore the run's checkpoints folder",
+        )
+    })
 }

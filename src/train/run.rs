@@ -1,15 +1,15 @@
 //! A run: a trainer whose records are watched and kept in a run directory.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::events::{EventDetector, first_nonfinite};
-use super::{Scenario, StepRecord, Trainer, thresholds};
+use super::{Replay, Scenario, StepRecord, Trainer, thresholds};
 use crate::gpu::Gpu;
-use crate::trace::{
-    self, Checkpoint, Event, EventKind, RunInfo, RunReader, RunWriter, Status, UnitStatistics,
-};
+use crate::models::{DataShape, Model};
+use crate::trace::{self, Event, EventKind, RunInfo, RunReader, RunWriter, Status, UnitStatistics};
 use crate::{Error, Result};
 
 /// A run in progress.
@@ -60,7 +60,7 @@ impl Run {
             scenario.seed,
         );
         info.kernels = trainer.kernel_choices();
-        let model = trainer.model().describe();
+        let model = trainer.describe();
         let layout = trainer.layout().clone();
         let start = trainer.checkpoint()?;
         let writer = RunWriter::create(dir, &scenario.to_toml(), info, &model, layout)?;
@@ -75,7 +75,32 @@ impl Run {
     /// done.
     pub fn resume(gpu: &Gpu, dir: &Path, steps: Option<u64>) -> Result<Self> {
         let reader = RunReader::open(dir)?;
-        let mut scenario = Scenario::of_run(&reader)?;
+        let scenario = Scenario::of_run(&reader)?;
+        Self::resume_as(gpu, dir, steps, &reader, scenario)
+    }
+
+    /// The same for a run of a model of one's own, which `build` builds: see [`Scenario::with_model`].
+    ///
+    /// # Errors
+    /// As [`Run::resume`].
+    pub fn resume_with(
+        gpu: &Gpu,
+        dir: &Path,
+        steps: Option<u64>,
+        build: impl Fn(&Scenario, DataShape) -> Result<Box<dyn Model>> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let reader = RunReader::open(dir)?;
+        let scenario = Scenario::of_run(&reader)?.with_model(build);
+        Self::resume_as(gpu, dir, steps, &reader, scenario)
+    }
+
+    fn resume_as(
+        gpu: &Gpu,
+        dir: &Path,
+        steps: Option<u64>,
+        reader: &RunReader,
+        mut scenario: Scenario,
+    ) -> Result<Self> {
         let last = reader.last_checkpoint()?;
         if let Some(steps) = steps.filter(|&steps| steps < last) {
             return Err(Error::usage(
@@ -86,8 +111,8 @@ impl Run {
         }
         // What was asked for last: an earlier resume may have asked for more than the scenario.
         scenario.train.steps = steps.unwrap_or(reader.info().steps);
-        let trainer = Trainer::restored(gpu, &scenario, &reader, last)?;
-        let kept = kept_records(&reader, last, &trainer)?;
+        let trainer = Trainer::restored(gpu, &scenario, reader, last)?;
+        let kept = kept_records(reader, last, &trainer)?;
         let events = reader.events()?;
         let mut writer = RunWriter::resume(dir, last, trainer.layout().clone())?;
         let fresh = RunInfo::new(
@@ -122,7 +147,7 @@ impl Run {
 
     fn around(trainer: Trainer, writer: RunWriter) -> Self {
         let scalar_names = trainer.scalar_names();
-        let model = trainer.model().describe();
+        let model = trainer.describe();
         Self {
             detector: EventDetector::new(trainer.layout(), &scalar_names, &model),
             scalar_names,
@@ -147,7 +172,8 @@ impl Run {
         if self.is_over() {
             return Ok(false);
         }
-        self.step(each).map_err(|error| self.give_up(error))
+        self.step(each)
+            .map_err(|error| abort(&mut self.writer, self.taken, error))
     }
 
     fn step(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
@@ -176,22 +202,6 @@ impl Run {
             .nonfinite_at
             .is_some_and(|first| after > 0 && done > first + after);
         done >= train.steps || given_up
-    }
-
-    /// Closes a run whose device has failed, and taken its state with it: what has come back so far stays, and the
-    /// last checkpoint is where it goes on.
-    fn give_up(&mut self, error: Error) -> Error {
-        if !error.is_gpu() {
-            return error;
-        }
-        let status = Status::Failed(format!("{}: {}", error.context(), error.problem()));
-        if self.writer.finish(status, self.taken).is_err() {
-            return error;
-        }
-        let dir = self.writer.folder().display();
-        error.with_hint(format!(
-            "what the run has recorded is kept; go on from its last checkpoint with --resume {dir}"
-        ))
     }
 
     /// Takes one record out of the ring and keeps it.
@@ -256,11 +266,21 @@ impl Run {
         interrupted: bool,
         each: &mut dyn FnMut(&StepRecord),
     ) -> Result<Finished> {
-        let saved = self.save(each).and_then(|()| match self.unseen_steps() {
-            Some((from, to)) if !interrupted => self.trace_nonfinite(from, to),
-            _ => Ok(()),
-        });
-        saved.map_err(|error| self.give_up(error))?;
+        self.save(each)
+            .map_err(|error| abort(&mut self.writer, self.taken, error))?;
+        if let Some(range) = self.unrecorded_failure_range().filter(|_| !interrupted) {
+            let located = locate_first_nonfinite(self.trainer, &self.writer, range);
+            let (trainer, event) = located
+                .and_then(|(trainer, event)| {
+                    event
+                        .iter()
+                        .try_for_each(|event| self.writer.event(event))?;
+                    Ok((trainer, event))
+                })
+                .map_err(|error| abort(&mut self.writer, self.taken, error))?;
+            self.recent_events.extend(event);
+            self.trainer = trainer;
+        }
         let done = self.trainer.steps_done();
         let status = match self.nonfinite_at {
             _ if interrupted && !self.is_over() => Status::Stopped,
@@ -277,49 +297,16 @@ impl Run {
         })
     }
 
-    /// The steps among which the first non-finite value arose, where a scalar showed it and no unit was recorded: those
-    /// behind the last record, the end excluded. [`Run::finish`] runs them once more, and all since the checkpoint
-    /// before them.
-    pub fn unseen_steps(&self) -> Option<(u64, u64)> {
+    /// The steps in which the first non-finite value may have arisen, where a scalar showed it and no unit was recorded:
+    /// those after the last record, the end excluded. [`Run::finish`] replays them, from the checkpoint before.
+    pub fn unrecorded_failure_range(&self) -> Option<Range<u64>> {
         let first = self.nonfinite_at?;
-        let is_nonfinite = |event: &Event| event.kind == EventKind::Nonfinite;
-        let mut events = self.recent_events.iter();
-        let is_blind =
-            events.any(|event| is_nonfinite(event) && event.subject.unit_index().is_none());
+        let is_nonfinite = |event: &&Event| event.kind == EventKind::Nonfinite;
+        let mut events = self.recent_events.iter().filter(is_nonfinite);
+        let is_unlocated = events.any(|event| event.subject.unit_index().is_none());
         let every = self.trainer.scenario().record.every;
         let from = first / every * every + 1;
-        (is_blind && from <= first).then_some((from, first + 1))
-    }
-
-    /// Runs the steps of [`Run::unseen_steps`] once more with every unit recorded, and tells of the first non-finite
-    /// value among them. The trainer is afterwards where it was.
-    fn trace_nonfinite(&mut self, from: u64, to: u64) -> Result<()> {
-        let reader = RunReader::open(self.writer.folder())?;
-        let before = |step: &&u64| **step <= from;
-        let checkpoints = reader.checkpoints()?;
-        let Some(&start) = checkpoints.iter().rev().find(before) else {
-            return Ok(());
-        };
-        let place = format!("{}, checkpoint {start}", self.writer.folder().display());
-        let last = self.trainer.checkpoint()?;
-        let start = Checkpoint::read(self.writer.folder(), start)?;
-        self.trainer.restore(&start, &place)?;
-        let mut found = None;
-        while self.trainer.steps_done() < to && found.is_none() {
-            let step = self.trainer.steps_done();
-            self.trainer.step(step >= from)?;
-            while let Some(record) = self.trainer.take(step >= from || self.trainer.is_full())? {
-                let event = first_nonfinite(&record, self.trainer.layout(), &self.scalar_names);
-                let has_unit = |event: &Event| event.subject.unit_index().is_some();
-                found = found.or(event.filter(has_unit));
-            }
-        }
-        self.trainer.restore(&last, "the run's last state")?;
-        if let Some(event) = found {
-            self.writer.event(&event)?;
-            self.recent_events.push(event);
-        }
-        Ok(())
+        (is_unlocated && from <= first).then_some(from..first + 1)
     }
 
     /// The trainer.
@@ -336,6 +323,45 @@ impl Run {
     pub fn dir(&self) -> &Path {
         self.writer.folder()
     }
+}
+
+/// Closes a run whose device has failed, and taken its state with it: what has come back so far stays, and the last
+/// checkpoint is where it resumes.
+fn abort(writer: &mut RunWriter, taken: u64, error: Error) -> Error {
+    if !error.is_gpu() {
+        return error;
+    }
+    let status = Status::Failed(format!("{}: {}", error.context(), error.problem()));
+    if writer.finish(status, taken).is_err() {
+        return error;
+    }
+    let dir = writer.folder().display();
+    error.with_hint(format!(
+        "what the run has recorded is kept; resume it from its last checkpoint with --resume {dir}"
+    ))
+}
+
+/// Replays some steps of the run that `writer` writes, with every unit recorded, up to the first non-finite value of a
+/// unit. Returns the trainer in the state that it was in, and the event.
+fn locate_first_nonfinite(
+    trainer: Trainer,
+    writer: &RunWriter,
+    range: Range<u64>,
+) -> Result<(Trainer, Option<Event>)> {
+    let reader = RunReader::open(writer.folder())?;
+    let last = trainer.checkpoint()?;
+    let scalar_names = trainer.scalar_names();
+    let mut replay = Replay::with_trainer(trainer, reader, range, false)?;
+    let mut found = None;
+    while found.is_none()
+        && let Some(record) = replay.step()?
+    {
+        let event = first_nonfinite(&record, replay.trainer().layout(), &scalar_names);
+        found = event.filter(|event| event.subject.unit_index().is_some());
+    }
+    let mut trainer = replay.into_trainer();
+    trainer.restore(&last, "the run's last state")?;
+    Ok((trainer, found))
 }
 
 /// What a run has kept of the steps before `end`, in order; statistics of as many of the last as the detector needs.
@@ -355,6 +381,7 @@ fn kept_records(reader: &RunReader, end: u64, trainer: &Trainer) -> Result<Vec<S
                     step,
                     scalars: Vec::new(),
                     statistics: statistics.remove(&step),
+                    outputs: Vec::new(),
                 });
                 record.scalars.resize(index, 0.0);
                 record.scalars.push(value as f32);

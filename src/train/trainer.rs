@@ -1,205 +1,75 @@
 //! The training step: everything that runs on the GPU, built once, and the results that come back from it.
 //!
-//! One step is one submission: gather a batch, what the model learns from it ([`super::supervised`],
-//! [`super::adversarial`]), advance the step counter. On recorded steps the probes' dispatches are recorded in between.
-//! Results return through a ring some steps later, so the CPU never waits inside the loop unless it runs ahead of the
-//! whole ring.
+//! One step is one submission: gather a batch, run the model's [`TrainStep`], advance the step counter. In probed steps the
+//! probes' dispatches run in between. Results return through a ring some steps later, so the CPU never waits inside the
+//! loop unless it runs ahead of the whole ring.
 
 use std::collections::BTreeMap;
 
-use super::learner::Learner;
-use super::scenario::{ModelConfig, Scenario};
-use super::{adversarial, memory_estimate, supervised};
-use crate::data::{BatchCursor, Dataset, Gather, Images, Residency};
-use crate::gpu::{Buffer, Dispatch, Gpu, MemoryEstimate, ReadbackRing};
-use crate::models::{Classifier, Gan, Vae};
-use crate::nn::{Graph, Loss, Parameters};
+use super::scenario::Scenario;
+use super::trainer_builder::{TrainerBuilder, plan};
+use crate::Result;
+use crate::data::{BatchCursor, Dataset, Gather};
+use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
+use crate::models::{Model, TrainStep};
+use crate::nn::{Graph, Parameters, ProbeOutput};
 use crate::tensor::NamedTensor;
 use crate::trace::{Checkpoint, ModelDescription, RunReader, TraceLayout, UnitStatistics};
-use crate::{Error, Result};
-
-/// Steps that may be on their way before the CPU waits for the oldest.
-const RING: usize = 4;
 
 /// What one step has left behind.
 #[derive(Debug, Clone)]
 pub struct StepRecord {
     /// The step, counted from 0.
     pub step: u64,
-    /// As [`Trainer::scalar_names`]; where the step was not recorded, only the first
-    /// [`Trainer::scalars_of_every_step`] of them.
+    /// As [`Trainer::scalar_names`]; where the step was not probed, only the first [`Trainer::scalars_of_every_step`] of
+    /// them.
     pub scalars: Vec<f32>,
-    /// On recorded steps: the statistics of every row of [`Trainer::layout`].
+    /// Of a probed step: the statistics of every row of [`Trainer::layout`].
     pub statistics: Option<Vec<UnitStatistics>>,
+    /// Of a probed step: the [outputs](crate::nn::Probe::outputs) of the probes that were added, in their order.
+    pub outputs: Vec<NamedTensor>,
 }
 
 /// A model in training.
 pub struct Trainer {
-    gpu: Gpu,
-    scenario: Scenario,
-    model: Model,
-    dataset: Dataset,
-    skipped: Vec<String>,
-    learner: Learner,
-    cursor: BatchCursor,
-    /// Counts the updates of a GAN's generator, of which there may be fewer than steps.
-    generator_clock: BatchCursor,
-    gather: Gather,
-    advance: Dispatch,
-    layout: TraceLayout,
-    statistics: Buffer<UnitStatistics>,
-    ring: ReadbackRing<(u64, bool)>,
-    step: u64,
+    pub(super) gpu: Gpu,
+    pub(super) scenario: Scenario,
+    pub(super) model: Box<dyn Model>,
+    pub(super) dataset: Dataset,
+    pub(super) skipped: Vec<String>,
+    pub(super) train_step: TrainStep,
+    pub(super) cursor: BatchCursor,
+    pub(super) gather: Gather,
+    pub(super) advance: Dispatch,
+    pub(super) layout: TraceLayout,
+    pub(super) statistics: Buffer<UnitStatistics>,
+    pub(super) outputs: Vec<ProbeOutput>,
+    pub(super) ring: ReadbackRing<(u64, bool)>,
+    pub(super) step: u64,
 }
 
-/// The trained graphs, by kind.
-pub enum Model {
-    /// A variational autoencoder.
-    Vae(Vae),
-    /// A classifier, or a two-stream network.
-    Classifier(Classifier),
-    /// A generative adversarial network.
-    Gan(Box<Gan>),
-}
-
-impl Model {
-    /// Builds the graphs of a scenario for images of `shape` (channels, height, width) of `classes`.
-    ///
-    /// # Errors
-    /// Layers do not fit each other or the data.
-    pub fn new(config: &ModelConfig, shape: &[usize], classes: usize) -> Result<Self> {
-        match config {
-            ModelConfig::Vae(vae) => vae.build(shape, classes).map(Self::Vae),
-            ModelConfig::Classifier(classifier) => {
-                classifier.build(shape, classes).map(Self::Classifier)
-            }
-            ModelConfig::TwoStream(network) => network.build(shape, classes).map(Self::Classifier),
-            ModelConfig::Gan(gan) => gan.build(shape).map(Box::new).map(Self::Gan),
-        }
-    }
-
-    /// The graphs of its training step in words.
-    pub fn describe(&self) -> ModelDescription {
-        let graphs = match self {
-            Self::Vae(vae) => vec![vae.graph.describe("vae", &vae.loss)],
-            Self::Classifier(classifier) => {
-                vec![classifier.graph.describe("classifier", &classifier.loss)]
-            }
-            Self::Gan(gan) => vec![
-                gan.play.describe("generator_pass", &gan.generator_loss),
-                gan.real.graph.describe("real_pass", &gan.real.loss),
-                gan.generated
-                    .graph
-                    .describe("fake_pass", &gan.generated.loss),
-            ],
-        };
-        ModelDescription { graphs }
-    }
-
-    /// Its graph; of a GAN the one from noise through both networks.
-    pub fn graph(&self) -> &Graph {
-        match self {
-            Self::Vae(vae) => &vae.graph,
-            Self::Classifier(classifier) => &classifier.graph,
-            Self::Gan(gan) => &gan.play,
-        }
-    }
-
-    /// What its graph is trained on.
-    pub fn loss(&self) -> &Loss {
-        match self {
-            Self::Vae(vae) => &vae.loss,
-            Self::Classifier(classifier) => &classifier.loss,
-            Self::Gan(gan) => &gan.generator_loss,
-        }
+impl std::fmt::Debug for Trainer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Trainer")
+            .field("scenario", &self.scenario.name)
+            .field("model", &self.model.kind())
+            .field("step", &self.step)
+            .finish_non_exhaustive()
     }
 }
 
 impl Trainer {
-    /// Reads the data, builds the model and its plans, and draws the first parameters.
-    ///
-    /// # Errors
-    /// Broken data, layers that do not fit, or a model that is too large for the adapter.
-    pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
-        let mut images = scenario.images()?;
-        let config = scenario.model();
-        let (model, residency, estimate) = Self::plan(gpu, scenario, &images)?;
-        let batching = scenario.batching(images.count)?;
-        estimate.allocate_scratch(gpu)?;
-        let skipped = std::mem::take(&mut images.skipped);
-        let cursor = BatchCursor::new(gpu, images.count, scenario.train.batch)?;
-        let generator_clock = BatchCursor::new(gpu, 1, 1)?;
-        let (learner, probes) = match (&model, &config) {
-            (Model::Gan(gan), ModelConfig::Gan(config)) => {
-                adversarial::learner(gpu, scenario, config, gan, &cursor, &generator_clock)?
-            }
-            (Model::Classifier(classifier), _) => {
-                let inputs = (classifier.x, Some(classifier.label));
-                supervised::learner(
-                    gpu,
-                    scenario,
-                    (model.graph(), model.loss()),
-                    inputs,
-                    &cursor,
-                )?
-            }
-            (Model::Vae(vae), _) => supervised::learner(
-                gpu,
-                scenario,
-                (model.graph(), model.loss()),
-                (vae.x, vae.label),
-                &cursor,
-            )?,
-            (Model::Gan(_), _) => unreachable!("a GAN is built from a GAN's configuration"),
-        };
-        let dataset = Dataset::house(gpu, images, residency)?;
-        let gather = dataset.gather(gpu, &cursor, &batching, &learner.x, learner.label.as_ref())?;
-        let bytes = 4 * learner.result_len() as u64 + probes.statistics.raw().size();
-        Ok(Self {
-            gpu: gpu.clone(),
-            scenario: scenario.clone(),
-            advance: cursor.advance(),
-            ring: ReadbackRing::new(gpu, "step results", RING, bytes),
-            statistics: probes.statistics,
-            layout: probes.layout,
-            model,
-            dataset,
-            skipped,
-            learner,
-            cursor,
-            generator_clock,
-            gather,
-            step: 0,
-        })
+    /// A builder of the trainer of a scenario.
+    pub fn builder<'a>(gpu: &'a Gpu, scenario: &'a Scenario) -> TrainerBuilder<'a> {
+        TrainerBuilder::new(gpu, scenario)
     }
 
-    /// Builds the model and sees that it, its batch and its data fit the adapter, before anything is allocated.
-    fn plan(
-        gpu: &Gpu,
-        scenario: &Scenario,
-        images: &Images,
-    ) -> Result<(Model, Residency, MemoryEstimate)> {
-        images.check()?;
-        let config = scenario.model();
-        if config.needs_labels() && images.labels.is_empty() {
-            return Err(Error::input(
-                images.name.clone(),
-                "it has no labels, and this model needs them",
-                "add the labels file, or train a vae without a condition",
-            ));
-        }
-        let model = Model::new(&config, &images.shape, images.classes)
-            .map_err(|error| scenario.with_span(error))?;
-        let mut estimate = memory_estimate::estimate(gpu, scenario, &model);
-        estimate
-            .validate(gpu)
-            .map_err(|error| scenario.with_span(error))?;
-        // The data set gets what the model leaves of the memory.
-        let left = gpu.memory().map_or(u64::MAX, |all| all - estimate.bytes());
-        let room = scenario.data.memory_budget().min(left);
-        let residency = Residency::of(gpu, images, scenario.train.batch, room)?;
-        estimate.buffer("data set", "data", (residency.bytes / 4) as usize);
-        Ok((model, residency, estimate))
+    /// The trainer of a scenario, without probes of one's own.
+    ///
+    /// # Errors
+    /// As [`TrainerBuilder::build`].
+    pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
+        Self::builder(gpu, scenario).build()
     }
 
     /// Bytes of the adapter's memory that a scenario will take, small things apart.
@@ -208,52 +78,56 @@ impl Trainer {
     /// As [`Trainer::new`].
     pub fn estimate_memory(gpu: &Gpu, scenario: &Scenario) -> Result<u64> {
         let images = scenario.images()?;
-        Self::plan(gpu, scenario, &images).map(|(_, _, estimate)| estimate.bytes())
+        let planned = plan(gpu, scenario, &images)?;
+        Ok(planned.estimate.bytes())
     }
 
-    /// Runs one step; `watched` records every unit's statistics.
+    /// Runs one step; with `probed` it records every unit's statistics and runs the probes.
     ///
     /// # Errors
     /// The device was lost or reported an error.
-    pub fn step(&mut self, watched: bool) -> Result<()> {
+    pub fn step(&mut self, probed: bool) -> Result<()> {
         self.gather.prepare(&self.gpu, self.step)?;
         let mut encoder = self.gpu.encoder("training step");
-        let dispatches = self.dispatches(watched);
+        let dispatches = self.dispatches(probed);
         self.gpu.record(&mut encoder, "training step", dispatches);
-        let statistics = watched.then(|| self.statistics.raw());
-        let results: Vec<_> = self
-            .learner
-            .results()
-            .map(Buffer::raw)
-            .chain(statistics)
-            .map(|buffer| (buffer, 0, buffer.size()))
-            .collect();
-        self.ring.copy(&mut encoder, (self.step, watched), &results);
+        let returned: Vec<wgpu::Buffer> = self.returned(probed).cloned().collect();
+        let sources: Vec<_> = returned.iter().map(|raw| (raw, 0, raw.size())).collect();
+        self.ring.copy(&mut encoder, (self.step, probed), &sources);
         self.gpu.queue.submit([encoder.finish()]);
         self.ring.submitted();
         self.step += 1;
         self.gpu.check()
     }
 
-    /// The dispatches of the next step in order: gather a batch, learn, advance; `watched` puts the probes in between.
-    pub fn dispatches(&self, watched: bool) -> impl Iterator<Item = &Dispatch> {
-        self.gather
-            .dispatches
-            .iter()
-            .chain(self.learner.procedure(self.step).dispatches(watched))
+    /// The buffers that return from a step: the model's, and of a probed one the statistics and the probes' outputs.
+    fn returned(&self, probed: bool) -> impl Iterator<Item = &wgpu::Buffer> {
+        let outputs = self.outputs.iter().map(|output| output.buffer.raw());
+        let of_probes = [self.statistics.raw()].into_iter().chain(outputs);
+        let of_model = self.train_step.returned().map(Buffer::raw);
+        of_model.chain(of_probes.filter(move |_| probed))
+    }
+
+    /// The dispatches of the next step in order: gather a batch, train on it, advance; with `probed` those of the probes in
+    /// between.
+    pub fn dispatches(&self, probed: bool) -> impl Iterator<Item = &Dispatch> {
+        let program = self.train_step.program(self.step);
+        let gather = self.gather.dispatches.iter();
+        gather
+            .chain(program.dispatches(probed))
             .chain([&self.advance])
     }
 
     /// Names of the scalars of a [`StepRecord`]: `loss`, then its terms and what else is measured, and last what only
-    /// recorded steps have: for each parameter tensor `gradient_norm/<its name>`, the Euclidean norm of the loss's
+    /// probed steps have: for each parameter tensor `gradient_norm/<its name>`, the Euclidean norm of the loss's
     /// gradient, before any clipping.
     pub fn scalar_names(&self) -> Vec<String> {
-        self.learner.scalar_names()
+        self.train_step.scalar_names()
     }
 
     /// How many of [`Trainer::scalar_names`] every step has.
     pub fn scalars_of_every_step(&self) -> usize {
-        self.learner.scalars.len()
+        self.train_step.scalars.len()
     }
 
     /// Whether [`Trainer::take`] must wait before the next [`Trainer::step`].
@@ -261,24 +135,40 @@ impl Trainer {
         self.ring.is_full()
     }
 
-    /// The oldest step's results, if they have arrived; with `wait`, waits for them (`None` only when nothing is on
-    /// its way).
+    /// The oldest step's results, if they have arrived; with `wait`, waits for them (`None` only when no step is in
+    /// flight).
     ///
     /// # Errors
     /// The device was lost or reported an error.
     pub fn take(&mut self, wait: bool) -> Result<Option<StepRecord>> {
-        let Some(((step, watched), bytes)) = self.ring.take(&self.gpu, wait)? else {
+        let Some(((step, probed), bytes)) = self.ring.take(&self.gpu, wait)? else {
             return Ok(None);
         };
         let all: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
-        let (results, statistics) = all.split_at(self.learner.result_len());
+        let mut rest = all.as_slice();
+        let mut parts = Vec::new();
+        for buffer in self.returned(probed) {
+            // A copy of the whole buffer holds its padding too.
+            let (part, after) = rest.split_at(buffer.size() as usize / 4);
+            parts.push(part);
+            rest = after;
+        }
+        let of_model = self.train_step.returned().count();
+        let (of_model, of_probes) = parts.split_at(of_model);
+        let outputs = self.outputs.iter().zip(of_probes.iter().skip(1));
         Ok(Some(StepRecord {
             step,
-            scalars: self.learner.scalars_of(results, watched),
-            statistics: watched.then(|| {
-                let numbers = &statistics[..self.layout.rows() * UnitStatistics::LEN];
-                bytemuck::cast_slice(numbers).to_vec()
+            scalars: self.train_step.scalar_values(of_model, probed),
+            statistics: of_probes.first().map(|statistics| {
+                let rows = self.layout.rows();
+                bytemuck::cast_slice(&statistics[..rows * UnitStatistics::LEN]).to_vec()
             }),
+            outputs: outputs
+                .map(|(output, values)| {
+                    let values = values[..output.buffer.len()].to_vec();
+                    NamedTensor::new(&output.name, output.shape.clone(), values)
+                })
+                .collect(),
         }))
     }
 
@@ -289,12 +179,12 @@ impl Trainer {
     pub fn checkpoint(&self) -> Result<Checkpoint> {
         Ok(Checkpoint {
             step: self.step,
-            parameters: self.learner.parameters(&self.gpu)?,
-            // Before the first step there is nothing to remember.
+            parameters: self.train_step.read_parameters(&self.gpu)?,
+            // Before the first step the optimizers have no state yet.
             optimizer: if self.step == 0 {
                 Vec::new()
             } else {
-                self.learner.memories(&self.gpu)?
+                self.train_step.read_optimizers(&self.gpu)?
             },
         })
     }
@@ -305,9 +195,17 @@ impl Trainer {
     /// As [`Trainer::new`], and a checkpoint that is missing, damaged or of another model.
     pub fn restored(gpu: &Gpu, scenario: &Scenario, reader: &RunReader, step: u64) -> Result<Self> {
         let mut trainer = Self::new(gpu, scenario)?;
-        let place = format!("{}, checkpoint {step}", reader.folder().display());
-        trainer.restore(&Checkpoint::read(reader.folder(), step)?, &place)?;
+        trainer.restore_from(reader, step)?;
         Ok(trainer)
+    }
+
+    /// Puts the state in place that the run of `reader` had after `step` steps.
+    ///
+    /// # Errors
+    /// A checkpoint that is missing, damaged or of another model.
+    pub fn restore_from(&mut self, reader: &RunReader, step: u64) -> Result<()> {
+        let source = format!("{}, checkpoint {step}", reader.folder().display());
+        self.restore(&Checkpoint::read(reader.folder(), step)?, &source)
     }
 
     /// Puts a checkpoint's state in place; `source` names its folder in messages.
@@ -316,14 +214,10 @@ impl Trainer {
     /// Its tensors do not fit the model.
     pub fn restore(&mut self, checkpoint: &Checkpoint, source: &str) -> Result<()> {
         self.load_parameters(&checkpoint.parameters, source)?;
-        self.learner
-            .write_memories(&self.gpu, &checkpoint.optimizer, source)?;
+        self.train_step
+            .write_optimizers(&self.gpu, &checkpoint.optimizer, source)?;
         self.cursor.set_step(&self.gpu, checkpoint.step)?;
-        // The generator learns in the first of each round of steps.
-        let rounds = checkpoint
-            .step
-            .div_ceil(self.learner.procedures.len() as u64);
-        self.generator_clock.set_step(&self.gpu, rounds)?;
+        self.train_step.set_step(&self.gpu, checkpoint.step);
         self.step = checkpoint.step;
         Ok(())
     }
@@ -333,7 +227,7 @@ impl Trainer {
     /// # Errors
     /// A tensor is missing, unknown or of another shape.
     pub fn load_parameters(&mut self, tensors: &[NamedTensor], source: &str) -> Result<()> {
-        self.learner.write_parameters(&self.gpu, tensors, source)
+        self.train_step.write_parameters(&self.gpu, tensors, source)
     }
 
     /// Steps done.
@@ -347,8 +241,23 @@ impl Trainer {
     }
 
     /// The model.
-    pub fn model(&self) -> &Model {
-        &self.model
+    pub fn model(&self) -> &dyn Model {
+        &*self.model
+    }
+
+    /// Its most telling graph; of a GAN the one from noise through both networks.
+    pub fn graph(&self) -> &Graph {
+        self.model.passes()[0].graph
+    }
+
+    /// The graphs of its training step in words, for `graph.json`.
+    pub fn describe(&self) -> ModelDescription {
+        let passes = self.model.passes().into_iter();
+        ModelDescription {
+            graphs: passes
+                .map(|pass| pass.graph.describe(pass.name, pass.loss))
+                .collect(),
+        }
     }
 
     /// The scenario.
@@ -373,7 +282,13 @@ impl Trainer {
 
     /// The parameters; of a GAN those of the generator.
     pub fn parameters(&self) -> &Parameters {
-        &self.learner.networks[0].parameters
+        &self.train_step.networks[0].parameters
+    }
+
+    /// Trainable parameters of all networks.
+    pub fn parameter_count(&self) -> usize {
+        let networks = self.train_step.networks.iter();
+        networks.map(|network| network.parameters.count()).sum()
     }
 
     /// The device.

@@ -100,33 +100,46 @@ fn reference_steps(
             .flat_map(|sample| &images.pixels[48 * sample as usize..][..48])
             .map(|&byte| f64::from(f32::from(byte) / 255.0))
             .collect();
-        let (_, _, played) = gradients((&gan.play, &gan.generator_loss), &[], values, step);
+        let (_, _, played) = gradients(
+            (&gan.generator_pass, &gan.generator_loss),
+            &[],
+            values,
+            step,
+        );
         let place = gan
-            .play
+            .generator_pass
             .nodes()
             .iter()
-            .position(|n| n.name == gan.play.node(gan.fake).name);
+            .position(|n| n.name == gan.generator_pass.node(gan.fake).name);
         let fake = played[place.expect("its own node")].clone();
         // What goes into the generator's last dense layer.
         let features = gan
-            .play
+            .generator_pass
             .nodes()
             .iter()
             .position(|n| n.name == "generator.1");
         let features = &played[features.expect("the activation before it")];
         let fake_images = fake.clone();
-        let (real, real_scalars, _) =
-            gradients((&gan.real.graph, &gan.real.loss), &[pixels], values, step);
+        let (real, real_scalars, _) = gradients(
+            (&gan.real_pass.graph, &gan.real_pass.loss),
+            &[pixels],
+            values,
+            step,
+        );
         let (generated, fake_scalars, _) = gradients(
-            (&gan.generated.graph, &gan.generated.loss),
+            (&gan.fake_pass.graph, &gan.fake_pass.loss),
             &[fake],
             values,
             step,
         );
         descend(values, &real, "discriminator");
         descend(values, &generated, "discriminator");
-        let (play, play_scalars, _) =
-            gradients((&gan.play, &gan.generator_loss), &[], values, step);
+        let (play, play_scalars, _) = gradients(
+            (&gan.generator_pass, &gan.generator_loss),
+            &[],
+            values,
+            step,
+        );
         if step % 2 == 0 {
             descend(values, &play, "generator");
         }
@@ -248,5 +261,9 @@ fn networks_that_do_not_fit_are_named() {
         "weight_clip = -1.0",
         &["weight_clip = -1"],
     );
-    refused("kind = \"gan\"", "kind = \"vae\"", &["needs 'encoder'"]);
+    refused(
+        "kind = \"gan\"",
+        "kind = \"vae\"",
+        &["needs the key 'encoder'"],
+    );
 }

@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 use trainscope::tensor::NamedTensor;
 
+use trainscope::models::DataShape;
 use trainscope::nn::{Graph, Mode, NodeId, Plan};
 use trainscope::trace::{Checkpoint, read_safetensors};
-use trainscope::train::{Model, ModelConfig, Run, Scenario, Trainer};
+use trainscope::train::{ModelConfig, Run, Scenario, Trainer};
 
 use crate::nn::fixture::Fixture;
 use crate::nn::harness::distance;
@@ -50,6 +51,14 @@ fn evaluate(
     gpu().read(value(output)).expect("read")
 }
 
+fn trainer_shape(trainer: &Trainer) -> DataShape {
+    let dataset = trainer.dataset();
+    DataShape {
+        sample: dataset.shape(),
+        classes: dataset.classes(),
+    }
+}
+
 fn comes_in_and_goes_out(name: &str) {
     let scenario = fixture(&format!("{name}.toml"));
     let scenario = Scenario::load(&scenario.display().to_string(), &[]).expect("it is valid");
@@ -65,12 +74,20 @@ fn comes_in_and_goes_out(name: &str) {
     assert_eq!(ours, theirs);
 
     let trainer = run.trainer();
-    let got = match (trainer.model(), scenario.model()) {
-        (Model::Classifier(model), _) => {
+    let data = trainer_shape(trainer);
+    let got = match scenario.model() {
+        ModelConfig::Classifier(config) => {
+            let model = config.build(data).expect("it fits");
             evaluate(trainer, &model.graph, model.x, None, model.logits)
         }
-        (Model::Vae(_), ModelConfig::Vae(config)) => {
-            let model = config.reconstructor(&[1, 28, 28], 10).expect("it fits");
+        ModelConfig::TwoStream(config) => {
+            let model = config.build(data).expect("it fits");
+            evaluate(trainer, &model.graph, model.x, None, model.logits)
+        }
+        ModelConfig::Vae(config) => {
+            let model = config
+                .reconstructor(&data.sample, data.classes)
+                .expect("it fits");
             let images = evaluate(trainer, &model.graph, model.x, model.label, model.image);
             // It ends in the images' sigmoid.
             images.iter().map(|p| (p / (1.0 - p)).ln()).collect()

@@ -3,10 +3,13 @@
 mod support;
 
 mod adversarial;
+mod capture;
 mod checkpoint;
 #[cfg(feature = "cli")]
 mod commands;
+mod custom_model;
 mod data;
+mod earlier_runs;
 mod events;
 mod failures;
 mod formats;

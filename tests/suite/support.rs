@@ -1,8 +1,12 @@
 //! What every test needs: one device for all of them.
 
+use std::ops::Range;
+use std::path::Path;
 use std::sync::OnceLock;
 
+use trainscope::Result;
 use trainscope::gpu::{AdapterChoice, Gpu};
+use trainscope::train::{Replay, Verification};
 
 /// The device that the tests share, on the adapter that a user would get. The first call prints its name.
 pub fn gpu() -> &'static Gpu {
@@ -12,6 +16,16 @@ pub fn gpu() -> &'static Gpu {
         println!("adapter: {}", gpu.describe());
         gpu
     })
+}
+
+/// Replays steps of a run and compares them with what it has kept.
+pub fn verify_replay(dir: &Path, steps: Range<u64>) -> Result<Verification> {
+    let mut replay = Replay::open(gpu(), dir)?
+        .range(steps)
+        .verify(true)
+        .start()?;
+    while replay.step()?.is_some() {}
+    Ok(replay.verification())
 }
 
 /// A scenario of small layers and few steps: a run of it takes about a second on a software adapter.

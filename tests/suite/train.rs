@@ -8,11 +8,11 @@ use trainscope::Result;
 use trainscope::trace::{
     Checkpoint, EventKind, RunReader, RunView, Status, read_safetensors, write_safetensors,
 };
-use trainscope::train::{Finished, Run, Scenario, Verification, replay};
+use trainscope::train::{Finished, Run, Scenario, Verification};
 
 use trainscope::gpu::{AdapterChoice, Gpu};
 
-use crate::support::{SMALL, gpu};
+use crate::support::{SMALL, gpu, verify_replay};
 
 fn scenario(settings: &[&str]) -> Scenario {
     let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
@@ -39,7 +39,7 @@ fn resume_refused(dir: &Path) -> String {
 }
 
 fn verify(dir: &Path, from: u64, to: u64) -> Result<Verification> {
-    replay(gpu(), dir, from, to, true, &mut |_, _| Ok(()))
+    verify_replay(dir, from..to)
 }
 
 /// All that a run has recorded, floats by their bits.

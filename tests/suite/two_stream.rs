@@ -1,7 +1,7 @@
 //! Two-stream networks: what they are made of, that they learn, and that they are refused where they make no sense.
 
-use trainscope::models::{Fusion, Streams};
-use trainscope::train::{Model, ModelConfig, Scenario, Trainer};
+use trainscope::models::{DataShape, Fusion, Streams};
+use trainscope::train::{ModelConfig, Scenario, Trainer};
 
 use crate::support::gpu;
 
@@ -51,11 +51,15 @@ fn both_tasks_are_learnt_the_same_way_twice() {
 
 #[test]
 fn a_network_has_the_streams_that_it_is_told() {
-    let images = [23, 32, 32];
+    let data = DataShape {
+        sample: [23, 32, 32],
+        classes: 24,
+    };
     let parameters = |settings: &[&str]| {
         let scenario = scenario("two-stream-clips", settings).expect("it is valid");
-        let model = Model::new(&scenario.model(), &images, 24).expect("it fits");
-        let parameters = model.graph().parameters().iter();
+        let model = scenario.build_model(data).expect("it fits");
+        let passes = model.passes();
+        let parameters = passes[0].graph.parameters().iter();
         let count = |p: &trainscope::nn::Parameter| p.shape.iter().product::<usize>();
         let named = parameters.map(|p| (p.name.clone(), count(p)));
         named.collect::<Vec<_>>()
@@ -109,7 +113,7 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
     refused(
         "two-stream-clips",
         &["data.source=mnist"],
-        &["mnist", "no task", "leave it out"],
+        &["mnist", "task", "leave it out"],
     );
     // Images without flow.
     refused(

@@ -21,7 +21,7 @@ use crate::gpu::{Buffer, Dispatch};
 use crate::tensor::TensorKind;
 
 /// A tensor that is complete at some stage of the plan, offered to a probe.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct TensorView<'a> {
     /// The node that the tensor belongs to.
     pub node: NodeId,
@@ -40,7 +40,7 @@ pub struct TensorView<'a> {
 
 /// Sent to a probe while a plan is built, in the order of execution. The probe returns the dispatches to insert at this
 /// point.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum ProbeEvent<'a> {
     /// A tensor is complete. A probe may measure it here, or at any later event up to [`ProbeEvent::BufferReused`] of its
     /// buffer or [`ProbeEvent::PlanEnd`].

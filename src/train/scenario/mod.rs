@@ -7,6 +7,7 @@ mod batching;
 mod built_in;
 mod data;
 mod model;
+mod model_builder;
 mod settings;
 mod source_map;
 mod train;
@@ -15,9 +16,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use self::model_builder::ModelBuilder;
 use self::source_map::SourceMap;
 use crate::data::{Batching, Images};
 use crate::invalid_setting::check_setting;
+use crate::models::{DataShape, Model, TrainConfig};
 use crate::trace::RunReader;
 use crate::{Error, InvalidSetting, Result};
 
@@ -52,6 +55,9 @@ pub struct Scenario {
     /// The text it was read from, for error messages.
     #[serde(skip)]
     source_map: SourceMap,
+    /// What builds a model of kind "custom".
+    #[serde(skip)]
+    model_builder: ModelBuilder,
 }
 
 impl Scenario {
@@ -147,7 +153,11 @@ impl Scenario {
             )
         })?;
         let source_map = self.source_map.clone().with_settings(settings);
-        settings::apply(table, settings)?.checked(source_map)
+        let changed = settings::apply(table, settings)?.checked(source_map)?;
+        Ok(Self {
+            model_builder: self.model_builder.clone(),
+            ..changed
+        })
     }
 
     /// This scenario, if its values are in range; `source_map` gives errors their lines.
@@ -189,6 +199,47 @@ impl Scenario {
     /// The model's configuration: the keys of `[model]` that belong to its kind, defaults filled in.
     pub fn model(&self) -> ModelConfig {
         self.model.config().expect("checked when it was read")
+    }
+
+    /// The same scenario, whose model of kind "custom" is what `build` makes of the scenario and the shape of its data.
+    ///
+    /// Whoever resumes or replays the run has to give the same function: the run directory holds the scenario, not the
+    /// code.
+    pub fn with_model(
+        mut self,
+        build: impl Fn(&Scenario, DataShape) -> Result<Box<dyn Model>> + Send + Sync + 'static,
+    ) -> Self {
+        self.model_builder = ModelBuilder::new(build);
+        self
+    }
+
+    /// Builds the model for data of a shape.
+    ///
+    /// # Errors
+    /// Layers do not fit each other or the data, or a model of one's own comes without its builder.
+    pub fn build_model(&self, data: DataShape) -> Result<Box<dyn Model>> {
+        Ok(match self.model() {
+            ModelConfig::Vae(vae) => Box::new(vae.build(data)?),
+            ModelConfig::Classifier(classifier) => Box::new(classifier.build(data)?),
+            ModelConfig::TwoStream(network) => Box::new(network.build(data)?),
+            ModelConfig::Gan(gan) => Box::new(gan.build(&data.sample)?),
+            ModelConfig::Custom(name) => self.model_builder.build(self, &name, data)?,
+        })
+    }
+
+    /// Whether the model is known to train on labels.
+    pub fn needs_labels(&self) -> bool {
+        self.model().needs_labels()
+    }
+
+    /// What a training step needs to know besides its model.
+    pub fn train_config(&self) -> TrainConfig {
+        TrainConfig {
+            batch: self.train.batch,
+            seed: self.seed,
+            update_rule: self.train.update(),
+            discriminator_update_rule: self.train.discriminator_update(),
+        }
     }
 
     /// Reads the samples.

@@ -82,6 +82,12 @@ pub struct ModelSection {
     /// Two-stream network: what it is trained to predict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub targets: Option<Targets>,
+    /// Model of one's own: its name, for messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Model of one's own: settings that only the program that builds it understands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<toml::Table>,
 }
 
 /// A kind of model.
@@ -97,6 +103,8 @@ pub enum ModelKind {
     /// [`TwoStreamConfig`].
     #[serde(rename = "two_stream")]
     TwoStream,
+    /// A model that a program of one's own builds: [`super::Scenario::with_model`].
+    Custom,
 }
 
 /// The configuration of a model of one kind.
@@ -110,6 +118,8 @@ pub enum ModelConfig {
     Gan(GanConfig),
     /// A two-stream network.
     TwoStream(TwoStreamConfig),
+    /// A model of one's own, by name.
+    Custom(String),
 }
 
 impl ModelConfig {
@@ -118,7 +128,7 @@ impl ModelConfig {
         match self {
             Self::Vae(vae) => vae.condition.is_some(),
             Self::Classifier(_) | Self::TwoStream(_) => true,
-            Self::Gan(_) => false,
+            Self::Gan(_) | Self::Custom(_) => false,
         }
     }
 }
@@ -130,6 +140,7 @@ impl ModelKind {
             Self::Classifier => "classifier",
             Self::Gan => "gan",
             Self::TwoStream => "two_stream",
+            Self::Custom => "custom",
         }
     }
 
@@ -172,6 +183,7 @@ impl ModelKind {
                 ],
                 &[],
             ),
+            Self::Custom => (&["name", "settings"], &["name"]),
         }
     }
 }
@@ -188,11 +200,12 @@ impl ModelSection {
             ModelKind::Classifier => self.classifier().map(ModelConfig::Classifier),
             ModelKind::Gan => self.gan().map(ModelConfig::Gan),
             ModelKind::TwoStream => self.two_stream().map(ModelConfig::TwoStream),
+            ModelKind::Custom => Ok(ModelConfig::Custom(self.name.clone().unwrap_or_default())),
         }
     }
 
     /// Which optional keys are given.
-    fn given(&self) -> [(&'static str, bool); 20] {
+    fn given(&self) -> [(&'static str, bool); 22] {
         [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
@@ -214,6 +227,8 @@ impl ModelSection {
             ("fusion", self.fusion.is_some()),
             ("pooling", self.pooling.is_some()),
             ("targets", self.targets.is_some()),
+            ("name", self.name.is_some()),
+            ("settings", self.settings.is_some()),
         ]
     }
 

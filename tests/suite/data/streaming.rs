@@ -2,10 +2,10 @@
 
 use trainscope::data::{BatchCursor, Dataset, Images};
 use trainscope::trace::{Checkpoint, RunReader};
-use trainscope::train::{Run, Scenario, Trainer, replay};
+use trainscope::train::{Run, Scenario, Trainer};
 
 use super::{bits, images, plain};
-use crate::support::{SMALL, gpu};
+use crate::support::{SMALL, gpu, verify_replay};
 
 /// What the steps of `order` leave: samples, pixels, labels.
 fn batches(data: &Dataset, batch: usize, order: &[u64]) -> Vec<(Vec<u32>, Vec<u32>, Vec<u32>)> {
@@ -118,7 +118,7 @@ fn a_streamed_run_is_the_resident_one_also_resumed_and_replayed() {
     assert!(contents(&streamed) == contents(&resident));
     end(create(&[changes, memory, "train.steps=17"], &halves).unwrap());
     end(Run::resume(gpu(), &halves, Some(40)).unwrap());
-    let checked = replay(gpu(), &halves, 13, 33, true, &mut |_, _| Ok(())).unwrap();
+    let checked = verify_replay(&halves, 13..33).unwrap();
     assert_eq!(checked.differences, Vec::<String>::new());
     // Four scalars of each step from the checkpoint at 10 on, and of six recorded ones the norms of ten gradients.
     assert_eq!(checked.scalars, 4 * 23 + 6 * 10);

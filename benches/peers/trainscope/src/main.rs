@@ -7,9 +7,8 @@ use peer_protocol::{
     Arguments, Contender, Failure, Workload, corner_matrix, measure, reflection, version_of,
 };
 use trainscope::gpu::{AdapterChoice, Dispatch, Gpu};
-use trainscope::nn::Graph;
 use trainscope::nn::matmul::{Matmul, MatrixLayout};
-use trainscope::train::{Model, Scenario, Trainer};
+use trainscope::train::{Scenario, Trainer};
 
 #[derive(Debug, Parser)]
 struct Options {
@@ -55,10 +54,7 @@ fn run(options: &Options) -> Result<(), Failure> {
     ];
     let scenario = Scenario::parse(text, &arguments.workload, &settings)?;
     let mut trainer = Trainer::new(&gpu, &scenario)?;
-    let parameters = match trainer.model() {
-        Model::Gan(gan) => trainable(&gan.generator) + trainable(&gan.real.graph),
-        model => trainable(model.graph()),
-    };
+    let parameters = trainer.parameter_count();
     measure(arguments, contender(&gpu, parameters), |steps| {
         let mut loss = f64::NAN;
         // As a run does: the CPU goes ahead as far as the ring of results lets it, and every step's loss comes back.
@@ -82,14 +78,6 @@ fn contender(gpu: &Gpu, parameters: usize) -> Contender {
         device: gpu.describe(),
         parameters,
     }
-}
-
-fn trainable(graph: &Graph) -> usize {
-    let parameters = graph.parameters().iter();
-    parameters
-        .filter(|parameter| parameter.trainable)
-        .map(|parameter| parameter.size())
-        .sum()
 }
 
 /// The reflection times one matrix into another and back again.

@@ -1,6 +1,6 @@
 //! What a generative model shows for itself: decoded draws from the prior, and what a VAE makes of the first samples.
 
-use super::{ModelConfig, Trainer};
+use super::Trainer;
 use crate::data::Dataset;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::models::{Decoder, Reconstructor};
@@ -32,15 +32,10 @@ impl Gallery {
     /// The adapter's limits.
     pub fn new(trainer: &Trainer, count: usize) -> Result<Option<Self>> {
         let dataset = trainer.dataset();
-        let (decoder, reconstructor) = match trainer.scenario().model() {
-            ModelConfig::Vae(vae) => {
-                let classes = dataset.classes();
-                let reconstructor = vae.reconstructor(&dataset.shape(), classes)?;
-                (vae.decoder(classes)?, Some(reconstructor))
-            }
-            ModelConfig::Gan(gan) => (gan.generator(&dataset.shape())?, None),
-            ModelConfig::Classifier(_) | ModelConfig::TwoStream(_) => return Ok(None),
+        let Some(decoder) = trainer.model().decoder()? else {
+            return Ok(None);
         };
+        let reconstructor = trainer.model().reconstructor()?;
         let classes = decoder.label.map_or(1, |_| dataset.classes());
         let count = count.min(dataset.count());
         let builder = Builder {

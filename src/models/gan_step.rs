@@ -1,0 +1,277 @@
+//! Training of a generator and a discriminator in turn.
+//!
+//! A step updates the discriminator on a batch of real and one of generated images, each in a pass of its own as in
+//! PyTorch's DCGAN example (which matters to batch norm), and then, in every `critic_steps`-th step, the generator
+//! against the discriminator as it is now. The generated images of both halves are the same.
+
+use super::command_list::CommandList;
+use super::gan::Gan;
+use super::model::Model;
+use super::network::TrainableNetwork;
+use super::preview::Decoder;
+use super::step_builder::StepBuilder;
+use super::train_step::{Scalar, TrainConfig, TrainStep};
+use crate::Result;
+use crate::gpu::{Buffer, Gpu, MemoryEstimate};
+use crate::nn::metrics::diversity;
+use crate::nn::{
+    Graph, NodeId, Parameters, Pass, Plan, PlanRequest, Segment, StepCounter, vectors,
+};
+use crate::tensor::TensorKind;
+
+/// Turns a scenario's seed, which is below 2^63, into the one of the discriminator: of its first values, and of its dropout
+/// masks on generated images.
+const DISCRIMINATOR_SEED_BIT: u64 = 1 << 63;
+
+impl Model for Gan {
+    fn kind(&self) -> &str {
+        "gan"
+    }
+
+    fn passes(&self) -> Vec<Pass<'_>> {
+        let [real, fake] = self.passes_of_discriminator();
+        vec![self.pass_of_generator(), real, fake]
+    }
+
+    fn needs_labels(&self) -> bool {
+        false
+    }
+
+    fn estimate_memory(&self, gpu: &Gpu, config: &TrainConfig, estimate: &mut MemoryEstimate) {
+        // The discriminator has three passes in a step, each with gradients of its own.
+        let generator_state = config.update_rule.memories();
+        let discriminator_state = config.discriminator_update_rule.memories();
+        Parameters::estimate_memory(&self.generator, 1, generator_state, estimate);
+        Parameters::estimate_memory(&self.real_pass.graph, 3, discriminator_state, estimate);
+        for request in self.requests(config) {
+            request.estimate_memory(gpu, estimate);
+        }
+    }
+
+    fn train_step(&self, builder: &mut StepBuilder<'_>) -> Result<TrainStep> {
+        let networks = Networks::new(self, builder)?;
+        let plans = Plans::new(self, builder, &networks)?;
+        let generator_steps = StepCounter::new(builder.gpu())?;
+
+        let mut start = CommandList::default();
+        builder.step_start(&self.generator, &networks.generator, &mut start)?;
+        builder.step_start(&self.real_pass.graph, &networks.discriminator, &mut start)?;
+        let (discriminate, diversities) =
+            self.discriminator_half(builder, &networks, &plans, start)?;
+        let mut generate = CommandList::default();
+        generate.either(|probed| plans.generator.segment(Segment::After(self.fake), probed));
+        let counter = generator_steps.buffer();
+        builder.update(&self.generator, &networks.generator, counter, &mut generate)?;
+        generate.work([generator_steps.advance()]);
+
+        let mut first = discriminate.clone();
+        first.append(generate);
+        let mut programs = vec![first];
+        if self.config.critic_steps > 1 {
+            let rest = self.without_generator_update(builder, &networks, &plans, discriminate)?;
+            programs.extend((1..self.config.critic_steps).map(|_| rest.clone()));
+        }
+        let passes = [&plans.real, &plans.fake, &plans.generator];
+        let scalars = passes.map(|plan| plan.scalars().clone());
+        Ok(TrainStep {
+            input: value_of(&plans.real, self.real_pass.x),
+            label: None,
+            scalars: scalars_of(diversities.len()),
+            results: scalars.into_iter().chain(diversities).collect(),
+            networks: vec![networks.generator, networks.discriminator],
+            programs,
+            first_program_counter: Some(generator_steps),
+        })
+    }
+
+    fn decoder(&self) -> Result<Option<Decoder>> {
+        self.config.generator(&self.shape).map(Some)
+    }
+}
+
+/// Both networks; the discriminator's parameters with gradients for each of its passes.
+struct Networks {
+    generator: TrainableNetwork,
+    discriminator: TrainableNetwork,
+    on_fake: Parameters,
+}
+
+impl Networks {
+    fn new(gan: &Gan, builder: &StepBuilder<'_>) -> Result<Self> {
+        let (gpu, config) = (builder.gpu(), builder.config());
+        let rule = config.update_rule;
+        let generator = TrainableNetwork::new(gpu, &gan.generator, config.seed, rule)?;
+        // First values are drawn by index in the graph, so two graphs need two seeds.
+        let seed = config.seed ^ DISCRIMINATOR_SEED_BIT;
+        let rule = config.discriminator_update_rule;
+        let discriminator = TrainableNetwork::new(gpu, &gan.real_pass.graph, seed, rule)?;
+        Ok(Self {
+            on_fake: discriminator.parameters.with_own_gradients(gpu)?,
+            generator,
+            discriminator,
+        })
+    }
+}
+
+/// The three passes of a step.
+struct Plans {
+    generator: Plan,
+    real: Plan,
+    fake: Plan,
+}
+
+impl Plans {
+    fn new(gan: &Gan, builder: &mut StepBuilder<'_>, networks: &Networks) -> Result<Self> {
+        let in_generator_pass = networks
+            .discriminator
+            .parameters
+            .with_own_gradients(builder.gpu())?;
+        let generator = networks.generator.parameters.clone();
+        let both = generator.with_fallback(in_generator_pass);
+        let [generator, real, fake] = gan.requests(builder.config());
+        let [real_pass, fake_pass] = gan.passes_of_discriminator();
+        let generator = builder.plan(&gan.pass_of_generator(), generator, &both)?;
+        let real = builder.plan(&real_pass, real, &networks.discriminator.parameters)?;
+        let fake = fake.input(gan.fake_pass.x, &value_of(&generator, gan.fake));
+        let fake = builder.plan(&fake_pass, fake, &networks.on_fake)?;
+        Ok(Self {
+            generator,
+            real,
+            fake,
+        })
+    }
+}
+
+impl Gan {
+    /// The plans of the generator's pass, which is split after the generated images, and of the discriminator's passes on
+    /// real and on generated images. Both passes of the discriminator draw dropout masks of their own.
+    fn requests(&self, config: &TrainConfig) -> [PlanRequest<'_>; 3] {
+        let generator = Plan::request(&self.generator_pass, config.batch)
+            .seed(config.seed)
+            .loss(&self.generator_loss)
+            .split_after(self.fake);
+        let measured = self.measured().into_iter();
+        let generator = measured.fold(generator, PlanRequest::keep_value);
+        let real = Plan::request(&self.real_pass.graph, config.batch)
+            .seed(config.seed)
+            .loss(&self.real_pass.loss);
+        let fake = Plan::request(&self.fake_pass.graph, config.batch)
+            .seed(config.seed ^ DISCRIMINATOR_SEED_BIT)
+            .loss(&self.fake_pass.loss)
+            .external_input(self.fake_pass.x);
+        [generator, real, fake]
+    }
+
+    /// What is compared over the batch to see whether the generator makes one image again and again: the images, and the
+    /// features that its last layer makes them from.
+    fn measured(&self) -> Vec<NodeId> {
+        let features = last_layer_input(&self.generator_pass, self.fake);
+        [self.fake].into_iter().chain(features).collect()
+    }
+
+    /// Appends to `list` the generation of images and the discriminator's update; returns also where the diversities of
+    /// [`Gan::measured`] are.
+    fn discriminator_half(
+        &self,
+        builder: &mut StepBuilder<'_>,
+        networks: &Networks,
+        plans: &Plans,
+        mut list: CommandList,
+    ) -> Result<(CommandList, Vec<Buffer<f32>>)> {
+        let (gpu, batch) = (builder.gpu(), builder.config().batch);
+        list.either(|probed| {
+            plans
+                .generator
+                .segment(Segment::ForwardTo(self.fake), probed)
+        });
+        let mut diversities = Vec::new();
+        for node in self.measured() {
+            let values = value_of(&plans.generator, node);
+            let result = gpu.buffer("diversity", 1)?;
+            let size = [batch, self.generator_pass.node(node).size()];
+            list.work(diversity(gpu, &values, size, &result)?);
+            diversities.push(result);
+        }
+        list.either(|probed| plans.real.dispatches(probed));
+        list.either(|probed| plans.fake.dispatches(probed));
+        let parameters = &networks.discriminator.parameters;
+        let trainable = 0..parameters.trainable_len();
+        let gradients = parameters.gradients.binding();
+        let on_fake = networks.on_fake.gradients.binding();
+        list.work([vectors::add(gpu, gradients, on_fake, trainable.clone())]);
+        let graph = &self.real_pass.graph;
+        let counter = builder.step_counter();
+        builder.update(graph, &networks.discriminator, counter, &mut list)?;
+        if let Some(bound) = self.config.weight_clip {
+            let values = parameters.values.binding();
+            list.work([vectors::bound(gpu, values, trainable, bound)]);
+        }
+        Ok((list, diversities))
+    }
+
+    /// A step that does not update the generator: its loss is only evaluated (a pass that the discriminator's running
+    /// statistics count too), and what is recorded of its gradients, updates and weights around the update is zero.
+    fn without_generator_update(
+        &self,
+        builder: &mut StepBuilder<'_>,
+        networks: &Networks,
+        plans: &Plans,
+        discriminate: CommandList,
+    ) -> Result<CommandList> {
+        let gpu = builder.gpu();
+        let mut list = discriminate;
+        let evaluate = Segment::ForwardAfter(self.fake);
+        list.work(plans.generator.segment(evaluate, false).cloned());
+        let pass = self.pass_of_generator();
+        let nodes = self.generator_pass.ids();
+        let gradients = nodes.map(|node| (pass.tensor_name(node), TensorKind::Gradient));
+        let parameters = self.generator.parameters().iter();
+        let of_update = parameters.flat_map(|parameter| {
+            let kinds = [TensorKind::Weight, TensorKind::Update];
+            kinds.map(|kind| (parameter.name.clone(), kind))
+        });
+        list.probe(builder.skipped(&gradients.chain(of_update).collect::<Vec<_>>())?);
+        let norms = &networks.generator.gradient_norms.norms;
+        list.probe([vectors::fill(gpu, norms.binding(), 0..norms.len(), 0.0)]);
+        Ok(list)
+    }
+}
+
+fn value_of(plan: &Plan, node: NodeId) -> Buffer<f32> {
+    plan.value(node)
+        .expect("inputs and kept nodes have a buffer")
+        .clone()
+}
+
+/// The scalars of a step whose results are the scalars of the passes on real and generated images and of the generator,
+/// then the diversities of the images and, where there are `diversities` of them, of the features before them.
+fn scalars_of(diversities: usize) -> Vec<Scalar> {
+    let [real, fake, generator, images, features] = [0, 1, 2, 3, 4];
+    let mut scalars = vec![
+        ("loss", vec![(real, 0), (fake, 0)]),
+        ("real_loss", vec![(real, 1)]),
+        ("fake_loss", vec![(fake, 1)]),
+        ("generator_loss", vec![(generator, 1)]),
+        ("real_score", vec![(real, 2)]),
+        ("fake_score", vec![(fake, 2)]),
+        ("diversity", vec![(images, 0)]),
+    ];
+    if diversities > 1 {
+        scalars.push(("feature_diversity", vec![(features, 0)]));
+    }
+    let scalars = scalars.into_iter();
+    scalars
+        .map(|(name, terms)| Scalar::sum(name, terms))
+        .collect()
+}
+
+/// What goes into the last dense or convolutional layer before `image`.
+fn last_layer_input(graph: &Graph, image: NodeId) -> Option<NodeId> {
+    let layers = ["dense", "conv2d", "conv_transpose2d"];
+    let mut before = graph.nodes().iter().take(image.index() + 1).rev();
+    let last = before.find(|node| {
+        let kind = node.operation.as_ref().map(|operation| operation.kind());
+        kind.is_some_and(|kind| layers.contains(&kind))
+    });
+    last.map(|node| node.inputs[0])
+}

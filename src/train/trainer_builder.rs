@@ -1,0 +1,161 @@
+//! Builds a trainer: sees that everything fits the adapter, then makes the data set, the model's step and its probes.
+
+use super::scenario::Scenario;
+use super::statistics_probe::{StatisticsProbe, max_rows};
+use super::trainer::Trainer;
+use crate::data::{BatchCursor, Dataset, Images, Residency};
+use crate::gpu::{Buffer, Gpu, MemoryEstimate, ReadbackRing};
+use crate::models::{DataShape, Model, StepBuilder};
+use crate::nn::{Probe, ProbeOutput};
+use crate::trace::UnitStatistics;
+use crate::{Error, Result};
+
+/// Steps that may be in flight before the CPU waits for the oldest.
+const RING: usize = 4;
+
+/// Builds a [`Trainer`], with probes where there are some.
+pub struct TrainerBuilder<'a> {
+    gpu: &'a Gpu,
+    scenario: &'a Scenario,
+    probes: Vec<Box<dyn Probe>>,
+}
+
+impl std::fmt::Debug for TrainerBuilder<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TrainerBuilder")
+            .field("scenario", &self.scenario.name)
+            .field("probes", &self.probes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> TrainerBuilder<'a> {
+    pub(super) fn new(gpu: &'a Gpu, scenario: &'a Scenario) -> Self {
+        Self {
+            gpu,
+            scenario,
+            probes: Vec::new(),
+        }
+    }
+
+    /// Adds a probe; every probed step runs it. Its outputs return as [`super::StepRecord::outputs`].
+    pub fn probe(self, probe: impl Probe + 'static) -> Self {
+        self.boxed_probe(Box::new(probe))
+    }
+
+    pub(super) fn boxed_probe(mut self, probe: Box<dyn Probe>) -> Self {
+        self.probes.push(probe);
+        self
+    }
+
+    /// Reads the data, builds the model and its step, and draws the first parameters.
+    ///
+    /// # Errors
+    /// Broken data, layers that do not fit, a model that is too large for the adapter, or a probe that finds nothing.
+    pub fn build(self) -> Result<Trainer> {
+        let Self {
+            gpu,
+            scenario,
+            mut probes,
+        } = self;
+        let mut images = scenario.images()?;
+        let Planned {
+            model,
+            residency,
+            estimate,
+        } = plan(gpu, scenario, &images)?;
+        let batching = scenario.batching(images.count)?;
+        estimate.allocate_scratch(gpu)?;
+        let skipped = std::mem::take(&mut images.skipped);
+        let cursor = BatchCursor::new(gpu, images.count, scenario.train.batch)?;
+
+        let mut statistics = StatisticsProbe::new(gpu, &model.passes())?;
+        let mut all: Vec<&mut dyn Probe> = vec![&mut statistics];
+        all.extend(
+            probes
+                .iter_mut()
+                .map(|probe| probe.as_mut() as &mut dyn Probe),
+        );
+        let config = scenario.train_config();
+        let mut builder = StepBuilder::new(gpu, config, cursor.buffer(), all);
+        let train_step = model.train_step(&mut builder)?;
+        for probe in &probes {
+            probe.check()?;
+        }
+        let outputs: Vec<ProbeOutput> = probes.iter().flat_map(|probe| probe.outputs()).collect();
+        let (layout, statistics) = statistics.finish();
+
+        let dataset = Dataset::house(gpu, images, residency)?;
+        let (input, label) = (&train_step.input, train_step.label.as_ref());
+        let gather = dataset.gather(gpu, &cursor, &batching, input, label)?;
+        let returned = train_step.returned().map(Buffer::raw);
+        let of_probes = outputs.iter().map(|output| output.buffer.raw());
+        let returned = returned.chain([statistics.raw()]).chain(of_probes);
+        let bytes = returned.map(wgpu::Buffer::size).sum();
+        Ok(Trainer {
+            gpu: gpu.clone(),
+            scenario: scenario.clone(),
+            advance: cursor.advance(),
+            ring: ReadbackRing::new(gpu, "step results", RING, bytes),
+            model,
+            dataset,
+            skipped,
+            train_step,
+            cursor,
+            gather,
+            layout,
+            statistics,
+            outputs,
+            step: 0,
+        })
+    }
+}
+
+/// A model that is known to fit, and where its data will lie.
+pub(super) struct Planned {
+    pub model: Box<dyn Model>,
+    pub residency: Residency,
+    pub estimate: MemoryEstimate,
+}
+
+/// Builds the model and sees that it, its batch and its data fit the adapter, before anything is allocated.
+pub(super) fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<Planned> {
+    images.check()?;
+    let data = DataShape {
+        sample: images.shape,
+        classes: images.classes,
+    };
+    let unlabeled = |needs_labels: bool| {
+        if needs_labels && images.labels.is_empty() {
+            return Err(Error::input(
+                images.name.clone(),
+                "it has no labels, and this model needs them",
+                "add the labels file, or train a vae without a condition",
+            ));
+        }
+        Ok(())
+    };
+    // A model of labels that are not there may not even be buildable.
+    unlabeled(scenario.needs_labels())?;
+    let model = scenario
+        .build_model(data)
+        .map_err(|error| scenario.with_span(error))?;
+    unlabeled(model.needs_labels())?;
+    let mut estimate = MemoryEstimate::default();
+    model.estimate_memory(gpu, &scenario.train_config(), &mut estimate);
+    let rows: usize = model.passes().iter().map(|pass| max_rows(pass.graph)).sum();
+    estimate.buffer("statistics", "record", rows * UnitStatistics::LEN);
+    estimate
+        .validate(gpu)
+        .map_err(|error| scenario.with_span(error))?;
+    // The data set gets what the model leaves of the memory.
+    let left = gpu.memory().map_or(u64::MAX, |all| all - estimate.bytes());
+    let room = scenario.data.memory_budget().min(left);
+    let residency = Residency::of(gpu, images, scenario.train.batch, room)?;
+    estimate.buffer("data set", "data", (residency.bytes / 4) as usize);
+    Ok(Planned {
+        model,
+        residency,
+        estimate,
+    })
+}
