@@ -10,7 +10,8 @@ use trainscope::nn::ops::Dense;
 use trainscope::nn::reference::Reference;
 use trainscope::nn::{
     Adam, Backward, Context, Forward, Graph, Loss, Mode, NodeId, Operation, Optimizer, Parameters,
-    Plan, ReferenceBackward, ReferenceForward, ReferenceGradients, Saved, ShapeError, UpdateRule,
+    Plan, ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
+    ShapeError, UpdateRule,
 };
 
 const BATCH: usize = 64;
@@ -133,6 +134,12 @@ impl Operation for Sine {
         )])
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Sine {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let frequency = f64::from(self.frequency);
         io.inputs[0].iter().map(|x| (frequency * x).sin()).collect()

@@ -3,9 +3,9 @@
 use super::Mode;
 use super::graph::{Graph, NodeId};
 use super::loss::Loss;
-use super::operation::{ReferenceBackward, ReferenceForward};
+use super::operation::{Operation, ReferenceBackward, ReferenceForward, ReferenceOperation};
 
-/// Runs a graph in float64.
+/// Runs a graph in float64. Its methods panic where an operation has no [`ReferenceOperation`].
 #[derive(Debug, Clone, Copy)]
 pub struct Reference<'a> {
     /// The graph.
@@ -94,14 +94,15 @@ impl Reference<'_> {
                 None => inputs.next().expect("a value for each input node").clone(),
                 Some(operation) => {
                     let io = self.io(index, &values);
+                    let reference = reference(operation.as_ref());
                     if self.mode.updates_state() {
-                        let state = operation.reference_buffers(&io);
+                        let state = reference.reference_buffers(&io);
                         let first = node.parameters.len() - state.len();
                         for (&parameter, values) in node.parameters[first..].iter().zip(state) {
                             parameters[parameter] = values;
                         }
                     }
-                    operation.reference_forward(&io)
+                    reference.reference_forward(&io)
                 }
             };
             let size = self.batch * node.size();
@@ -129,7 +130,7 @@ impl Reference<'_> {
             else {
                 continue;
             };
-            let result = operation.reference_backward(&ReferenceBackward {
+            let result = reference(operation.as_ref()).reference_backward(&ReferenceBackward {
                 forward: self.io(index, values),
                 output: &values[index],
                 output_gradient: &upstream,
@@ -171,6 +172,11 @@ impl Reference<'_> {
             mode: self.mode,
         }
     }
+}
+
+fn reference(operation: &dyn Operation) -> &dyn ReferenceOperation {
+    let reference = operation.reference();
+    reference.unwrap_or_else(|| panic!("{} has no float64 reference", operation.kind()))
 }
 
 fn add(sum: &mut Option<Vec<f64>>, term: Vec<f64>) {

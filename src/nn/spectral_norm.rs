@@ -2,22 +2,28 @@
 //! a dense layer's, or a convolution's `[out, in * height * width]`.
 //!
 //! As PyTorch's `torch.nn.utils.spectral_norm` with its defaults: one step of power iteration before each pass in training,
-//! none in inference; the gradient takes the singular vectors for constants. The parameter is then `weight_orig`, the
+//! none in evaluation; the gradient takes the singular vectors for constants. The parameter is then `weight_orig`, the
 //! state `weight_u` `[rows]` and `weight_v` `[columns]`.
+//!
+//! In [`Mode::TrainFrozenState`](super::Mode::TrainFrozenState) the step of the power iteration writes its vectors to
+//! shared memory instead of the state, and the workspace keeps them for the backward pass.
 
 use std::borrow::Cow;
 
-use super::Initialization;
 use super::operation::{Context, ParameterSlice, ParameterSpec, ReferenceForward};
-use crate::gpu::{Binding, Buffer, Dispatch, Shader, grid};
-use crate::{gpu_struct, shader};
+use super::vectors::copy;
+use super::{Initialization, Mode};
+use crate::gpu::{Binding, Buffer, Dispatch, Scratch, Shader, grid};
+use crate::{Result, gpu_struct, shader};
 
 static SPECTRAL_NORM: Shader = shader!("nn/spectral_norm.wgsl");
 
 /// Below this a vector is not made longer.
 const EPSILON: f32 = 1e-12;
-/// A binding starts on a multiple of this.
+/// A binding starts on a multiple of so many elements.
 const ALIGNMENT: usize = 64;
+/// The label of the shared memory that holds singular vectors which are no state.
+const SINGULAR_VECTORS: &str = "singular vectors";
 
 /// The normalization of a weight of this size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,15 +42,13 @@ gpu_struct! {
     }
 }
 
-/// Weight and singular vectors in the parameters.
+/// The weight and its singular vectors, before and after a step of the power iteration.
 #[derive(Clone, Copy)]
-pub struct Vectors<'a> {
-    /// `weight_orig`.
-    pub weight: ParameterSlice<'a>,
-    /// `weight_u`.
-    pub u: ParameterSlice<'a>,
-    /// `weight_v`.
-    pub v: ParameterSlice<'a>,
+struct Vectors<'a> {
+    weight: ParameterSlice<'a>,
+    u: Binding<'a>,
+    next_u: Binding<'a>,
+    next_v: Binding<'a>,
 }
 
 /// The weight of an operation, its first parameter: as it is, or normalized. In the latter case the state stands behind
@@ -69,6 +73,10 @@ impl Weight {
         self.0.map_or(0, SpectralNorm::workspace)
     }
 
+    pub fn scratch(self, mode: Mode) -> Option<Scratch> {
+        self.0.and_then(|norm| norm.scratch(mode))
+    }
+
     /// What multiplies the inputs: the parameter, or what the norm makes of it.
     pub fn value<'a>(
         self,
@@ -87,12 +95,10 @@ impl Weight {
         context: &Context<'_>,
         parameters: &[ParameterSlice<'_>],
         workspace: Option<&Buffer<f32>>,
-    ) -> Vec<Dispatch> {
+    ) -> Result<Vec<Dispatch>> {
         match (self.0, workspace) {
-            (Some(norm), Some(workspace)) => {
-                norm.forward(context, &Vectors::of(parameters), workspace)
-            }
-            _ => Vec::new(),
+            (Some(norm), Some(workspace)) => norm.forward(context, parameters, workspace),
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -102,12 +108,10 @@ impl Weight {
         context: &Context<'_>,
         parameters: &[ParameterSlice<'_>],
         workspace: Option<&Buffer<f32>>,
-    ) -> Vec<Dispatch> {
+    ) -> Result<Vec<Dispatch>> {
         match (self.0, workspace) {
-            (Some(norm), Some(workspace)) => {
-                norm.backward(context, &Vectors::of(parameters), workspace)
-            }
-            _ => Vec::new(),
+            (Some(norm), Some(workspace)) => norm.backward(context, parameters, workspace),
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -133,17 +137,7 @@ impl Weight {
     }
 }
 
-impl<'a> Vectors<'a> {
-    fn of(parameters: &[ParameterSlice<'a>]) -> Self {
-        Self {
-            weight: parameters[0],
-            u: parameters[2],
-            v: parameters[3],
-        }
-    }
-}
-
-/// What a float64 twin's power iteration gives.
+/// What the power iteration gives in float64.
 #[derive(Debug, Clone)]
 pub struct Reference {
     /// The left singular vector.
@@ -154,6 +148,11 @@ pub struct Reference {
     pub sigma: f64,
     /// The weight over it.
     pub scaled: Vec<f64>,
+}
+
+/// Whether a pass takes a step of the power iteration that the state must not keep.
+fn is_frozen(mode: Mode) -> bool {
+    mode.is_training() && !mode.updates_state()
 }
 
 impl SpectralNorm {
@@ -167,18 +166,36 @@ impl SpectralNorm {
         vec![spec("weight_u", self.rows), spec("weight_v", self.columns)]
     }
 
-    /// Elements of the workspace that [`SpectralNorm::forward`] needs: two scalars, a product, the scaled weight.
+    /// Elements of the workspace: two scalars, a product, the scaled weight, and the vectors of a pass that leaves the state
+    /// as it is.
     pub fn workspace(self) -> usize {
+        self.vectors_start() + self.vectors_len()
+    }
+
+    fn vectors_start(self) -> usize {
+        self.weight_end().next_multiple_of(ALIGNMENT)
+    }
+
+    fn vectors_len(self) -> usize {
+        self.rows.next_multiple_of(ALIGNMENT) + self.columns
+    }
+
+    fn weight_end(self) -> usize {
         self.weight_start() + self.rows * self.columns
+    }
+
+    /// What the power iteration takes of the memory that all operations share.
+    fn scratch(self, mode: Mode) -> Option<Scratch> {
+        is_frozen(mode).then(|| Scratch::new(SINGULAR_VECTORS, self.vectors_len()))
     }
 
     fn weight_start(self) -> usize {
         ALIGNMENT + self.rows.max(self.columns).next_multiple_of(ALIGNMENT)
     }
 
-    /// The scaled weight's place in the workspace.
+    /// The scaled weight in the workspace.
     pub fn scaled(self, workspace: &Buffer<f32>) -> Binding<'_> {
-        workspace.binding_of(self.weight_start()..self.workspace())
+        workspace.binding_of(self.weight_start()..self.weight_end())
     }
 
     fn dispatch(
@@ -201,12 +218,16 @@ impl SpectralNorm {
         let elements = grid(self.rows * self.columns, 64);
         let weight = (1, vectors.weight.value());
         let product = (2, workspace.binding_of(ALIGNMENT..self.weight_start()));
-        let (u, v) = (vectors.u.value(), vectors.v.value());
+        let (u, v) = (vectors.next_u, vectors.next_v);
         let scalars = (5, workspace.binding_of(0..2));
         let scaled = (6, self.scaled(workspace));
         let gradient = (7, vectors.weight.gradient());
         let (mut bindings, constants, workgroups): (_, &[_], _) = match entry {
-            "multiply_left" => (vec![weight, product, (3, u)], &[], grid(self.columns, 64)),
+            "multiply_left" => (
+                vec![weight, product, (3, vectors.u)],
+                &[],
+                grid(self.columns, 64),
+            ),
             "multiply_right" => (
                 vec![weight, product, (4, v)],
                 &by_rows,
@@ -224,13 +245,53 @@ impl SpectralNorm {
             .bind(gpu, &bindings, workgroups)
     }
 
+    /// Where a pass finds and leaves the singular vectors: in the state, or, where that is left as it is, in shared memory
+    /// (`frozen`).
+    fn vectors<'a>(
+        self,
+        parameters: &[ParameterSlice<'a>],
+        frozen: Option<&'a Buffer<f32>>,
+    ) -> Vectors<'a> {
+        let [u, v] = [2, 3].map(|i| parameters[i].value());
+        let [next_u, next_v] = match frozen {
+            None => [u, v],
+            Some(frozen) => {
+                let v = self.rows.next_multiple_of(ALIGNMENT);
+                [
+                    frozen.binding_of(0..self.rows),
+                    frozen.binding_of(v..v + self.columns),
+                ]
+            }
+        };
+        Vectors {
+            weight: parameters[0],
+            u,
+            next_u,
+            next_v,
+        }
+    }
+
+    /// Shared memory for the vectors of a pass in training that leaves the state as it is.
+    fn frozen(self, context: &Context<'_>) -> Result<Option<Buffer<f32>>> {
+        is_frozen(context.mode)
+            .then(|| context.gpu.scratch(SINGULAR_VECTORS, self.vectors_len()))
+            .transpose()
+    }
+
+    fn kept_vectors(self, workspace: &Buffer<f32>) -> Binding<'_> {
+        workspace.binding_of(self.vectors_start()..self.workspace())
+    }
+
     /// The dispatches that put the scaled weight into the workspace.
-    pub fn forward(
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    fn forward(
         self,
         context: &Context<'_>,
-        vectors: &Vectors<'_>,
+        parameters: &[ParameterSlice<'_>],
         workspace: &Buffer<f32>,
-    ) -> Vec<Dispatch> {
+    ) -> Result<Vec<Dispatch>> {
         let entries: &[&'static str] = if context.mode.is_training() {
             &[
                 "multiply_left",
@@ -242,21 +303,40 @@ impl SpectralNorm {
         } else {
             &["multiply_right", "measure", "scale"]
         };
-        let each = entries.iter();
-        each.map(|entry| self.dispatch(context, entry, vectors, workspace))
-            .collect()
+        let frozen = self.frozen(context)?;
+        let vectors = self.vectors(parameters, frozen.as_ref());
+        let mut dispatches: Vec<Dispatch> = entries
+            .iter()
+            .map(|entry| self.dispatch(context, entry, &vectors, workspace))
+            .collect();
+        if let Some(frozen) = &frozen {
+            let (kept, range) = (self.kept_vectors(workspace), 0..self.vectors_len());
+            dispatches.push(copy(context.gpu, kept, frozen.binding(), range));
+        }
+        Ok(dispatches)
     }
 
-    /// The dispatches that turn the gradient of the scaled weight, in the weight's own place, into the weight's.
-    pub fn backward(
+    /// The dispatches that turn the gradient of the scaled weight, in the gradient of the weight, into that of the weight.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    fn backward(
         self,
         context: &Context<'_>,
-        vectors: &Vectors<'_>,
+        parameters: &[ParameterSlice<'_>],
         workspace: &Buffer<f32>,
-    ) -> Vec<Dispatch> {
-        ["project", "backward"]
-            .map(|entry| self.dispatch(context, entry, vectors, workspace))
-            .into()
+    ) -> Result<Vec<Dispatch>> {
+        let frozen = self.frozen(context)?;
+        let vectors = self.vectors(parameters, frozen.as_ref());
+        let mut dispatches = Vec::new();
+        if let Some(frozen) = &frozen {
+            let (kept, range) = (self.kept_vectors(workspace), 0..self.vectors_len());
+            dispatches.push(copy(context.gpu, frozen.binding(), kept, range));
+        }
+        let each =
+            ["project", "backward"].map(|entry| self.dispatch(context, entry, &vectors, workspace));
+        dispatches.extend(each);
+        Ok(dispatches)
     }
 
     /// The forward pass in float64.

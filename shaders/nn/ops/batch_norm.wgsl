@@ -186,7 +186,19 @@ fn infer(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_inde
     }
 }
 
-// The gradients of weight and bias, which are also the sums that the input's gradient needs.
+// The running statistics as those that the backward pass reads.
+@compute @workgroup_size(64)
+fn recall(@builtin(global_invocation_id) invocation: vec3u) {
+    let channel = invocation.x;
+    if (channel >= uniforms.channels) {
+        return;
+    }
+    let variance = running_variance[channel];
+    let scale = 1.0 / sqrt(variance + uniforms.epsilon);
+    statistics[channel] = Statistics(running_mean[channel], scale, variance, 0.0);
+}
+
+// The gradients of weight and bias, which are also the sums that the input's gradient needs in training.
 @compute @workgroup_size(LANES)
 fn backward_parameters(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
     let lane = lane_of(local);
@@ -224,6 +236,29 @@ fn backward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_i
         for (var place = lane.place; place < uniforms.places; place += PLACES) {
             let i = first + place;
             var gradient = factor * (y_gradient[i] - shift - (x[i] - now.mean) * slope);
+            if (uniforms.accumulate != 0u) {
+                gradient += x_gradient[i];
+            }
+            x_gradient[i] = gradient;
+        }
+    }
+}
+
+// The input's gradient where the statistics are the running ones, which do not depend on the input.
+@compute @workgroup_size(LANES)
+fn backward_fixed(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
+    let lane = lane_of(local);
+    if (!writes(workgroup, lane)) {
+        return;
+    }
+    let channel = channel_of(workgroup, lane);
+    let factor = statistics[channel].scale * weight[channel];
+    let end = min((workgroup.y + 1u) * uniforms.chunk, uniforms.batch);
+    for (var sample = workgroup.y * uniforms.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
+        let first = first_of(sample, channel);
+        for (var place = lane.place; place < uniforms.places; place += PLACES) {
+            let i = first + place;
+            var gradient = factor * y_gradient[i];
             if (uniforms.accumulate != 0u) {
                 gradient += x_gradient[i];
             }

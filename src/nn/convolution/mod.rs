@@ -19,9 +19,9 @@ pub(crate) mod reference;
 use self::images::Product;
 use self::interleave::{Interleaved, interleave};
 use super::conv2d_geometry::Conv2dGeometry;
-use super::operation::{Context, ParameterSlice, ShapeError, expect_indices};
+use super::operation::{Context, ParameterSlice, ScratchRequest, ShapeError, expect_indices};
 use crate::Result;
-use crate::gpu::{AdapterProfile, Binding, Buffer, Dispatch, MatmulKernel, Scratch};
+use crate::gpu::{Binding, Buffer, Dispatch, MatmulKernel, Scratch};
 
 /// As many weights as one binding of common adapters holds, or a misfit.
 pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), ShapeError> {
@@ -54,6 +54,14 @@ pub(crate) struct Target<'a> {
     pub accumulate: bool,
 }
 
+/// Which products the passes of an operation use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProductSet {
+    pub to_small: bool,
+    pub to_large: bool,
+    pub gradient: bool,
+}
+
 /// Elements of a batch of images.
 fn elements(batch: usize, shape: [usize; 3]) -> usize {
     shape.iter().fold(batch, |all, &n| all.saturating_mul(n))
@@ -80,27 +88,32 @@ impl Convolution {
         (self.geometry.area() > 1 && (few_channels || long_strides)).then_some(unfolded)
     }
 
-    /// What the products take of the memory that all operations share; `large` says whether that to the large side is
-    /// among them.
-    pub fn scratch(&self, profile: &AdapterProfile, batch: usize, large: bool) -> Vec<Scratch> {
+    /// What these products take of the memory that all operations share.
+    pub fn scratch(&self, request: &ScratchRequest<'_>, products: ProductSet) -> Vec<Scratch> {
+        let batch = request.batch;
         let groups = batch.next_multiple_of(4);
-        let unfolded = self.unfolded(batch).filter(|_| large);
+        let unfolded = self.unfolded(batch).filter(|_| products.to_large);
         let packed = |products: &[Product]| products.iter().map(Product::packed).sum::<usize>();
-        let mut weights = packed(&[Product::to_small(self, batch)]);
-        if large {
+        let mut weights = 0;
+        if products.to_small {
+            weights = packed(&[Product::to_small(self, batch)]);
+        }
+        if products.to_large {
             let products = Product::to_large(&unfolded.unwrap_or(*self), batch);
             weights = weights.max(packed(&products));
         }
-        let mut scratch = vec![
-            Scratch::new("large side", elements(groups, self.large)),
-            Scratch::new("small side", elements(groups, self.small)),
-            Scratch::new("packed weight", 4 * weights),
-        ];
+        let mut scratch = vec![Scratch::new("packed weight", 4 * weights)];
+        if products.to_small || products.gradient {
+            scratch.push(Scratch::new("large side", elements(groups, self.large)));
+        }
+        if products.to_large || products.gradient {
+            scratch.push(Scratch::new("small side", elements(groups, self.small)));
+        }
         if let Some(unfolded) = unfolded {
             scratch.push(Scratch::new("patches", elements(batch, unfolded.large)));
         }
-        let slices = gradient::slices(self, profile, batch);
-        if slices > 1 {
+        let slices = gradient::slices(self, request.profile, batch);
+        if products.gradient && slices > 1 {
             scratch.push(Scratch::new(
                 "gradient slices",
                 slices * self.small[0] * self.weights(),

@@ -3,7 +3,7 @@
 use crate::gpu::{Dispatch, Shader, groups};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::{Result, gpu_struct, shader};
 
@@ -107,6 +107,12 @@ impl Operation for SoftmaxCrossEntropy {
         )])
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for SoftmaxCrossEntropy {
     /// Labels come as numbers here, not as bits.
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let classes = elements(io.input_shapes[0]);

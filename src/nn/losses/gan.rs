@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::ops::Activation;
 use crate::{Result, gpu_struct, shader};
@@ -163,6 +163,12 @@ impl Operation for Adversarial {
         )])
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Adversarial {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let cost = |score: &f64| {
             let margin = f64::from(self.sign()) * score;

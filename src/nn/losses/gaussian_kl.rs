@@ -3,7 +3,7 @@
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::{Result, gpu_struct, shader};
 
@@ -99,6 +99,12 @@ impl Operation for GaussianKl {
         Ok(dispatches)
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for GaussianKl {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let size = elements(io.input_shapes[0]);
         io.inputs[0]

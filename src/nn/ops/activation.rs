@@ -3,7 +3,7 @@
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::{Result, gpu_struct, shader};
 
@@ -286,6 +286,12 @@ impl Operation for Activation {
         )])
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Activation {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         io.inputs[0].iter().map(|&x| self.value(x)).collect()
     }

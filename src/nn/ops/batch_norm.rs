@@ -1,10 +1,11 @@
 //! Batch normalization (Ioffe and Szegedy 2015).
 
-use crate::gpu::{Dispatch, Reduction, Shader, Uniform, groups};
+use crate::gpu::{Dispatch, Reduction, Scratch, Shader, Uniform, groups};
 use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, elements,
+    expect_inputs,
 };
 use crate::{Error, Result, gpu_struct, shader};
 
@@ -49,11 +50,20 @@ gpu_struct! {
 
 /// Floats of a channel's statistics in the shader.
 const STATISTICS: usize = 4;
+/// The label of the sums that the backward pass needs where the gradients of weight and bias are not asked for.
+const CHANNEL_SUMS: &str = "batch norm sums";
+/// A binding starts on a multiple of so many elements.
+const ALIGNMENT: usize = 64;
 /// One dimension of a dispatch.
 const MOST_CHANNELS: usize = 65_535;
 
 fn channels(shape: &[usize]) -> usize {
     shape[0]
+}
+
+/// Values of two sums for each channel.
+fn sums_len(channels: usize) -> usize {
+    channels.next_multiple_of(ALIGNMENT) + channels
 }
 
 fn places(shape: &[usize]) -> usize {
@@ -214,6 +224,13 @@ impl Operation for BatchNorm {
         STATISTICS * channels(inputs[0])
     }
 
+    fn scratch(&self, request: &ScratchRequest<'_>) -> Vec<Scratch> {
+        let sums = Scratch::new(CHANNEL_SUMS, sums_len(channels(request.inputs[0])));
+        let is_used =
+            request.mode.is_training() && request.input_gradients && !request.parameter_gradients;
+        is_used.then_some(sums).into_iter().collect()
+    }
+
     fn saved(&self) -> Saved {
         Saved {
             inputs: true,
@@ -256,20 +273,21 @@ impl Operation for BatchNorm {
             (7, variance),
             (8, batches),
         ];
-        Ok(vec![
-            gpu.kernel(&BATCH_NORM, "measure", &constants)
-                .bind(gpu, &measured, [by_channel, 1, 1]),
-            gpu.kernel(&BATCH_NORM, "keep_track", &constants).bind(
+        let measure = gpu.kernel(&BATCH_NORM, "measure", &constants);
+        let mut dispatches = vec![measure.bind(gpu, &measured, [by_channel, 1, 1])];
+        if context.mode.updates_state() {
+            dispatches.push(gpu.kernel(&BATCH_NORM, "keep_track", &constants).bind(
                 gpu,
                 &tracked,
                 [groups(channels(shape), 64), 1, 1],
-            ),
-            gpu.kernel(&BATCH_NORM, "forward", &constants).bind(
-                gpu,
-                &[&measured[..], &ends].concat(),
-                by_element,
-            ),
-        ])
+            ));
+        }
+        dispatches.push(gpu.kernel(&BATCH_NORM, "forward", &constants).bind(
+            gpu,
+            &[&measured[..], &ends].concat(),
+            by_element,
+        ));
+        Ok(dispatches)
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
@@ -277,34 +295,66 @@ impl Operation for BatchNorm {
         let spread = Spread::of(context, shape);
         let constants = spread.constants();
         let by_channel = spread.channel_groups(shape);
+        let is_training = context.mode.is_training();
         let uniform = self.uniform(context, shape, false);
-        let common = [
-            (1, io.inputs[0].binding()),
-            (2, io.workspace.expect("asked for").binding()),
-            (5, io.output_gradient.binding()),
-            (6, io.parameters[0].gradient()),
-            (7, io.parameters[1].gradient()),
-        ];
-        let sums = [&[(0, uniform.binding())], &common[..]].concat();
-        let kernel = gpu.kernel(&BATCH_NORM, "backward_parameters", &constants);
-        let mut dispatches = vec![kernel.bind(gpu, &sums, [by_channel, 1, 1])];
+        let x = (1, io.inputs[0].binding());
+        let statistics = (2, io.workspace.expect("asked for").binding());
+        let y_gradient = (5, io.output_gradient.binding());
+        let mut dispatches = Vec::new();
+        if !is_training {
+            let [mean, variance] = [2, 3].map(|i| io.parameters[i].value());
+            let bindings = [(0, uniform.binding()), statistics, (6, mean), (7, variance)];
+            let workgroups = [groups(channels(shape), 64), 1, 1];
+            let kernel = gpu.kernel(&BATCH_NORM, "recall", &constants);
+            dispatches.push(kernel.bind(gpu, &bindings, workgroups));
+        }
+        // In training the gradient of the input needs the sums that are the gradients of weight and bias, asked for or not.
+        let own_sums = (is_training && !io.parameter_gradients)
+            .then(|| gpu.scratch(CHANNEL_SUMS, sums_len(channels(shape))))
+            .transpose()?;
+        let sums = match &own_sums {
+            None => [0, 1].map(|i| io.parameters[i].gradient()),
+            Some(sums) => {
+                let bias = channels(shape).next_multiple_of(ALIGNMENT);
+                [0, bias].map(|first| sums.binding_of(first..first + channels(shape)))
+            }
+        };
+        let sums = [(6, sums[0]), (7, sums[1])];
+        if is_training || io.parameter_gradients {
+            let kernel = gpu.kernel(&BATCH_NORM, "backward_parameters", &constants);
+            let own = [(0, uniform.binding()), x, statistics, y_gradient];
+            dispatches.push(kernel.bind(gpu, &[&own[..], &sums].concat(), [by_channel, 1, 1]));
+        }
         if let Some(target) = io.input_gradients[0] {
             let uniform = self.uniform(context, shape, target.accumulate);
             let own = [
                 (0, uniform.binding()),
+                statistics,
                 (3, io.parameters[0].value()),
                 (4, target.buffer.binding()),
+                y_gradient,
             ];
+            let (entry, bindings) = if is_training {
+                ("backward", [&own[..], &[x], &sums].concat())
+            } else {
+                ("backward_fixed", own.to_vec())
+            };
             let chunk = spread.chunk(context.batch, shape);
-            dispatches.push(gpu.kernel(&BATCH_NORM, "backward", &constants).bind(
+            dispatches.push(gpu.kernel(&BATCH_NORM, entry, &constants).bind(
                 gpu,
-                &[&own[..], &common].concat(),
+                &bindings,
                 [by_channel, groups(context.batch, chunk), 1],
             ));
         }
         Ok(dispatches)
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for BatchNorm {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let (means, scales) = self.statistics(io);
         let (channels, places) = (channels(io.output_shape), places(io.output_shape));

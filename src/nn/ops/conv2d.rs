@@ -1,13 +1,14 @@
 //! The convolution of images, as PyTorch's `conv2d` without groups.
 
 use crate::Result;
-use crate::gpu::{AdapterProfile, Dispatch, Scratch};
+use crate::gpu::{Dispatch, Scratch};
 use crate::nn::Initialization;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
-use crate::nn::convolution::{Convolution, Target, expect_weights, reference};
+use crate::nn::convolution::{Convolution, ProductSet, Target, expect_weights, reference};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, ShapeError, expect_indices, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, expect_indices,
+    expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
@@ -98,16 +99,20 @@ impl Operation for Conv2d {
         self.weight(inputs[0]).workspace()
     }
 
-    fn scratch(
-        &self,
-        profile: &AdapterProfile,
-        batch: usize,
-        inputs: &[&[usize]],
-        differentiated: bool,
-    ) -> Vec<Scratch> {
-        let convolution = self.fitting(inputs[0]);
-        let mut scratch = convolution.scratch(profile, batch, differentiated);
-        scratch.push(bias_scratch(batch, convolution.small));
+    fn scratch(&self, request: &ScratchRequest<'_>) -> Vec<Scratch> {
+        let convolution = self.fitting(request.inputs[0]);
+        let mut scratch = convolution.scratch(
+            request,
+            ProductSet {
+                to_small: true,
+                to_large: request.input_gradients,
+                gradient: request.parameter_gradients,
+            },
+        );
+        if request.parameter_gradients {
+            scratch.push(bias_scratch(request.batch, convolution.small));
+        }
+        scratch.extend(self.weight(request.inputs[0]).scratch(request.mode));
         scratch
     }
 
@@ -124,7 +129,7 @@ impl Operation for Conv2d {
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = self.weight(io.input_shapes[0]);
         let value = weight.value(&io.parameters, io.workspace);
-        let mut dispatches = weight.forward(context, &io.parameters, io.workspace);
+        let mut dispatches = weight.forward(context, &io.parameters, io.workspace)?;
         let target = Target {
             images: io.output,
             bias: Some(io.parameters[1]),
@@ -142,8 +147,10 @@ impl Operation for Conv2d {
         let weight = self.weight(io.input_shapes[0]);
         let mut products = convolution.products(context);
         let small = products.small(io.output_gradient)?;
-        let large = products.large(io.inputs[0])?;
-        products.make_gradient(&small, &large, io.parameters[0].gradient())?;
+        if io.parameter_gradients {
+            let large = products.large(io.inputs[0])?;
+            products.make_gradient(&small, &large, io.parameters[0].gradient())?;
+        }
         if let Some(target) = io.input_gradients[0] {
             let target = Target {
                 images: target.buffer,
@@ -154,17 +161,24 @@ impl Operation for Conv2d {
             products.make_large(value, &small, &target)?;
         }
         let mut dispatches = products.dispatches;
-        dispatches.extend(weight.backward(context, &io.parameters, io.workspace));
-        let bias = channel_bias_gradient(
-            context,
-            io.output_gradient,
-            convolution.small,
-            &io.parameters[1],
-        )?;
-        dispatches.extend(bias);
+        if io.parameter_gradients {
+            dispatches.extend(weight.backward(context, &io.parameters, io.workspace)?);
+            dispatches.extend(channel_bias_gradient(
+                context,
+                io.output_gradient,
+                convolution.small,
+                &io.parameters[1],
+            )?);
+        }
         Ok(dispatches)
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Conv2d {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let convolution = self.fitting(io.input_shapes[0]);
         let mut y = convolution.reference_small(

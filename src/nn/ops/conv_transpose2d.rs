@@ -1,13 +1,14 @@
 //! The transposed convolution of images, as PyTorch's `conv_transpose2d` without groups.
 
 use crate::Result;
-use crate::gpu::{AdapterProfile, Dispatch, Scratch};
+use crate::gpu::{Dispatch, Scratch};
 use crate::nn::Initialization;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
-use crate::nn::convolution::{Convolution, Target, expect_weights, reference};
+use crate::nn::convolution::{Convolution, ProductSet, Target, expect_weights, reference};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, ShapeError, expect_indices, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, expect_indices,
+    expect_inputs,
 };
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
 
@@ -118,16 +119,19 @@ impl Operation for ConvTranspose2d {
         ]
     }
 
-    fn scratch(
-        &self,
-        profile: &AdapterProfile,
-        batch: usize,
-        inputs: &[&[usize]],
-        _differentiated: bool,
-    ) -> Vec<Scratch> {
-        let convolution = self.fitting(inputs[0]);
-        let mut scratch = convolution.scratch(profile, batch, true);
-        scratch.push(bias_scratch(batch, convolution.large));
+    fn scratch(&self, request: &ScratchRequest<'_>) -> Vec<Scratch> {
+        let convolution = self.fitting(request.inputs[0]);
+        let mut scratch = convolution.scratch(
+            request,
+            ProductSet {
+                to_small: request.input_gradients,
+                to_large: true,
+                gradient: request.parameter_gradients,
+            },
+        );
+        if request.parameter_gradients {
+            scratch.push(bias_scratch(request.batch, convolution.large));
+        }
         scratch
     }
 
@@ -158,9 +162,14 @@ impl Operation for ConvTranspose2d {
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = io.parameters[0];
         let mut products = convolution.products(context);
-        let small = products.small(io.inputs[0])?;
+        let small = match io.parameter_gradients {
+            true => Some(products.small(io.inputs[0])?),
+            false => None,
+        };
         let large = products.large(io.output_gradient)?;
-        products.make_gradient(&small, &large, weight.gradient())?;
+        if let Some(small) = small {
+            products.make_gradient(&small, &large, weight.gradient())?;
+        }
         if let Some(target) = io.input_gradients[0] {
             let target = Target {
                 images: target.buffer,
@@ -170,16 +179,23 @@ impl Operation for ConvTranspose2d {
             products.make_small(weight.value(), &large, &target)?;
         }
         let mut dispatches = products.dispatches;
-        let bias = channel_bias_gradient(
-            context,
-            io.output_gradient,
-            convolution.large,
-            &io.parameters[1],
-        )?;
-        dispatches.extend(bias);
+        if io.parameter_gradients {
+            dispatches.extend(channel_bias_gradient(
+                context,
+                io.output_gradient,
+                convolution.large,
+                &io.parameters[1],
+            )?);
+        }
         Ok(dispatches)
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for ConvTranspose2d {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let convolution = self.fitting(io.input_shapes[0]);
         let mut y = convolution.reference_large(io.batch, io.inputs[0], io.parameters[0]);

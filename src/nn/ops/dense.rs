@@ -1,12 +1,13 @@
 //! The dense layer: `y = x W^T + b`, with PyTorch's weight layout `[out, in]`.
 
 use crate::Result;
-use crate::gpu::Dispatch;
+use crate::gpu::{Dispatch, Scratch};
 use crate::nn::Initialization;
 use crate::nn::matmul::{self, Matmul, MatrixLayout};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, elements,
+    expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 
@@ -84,6 +85,11 @@ impl Operation for Dense {
         self.weight(inputs[0]).workspace()
     }
 
+    fn scratch(&self, request: &ScratchRequest<'_>) -> Vec<Scratch> {
+        let scratch = self.weight(request.inputs[0]).scratch(request.mode);
+        scratch.into_iter().collect()
+    }
+
     fn saved(&self) -> Saved {
         Saved {
             inputs: true,
@@ -93,7 +99,7 @@ impl Operation for Dense {
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         let weight = self.weight(io.input_shapes[0]);
-        let mut dispatches = weight.forward(context, &io.parameters, io.workspace);
+        let mut dispatches = weight.forward(context, &io.parameters, io.workspace)?;
         let product = Matmul {
             m: context.batch,
             n: self.units,
@@ -115,20 +121,23 @@ impl Operation for Dense {
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let gpu = context.gpu;
         let inputs = elements(io.input_shapes[0]);
-        let weight_gradient = Matmul {
-            m: self.units,
-            n: inputs,
-            k: context.batch,
-            a: (io.output_gradient.binding(), MatrixLayout::Transposed),
-            b: (io.inputs[0].binding(), MatrixLayout::RowMajor),
-            bias: None,
-            c: io.parameters[0].gradient(),
-            bias_gradient: Some(io.parameters[1].gradient()),
-            accumulate: false,
-        };
-        let mut dispatches = vec![weight_gradient.dispatch(gpu)?];
         let weight = self.weight(io.input_shapes[0]);
-        dispatches.extend(weight.backward(context, &io.parameters, io.workspace));
+        let mut dispatches = Vec::new();
+        if io.parameter_gradients {
+            let weight_gradient = Matmul {
+                m: self.units,
+                n: inputs,
+                k: context.batch,
+                a: (io.output_gradient.binding(), MatrixLayout::Transposed),
+                b: (io.inputs[0].binding(), MatrixLayout::RowMajor),
+                bias: None,
+                c: io.parameters[0].gradient(),
+                bias_gradient: Some(io.parameters[1].gradient()),
+                accumulate: false,
+            };
+            dispatches.push(weight_gradient.dispatch(gpu)?);
+            dispatches.extend(weight.backward(context, &io.parameters, io.workspace)?);
+        }
         if let Some(target) = io.input_gradients[0] {
             let input_gradient = Matmul {
                 m: context.batch,
@@ -149,6 +158,12 @@ impl Operation for Dense {
         Ok(dispatches)
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Dense {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         matmul::reference(
             [io.batch, self.units, elements(io.input_shapes[0])],

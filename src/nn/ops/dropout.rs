@@ -3,7 +3,7 @@
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::random::{self, Stream};
 use crate::{Result, gpu_struct, shader};
@@ -137,6 +137,12 @@ impl Operation for Dropout {
             .collect())
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Dropout {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         self.masked(io, io.inputs[0])
     }

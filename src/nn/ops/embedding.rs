@@ -4,7 +4,7 @@ use crate::gpu::{Binding, Dispatch, Shader, Uniform, grid};
 use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::{Result, gpu_struct, shader};
 
@@ -132,6 +132,9 @@ impl Operation for Embedding {
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
+        if !io.parameter_gradients {
+            return Ok(Vec::new());
+        }
         Ok(vec![context.gpu.kernel(&EMBEDDING, "backward", &[]).bind(
             context.gpu,
             &[
@@ -144,6 +147,12 @@ impl Operation for Embedding {
         )])
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Embedding {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         self.reference_rows(io.inputs[0], io.parameters[0])
     }
@@ -195,6 +204,12 @@ impl Operation for Lookup {
         Ok(Vec::new())
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Lookup {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let table: Vec<f64> = self.table.iter().map(|&value| value.into()).collect();
         self.as_embedding().reference_rows(io.inputs[0], &table)

@@ -5,7 +5,7 @@ use crate::gpu::{Buffer, Dispatch};
 use crate::nn::copy::copy;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements,
+    ReferenceOperation, Saved, ShapeError, elements,
 };
 
 /// The sum of any number of inputs of one shape.
@@ -69,6 +69,12 @@ impl Operation for Add {
             .collect())
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Add {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let sum = |i: usize| io.inputs.iter().map(|input| input[i]).sum();
         (0..io.inputs[0].len()).map(sum).collect()
@@ -134,6 +140,12 @@ impl Operation for Concat {
         Ok(dispatches)
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Concat {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let mut y = Vec::new();
         for sample in 0..io.batch {

@@ -4,7 +4,7 @@ use crate::gpu::{Dispatch, Shader, Uniform, grid};
 use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, Saved, ShapeError, elements, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::{Result, gpu_struct, shader};
 
@@ -143,18 +143,22 @@ impl Operation for LayerNorm {
         let statistics = io.workspace.expect("asked for");
         let uniform = self.uniform(context, shape, false);
         let size = elements(self.normalized(shape));
-        let mut dispatches = vec![gpu.kernel(&LAYER_NORM, "backward_parameters", &[]).bind(
-            gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, statistics.binding()),
-                (5, io.output_gradient.binding()),
-                (6, io.parameters[0].gradient()),
-                (7, io.parameters[1].gradient()),
-            ],
-            grid(size, 64),
-        )];
+        let mut dispatches = Vec::new();
+        if io.parameter_gradients {
+            let kernel = gpu.kernel(&LAYER_NORM, "backward_parameters", &[]);
+            dispatches.push(kernel.bind(
+                gpu,
+                &[
+                    (0, uniform.binding()),
+                    (1, io.inputs[0].binding()),
+                    (2, statistics.binding()),
+                    (5, io.output_gradient.binding()),
+                    (6, io.parameters[0].gradient()),
+                    (7, io.parameters[1].gradient()),
+                ],
+                grid(size, 64),
+            ));
+        }
         if let Some(target) = io.input_gradients[0] {
             let uniform = self.uniform(context, shape, target.accumulate);
             let kernel = gpu.kernel(&LAYER_NORM, "backward", &context.long_row_constants());
@@ -174,6 +178,12 @@ impl Operation for LayerNorm {
         Ok(dispatches)
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for LayerNorm {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let (weight, bias) = (io.parameters[0], io.parameters[1]);
         let rows = io.inputs[0].chunks(weight.len());

@@ -4,7 +4,7 @@ use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_indices, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_indices, expect_inputs,
 };
 use crate::{Result, gpu_struct, shader};
 
@@ -246,6 +246,12 @@ impl Operation for Pool {
         )])
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Pool {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let pooling = self.fitting(io.input_shapes[0]);
         let x = io.inputs[0];

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 
 /// A view of the input under another per-sample shape of as many elements.
@@ -50,6 +50,12 @@ impl Operation for Reshape {
         Ok(Vec::new())
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Reshape {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         io.inputs[0].to_vec()
     }

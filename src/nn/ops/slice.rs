@@ -5,7 +5,7 @@ use crate::gpu::Dispatch;
 use crate::nn::copy::copy;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::vectors;
 
@@ -86,6 +86,12 @@ impl Operation for Slice {
         Ok(dispatches)
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Slice {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let [whole, part, before] = self.sizes(io.input_shapes[0]);
         let samples = io.inputs[0].chunks(whole);

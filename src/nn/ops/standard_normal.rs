@@ -3,7 +3,7 @@
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, elements, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::random::{self, Stream};
 use crate::{Result, gpu_struct, shader};
@@ -67,6 +67,12 @@ impl Operation for StandardNormal {
         Ok(Vec::new())
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for StandardNormal {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let (seed, step, node) = io.noise_key;
         let count = io.batch * elements(io.output_shape);

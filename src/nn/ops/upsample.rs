@@ -6,7 +6,7 @@ use crate::gpu::Dispatch;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    Saved, ShapeError, expect_indices, expect_inputs,
+    ReferenceOperation, Saved, ShapeError, expect_indices, expect_inputs,
 };
 
 /// Every pixel of `[channels, height, width]` becomes a block of pixels.
@@ -77,6 +77,12 @@ impl Operation for Upsample {
         )])
     }
 
+    fn reference(&self) -> Option<&dyn ReferenceOperation> {
+        Some(self)
+    }
+}
+
+impl ReferenceOperation for Upsample {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let pooling = self.fitting(io.input_shapes[0]);
         let mut y = vec![0.0; io.batch * pooling.large.iter().product::<usize>()];

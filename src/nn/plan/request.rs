@@ -4,7 +4,7 @@ use super::liveness::Liveness;
 use super::stages::Builder;
 use super::{Plan, ProbeEvent, workspace};
 use crate::gpu::{Buffer, Dispatch, Gpu, MemoryEstimate};
-use crate::nn::operation::layer;
+use crate::nn::operation::{ScratchRequest, layer};
 use crate::nn::{Graph, Loss, Mode, NodeId, Parameters};
 use crate::{Error, Result};
 
@@ -196,7 +196,7 @@ impl<'a> PlanRequest<'a> {
                 });
             estimate.buffer("values and gradients", &layer(largest), elements);
         }
-        for node in nodes {
+        for (index, node) in nodes.iter().enumerate() {
             let place = layer(&node.name);
             match workspace(self.graph, node, self.batch) {
                 0 => {}
@@ -204,10 +204,17 @@ impl<'a> PlanRequest<'a> {
             }
             if let Some(operation) = &node.operation {
                 let inputs = self.graph.shapes(&node.inputs);
-                let mut before = node.inputs.iter();
-                let differentiated = before.any(|input| liveness.differentiated[input.0]);
-                for scratch in operation.scratch(gpu.profile(), self.batch, &inputs, differentiated)
-                {
+                let differentiated = |node: &NodeId| liveness.differentiated[node.0];
+                let has_backward = liveness.differentiated[index];
+                let request = ScratchRequest {
+                    profile: gpu.profile(),
+                    batch: self.batch,
+                    inputs: &inputs,
+                    mode: self.mode,
+                    input_gradients: has_backward && node.inputs.iter().any(differentiated),
+                    parameter_gradients: has_backward && self.parameter_gradients,
+                };
+                for scratch in operation.scratch(&request) {
                     estimate.scratch(scratch, &place);
                 }
             }

@@ -4,9 +4,8 @@ use super::liveness::{Liveness, Tensors};
 use super::{NodeId, PlanRequest, ProbeEvent, TensorView};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::nn::Parameters;
-use crate::nn::copy::copy;
 use crate::nn::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
-use crate::nn::vectors::fill;
+use crate::nn::vectors::{add, copy, fill};
 use crate::tensor::TensorKind;
 use crate::{Error, Result, gpu_struct, shader};
 
@@ -245,6 +244,7 @@ impl<'a> Builder<'a> {
                 output_shape: &node.shape,
                 output_gradient: self.gradient(index),
                 input_gradients,
+                parameter_gradients: self.request.parameter_gradients,
             },
         )?;
         Ok(Stage {
@@ -276,18 +276,12 @@ impl<'a> Builder<'a> {
                 work.push(fill(gpu, gradient.binding(), 0..request.batch, constant));
             }
             for (position, &cotangent) in self.liveness.cotangents[root].iter().enumerate() {
-                let size = request.graph.nodes()[root].size();
                 let buffer = request.cotangents[cotangent].buffer.as_ref();
                 let source = buffer.expect("checked before the plan is built");
-                let accumulate = position > 0 || constant.is_some();
-                let block = (gradient, size, 0);
-                work.push(copy(
-                    &self.context(root),
-                    size,
-                    (source, size, 0),
-                    block,
-                    accumulate,
-                ));
+                let range = 0..source.len();
+                let is_first = position == 0 && constant.is_none();
+                let pass = if is_first { copy } else { add };
+                work.push(pass(gpu, gradient.binding(), source.binding(), range));
             }
         }
         if !request.parameter_gradients {

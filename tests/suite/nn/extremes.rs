@@ -61,6 +61,7 @@ fn run(gpu: &Gpu, operation: &dyn Operation, batch: usize, inputs: &[&[f32]]) ->
         output_shape: &output_shape,
         output_gradient: &output_gradient,
         input_gradients: targets.collect(),
+        parameter_gradients: true,
     };
     let mut dispatches: Vec<Dispatch> = operation.forward(&context, &forward).expect("it fits");
     dispatches.extend(operation.backward(&context, &backward).expect("it fits"));

@@ -7,7 +7,8 @@ use trainscope::nn::ops::{
 };
 use trainscope::nn::reference::Reference;
 use trainscope::nn::{
-    Mode, NodeId, Optimizer, Parameters, Plan, ReferenceBackward, ReferenceForward, Sgd,
+    Mode, NodeId, Optimizer, Parameters, Plan, ReferenceBackward, ReferenceForward,
+    ReferenceOperation, Sgd,
 };
 use trainscope::tensor::NamedTensor;
 

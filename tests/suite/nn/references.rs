@@ -7,7 +7,9 @@ use trainscope::nn::ops::{
     Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup, Reparameterize,
     Reshape,
 };
-use trainscope::nn::{Conv2dGeometry, Mode, Operation, ReferenceBackward, ReferenceForward};
+use trainscope::nn::{
+    Conv2dGeometry, Mode, Operation, ReferenceBackward, ReferenceForward, ReferenceOperation,
+};
 
 use super::harness::{Numbers, wide};
 
@@ -68,7 +70,11 @@ impl Point<'_> {
 
     /// The sum of the outputs, weighted by `upstream`.
     fn loss(&self, upstream: &[f64]) -> f64 {
-        let output = self.operation.reference_forward(&self.io());
+        let output = self
+            .operation
+            .reference()
+            .expect("a reference")
+            .reference_forward(&self.io());
         assert_eq!(output.len(), upstream.len());
         output.iter().zip(upstream).map(|(y, g)| y * g).sum()
     }
@@ -121,8 +127,9 @@ fn check_as(
         mode,
         tensors,
     };
-    let output = operation.reference_forward(&point.io());
-    let gradients = operation.reference_backward(&ReferenceBackward {
+    let reference = operation.reference().expect("a built-in operation has one");
+    let output = reference.reference_forward(&point.io());
+    let gradients = reference.reference_backward(&ReferenceBackward {
         forward: point.io(),
         output: &output,
         output_gradient: &upstream,

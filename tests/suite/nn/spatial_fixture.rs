@@ -38,12 +38,20 @@ impl Case<'_> {
             noise_key: (0, 0, 0),
             mode: Mode::Train,
         };
-        let y = self.operation.reference_forward(&io());
-        let gradients = self.operation.reference_backward(&ReferenceBackward {
-            forward: io(),
-            output: &y,
-            output_gradient: self.get("upstream"),
-        });
+        let y = self
+            .operation
+            .reference()
+            .expect("a reference")
+            .reference_forward(&io());
+        let gradients = self
+            .operation
+            .reference()
+            .expect("a reference")
+            .reference_backward(&ReferenceBackward {
+                forward: io(),
+                output: &y,
+                output_gradient: self.get("upstream"),
+            });
         let mut all = vec![("y", y), ("x_grad", gradients.inputs[0].clone())];
         all.extend(
             ["weight_grad", "bias_grad"]
