@@ -40,7 +40,8 @@ pub use loss::{Loss, LossTerm};
 pub use mode::Mode;
 pub use operation::{
     Backward, Context, Forward, GradientTarget, Operation, ParameterSlice, ParameterSpec,
-    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
+    ScratchRequest, ShapeError,
 };
 pub use optimizer::{Adam, Optimizer, OptimizerState, RmsProp, Sgd};
 pub use parameters::Parameters;
