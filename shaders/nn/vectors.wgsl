@@ -26,18 +26,6 @@ fn fill(
 }
 
 @compute @workgroup_size(64)
-fn copy(
-    @builtin(workgroup_id) workgroup: vec3u,
-    @builtin(num_workgroups) workgroups: vec3u,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = linear_index(workgroup, workgroups, local, 64u);
-    if (i < uniforms.count) {
-        elements[uniforms.first + i] = others[uniforms.first + i];
-    }
-}
-
-@compute @workgroup_size(64)
 fn add(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,

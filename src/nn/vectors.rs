@@ -20,16 +20,6 @@ pub fn fill(gpu: &Gpu, elements: Binding<'_>, range: Range<usize>, value: f32) -
     pass(gpu, "fill", elements, None, range, value)
 }
 
-/// Copies the elements `range` of `others`.
-pub fn copy(
-    gpu: &Gpu,
-    elements: Binding<'_>,
-    others: Binding<'_>,
-    range: Range<usize>,
-) -> Dispatch {
-    pass(gpu, "copy", elements, Some(others), range, 0.0)
-}
-
 /// Adds `others` to the elements `range`.
 pub fn add(gpu: &Gpu, elements: Binding<'_>, others: Binding<'_>, range: Range<usize>) -> Dispatch {
     pass(gpu, "add", elements, Some(others), range, 0.0)
