@@ -26,6 +26,7 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
             format!("not a valid safetensors file: {error}"),
             "fetch or write it again",
         )
+        .with_source(error)
     })?;
     let mut tensors = file
         .iter()

@@ -166,3 +166,110 @@ impl RunningLoss {
         (expected, is_spike)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::ops::{Activation, Dense};
+    use crate::nn::{Graph, Loss};
+
+    /// A dense layer of two units with a rectifier.
+    fn detector() -> EventDetector {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[3]);
+        let dense = graph.add("dense", Dense::new(2), &[x]).expect("it fits");
+        graph
+            .add("relu", Activation::Relu, &[dense])
+            .expect("it fits");
+        let model = ModelDescription {
+            graphs: vec![graph.describe("model", &Loss::new())],
+        };
+        let mut layout = TraceLayout::new();
+        layout.push("dense", TensorKind::Activation, 2);
+        layout.push("relu", TensorKind::Activation, 2);
+        EventDetector::new(&layout, &["loss".to_owned()], &model)
+    }
+
+    fn record(step: u64, loss: f32, units: [UnitStatistics; 4]) -> StepRecord {
+        StepRecord {
+            step,
+            scalars: vec![loss],
+            statistics: Some(units.into()),
+        }
+    }
+
+    const ALIVE: UnitStatistics = UnitStatistics {
+        mean: 1.0,
+        std: 1.0,
+        min: 0.0,
+        max: 2.0,
+        zero_fraction: 0.5,
+        nonfinite: 0.0,
+    };
+    const ZERO: UnitStatistics = UnitStatistics {
+        zero_fraction: 1.0,
+        ..ALIVE
+    };
+    const BROKEN: UnitStatistics = UnitStatistics {
+        nonfinite: 3.0,
+        ..ALIVE
+    };
+
+    #[test]
+    fn a_dead_unit_of_a_rectifier_is_reported_once() {
+        let mut detector = detector();
+        let records = (0..12).map(|index| {
+            // Zeros of the dense layer say nothing; the rectifier's second unit dies at step 30.
+            let second = if index < 3 { ALIVE } else { ZERO };
+            record(10 * index, 1.0, [ZERO, ALIVE, ALIVE, second])
+        });
+        let events: Vec<Event> = records.flat_map(|r| detector.observe(&r)).collect();
+        let subject = Subject::unit("relu", TensorKind::Activation, 1);
+        let dead = Event::new(70, EventKind::DeadUnit, subject);
+        assert_eq!(
+            events,
+            [dead.since(30).with("records_at_zero", DEAD_RECORDS)]
+        );
+    }
+
+    #[test]
+    fn the_first_non_finite_value_is_the_first_in_the_order_of_computation() {
+        let mut detector = detector();
+        let healthy = record(0, 1.0, [ALIVE; 4]);
+        assert_eq!(detector.observe(&healthy), []);
+        let broken = record(1, f32::NAN, [ALIVE, BROKEN, BROKEN, ALIVE]);
+        let events = detector.observe(&broken);
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].kind, EventKind::Nonfinite);
+        let first = Subject::unit("dense", TensorKind::Activation, 1);
+        assert_eq!(events[0].subject, first);
+        assert_eq!(detector.observe(&broken), [], "only the first is reported");
+
+        let unrecorded = StepRecord {
+            statistics: None,
+            ..broken
+        };
+        let mut detector = self::detector();
+        detector.skip_nonfinite();
+        assert_eq!(detector.observe(&unrecorded), []);
+        let events = self::detector().observe(&unrecorded);
+        assert_eq!(events[0].subject, Subject::Scalar("loss".to_owned()));
+    }
+
+    #[test]
+    fn a_spike_stands_out_of_a_settled_loss() {
+        let spikes = |at: u64| {
+            let mut detector = detector();
+            let mut observe = |step: u64| {
+                let noise = [1.0, 1.02][step as usize % 2];
+                let loss = if step == at { 3.0 } else { noise };
+                detector.observe(&record(step, loss, [ALIVE; 4]))
+            };
+            let events: Vec<Event> = (0..100).flat_map(&mut observe).collect();
+            events.iter().map(|event| event.step).collect::<Vec<_>>()
+        };
+        assert_eq!(spikes(80), [80]);
+        assert!(spikes(10).is_empty(), "the start of training is no spike");
+        assert!(spikes(1000).is_empty(), "there is none");
+    }
+}

@@ -31,7 +31,7 @@ fn sorted(mut checkpoint: Checkpoint) -> String {
 }
 
 #[test]
-fn checkpoints_read_as_they_were_written() {
+fn checkpoint_round_trip() {
     let scratch = tempfile::tempdir().unwrap();
     let run = scratch.path();
     let written = checkpoint();
@@ -65,7 +65,7 @@ fn checkpoints_read_as_they_were_written() {
 }
 
 #[test]
-fn the_digest_sees_every_bit() {
+fn digest_depends_on_every_bit() {
     let good = checkpoint().digest();
     let mut others = Vec::new();
     for tensor in 0..2 {
@@ -96,7 +96,7 @@ fn the_digest_sees_every_bit() {
 }
 
 #[test]
-fn damaged_checkpoints_are_noticed() {
+fn damaged_checkpoints_are_refused() {
     let scratch = tempfile::tempdir().unwrap();
     let run = scratch.path();
     checkpoint().write(run).unwrap();

@@ -174,6 +174,27 @@ fn train_replay_and_report_say_one_object() {
     );
 }
 
+/// A run directory without its scenario and checkpoints, of which a segment is damaged as well.
+#[test]
+fn report_and_sample_need_the_run_directory_alone() {
+    let folder = folder();
+    done(&folder, &["train", "small.toml", "--out", "run"]);
+    let run_dir = folder.path().join("run");
+    std::fs::remove_file(run_dir.join("scenario.toml")).unwrap();
+    std::fs::remove_dir_all(run_dir.join("checkpoints")).unwrap();
+    let segment = names(&run_dir.join("scalars")).remove(0);
+    std::fs::write(run_dir.join("scalars").join(&segment), b"PAR1").unwrap();
+
+    let said = object(&run(&folder, &["report", "run", "--json"]));
+    let problems = said["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].as_str().unwrap().contains(&segment));
+    assert_eq!(said["findings"].as_array().unwrap().len(), 3);
+    let sample = ["sample", "run", "--keep", "3", "--json"];
+    let said = object(&run(&folder, &sample));
+    assert!(said["lines"].as_u64().unwrap() > 3, "{said}");
+}
+
 #[test]
 fn a_failed_run_says_so_and_is_kept() {
     let folder = folder();

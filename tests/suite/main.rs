@@ -10,6 +10,7 @@ mod commands;
 mod custom_model;
 mod data;
 mod earlier_runs;
+mod errors;
 mod events;
 mod failures;
 mod formats;

@@ -85,7 +85,7 @@ fn write_run(dir: &Path) {
 }
 
 #[test]
-fn a_report_is_whole_escaped_and_says_what_was_seen() {
+fn report_is_self_contained_escaped_and_summarized() {
     let gallery = std::env::var_os("TRAINSCOPE_GALLERY").map(std::path::PathBuf::from);
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("run");
@@ -129,7 +129,7 @@ fn a_report_is_whole_escaped_and_says_what_was_seen() {
 }
 
 #[test]
-fn a_run_without_records_has_a_report_and_no_run_has_none() {
+fn report_of_a_run_without_records() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("run");
     let info = RunInfo::new("empty", gpu().info(), 10, 1);

@@ -144,7 +144,7 @@ fn unit_bits(units: &[UnitStatistics]) -> Vec<[u32; UnitStatistics::LEN]> {
 }
 
 #[test]
-fn a_run_reads_as_it_was_written() {
+fn reader_returns_what_was_written() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("new/run");
     whole_run(&folder);
@@ -203,7 +203,7 @@ fn a_run_reads_as_it_was_written() {
 }
 
 #[test]
-fn nothing_that_is_there_is_overwritten() {
+fn create_refuses_what_is_not_an_empty_directory() {
     let scratch = tempfile::tempdir().unwrap();
     let again = |folder: &Path| {
         RunWriter::create(folder, "", info(), &ModelDescription::default(), layout())
@@ -230,7 +230,7 @@ fn nothing_that_is_there_is_overwritten() {
 
 /// Threads stand for processes here: a lock belongs to an open file.
 #[test]
-fn of_many_who_begin_at_once_one_gets_the_directory() {
+fn concurrent_creation_leaves_one_writer() {
     let scratch = tempfile::tempdir().unwrap();
     for round in 0..12 {
         let folder = scratch.path().join(format!("{round}/run"));
@@ -258,7 +258,7 @@ fn of_many_who_begin_at_once_one_gets_the_directory() {
 }
 
 #[test]
-fn records_go_forward_and_fit() {
+fn writer_rejects_out_of_order_steps_and_wrong_rows() {
     let scratch = tempfile::tempdir().unwrap();
     let mut writer = create(&scratch.path().join("run"));
     writer.record(4, &recorded(4)).unwrap();
@@ -272,7 +272,7 @@ fn records_go_forward_and_fit() {
 /// Kills a run after `killed` steps (what is in memory is lost, temporary files and half a line stay) and resumes
 /// it after `resumed` steps: in the end it holds what an undisturbed run holds.
 #[test]
-fn killed_runs_open_and_resume_without_a_trace() {
+fn killed_runs_resume_to_the_same_contents() {
     let scratch = tempfile::tempdir().unwrap();
     let undisturbed = scratch.path().join("undisturbed");
     whole_run(&undisturbed);
@@ -338,7 +338,7 @@ fn killed_runs_open_and_resume_without_a_trace() {
 }
 
 #[test]
-fn a_resume_with_another_layout_is_refused() {
+fn resume_refuses_another_layout() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("run");
     whole_run(&folder);
@@ -353,7 +353,7 @@ fn a_resume_with_another_layout_is_refused() {
 }
 
 #[test]
-fn a_segment_is_closed_when_it_is_large() {
+fn large_segments_are_closed_early() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("run");
     let mut layout = TraceLayout::new();
@@ -376,7 +376,7 @@ fn refusal(folder: &Path) -> String {
 }
 
 #[test]
-fn unusable_runs_are_refused_in_a_sentence() {
+fn reader_refuses_invalid_run_files() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("run");
     assert!(refusal(&folder).contains("not a run directory"));
@@ -400,7 +400,7 @@ fn unusable_runs_are_refused_in_a_sentence() {
 /// Every file of a run with single bits bent and with its end cut off: a sentence or sound values, never a panic,
 /// and never other figures than were recorded.
 #[test]
-fn damaged_files_never_break_the_reader() {
+fn reader_survives_damaged_files() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path().join("run");
     whole_run(&folder);

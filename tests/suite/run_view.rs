@@ -4,10 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use trainscope::diagnose::summary;
-use trainscope::nn::Role;
+use trainscope::nn::ops::Dense;
+use trainscope::nn::{Graph, Loss, Role};
 use trainscope::report::write_report;
 use trainscope::tensor::TensorKind;
-use trainscope::trace::{Event, EventKind, RunReader, RunView, Statistic, Subject};
+use trainscope::trace::{
+    Event, EventKind, ModelDescription, RunInfo, RunReader, RunView, RunWriter, Statistic, Subject,
+    TraceLayout, UnitStatistics,
+};
 
 use crate::support::gpu;
 
@@ -119,8 +123,8 @@ fn runs_of_earlier_versions_open_as_they_are() {
         let reader = RunReader::open(&earlier(name)).unwrap();
         assert_eq!(*run.layout(), reader.layout().unwrap());
         assert_eq!(run.events(), reader.events().unwrap());
-        let bits = |statistics: Vec<(u64, Vec<trainscope::trace::UnitStatistics>)>| -> Vec<_> {
-            let record = |(step, units): (u64, Vec<trainscope::trace::UnitStatistics>)| {
+        let bits = |statistics: Vec<(u64, Vec<UnitStatistics>)>| -> Vec<_> {
+            let record = |(step, units): (u64, Vec<UnitStatistics>)| {
                 (
                     step,
                     units.iter().map(|unit| unit.to_bits()).collect::<Vec<_>>(),
@@ -229,4 +233,40 @@ fn a_report_names_a_run_file_that_is_damaged() {
     let html = fs::read_to_string(write_report(gpu(), &dir).unwrap()).unwrap();
     assert!(html.contains("<h1>gan</h1>") && html.contains("run.json is damaged"));
     assert!(html.contains("<picture>"));
+}
+
+#[test]
+fn graph_json_has_every_graph_and_the_first_as_the_first_version_had_it() {
+    let graph = |name: &str, units: usize| {
+        let mut graph = Graph::new();
+        let x = graph.input("x", &[4]);
+        let layer = graph.add("score", Dense::new(units), &[x]).unwrap();
+        graph.set_role(layer, Role::Score);
+        let mut loss = Loss::new();
+        if units == 1 {
+            loss.add(&graph, "score", layer, 0.1).unwrap();
+        }
+        graph.describe(name, &loss)
+    };
+    let model = ModelDescription {
+        graphs: vec![graph("generator_pass", 1), graph("real_pass", 2)],
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path().join("run");
+    let info = RunInfo::new("two", gpu().info(), 1, 1);
+    RunWriter::create(&dir, "", info, &model, TraceLayout::new()).unwrap();
+    let text = fs::read_to_string(dir.join("graph.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(json["layers"], json["graphs"][0]["layers"]);
+    assert_eq!(json["losses"], json["graphs"][0]["losses"]);
+    assert_eq!(json["graphs"][1]["name"], "real_pass");
+    assert_eq!(json["layers"][1]["role"], "score");
+    // The number that the first version wrote for this weight.
+    assert_eq!(json["losses"][0]["weight"], f64::from(0.1f32));
+    let run = RunView::open(&dir).unwrap();
+    assert_eq!(*run.model(), model);
+    let score = run.model().with_role(Role::Score).unwrap();
+    assert_eq!(score.shape, [1]);
+    let readers: Vec<_> = run.model().graphs[0].consumers("x").collect();
+    assert_eq!(readers, [score]);
 }

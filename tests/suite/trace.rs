@@ -168,7 +168,7 @@ fn statistics_equal_the_float64_reference() {
 }
 
 #[test]
-fn huge_values_have_a_mean_and_an_infinite_deviation() {
+fn statistics_of_huge_values() {
     let gpu = gpu();
     let values: Vec<f32> = (0..200)
         .map(|i| [4e25, -2e25][i % 2] * (1.0 + i as f32 * 1e-3))
@@ -228,7 +228,7 @@ fn statistics_repeat_bit_for_bit() {
 
 /// Matrices of all kinds and sizes side by side, of one buffer or of two: each gets what it gets alone.
 #[test]
-fn matrices_that_share_a_dispatch_do_not_meet() {
+fn batched_matrices_equal_single_ones() {
     let gpu = gpu();
     let rows = |units, length| UnitLayout::Rows { units, length };
     let columns = |rows, units| UnitLayout::Columns { rows, units };

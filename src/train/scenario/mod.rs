@@ -22,7 +22,7 @@ use crate::data::{Batching, Images};
 use crate::invalid_setting::check_setting;
 use crate::models::{DataShape, Model, TrainConfig};
 use crate::trace::RunReader;
-use crate::{Error, InvalidSetting, Result};
+use crate::{Error, ErrorKind, InvalidSetting, Result};
 
 pub use batching::{AugmentSection, CorruptSection};
 pub use built_in::{BUILT_IN, BuiltIn};
@@ -75,7 +75,8 @@ impl Scenario {
         let looks_like_a_name = path.extension().is_none() && path.components().count() == 1;
         if looks_like_a_name && !path.exists() {
             let names: Vec<_> = BUILT_IN.iter().map(|entry| entry.name).collect();
-            return Err(Error::input(
+            return Err(Error::new(
+                ErrorKind::NotFound,
                 format!("scenario '{name_or_path}'"),
                 "no built-in scenario and no file has that name",
                 format!("name a TOML file or one of: {}", names.join(", ")),
