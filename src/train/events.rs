@@ -195,6 +195,7 @@ mod tests {
             step,
             scalars: vec![loss],
             statistics: Some(units.into()),
+            outputs: Default::default(),
         }
     }
 
