@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
-use trainscope::gpu::{AdapterChoice, Dispatch, Gpu, Shader, grid};
+use trainscope::gpu::{AdapterChoice, Buffer, Dispatch, Gpu, Shader, grid};
 use trainscope::models::{DataShape, Model, Supervised};
 use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::Dense;
 use trainscope::nn::{Backward, Context, Forward, Graph, Loss, Operation, Saved, ShapeError};
-use trainscope::train::{Run, Scenario};
+use trainscope::train::{Run, Scenario, StepRecord};
 use trainscope::{Result, report};
 
 static SINE: Shader = trainscope::include_shader!("sine.wgsl");
@@ -19,6 +19,22 @@ struct Sine {
     frequency: f32,
 }
 
+impl Sine {
+    fn dispatch(
+        &self,
+        gpu: &Gpu,
+        (entry, len, accumulate): (&'static str, usize, bool),
+        tensors: &[(u32, &Buffer<f32>)],
+    ) -> Vec<Dispatch> {
+        let numbers = [len as u32, accumulate.into(), self.frequency.to_bits(), 0];
+        let uniforms = gpu.uniform("sine", &numbers);
+        let mut bindings = vec![(0, uniforms.binding())];
+        bindings.extend(tensors.iter().map(|(slot, t)| (*slot, t.binding())));
+        let kernel = gpu.kernel(&SINE, entry, &[]);
+        vec![kernel.bind(gpu, &bindings, grid(len, 64))]
+    }
+}
+
 impl Operation for Sine {
     fn kind(&self) -> &'static str {
         "sine"
@@ -27,52 +43,27 @@ impl Operation for Sine {
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         match inputs {
             [shape] => Ok(shape.to_vec()),
-            _ => Err(ShapeError::new(
-                format!("{} inputs", inputs.len()),
-                "one input",
-            )),
+            _ => Err(ShapeError::new("several inputs", "one input")),
         }
     }
 
     fn saved(&self) -> Saved {
-        Saved {
-            inputs: true,
-            output: false,
-        }
+        Saved::INPUTS
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        let (gpu, len) = (context.gpu, io.output.len());
-        let uniforms = gpu.uniform("sine", &[len as u32, 0, self.frequency.to_bits(), 0]);
-        let bindings = [
-            (0, uniforms.binding()),
-            (1, io.inputs[0].binding()),
-            (2, io.output.binding()),
-        ];
-        let kernel = gpu.kernel(&SINE, "forward", &[]);
-        Ok(vec![kernel.bind(gpu, &bindings, grid(len, 64))])
+        let tensors = [(1, io.inputs[0]), (2, io.output)];
+        Ok(self.dispatch(context.gpu, ("forward", io.output.len(), false), &tensors))
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let Some(target) = io.input_gradients[0] else {
             return Ok(Vec::new());
         };
-        let (gpu, len) = (context.gpu, io.output.len());
-        let numbers = [
-            len as u32,
-            target.accumulate.into(),
-            self.frequency.to_bits(),
-            0,
-        ];
-        let uniforms = gpu.uniform("sine", &numbers);
-        let bindings = [
-            (0, uniforms.binding()),
-            (1, io.inputs[0].binding()),
-            (3, io.output_gradient.binding()),
-            (4, target.buffer.binding()),
-        ];
-        let kernel = gpu.kernel(&SINE, "backward", &[]);
-        Ok(vec![kernel.bind(gpu, &bindings, grid(len, 64))])
+        let (x, y_gradient) = (io.inputs[0], io.output_gradient);
+        let tensors = [(1, x), (3, y_gradient), (4, target.buffer)];
+        let pass = ("backward", x.len(), target.accumulate);
+        Ok(self.dispatch(context.gpu, pass, &tensors))
     }
 }
 
@@ -86,11 +77,8 @@ fn autoencoder(_: &Scenario, data: DataShape) -> Result<Box<dyn Model>> {
         layer = graph.add(&format!("sine.{index}"), Sine { frequency: 3.0 }, &[layer])?;
     }
     let logits = graph.add("logits", Dense::new(data.sample.iter().product()), &[layer])?;
-    let error = graph.add(
-        "reconstruction",
-        ElementwiseLoss::BceWithLogits,
-        &[logits, x],
-    )?;
+    let bce = ElementwiseLoss::BceWithLogits;
+    let error = graph.add("reconstruction", bce, &[logits, x])?;
     let mut loss = Loss::new();
     loss.add(&graph, "reconstruction", error, 1.0)?;
     Ok(Box::new(Supervised::new("autoencoder", graph, loss, x)))
@@ -98,17 +86,13 @@ fn autoencoder(_: &Scenario, data: DataShape) -> Result<Box<dyn Model>> {
 
 fn main() -> Result<()> {
     let gpu = Gpu::new(&AdapterChoice::default())?;
-    let scenario =
-        Scenario::load("examples/custom_model/scenario.toml", &[])?.with_model(autoencoder);
+    let scenario = Scenario::load("examples/custom_model/scenario.toml", &[])?;
+    let scenario = scenario.with_model(autoencoder);
     let mut run = Run::create(&gpu, &scenario, Path::new("runs/sine-autoencoder"), None)?;
-    while run
-        .advance(&mut |record| println!("step {}: loss {:.1}", record.step, record.scalars[0]))?
-    {
-    }
-    let finished = run.finish(false, &mut |_| ())?;
-    println!(
-        "{}",
-        report::write_report_of(&finished.trainer, &finished.dir)?.display()
-    );
+    let mut print = |record: &StepRecord| println!("{}: {:.1}", record.step, record.scalars[0]);
+    while run.advance(&mut print)? {}
+    let finished = run.finish(false, &mut print)?;
+    let path = report::write_report_of(&finished.trainer, &finished.dir)?;
+    println!("report: {}", path.display());
     Ok(())
 }

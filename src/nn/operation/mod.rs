@@ -74,6 +74,14 @@ pub struct Saved {
     pub output: bool,
 }
 
+impl Saved {
+    /// The values of the inputs and not that of the output.
+    pub const INPUTS: Self = Self {
+        inputs: true,
+        output: false,
+    };
+}
+
 /// A node's computation.
 pub trait Operation: std::fmt::Debug + Send + Sync {
     /// Its name in messages and in `graph.json`.
