@@ -2,9 +2,11 @@
 
 mod debounce;
 mod events;
+mod first_nonfinite;
 mod gan_monitor;
 mod preview;
 mod replay;
+mod resume;
 mod run;
 mod scenario;
 mod statistics_probe;

@@ -1,27 +1,26 @@
-//! A run: a trainer whose records are watched and kept in a run directory.
+//! A run: a trainer whose records pass through the event detector into a run directory.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::events::{EventDetector, first_nonfinite};
-use super::{Replay, Scenario, StepRecord, Trainer, thresholds};
+use super::events::EventDetector;
+use super::first_nonfinite::locate_first_nonfinite;
+use super::{Scenario, StepRecord, Trainer};
 use crate::gpu::Gpu;
-use crate::models::{DataShape, Model};
-use crate::trace::{self, Event, EventKind, RunInfo, RunReader, RunWriter, Status, UnitStatistics};
+use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status};
 use crate::{Error, Result};
 
 /// A run in progress.
 pub struct Run {
-    trainer: Trainer,
+    pub(super) trainer: Trainer,
     writer: RunWriter,
-    detector: EventDetector,
+    pub(super) detector: EventDetector,
     scalar_names: Vec<String>,
     /// Results taken from the ring so far.
-    taken: u64,
+    pub(super) taken: u64,
     /// The first step with a non-finite value.
-    nonfinite_at: Option<u64>,
+    pub(super) nonfinite_at: Option<u64>,
     recent_events: Vec<Event>,
     clock: TrainingClock,
 }
@@ -65,87 +64,10 @@ impl Run {
         let start = trainer.checkpoint()?;
         let writer = RunWriter::create(dir, &scenario.to_toml(), info, &model, layout)?;
         start.write(dir)?;
-        Ok(Self::around(trainer, writer))
+        Ok(Self::new(trainer, writer))
     }
 
-    /// Goes on with the run in `dir` from its last checkpoint, to `steps` in all where given.
-    ///
-    /// # Errors
-    /// A directory that holds no run, a broken or newer one or one that goes on elsewhere, or fewer `steps` than are
-    /// done.
-    pub fn resume(gpu: &Gpu, dir: &Path, steps: Option<u64>) -> Result<Self> {
-        let reader = RunReader::open(dir)?;
-        let scenario = Scenario::of_run(&reader)?;
-        Self::resume_as(gpu, dir, steps, &reader, scenario)
-    }
-
-    /// The same for a run of a model of one's own, which `build` builds: see [`Scenario::with_model`].
-    ///
-    /// # Errors
-    /// As [`Run::resume`].
-    pub fn resume_with(
-        gpu: &Gpu,
-        dir: &Path,
-        steps: Option<u64>,
-        build: impl Fn(&Scenario, DataShape) -> Result<Box<dyn Model>> + Send + Sync + 'static,
-    ) -> Result<Self> {
-        let reader = RunReader::open(dir)?;
-        let scenario = Scenario::of_run(&reader)?.with_model(build);
-        Self::resume_as(gpu, dir, steps, &reader, scenario)
-    }
-
-    fn resume_as(
-        gpu: &Gpu,
-        dir: &Path,
-        steps: Option<u64>,
-        reader: &RunReader,
-        mut scenario: Scenario,
-    ) -> Result<Self> {
-        let last = reader.last_checkpoint()?;
-        if let Some(steps) = steps.filter(|&steps| steps < last) {
-            return Err(Error::usage(
-                format!("--steps {steps}"),
-                format!("{} has {last} steps already", dir.display()),
-                "ask for more of them in all, or leave it out",
-            ));
-        }
-        // What was asked for last: an earlier resume may have asked for more than the scenario.
-        scenario.train.steps = steps.unwrap_or(reader.info().steps);
-        let trainer = Trainer::restored(gpu, &scenario, reader, last)?;
-        let kept = kept_records(reader, last, &trainer)?;
-        let events = reader.events()?;
-        let mut writer = RunWriter::resume(dir, last, trainer.layout().clone())?;
-        let fresh = RunInfo::new(
-            &scenario.name,
-            gpu.info(),
-            scenario.train.steps,
-            scenario.seed,
-        );
-        writer.update(|info| {
-            info.steps = fresh.steps;
-            info.adapter = fresh.adapter;
-            info.driver = fresh.driver;
-            info.backend = fresh.backend;
-            info.version = fresh.version;
-            info.kernels = trainer.kernel_choices();
-        })?;
-        let mut run = Self::around(trainer, writer);
-        run.taken = last;
-        run.nonfinite_at = events
-            .iter()
-            .find(|event| event.kind == EventKind::Nonfinite && event.step < last)
-            .map(|event| event.step);
-        if run.nonfinite_at.is_some() {
-            run.detector.skip_nonfinite();
-        }
-        // Recorded steps pass through the detector again, so that its averages and counters are restored.
-        for record in &kept {
-            run.look(record);
-        }
-        Ok(run)
-    }
-
-    fn around(trainer: Trainer, writer: RunWriter) -> Self {
+    pub(super) fn new(trainer: Trainer, writer: RunWriter) -> Self {
         let scalar_names = trainer.scalar_names();
         let model = trainer.describe();
         Self {
@@ -216,7 +138,7 @@ impl Run {
         if let Some(statistics) = &record.statistics {
             self.writer.record(record.step, statistics)?;
         }
-        for event in self.look(&record) {
+        for event in self.observe(&record) {
             if event.kind == EventKind::Nonfinite {
                 self.nonfinite_at = Some(event.step);
             }
@@ -227,7 +149,7 @@ impl Run {
         Ok(true)
     }
 
-    fn look(&mut self, record: &StepRecord) -> Vec<Event> {
+    pub(super) fn observe(&mut self, record: &StepRecord) -> Vec<Event> {
         let mut events = self.detector.observe(record);
         // A spike comes from one batch: name its samples.
         for event in events
@@ -339,56 +261,6 @@ fn abort(writer: &mut RunWriter, taken: u64, error: Error) -> Error {
     error.with_hint(format!(
         "what the run has recorded is kept; resume it from its last checkpoint with --resume {dir}"
     ))
-}
-
-/// Replays some steps of the run that `writer` writes, with every unit recorded, up to the first non-finite value of a
-/// unit. Returns the trainer in the state that it was in, and the event.
-fn locate_first_nonfinite(
-    trainer: Trainer,
-    writer: &RunWriter,
-    range: Range<u64>,
-) -> Result<(Trainer, Option<Event>)> {
-    let reader = RunReader::open(writer.folder())?;
-    let last = trainer.checkpoint()?;
-    let scalar_names = trainer.scalar_names();
-    let mut replay = Replay::with_trainer(trainer, reader, range, false)?;
-    let mut found = None;
-    while found.is_none()
-        && let Some(record) = replay.step()?
-    {
-        let event = first_nonfinite(&record, replay.trainer().layout(), &scalar_names);
-        found = event.filter(|event| event.subject.unit_index().is_some());
-    }
-    let mut trainer = replay.into_trainer();
-    trainer.restore(&last, "the run's last state")?;
-    Ok((trainer, found))
-}
-
-/// What a run has kept of the steps before `end`, in order; statistics of as many of the last as the detector needs.
-fn kept_records(reader: &RunReader, end: u64, trainer: &Trainer) -> Result<Vec<StepRecord>> {
-    let names = trainer.scalar_names();
-    let scalars = reader.scalars()?;
-    let reach = thresholds::memory_steps(trainer.scenario().record.every);
-    let mut statistics: BTreeMap<u64, Vec<UnitStatistics>> = reader
-        .statistics(end.saturating_sub(reach), end)?
-        .into_iter()
-        .collect();
-    let mut records: BTreeMap<u64, StepRecord> = BTreeMap::new();
-    for (index, name) in names.iter().enumerate() {
-        for &(step, value) in scalars.get(name).into_iter().flatten() {
-            if step < end {
-                let record = records.entry(step).or_insert_with(|| StepRecord {
-                    step,
-                    scalars: Vec::new(),
-                    statistics: statistics.remove(&step),
-                    outputs: Vec::new(),
-                });
-                record.scalars.resize(index, 0.0);
-                record.scalars.push(value as f32);
-            }
-        }
-    }
-    Ok(records.into_values().collect())
 }
 
 /// A run that was closed.

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use super::scenario::Scenario;
-use super::trainer_builder::{TrainerBuilder, plan};
 use crate::Result;
 use crate::data::{BatchCursor, Dataset, Gather};
 use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
@@ -59,29 +58,6 @@ impl std::fmt::Debug for Trainer {
 }
 
 impl Trainer {
-    /// A builder of the trainer of a scenario.
-    pub fn builder<'a>(gpu: &'a Gpu, scenario: &'a Scenario) -> TrainerBuilder<'a> {
-        TrainerBuilder::new(gpu, scenario)
-    }
-
-    /// The trainer of a scenario, without probes of one's own.
-    ///
-    /// # Errors
-    /// As [`TrainerBuilder::build`].
-    pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
-        Self::builder(gpu, scenario).build()
-    }
-
-    /// Bytes of the adapter's memory that a scenario will take, small things apart.
-    ///
-    /// # Errors
-    /// As [`Trainer::new`].
-    pub fn estimate_memory(gpu: &Gpu, scenario: &Scenario) -> Result<u64> {
-        let images = scenario.images()?;
-        let planned = plan(gpu, scenario, &images)?;
-        Ok(planned.estimate.bytes())
-    }
-
     /// Runs one step; with `probed` it records every unit's statistics and runs the probes.
     ///
     /// # Errors
@@ -187,16 +163,6 @@ impl Trainer {
                 self.train_step.read_optimizers(&self.gpu)?
             },
         })
-    }
-
-    /// The trainer of `scenario` in the state that the run of `reader` had after `step` steps.
-    ///
-    /// # Errors
-    /// As [`Trainer::new`], and a checkpoint that is missing, damaged or of another model.
-    pub fn restored(gpu: &Gpu, scenario: &Scenario, reader: &RunReader, step: u64) -> Result<Self> {
-        let mut trainer = Self::new(gpu, scenario)?;
-        trainer.restore_from(reader, step)?;
-        Ok(trainer)
     }
 
     /// Puts the state in place that the run of `reader` had after `step` steps.

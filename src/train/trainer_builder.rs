@@ -7,7 +7,7 @@ use crate::data::{BatchCursor, Dataset, Images, Residency};
 use crate::gpu::{Buffer, Gpu, MemoryEstimate, ReadbackRing};
 use crate::models::{DataShape, Model, StepBuilder};
 use crate::nn::{Probe, ProbeOutput};
-use crate::trace::UnitStatistics;
+use crate::trace::{RunReader, UnitStatistics};
 use crate::{Error, Result};
 
 /// Steps that may be in flight before the CPU waits for the oldest.
@@ -30,7 +30,7 @@ impl std::fmt::Debug for TrainerBuilder<'_> {
 }
 
 impl<'a> TrainerBuilder<'a> {
-    pub(super) fn new(gpu: &'a Gpu, scenario: &'a Scenario) -> Self {
+    fn new(gpu: &'a Gpu, scenario: &'a Scenario) -> Self {
         Self {
             gpu,
             scenario,
@@ -112,14 +112,14 @@ impl<'a> TrainerBuilder<'a> {
 }
 
 /// A model that is known to fit, and where its data will lie.
-pub(super) struct Planned {
-    pub model: Box<dyn Model>,
-    pub residency: Residency,
-    pub estimate: MemoryEstimate,
+struct Planned {
+    model: Box<dyn Model>,
+    residency: Residency,
+    estimate: MemoryEstimate,
 }
 
 /// Builds the model and sees that it, its batch and its data fit the adapter, before anything is allocated.
-pub(super) fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<Planned> {
+fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<Planned> {
     images.check()?;
     let data = DataShape {
         sample: images.shape,
@@ -158,4 +158,39 @@ pub(super) fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<Pl
         residency,
         estimate,
     })
+}
+
+impl Trainer {
+    /// A builder of the trainer of a scenario.
+    pub fn builder<'a>(gpu: &'a Gpu, scenario: &'a Scenario) -> TrainerBuilder<'a> {
+        TrainerBuilder::new(gpu, scenario)
+    }
+
+    /// The trainer of a scenario, without probes of one's own.
+    ///
+    /// # Errors
+    /// As [`TrainerBuilder::build`].
+    pub fn new(gpu: &Gpu, scenario: &Scenario) -> Result<Self> {
+        Self::builder(gpu, scenario).build()
+    }
+
+    /// Bytes of the adapter's memory that a scenario will take, small things apart.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn estimate_memory(gpu: &Gpu, scenario: &Scenario) -> Result<u64> {
+        let images = scenario.images()?;
+        let planned = plan(gpu, scenario, &images)?;
+        Ok(planned.estimate.bytes())
+    }
+
+    /// The trainer of `scenario` in the state that the run of `reader` had after `step` steps.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and a checkpoint that is missing, damaged or of another model.
+    pub fn restored(gpu: &Gpu, scenario: &Scenario, reader: &RunReader, step: u64) -> Result<Self> {
+        let mut trainer = Self::new(gpu, scenario)?;
+        trainer.restore_from(reader, step)?;
+        Ok(trainer)
+    }
 }
