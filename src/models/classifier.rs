@@ -23,7 +23,7 @@ pub struct ClassifierConfig {
 pub struct Classifier {
     /// The graph.
     pub graph: Graph,
-    /// What is minimized, and the accuracy beside it.
+    /// What is minimized, with the accuracy as a metric.
     pub loss: Loss,
     /// Input images.
     pub x: NodeId,

@@ -57,7 +57,7 @@ pub struct Gan {
 pub struct DiscriminatorPass {
     /// The graph.
     pub graph: Graph,
-    /// What the discriminator minimizes, and its mean score beside it.
+    /// What the discriminator minimizes, with its mean score as a metric.
     pub loss: Loss,
     /// Its images.
     pub x: NodeId,

@@ -158,7 +158,7 @@ fn pooled(kernel: Size2, stride: Option<Size2>, padding: Size2) -> Conv2dGeometr
         .padding(padding)
 }
 
-/// Adds `layers` behind `input`, named `section.0`, `section.1`, ... as PyTorch's `Sequential` counts them, and
+/// Adds `layers` after `input`, named `section.0`, `section.1`, ... as PyTorch's `Sequential` counts them, and
 /// returns the last. Layers within a residual are `section.0.0`, `section.0.1`, ...
 ///
 /// # Errors

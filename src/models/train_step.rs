@@ -20,7 +20,7 @@ pub struct TrainConfig {
     pub discriminator_update_rule: UpdateRule,
 }
 
-/// A number that every step leaves behind: a sum of elements of [`TrainStep::results`], times a factor.
+/// A number that returns from every step: a sum of elements of [`TrainStep::results`], times a factor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scalar {
     /// Its name in the run's scalars.

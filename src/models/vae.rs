@@ -1,4 +1,4 @@
-//! The variational autoencoder (Kingma and Welling 2014), conditional where it is told the class (Sohn et al. 2015).
+//! The variational autoencoder (Kingma and Welling 2014), also conditioned on the class (Sohn et al. 2015).
 
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +51,8 @@ pub struct VaeConfig {
     pub beta: f32,
     /// The reconstruction term.
     pub reconstruction: ReconstructionLoss,
-    /// Of a conditional VAE: width of the trainable vector of each class, which stands behind the encoder's features and
-    /// behind `z`.
+    /// Of a conditional VAE: width of the trainable vector of each class, which is concatenated to the encoder's features
+    /// and to `z`.
     pub condition: Option<usize>,
     /// Layers between the input and the heads `mu` and `logvar`.
     pub encoder: Vec<Layer>,
@@ -219,7 +219,7 @@ impl VaeConfig {
     }
 }
 
-/// What a conditional VAE is told.
+/// What a conditional VAE is conditioned on.
 #[derive(Clone, Copy)]
 struct Condition {
     label: NodeId,
@@ -227,7 +227,7 @@ struct Condition {
     vector: NodeId,
 }
 
-/// `values`, flat, with the vector of the class behind them; without a condition as they are.
+/// `values`, flat, followed by the vector of the class; without a condition the values as they are.
 fn joined(
     graph: &mut Graph,
     name: &str,

@@ -26,7 +26,8 @@ pub struct Gallery {
 }
 
 impl Gallery {
-    /// The gallery of `count` images of a trainer's model; `None` for models that make no images.
+    /// The gallery of `count` images of a trainer's model, at most those of the probe batch; `None` for models that make no
+    /// images.
     ///
     /// # Errors
     /// The adapter's limits.
@@ -37,7 +38,9 @@ impl Gallery {
         };
         let reconstructor = trainer.model().reconstructor()?;
         let classes = decoder.label.map_or(1, |_| dataset.classes());
-        let count = count.min(dataset.count());
+        // The reconstructed samples are the first of the probe batch.
+        let probe_batch = trainer.scenario().record.probe_batch;
+        let count = count.min(dataset.count()).min(probe_batch);
         let builder = Builder {
             gpu: trainer.gpu(),
             parameters: trainer.parameters(),

@@ -85,11 +85,10 @@ impl Run {
         }
     }
 
-    /// Runs the next step and keeps what has arrived, which `each` sees first; `false` when the run has come to its
-    /// end.
+    /// Runs the next step and keeps what has arrived, which `each` sees first; `false` at the end of the run.
     ///
     /// # Errors
-    /// A lost device or a full disk. What has come back before is kept, and the run resumes from its last checkpoint.
+    /// A lost device or a full disk. What had returned by then is kept, and the run resumes from its last checkpoint.
     pub fn advance(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
         if self.is_over() {
             return Ok(false);
@@ -247,8 +246,8 @@ impl Run {
     }
 }
 
-/// Closes a run whose device has failed, and taken its state with it: what has come back so far stays, and the last
-/// checkpoint is where it resumes.
+/// Closes a run whose device has failed and lost its state. What had returned by then is kept, and the run resumes from
+/// its last checkpoint.
 fn abort(writer: &mut RunWriter, taken: u64, error: Error) -> Error {
     if !error.is_gpu() {
         return error;

@@ -15,7 +15,7 @@ use crate::nn::{Graph, Parameters, ProbeOutput};
 use crate::tensor::NamedTensor;
 use crate::trace::{Checkpoint, ModelDescription, RunReader, TraceLayout, UnitStatistics};
 
-/// What one step has left behind.
+/// The results of one step.
 #[derive(Debug, Clone)]
 pub struct StepRecord {
     /// The step, counted from 0.

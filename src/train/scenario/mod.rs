@@ -204,7 +204,7 @@ impl Scenario {
 
     /// The same scenario, whose model of kind "custom" is what `build` makes of the scenario and the shape of its data.
     ///
-    /// Whoever resumes or replays the run has to give the same function: the run directory holds the scenario, not the
+    /// A program that resumes or replays the run has to give the same function: the run directory holds the scenario, not the
     /// code.
     pub fn with_model(
         mut self,
