@@ -5,6 +5,7 @@
 //! the run directory ([`trace`]) → [`sample`] → [`view`] → the window (`app`) or the [`report`].
 #![deny(missing_docs, unsafe_code)]
 
+#[doc(hidden)]
 pub mod bench;
 pub mod data;
 pub mod diagnose;

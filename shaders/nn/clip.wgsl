@@ -2,6 +2,7 @@
 // with a fixed order of its sums.
 // uses shared/scale.wgsl
 // uses shared/step_scale.wgsl
+// uses shared/workgroup_sum.wgsl
 
 // Lanes of the first pass.
 const LANES = 4096u;
@@ -32,22 +33,15 @@ fn partial_sums(@builtin(global_invocation_id) invocation: vec3u) {
     sums[lane] = sum;
 }
 
-var<workgroup> shared_sums: array<f32, 64>;
-
 @compute @workgroup_size(64)
 fn scale(@builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;
     for (var i = lane; i < LANES; i += 64u) {
         sum += sums[i];
     }
-    shared_sums[lane] = sum;
-    workgroupBarrier();
+    let all = workgroup_sum(lane, sum);
     if (lane > 0u) {
         return;
-    }
-    var all = 0.0;
-    for (var i = 0u; i < 64u; i += 1u) {
-        all += shared_sums[i];
     }
     let norm = sqrt(all);
     var scale = uniforms.bound / (norm + 1e-6);

@@ -5,7 +5,7 @@ struct Uniforms {
     // Elements from `first` on.
     first: u32,
     count: u32,
-    // What is filled in, or the bound that is kept to.
+    // What is filled in, or the largest magnitude that is kept.
     value: f32,
 }
 
@@ -51,7 +51,7 @@ fn copy(
 
 // Into [-value, value]; NaN stays NaN, because a comparison with it is false.
 @compute @workgroup_size(64)
-fn bound(
+fn clamp_elements(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,

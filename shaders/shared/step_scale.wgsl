@@ -14,13 +14,13 @@ struct StepScale {
 override KEEP_UPDATES: bool = true;
 
 // Largest magnitude of a gradient's element; 0: any.
-override LARGEST: f32 = 0.0;
+override MAX_ABS: f32 = 0.0;
 
 // A NaN passes, as in PyTorch.
 fn clipped(gradient: vec4f, scale: f32) -> vec4f {
-    if (LARGEST > 0.0) {
-        let below = select(gradient, vec4f(LARGEST), gradient > vec4f(LARGEST));
-        return select(below, vec4f(-LARGEST), below < vec4f(-LARGEST));
+    if (MAX_ABS > 0.0) {
+        let below = select(gradient, vec4f(MAX_ABS), gradient > vec4f(MAX_ABS));
+        return select(below, vec4f(-MAX_ABS), below < vec4f(-MAX_ABS));
     }
     return gradient * scale;
 }

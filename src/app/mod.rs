@@ -8,7 +8,6 @@ mod history;
 mod session;
 mod surface;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use winit::application::ApplicationHandler;
@@ -19,7 +18,7 @@ use winit::window::WindowId;
 use self::dashboard::Dashboard;
 use self::session::Session;
 use self::surface::Surface;
-use crate::gpu::AdapterChoice;
+use crate::gpu::{AdapterChoice, Gpu};
 use crate::train::Scenario;
 use crate::{Error, Result};
 
@@ -35,9 +34,16 @@ pub enum Source {
 /// Opens the window and returns when it is closed; a run that was training is saved first. Returns the run's
 /// directory.
 ///
+/// The device is made on an adapter of `choice` that can draw to the window, and goes through `prepare` before it is used,
+/// which may limit its memory or give it a kernel cache.
+///
 /// # Errors
 /// No display, no adapter that can draw to it, or whatever ends a run.
-pub fn show(choice: &AdapterChoice, source: Source) -> Result<PathBuf> {
+pub fn show(
+    choice: &AdapterChoice,
+    prepare: &dyn Fn(Gpu) -> Gpu,
+    source: Source,
+) -> Result<PathBuf> {
     let event_loop = EventLoop::new().map_err(|error| {
         Error::gpu(
             "window",
@@ -46,7 +52,8 @@ pub fn show(choice: &AdapterChoice, source: Source) -> Result<PathBuf> {
         )
     })?;
     let mut app = App {
-        choice: choice.clone(),
+        choice,
+        prepare,
         source,
         open: None,
         failure: None,
@@ -67,8 +74,9 @@ pub fn show(choice: &AdapterChoice, source: Source) -> Result<PathBuf> {
     }
 }
 
-struct App {
-    choice: AdapterChoice,
+struct App<'a> {
+    choice: &'a AdapterChoice,
+    prepare: &'a dyn Fn(Gpu) -> Gpu,
     source: Source,
     open: Option<Open>,
     failure: Option<Error>,
@@ -80,15 +88,13 @@ struct Open {
     dashboard: Dashboard,
 }
 
-impl App {
+impl App<'_> {
     fn open(&self, event_loop: &ActiveEventLoop) -> Result<Open> {
         let title = match &self.source {
             Source::Scenario(scenario, _) => format!("trainscope: {}", scenario.name),
             Source::Run(dir) => format!("trainscope: {}", dir.display()),
         };
-        let surface = Surface::new(event_loop, &self.choice, &title)?;
-        // Nobody has to be there to read it.
-        let _ = writeln!(std::io::stdout(), "adapter: {}", surface.gpu.describe());
+        let surface = Surface::new(event_loop, self.choice, self.prepare, &title)?;
         let session = Session::new(&surface.gpu, &self.source)?;
         let dashboard = Dashboard::new(&surface.gpu, &session)?;
         surface.window.request_redraw();
@@ -117,7 +123,7 @@ impl Open {
     }
 }
 
-impl ApplicationHandler for App {
+impl ApplicationHandler for App<'_> {
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
         if self.open.is_none() {
             let opened = self.open(event_loop).map(|open| self.open = Some(open));

@@ -28,7 +28,12 @@ fn failed(what: &str, error: impl std::fmt::Display) -> Error {
 
 impl Surface {
     /// Opens a window and a device that can draw to it.
-    pub fn new(event_loop: &ActiveEventLoop, choice: &AdapterChoice, title: &str) -> Result<Self> {
+    pub fn new(
+        event_loop: &ActiveEventLoop,
+        choice: &AdapterChoice,
+        prepare: &dyn Fn(Gpu) -> Gpu,
+        title: &str,
+    ) -> Result<Self> {
         let attributes = Window::default_attributes()
             .with_title(title)
             .with_inner_size(winit::dpi::LogicalSize::new(1280.0, 860.0))
@@ -42,7 +47,7 @@ impl Surface {
             .create_surface(window.clone())
             .map_err(|error| failed("it cannot be drawn to", error))?;
         let chosen = adapter::choose(&instance, choice, Some(&surface))?;
-        let gpu = Gpu::on(&chosen)?;
+        let gpu = prepare(Gpu::on(&chosen)?);
         let size = window.inner_size();
         let mut config = surface
             .get_default_config(&chosen, size.width.max(1), size.height.max(1))

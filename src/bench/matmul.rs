@@ -1,6 +1,6 @@
 //! The matrix product of square matrices.
 
-use super::{Measured, Stopwatch};
+use super::{GpuTimer, Measured};
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::nn::matmul::{Matmul, MatrixLayout};
@@ -9,7 +9,7 @@ use crate::nn::matmul::{Matmul, MatrixLayout};
 ///
 /// # Errors
 /// Too little memory, or the device was lost.
-pub fn matmul(gpu: &Gpu, stopwatch: &Stopwatch, size: usize) -> Result<Measured> {
+pub fn matmul(gpu: &Gpu, timer: &GpuTimer, size: usize) -> Result<Measured> {
     let values: Vec<f32> = (0..size * size)
         .map(|i| (i % 17) as f32 * 0.1 - 0.8)
         .collect();
@@ -31,7 +31,7 @@ pub fn matmul(gpu: &Gpu, stopwatch: &Stopwatch, size: usize) -> Result<Measured>
     Ok(Measured {
         name: format!("matmul {size}"),
         dispatches: 1,
-        seconds: stopwatch.seconds(&[&dispatch])?,
+        seconds: timer.seconds(&[&dispatch])?,
         flops: dispatch.flops(),
         bytes: dispatch.bytes() as f64,
     })

@@ -1,26 +1,26 @@
-//! What limits a training step on the adapter at hand: its measured ceilings, and how near each kernel comes to them
-//! (the roofline model, Williams et al. 2009).
+//! The limits of a training step on an adapter: measured peaks, and how near each kernel comes to them (the roofline
+//! model, Williams et al. 2009). `trainscope bench` prints it.
 
-mod ceilings;
+mod gpu_timer;
 mod matmul;
+mod roofline;
 mod step;
-mod stopwatch;
 
-pub use ceilings::Ceilings;
+pub use gpu_timer::GpuTimer;
 pub use matmul::matmul;
+pub use roofline::Roofline;
 pub use step::{StepBench, step};
-pub use stopwatch::Stopwatch;
 
 use serde::Serialize;
 
-/// Some work and how long it took.
+/// Some work with the time that it took.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Measured {
     /// What was measured.
     pub name: String,
-    /// Dispatches of it.
+    /// The number of dispatches.
     pub dispatches: usize,
-    /// Seconds of all of them.
+    /// The seconds of all dispatches together.
     pub seconds: f64,
     /// Multiplications and additions of matrix products; 0 where there are none.
     pub flops: f64,
@@ -29,8 +29,8 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The share of the time that the adapter's ceilings would allow at best.
-    pub fn share(&self, ceilings: &Ceilings) -> f64 {
-        ceilings.least_seconds(self.flops, self.bytes) / self.seconds
+    /// The least time that the roofline allows, as a fraction of the measured time.
+    pub fn fraction_of_peak(&self, roofline: &Roofline) -> f64 {
+        roofline.least_seconds(self.flops, self.bytes) / self.seconds
     }
 }

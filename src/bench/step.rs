@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::{Measured, Stopwatch};
+use super::{GpuTimer, Measured};
 use crate::Result;
 use crate::gpu::{Dispatch, Gpu};
 use crate::train::{Scenario, Trainer};
@@ -38,12 +38,7 @@ pub struct StepBench {
 ///
 /// # Errors
 /// As [`Trainer::new`], or the device was lost.
-pub fn step(
-    gpu: &Gpu,
-    stopwatch: &Stopwatch,
-    scenario: &Scenario,
-    seconds: f64,
-) -> Result<StepBench> {
+pub fn step(gpu: &Gpu, timer: &GpuTimer, scenario: &Scenario, seconds: f64) -> Result<StepBench> {
     let started = Instant::now();
     let mut trainer = Trainer::new(gpu, scenario)?;
     run(&mut trainer, 1, false)?;
@@ -69,7 +64,7 @@ pub fn step(
     ratios.sort_by(f64::total_cmp);
     // Of a GAN with several steps of the critic, those of whichever step comes next.
     let dispatches: Vec<Dispatch> = trainer.dispatches(false).cloned().collect();
-    let kernels = by_kernel(stopwatch, &dispatches)?;
+    let kernels = by_kernel(timer, &dispatches)?;
     let all: Vec<&Dispatch> = dispatches.iter().collect();
     Ok(StepBench {
         scenario: scenario.name.clone(),
@@ -78,7 +73,7 @@ pub fn step(
         seconds: best,
         recording: ratios[ratios.len() / 2] - 1.0,
         memory: Trainer::estimate_memory(gpu, scenario)?,
-        total: measured("all kernels", stopwatch.seconds(&all)?, &all),
+        total: measured("all kernels", timer.seconds(&all)?, &all),
         kernels,
     })
 }
@@ -93,14 +88,14 @@ fn run(trainer: &mut Trainer, steps: u64, watched: bool) -> Result<()> {
     Ok(())
 }
 
-fn by_kernel(stopwatch: &Stopwatch, dispatches: &[Dispatch]) -> Result<Vec<Measured>> {
+fn by_kernel(timer: &GpuTimer, dispatches: &[Dispatch]) -> Result<Vec<Measured>> {
     let mut kernels: BTreeMap<&str, Vec<&Dispatch>> = BTreeMap::new();
     for dispatch in dispatches {
         kernels.entry(dispatch.label()).or_default().push(dispatch);
     }
     let kernels = kernels.into_iter();
     let measure = |(label, group): (&str, Vec<&Dispatch>)| {
-        Ok(measured(label, stopwatch.seconds(&group)?, &group))
+        Ok(measured(label, timer.seconds(&group)?, &group))
     };
     let mut kernels: Vec<Measured> = kernels.map(measure).collect::<Result<_>>()?;
     kernels.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::json;
-use trainscope::bench::{self, Ceilings, Measured, StepBench, Stopwatch};
+use trainscope::bench::{self, GpuTimer, Measured, Roofline, StepBench};
 use trainscope::train::Scenario;
 use trainscope::{ByteSize, Error, Result};
 
@@ -51,48 +51,48 @@ pub fn run(common: &Common, args: &BenchArgs) -> Result<()> {
     let load = |name: &String| Scenario::load(name, &[]);
     let scenarios: Vec<Scenario> = args.scenarios.iter().map(load).collect::<Result<_>>()?;
     let gpu = common.gpu()?;
-    let stopwatch = Stopwatch::new(&gpu);
+    let timer = GpuTimer::new(&gpu);
     let bar = progress::bar((1 + args.matmul.len() + scenarios.len()) as u64);
-    bar.set_message("ceilings");
-    let ceilings = Ceilings::measure(&gpu, &stopwatch)?;
+    bar.set_message("roofline");
+    let roofline = Roofline::measure(&gpu, &timer)?;
     bar.inc(1);
     let mut products = Vec::new();
     for &side in &args.matmul {
         bar.set_message(format!("matmul {side}"));
-        products.push(bench::matmul(&gpu, &stopwatch, side)?);
+        products.push(bench::matmul(&gpu, &timer, side)?);
         bar.inc(1);
     }
     let mut steps = Vec::new();
     for scenario in &scenarios {
         bar.set_message(scenario.name.clone());
-        steps.push(bench::step(&gpu, &stopwatch, scenario, args.seconds)?);
+        steps.push(bench::step(&gpu, &timer, scenario, args.seconds)?);
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let text = markdown(&gpu.describe(), &ceilings, &products, &steps);
+    let text = markdown(&gpu.describe(), &roofline, &products, &steps);
     common.note(&text);
     if let Some(path) = &args.out {
         std::fs::write(path, &text).map_err(|error| Error::io(path, "write it", &error))?;
     }
-    let share = |measured: &Measured| {
+    let with_fraction = |measured: &Measured| {
         let mut row = json!(measured);
-        row["share_of_ceiling"] = json!(measured.share(&ceilings));
+        row["share_of_ceiling"] = json!(measured.fraction_of_peak(&roofline));
         row
     };
     let steps: Vec<_> = steps
         .iter()
         .map(|step| {
             let mut row = json!(step);
-            row["total"] = share(&step.total);
-            row["kernels"] = step.kernels.iter().map(share).collect();
+            row["total"] = with_fraction(&step.total);
+            row["kernels"] = step.kernels.iter().map(with_fraction).collect();
             row
         })
         .collect();
     common.print_json(&json!({
         "adapter": gpu.describe(),
-        "flops_per_second": ceilings.flops,
-        "bytes_per_second": ceilings.bandwidth,
-        "matmul": products.iter().map(share).collect::<Vec<_>>(),
+        "flops_per_second": roofline.flops,
+        "bytes_per_second": roofline.bandwidth,
+        "matmul": products.iter().map(with_fraction).collect::<Vec<_>>(),
         "steps": steps,
     }));
     Ok(())
@@ -100,7 +100,7 @@ pub fn run(common: &Common, args: &BenchArgs) -> Result<()> {
 
 fn markdown(
     adapter: &str,
-    ceilings: &Ceilings,
+    roofline: &Roofline,
     products: &[Measured],
     steps: &[StepBench],
 ) -> String {
@@ -108,8 +108,8 @@ fn markdown(
         format!("Adapter: {adapter}"),
         format!(
             "Ceilings: {} in registers, {} copied (read and written)",
-            operations(ceilings.flops),
-            bytes(ceilings.bandwidth)
+            operations(roofline.flops),
+            bytes(roofline.bandwidth)
         ),
         String::new(),
         "| training step | batch | ms | steps/s | recorded | dispatches | kernels alone, ms | GFLOP/s | share of ceiling | memory | first step, s |".to_owned(),
@@ -126,7 +126,7 @@ fn markdown(
             step.total.dispatches,
             1e3 * step.total.seconds,
             1e-9 * step.total.flops / step.seconds,
-            100.0 * step.total.share(ceilings) * step.total.seconds / step.seconds,
+            100.0 * step.total.fraction_of_peak(roofline) * step.total.seconds / step.seconds,
             ByteSize(step.memory),
             step.first_step_seconds,
         ));
@@ -140,7 +140,7 @@ fn markdown(
             product.name,
             1e3 * product.seconds,
             1e-9 * product.flops / product.seconds,
-            100.0 * product.share(ceilings)
+            100.0 * product.fraction_of_peak(roofline)
         ));
     }
     for step in steps {
@@ -164,7 +164,7 @@ fn markdown(
                 kernel.dispatches,
                 1e3 * kernel.seconds,
                 100.0 * kernel.seconds / all,
-                100.0 * kernel.share(ceilings)
+                100.0 * kernel.fraction_of_peak(roofline)
             ));
         }
         if rest > 0 {

@@ -93,9 +93,13 @@ impl Common {
         }
     }
 
-    /// The device, after saying which adapter it is on.
+    /// The device of the chosen adapter, [prepared](Common::prepared).
     fn gpu(&self) -> Result<Gpu> {
-        let mut gpu = Gpu::new(&self.choice())?;
+        Ok(self.prepared(Gpu::new(&self.choice())?))
+    }
+
+    /// The same device with the user's kernel cache and memory limit. Notes which adapter it is on.
+    fn prepared(&self, mut gpu: Gpu) -> Gpu {
         if let Some(caches) = dirs::cache_dir() {
             gpu = gpu.with_kernel_cache(&caches.join("trainscope"));
         }
@@ -103,7 +107,7 @@ impl Common {
             gpu = gpu.with_memory(bytes);
         }
         self.note(&format!("adapter: {}", gpu.describe()));
-        Ok(gpu)
+        gpu
     }
 
     /// A line for a person: on stdout, or on stderr where stdout is for JSON.

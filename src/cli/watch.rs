@@ -32,7 +32,7 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
         let dir: PathBuf = free_directory(&scenario.name);
         Source::Scenario(Box::new(scenario), dir)
     };
-    let dir = app::show(&common.choice(), source)?;
+    let dir = app::show(&common.choice(), &|gpu| common.prepared(gpu), source)?;
     common.note(&format!("run: {}", dir.display()));
     common.print_json(&json!({ "run": dir }));
     Ok(())

@@ -110,9 +110,10 @@ static SHARED: &[Shader] = &[
     shader!("data/permutation.wgsl"),
     shader!("shared/convolution/gradient.wgsl"),
     shader!("shared/convolution/images.wgsl"),
-    shader!("shared/convolution/product.wgsl"),
+    shader!("shared/convolution/implicit_gemm.wgsl"),
     shader!("shared/step_scale.wgsl"),
     shader!("shared/subgroup_product.wgsl"),
+    shader!("shared/workgroup_sum.wgsl"),
 ];
 
 /// The text that is compiled: the shared functions that the header lines `// uses PATH` name, then the file.

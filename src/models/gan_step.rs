@@ -204,7 +204,7 @@ impl Gan {
         builder.update(graph, &networks.discriminator, counter, &mut list)?;
         if let Some(bound) = self.config.weight_clip {
             let values = parameters.values.binding();
-            list.work([vectors::bound(gpu, values, trainable, bound)]);
+            list.work([vectors::clamp(gpu, values, trainable, bound)]);
         }
         Ok((list, diversities))
     }

@@ -36,7 +36,7 @@ impl Clip {
     /// Constants of the optimizer's kernel.
     pub(super) fn constants(clip: Option<Self>) -> Vec<(&'static str, f64)> {
         match clip {
-            Some(Self::Value(largest)) => vec![("LARGEST", largest)],
+            Some(Self::Value(max_abs)) => vec![("MAX_ABS", max_abs)],
             _ => Vec::new(),
         }
     }
@@ -70,13 +70,13 @@ impl Clip {
         ])
     }
 
-    /// The float64 twin: clips all gradients of a model.
+    /// The reference implementation in float64: clips all gradients of a model.
     pub fn reference(self, gradients: &mut [Vec<f64>]) {
         match self {
-            Self::Value(largest) => {
+            Self::Value(max_abs) => {
                 for gradient in gradients.iter_mut().flatten() {
                     // NaN stays NaN.
-                    *gradient = gradient.clamp(-largest, largest);
+                    *gradient = gradient.clamp(-max_abs, max_abs);
                 }
             }
             Self::Norm(bound) => {

@@ -1,4 +1,4 @@
-//! Windows that move over images: kernels of convolutions and pools.
+//! Kernel size, stride, padding and dilation of convolutions and pooling.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,21 +58,21 @@ impl std::fmt::Display for Size2 {
     }
 }
 
-/// How a kernel moves over an image.
+/// Kernel size, stride, padding and dilation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conv2dGeometry {
-    /// Its size.
+    /// The size of the kernel.
     pub kernel: Size2,
-    /// From place to place.
+    /// The distance between neighboring positions of the kernel.
     pub stride: Size2,
     /// Zeros around the image, on each side.
     pub padding: Size2,
-    /// Between neighboring elements of the kernel.
+    /// The distance between neighboring elements of the kernel.
     pub dilation: Size2,
 }
 
 /// Largest number in a geometry; beyond it products of sizes could leave the range of the kernels' integers.
-const MOST: usize = 1 << 15;
+const MAX_SIZE: usize = 1 << 15;
 
 impl Conv2dGeometry {
     /// A geometry of this size with stride 1, no padding and no dilation.
@@ -109,12 +109,12 @@ impl Conv2dGeometry {
         }
     }
 
-    /// Elements of the kernel.
+    /// The number of elements of the kernel.
     pub fn area(&self) -> usize {
         self.kernel.y * self.kernel.x
     }
 
-    /// Its numbers are usable.
+    /// Checks the numbers.
     pub(crate) fn validate(&self) -> std::result::Result<(), ShapeError> {
         for (name, pair, least) in [
             ("kernel", self.kernel, 1),
@@ -122,31 +122,31 @@ impl Conv2dGeometry {
             ("padding", self.padding, 0),
             ("dilation", self.dilation, 1),
         ] {
-            if pair.y.min(pair.x) < least || pair.y.max(pair.x) > MOST {
+            if pair.y.min(pair.x) < least || pair.y.max(pair.x) > MAX_SIZE {
                 return Err(ShapeError::new(
                     format!("a {name} of {pair}"),
-                    format!("a {name} from {least} to {MOST}"),
+                    format!("a {name} from {least} to {MAX_SIZE}"),
                 ));
             }
         }
         Ok(())
     }
 
-    /// Pixels that the kernel covers, holes included.
-    pub fn extent(&self) -> Size2 {
+    /// The size of the area that the kernel covers, with the gaps that dilation leaves.
+    pub fn effective_size(&self) -> Size2 {
         Size2 {
             y: (self.kernel.y - 1) * self.dilation.y + 1,
             x: (self.kernel.x - 1) * self.dilation.x + 1,
         }
     }
 
-    /// Places of the kernel on an image.
-    pub(crate) fn places(
+    /// The number of positions of the kernel on an image.
+    pub(crate) fn output_size(
         &self,
         height: usize,
         width: usize,
     ) -> std::result::Result<Size2, ShapeError> {
-        let extent = self.extent();
+        let extent = self.effective_size();
         let padded = Size2 {
             y: height + 2 * self.padding.y,
             x: width + 2 * self.padding.x,
@@ -154,7 +154,7 @@ impl Conv2dGeometry {
         if extent.y > padded.y || extent.x > padded.x {
             return Err(ShapeError::new(
                 format!("images of {height} x {width}, {padded} with the padding"),
-                format!("images of at least {extent}, what its kernel covers"),
+                format!("images of at least {extent}, the area of the kernel"),
             ));
         }
         Ok(Size2 {
@@ -163,6 +163,7 @@ impl Conv2dGeometry {
         })
     }
 
+    /// The constants of kernels that are compiled for one geometry.
     pub(crate) fn constants(&self) -> [(&'static str, f64); 8] {
         [
             ("KERNEL_Y", self.kernel.y as f64),
@@ -176,7 +177,7 @@ impl Conv2dGeometry {
         ]
     }
 
-    /// The pixel under element (`ky`, `kx`) of the kernel at place (`y`, `x`), if it lies on the image.
+    /// The pixel under element (`ky`, `kx`) of the kernel at position (`y`, `x`), if it lies on the image.
     pub(crate) fn pixel(
         &self,
         [y, x]: [usize; 2],
@@ -189,7 +190,7 @@ impl Conv2dGeometry {
     }
 }
 
-/// Channels, height and width of images, or a misfit that says what came instead.
+/// Channels, height and width of images, or the error that the shape is another.
 pub(crate) fn images(shape: &[usize]) -> std::result::Result<[usize; 3], ShapeError> {
     shape.try_into().map_err(|_| {
         ShapeError::new(

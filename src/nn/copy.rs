@@ -1,4 +1,4 @@
-//! Blocks of columns from one matrix to another: what joins and slices are made of.
+//! Copies column blocks between matrices; implements concatenation and slices.
 
 use super::operation::Context;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
@@ -18,7 +18,7 @@ gpu_struct! {
     }
 }
 
-/// A block of columns in a matrix: the buffer, the matrix' columns and the block's first.
+/// A block of columns in a matrix: the buffer, the number of columns of the matrix, and the first column of the block.
 pub(super) type Block<'a> = (&'a Buffer<f32>, usize, usize);
 
 /// Copies `columns` columns of one matrix into another, or adds them there; both have a row for each sample.

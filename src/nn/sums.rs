@@ -1,4 +1,4 @@
-//! Sums over rows and columns of matrices, which gradients of biases are.
+//! Row and column sums of matrices, used for gradients of biases.
 
 use super::operation::{Context, ParameterSlice};
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Scratch, Shader, Uniform, groups};
@@ -38,15 +38,15 @@ pub(super) fn column_sum(
     )
 }
 
-/// The label of the sums over places.
+/// The label of the shared memory for sums over positions.
 const CHANNEL_SUMS: &str = "channel sums";
 
-/// What [`channel_bias_gradient`] takes of the memory that all share.
+/// The shared memory that [`channel_bias_gradient`] uses.
 pub(super) fn bias_scratch(batch: usize, [channels, ..]: [usize; 3]) -> Scratch {
     Scratch::new(CHANNEL_SUMS, batch * channels)
 }
 
-/// Sums of images' gradients over samples and places: the gradient of a bias for each channel.
+/// Sums of images' gradients over samples and positions: the gradient of a bias for each channel.
 pub(super) fn channel_bias_gradient(
     context: &Context<'_>,
     gradient: &Buffer<f32>,
@@ -55,9 +55,9 @@ pub(super) fn channel_bias_gradient(
 ) -> Result<Vec<Dispatch>> {
     let gpu = context.gpu;
     let rows = context.batch * channels;
-    let places = height * width;
+    let positions = height * width;
     let sums = gpu.scratch(CHANNEL_SUMS, rows)?;
-    let entry = if places.is_multiple_of(4) {
+    let entry = if positions.is_multiple_of(4) {
         "of_rows_by_vectors"
     } else {
         "of_rows_by_scalars"
@@ -65,7 +65,7 @@ pub(super) fn channel_bias_gradient(
     let by_row = gpu.kernel(&SUMS, entry, &context.row_constants()).bind(
         gpu,
         &[
-            (0, sum_uniform(gpu, rows, places).binding()),
+            (0, sum_uniform(gpu, rows, positions).binding()),
             (1, gradient.binding()),
             (2, sums.binding()),
         ],

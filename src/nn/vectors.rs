@@ -35,9 +35,9 @@ pub fn copy(
     pass(gpu, "copy", elements, Some(others), range, 0.0)
 }
 
-/// Brings the elements `range` into `[-most, most]`; NaN stays NaN.
-pub fn bound(gpu: &Gpu, elements: Binding<'_>, range: Range<usize>, most: f32) -> Dispatch {
-    pass(gpu, "bound", elements, None, range, most)
+/// Clamps the elements `range` to `[-max_abs, max_abs]`; NaN stays NaN.
+pub fn clamp(gpu: &Gpu, elements: Binding<'_>, range: Range<usize>, max_abs: f32) -> Dispatch {
+    pass(gpu, "clamp_elements", elements, None, range, max_abs)
 }
 
 fn pass(

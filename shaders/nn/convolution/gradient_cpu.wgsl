@@ -3,14 +3,14 @@
 // uses shared/subgroup_product.wgsl
 // uses shared/convolution/gradient.wgsl
 
-@group(0) @binding(1) var small: texture_storage_2d<rgba32float, read>;
-@group(0) @binding(2) var large: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(1) var output: texture_storage_2d<rgba32float, read>;
+@group(0) @binding(2) var input: texture_storage_2d<rgba32float, read>;
 
 fn store_row(shape: Gradient, slice: u32, row: u32, first_column: u32, values: vec4f) {
-    let first = (slice * shape.small_channels + row) * column_count(shape);
+    let first = (slice * shape.output_channels + row) * column_count(shape);
     let end = min(first_column + 4u, column_count(shape));
     // No constant bound, so that the loop is not unrolled, which would take the driver's compiler long.
-    for (var column = first_column; column < end && row < shape.small_channels; column += 1u) {
+    for (var column = first_column; column < end && row < shape.output_channels; column += 1u) {
         gradient[first + column] = component(values, column - first_column);
     }
 }
@@ -40,23 +40,23 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(subgroup_invocation_id
         columns[j] = column_at(shape, first_column + j);
     }
     let begin = workgroup.z * shape.slice;
-    let end = min(begin + shape.slice, place_count(shape));
-    let step = place_at(shape, 1u);
-    var place = place_at(shape, begin);
+    let end = min(begin + shape.slice, position_count(shape));
+    let step = position_at(shape, 1u);
+    var position = position_at(shape, begin);
     var tile = Tile();
     for (var k = begin; k < end; k += 1u) {
         var rows: Block;
         for (var i = 0u; i < ROWS; i += 1u) {
-            rows[i] = textureLoad(small, texel(small_index(shape, row + i, place)));
+            rows[i] = textureLoad(output, texel(output_index(shape, row + i, position)));
         }
         var by_column: Block;
         for (var j = 0u; j < 4u; j += 1u) {
-            let index = large_index(shape, columns[j], place);
-            let value = textureLoad(large, texel(select(index, 0u, index == NOWHERE)));
+            let index = input_index(shape, columns[j], position);
+            let value = textureLoad(input, texel(select(index, 0u, index == NOWHERE)));
             by_column[j] = select(value, vec4f(0.0), index == NOWHERE);
         }
         add_products(&tile, rows, transposed(by_column));
-        place = advanced(shape, place, step);
+        position = advanced(shape, position, step);
     }
     // One by one: where the driver does not unroll a loop, it keeps the whole tile in memory, lane by lane.
     let first_row = workgroup.y * LANES * ROWS;

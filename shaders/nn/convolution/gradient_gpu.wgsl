@@ -2,14 +2,14 @@
 // invocation 4 x 4 of it in registers; tiles of both sides, 16 deep, pass through shared memory, as in matmul_gpu.wgsl.
 // uses shared/convolution/gradient.wgsl
 
-@group(0) @binding(1) var<storage, read> small: array<vec4f>;
-@group(0) @binding(2) var<storage, read> large: array<vec4f>;
+@group(0) @binding(1) var<storage, read> output: array<vec4f>;
+@group(0) @binding(2) var<storage, read> input: array<vec4f>;
 
 const TILE: u32 = 64u;
-// Places of four samples.
+// Positions of four samples.
 const DEPTH: u32 = 4u;
 
-// [place and sample][TILE / 4], so that an invocation reads its four rows and its four columns as one vector each.
+// [position and sample][TILE / 4], so that an invocation reads its four rows and its four columns as one vector each.
 var<workgroup> row_tile: array<array<vec4f, 16>, 16>;
 var<workgroup> column_tile: array<array<vec4f, 16>, 16>;
 
@@ -20,28 +20,28 @@ fn main(
     @builtin(local_invocation_index) index: u32,
 ) {
     let shape = uniforms;
-    // Neighboring invocations fetch neighboring places.
+    // Neighboring invocations fetch neighboring positions.
     let depth = index % DEPTH;
     let fetched = index / DEPTH;
     let fetched_row = workgroup.y * TILE + fetched;
     let fetched_column = column_at(shape, workgroup.x * TILE + fetched);
     let begin = workgroup.z * shape.slice;
-    let end = min(begin + shape.slice, place_count(shape));
-    let step = place_at(shape, DEPTH);
-    var place = place_at(shape, begin + depth);
+    let end = min(begin + shape.slice, position_count(shape));
+    let step = position_at(shape, DEPTH);
+    var position = position_at(shape, begin + depth);
     var tile: array<vec4f, 4>;
     for (var k = begin; k < end; k += DEPTH) {
         let present = k + depth < end;
         // Past the end nothing is loaded.
-        let row_index = select(NOWHERE, small_index(shape, fetched_row, place), present);
-        let column_index = select(NOWHERE, large_index(shape, fetched_column, place), present);
-        let of_row = select(small[select(row_index, 0u, row_index == NOWHERE)], vec4f(0.0), row_index == NOWHERE);
-        let of_column = select(large[select(column_index, 0u, column_index == NOWHERE)], vec4f(0.0), column_index == NOWHERE);
+        let row_index = select(NOWHERE, output_index(shape, fetched_row, position), present);
+        let column_index = select(NOWHERE, input_index(shape, fetched_column, position), present);
+        let of_row = select(output[select(row_index, 0u, row_index == NOWHERE)], vec4f(0.0), row_index == NOWHERE);
+        let of_column = select(input[select(column_index, 0u, column_index == NOWHERE)], vec4f(0.0), column_index == NOWHERE);
         for (var sample = 0u; sample < 4u; sample += 1u) {
             row_tile[4u * depth + sample][fetched / 4u][fetched % 4u] = of_row[sample];
             column_tile[4u * depth + sample][fetched / 4u][fetched % 4u] = of_column[sample];
         }
-        place = advanced(shape, place, step);
+        position = advanced(shape, position, step);
         workgroupBarrier();
         for (var i = 0u; i < 4u * DEPTH; i += 1u) {
             let rows = row_tile[i][local.y];
@@ -57,8 +57,8 @@ fn main(
         let row = workgroup.y * TILE + 4u * local.y + r;
         for (var i = 0u; i < 4u; i += 1u) {
             let column = workgroup.x * TILE + 4u * local.x + i;
-            if (row < shape.small_channels && column < column_count(shape)) {
-                gradient[(workgroup.z * shape.small_channels + row) * column_count(shape) + column] = tile[r][i];
+            if (row < shape.output_channels && column < column_count(shape)) {
+                gradient[(workgroup.z * shape.output_channels + row) * column_count(shape) + column] = tile[r][i];
             }
         }
     }

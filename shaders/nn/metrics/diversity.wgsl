@@ -1,5 +1,6 @@
 // Sums of the squared deviations of a batch's samples from their mean, over all elements. Two passes, each with a
 // fixed order of its sums.
+// uses shared/workgroup_sum.wgsl
 
 // Lanes of the first pass.
 const LANES = 1024u;
@@ -45,22 +46,15 @@ fn deviations(@builtin(global_invocation_id) invocation: vec3u) {
     sums[lane] = all;
 }
 
-var<workgroup> shared_sums: array<f32, 64>;
-
 @compute @workgroup_size(64)
 fn total(@builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;
     for (var i = lane; i < LANES; i += 64u) {
         sum += sums[i];
     }
-    shared_sums[lane] = sum;
-    workgroupBarrier();
+    let all = workgroup_sum(lane, sum);
     if (lane > 0u) {
         return;
-    }
-    var all = 0.0;
-    for (var i = 0u; i < 64u; i += 1u) {
-        all += shared_sums[i];
     }
     result[0] = all * uniforms.scale;
 }

@@ -1,12 +1,12 @@
-// Windows that move over images: maxima of them, sums of them, and the ways back. The large side is the input of a
+// Maxima and sums of windows that move over images, and their gradients. The input side is the input of a
 // pooling and the output of an upsampling. One invocation for each element that is written.
 // uses shared/grid.wgsl
 
 struct Uniforms {
-    large_height: u32,
-    large_width: u32,
-    small_height: u32,
-    small_width: u32,
+    input_height: u32,
+    input_width: u32,
+    output_height: u32,
+    output_width: u32,
     kernel: vec2u,
     stride: vec2u,
     padding: vec2u,
@@ -29,7 +29,7 @@ fn is_nan(value: f32) -> bool {
     return (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u;
 }
 
-struct Place {
+struct Position {
     inside: bool,
     index: u32,
     plane: u32,
@@ -37,11 +37,11 @@ struct Place {
     x: u32,
 }
 
-fn place_of(workgroup: vec3u, workgroups: vec3u, local: u32, height: u32, width: u32) -> Place {
+fn position_of(workgroup: vec3u, workgroups: vec3u, local: u32, height: u32, width: u32) -> Position {
     let i = linear_index(workgroup, workgroups, local, 64u);
     let plane = i / (height * width);
     let rest = i % (height * width);
-    return Place(plane < uniforms.planes, i, plane, rest / width, rest % width);
+    return Position(plane < uniforms.planes, i, plane, rest / width, rest % width);
 }
 
 fn write(at: u32, value: f32) {
@@ -52,20 +52,31 @@ fn write(at: u32, value: f32) {
     }
 }
 
-// First and behind the last row or column of the large side that lie in a window.
-fn covered(place: u32, kernel: u32, stride: u32, padding: u32, size: u32) -> vec2u {
-    let first = place * stride;
+// First and end of the rows or columns of the input side that lie in a window.
+fn covered(position: u32, kernel: u32, stride: u32, padding: u32, size: u32) -> vec2u {
+    let first = position * stride;
     return vec2u(max(first, padding) - padding, min(first + kernel, size + padding) - padding);
 }
 
-// First and behind the last window that a row or column of the large side lies in.
-fn covering(place: u32, kernel: u32, stride: u32, padding: u32, size: u32) -> vec2u {
-    let at = place + padding;
+// First and end of the windows that a row or column of the input side lies in.
+fn covering(position: u32, kernel: u32, stride: u32, padding: u32, size: u32) -> vec2u {
+    let at = position + padding;
     var first = 0u;
     if (at >= kernel) {
         first = (at - kernel) / stride + 1u;
     }
     return vec2u(first, min(at / stride + 1u, size));
+}
+
+// The sum over rows and columns (first and end) of the plane that begins at `start`.
+fn sum_of(start: u32, rows: vec2u, columns: vec2u, width: u32) -> f32 {
+    var sum = 0.0;
+    for (var y = rows.x; y < rows.y; y += 1u) {
+        for (var x = columns.x; x < columns.y; x += 1u) {
+            sum += source[start + y * width + x];
+        }
+    }
+    return sum;
 }
 
 // The first of equal maxima counts; a NaN is greater than everything, the last of several NaNs counts.
@@ -75,20 +86,20 @@ fn maximum(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, uniforms.small_height, uniforms.small_width);
-    if (!place.inside) {
+    let position = position_of(workgroup, workgroups, local, uniforms.output_height, uniforms.output_width);
+    if (!position.inside) {
         return;
     }
     let p = uniforms;
-    let rows = covered(place.y, p.kernel.y, p.stride.y, p.padding.y, p.large_height);
-    let columns = covered(place.x, p.kernel.x, p.stride.x, p.padding.x, p.large_width);
-    let start = place.plane * p.large_height * p.large_width;
-    var best_at = rows.x * p.large_width + columns.x;
+    let rows = covered(position.y, p.kernel.y, p.stride.y, p.padding.y, p.input_height);
+    let columns = covered(position.x, p.kernel.x, p.stride.x, p.padding.x, p.input_width);
+    let start = position.plane * p.input_height * p.input_width;
+    var best_at = rows.x * p.input_width + columns.x;
     var best = source[start + best_at];
     var has_nan = is_nan(best);
     for (var y = rows.x; y < rows.y; y += 1u) {
         for (var x = columns.x; x < columns.y; x += 1u) {
-            let at = y * p.large_width + x;
+            let at = y * p.input_width + x;
             let value = source[start + at];
             let nan = is_nan(value);
             if (nan || (!has_nan && value > best)) {
@@ -98,8 +109,8 @@ fn maximum(
             }
         }
     }
-    result[place.index] = best;
-    chosen[place.index] = best_at;
+    result[position.index] = best;
+    chosen[position.index] = best_at;
 }
 
 @compute @workgroup_size(64)
@@ -108,25 +119,25 @@ fn maximum_backward(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, uniforms.large_height, uniforms.large_width);
-    if (!place.inside) {
+    let position = position_of(workgroup, workgroups, local, uniforms.input_height, uniforms.input_width);
+    if (!position.inside) {
         return;
     }
     let p = uniforms;
-    let rows = covering(place.y, p.kernel.y, p.stride.y, p.padding.y, p.small_height);
-    let columns = covering(place.x, p.kernel.x, p.stride.x, p.padding.x, p.small_width);
-    let start = place.plane * p.small_height * p.small_width;
-    let own = place.y * p.large_width + place.x;
+    let rows = covering(position.y, p.kernel.y, p.stride.y, p.padding.y, p.output_height);
+    let columns = covering(position.x, p.kernel.x, p.stride.x, p.padding.x, p.output_width);
+    let start = position.plane * p.output_height * p.output_width;
+    let own = position.y * p.input_width + position.x;
     var sum = 0.0;
     for (var y = rows.x; y < rows.y; y += 1u) {
         for (var x = columns.x; x < columns.y; x += 1u) {
-            let at = start + y * p.small_width + x;
+            let at = start + y * p.output_width + x;
             if (was_chosen[at] == own) {
                 sum += source[at];
             }
         }
     }
-    write(place.index, sum);
+    write(position.index, sum);
 }
 
 @compute @workgroup_size(64)
@@ -135,21 +146,15 @@ fn sum_windows(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, uniforms.small_height, uniforms.small_width);
-    if (!place.inside) {
+    let position = position_of(workgroup, workgroups, local, uniforms.output_height, uniforms.output_width);
+    if (!position.inside) {
         return;
     }
     let p = uniforms;
-    let rows = covered(place.y, p.kernel.y, p.stride.y, p.padding.y, p.large_height);
-    let columns = covered(place.x, p.kernel.x, p.stride.x, p.padding.x, p.large_width);
-    let start = place.plane * p.large_height * p.large_width;
-    var sum = 0.0;
-    for (var y = rows.x; y < rows.y; y += 1u) {
-        for (var x = columns.x; x < columns.y; x += 1u) {
-            sum += source[start + y * p.large_width + x];
-        }
-    }
-    write(place.index, p.scale * sum);
+    let rows = covered(position.y, p.kernel.y, p.stride.y, p.padding.y, p.input_height);
+    let columns = covered(position.x, p.kernel.x, p.stride.x, p.padding.x, p.input_width);
+    let start = position.plane * p.input_height * p.input_width;
+    write(position.index, p.scale * sum_of(start, rows, columns, p.input_width));
 }
 
 @compute @workgroup_size(64)
@@ -158,19 +163,13 @@ fn spread_windows(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, uniforms.large_height, uniforms.large_width);
-    if (!place.inside) {
+    let position = position_of(workgroup, workgroups, local, uniforms.input_height, uniforms.input_width);
+    if (!position.inside) {
         return;
     }
     let p = uniforms;
-    let rows = covering(place.y, p.kernel.y, p.stride.y, p.padding.y, p.small_height);
-    let columns = covering(place.x, p.kernel.x, p.stride.x, p.padding.x, p.small_width);
-    let start = place.plane * p.small_height * p.small_width;
-    var sum = 0.0;
-    for (var y = rows.x; y < rows.y; y += 1u) {
-        for (var x = columns.x; x < columns.y; x += 1u) {
-            sum += source[start + y * p.small_width + x];
-        }
-    }
-    write(place.index, p.scale * sum);
+    let rows = covering(position.y, p.kernel.y, p.stride.y, p.padding.y, p.output_height);
+    let columns = covering(position.x, p.kernel.x, p.stride.x, p.padding.x, p.output_width);
+    let start = position.plane * p.output_height * p.output_width;
+    write(position.index, p.scale * sum_of(start, rows, columns, p.output_width));
 }

@@ -1,4 +1,4 @@
-// RMSprop (Hinton 2012) in PyTorch's form, over all parameters at once. One entry point for each set of memories.
+// RMSprop (Hinton 2012) in PyTorch's form, over all parameters at once. One entry point for each set of moments.
 // uses shared/grid.wgsl
 // uses shared/step_scale.wgsl
 
@@ -23,6 +23,19 @@ struct Uniforms {
 
 fn gradient_of(i: u32) -> vec4f {
     return clipped(gradients[i], step_scale.scale) + uniforms.weight_decay * weights[i];
+}
+
+// The direction of plain RMSprop.
+fn direction_of(i: u32) -> vec4f {
+    let gradient = gradient_of(i);
+    return gradient / (sqrt(next_square(i, gradient)) + uniforms.epsilon);
+}
+
+// The same with squares about the mean.
+fn centered_direction_of(i: u32) -> vec4f {
+    let gradient = gradient_of(i);
+    let square = next_square(i, gradient);
+    return gradient / (sqrt(variance(i, gradient, square)) + uniforms.epsilon);
 }
 
 fn next_square(i: u32, gradient: vec4f) -> vec4f {
@@ -61,8 +74,7 @@ fn plain(
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
     if (i < uniforms.vectors) {
-        let gradient = gradient_of(i);
-        apply(i, gradient / (sqrt(next_square(i, gradient)) + uniforms.epsilon));
+        apply(i, direction_of(i));
     }
 }
 
@@ -74,8 +86,7 @@ fn with_momentum(
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
     if (i < uniforms.vectors) {
-        let gradient = gradient_of(i);
-        apply(i, next_velocity(i, gradient / (sqrt(next_square(i, gradient)) + uniforms.epsilon)));
+        apply(i, next_velocity(i, direction_of(i)));
     }
 }
 
@@ -87,9 +98,7 @@ fn centered(
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
     if (i < uniforms.vectors) {
-        let gradient = gradient_of(i);
-        let square = next_square(i, gradient);
-        apply(i, gradient / (sqrt(variance(i, gradient, square)) + uniforms.epsilon));
+        apply(i, centered_direction_of(i));
     }
 }
 
@@ -101,8 +110,6 @@ fn centered_with_momentum(
 ) {
     let i = linear_index(workgroup, workgroups, local, 64u);
     if (i < uniforms.vectors) {
-        let gradient = gradient_of(i);
-        let square = next_square(i, gradient);
-        apply(i, next_velocity(i, gradient / (sqrt(variance(i, gradient, square)) + uniforms.epsilon)));
+        apply(i, next_velocity(i, centered_direction_of(i)));
     }
 }

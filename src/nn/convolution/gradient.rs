@@ -14,12 +14,12 @@ static GPU: Shader = shader!("nn/convolution/gradient_gpu.wgsl");
 gpu_struct! {
     struct GradientUniforms in CPU::Gradient {
         samples_by_four: u32,
-        small_channels: u32,
-        small_height: u32,
-        small_width: u32,
-        large_channels: u32,
-        large_height: u32,
-        large_width: u32,
+        output_channels: u32,
+        output_height: u32,
+        output_width: u32,
+        input_channels: u32,
+        input_height: u32,
+        input_width: u32,
         kernel_height: u32,
         kernel_width: u32,
         stride_y: u32,
@@ -32,44 +32,46 @@ gpu_struct! {
     }
 }
 
-/// Places of four samples.
-fn places(convolution: &Convolution, batch: usize) -> usize {
-    batch.div_ceil(4) * convolution.small[1] * convolution.small[2]
+/// The number of positions, of four samples each.
+fn positions(convolution: &Convolution, batch: usize) -> usize {
+    batch.div_ceil(4) * convolution.output[1] * convolution.output[2]
 }
 
-/// Slices in which the sums over samples and places are made side by side, so that a small gradient of many places
+/// Slices in which the sums over samples and positions are made side by side, so that a small gradient of many positions
 /// keeps the adapter busy.
 pub(super) fn slices(convolution: &Convolution, profile: &AdapterProfile, batch: usize) -> usize {
     let (tile, wanted) = match profile.reduction {
         Reduction::Serial => (32, 8),
         Reduction::Parallel => (64, 256),
     };
-    let tiles = convolution.small[0].div_ceil(tile) * convolution.weights().div_ceil(tile);
-    (wanted / tiles).min(places(convolution, batch) / 64).max(1)
+    let tiles = convolution.output[0].div_ceil(tile) * convolution.weights().div_ceil(tile);
+    (wanted / tiles)
+        .min(positions(convolution, batch) / 64)
+        .max(1)
 }
 
-/// The dispatches of `gradient = small x patches of large`; the sides are the small one and the large one.
+/// The dispatches of `gradient = output x im2col(input)^T`.
 pub(super) fn dispatches(
     context: &Context<'_>,
     variant: MatmulKernel,
     convolution: &Convolution,
-    [small, large]: [&Interleaved; 2],
+    [output, input]: [&Interleaved; 2],
     gradient: Binding<'_>,
 ) -> Result<Vec<Dispatch>> {
     let gpu = context.gpu;
-    let [small_channels, small_height, small_width] = convolution.small.map(|n| n as u32);
-    let [large_channels, large_height, large_width] = convolution.large.map(|n| n as u32);
+    let [output_channels, output_height, output_width] = convolution.output.map(|n| n as u32);
+    let [input_channels, input_height, input_width] = convolution.input.map(|n| n as u32);
     let geometry = convolution.geometry;
     let slices = slices(convolution, gpu.profile(), context.batch);
-    let all_places = places(convolution, context.batch);
+    let all_places = positions(convolution, context.batch);
     let parameters = GradientUniforms {
         samples_by_four: context.batch.div_ceil(4) as u32,
-        small_channels,
-        small_height,
-        small_width,
-        large_channels,
-        large_height,
-        large_width,
+        output_channels,
+        output_height,
+        output_width,
+        input_channels,
+        input_height,
+        input_width,
         kernel_height: geometry.kernel.y as u32,
         kernel_width: geometry.kernel.x as u32,
         stride_y: geometry.stride.y as u32,
@@ -80,7 +82,7 @@ pub(super) fn dispatches(
         dilation_x: geometry.dilation.x as u32,
         slice: all_places.div_ceil(slices).next_multiple_of(4) as u32,
     };
-    let (rows, columns) = (convolution.small[0], convolution.weights());
+    let (rows, columns) = (convolution.output[0], convolution.weights());
     let (kernel, [tile_rows, tile_columns]) = match variant {
         MatmulKernel::Subgroup { lanes } => {
             let lane_rows = variant.lane_rows(rows);
@@ -95,14 +97,14 @@ pub(super) fn dispatches(
         groups(rows, tile_rows),
         slices as u32,
     ];
-    let place = format!("gradient of a convolution's weight [{rows}, {columns}]");
-    expect_workgroups(gpu, place, workgroups)?;
+    let position = format!("gradient of a convolution's weight [{rows}, {columns}]");
+    expect_workgroups(gpu, position, workgroups)?;
     let uniform = gpu.uniform("gradient", &parameters);
     let dispatch = |target: Binding<'_>| {
         let bindings = [
             (0, uniform.binding()),
-            (1, variant.operand(small.0.binding())),
-            (2, variant.operand(large.0.binding())),
+            (1, variant.operand(output.0.binding())),
+            (2, variant.operand(input.0.binding())),
             (3, target),
         ];
         let flops = 2.0 * (rows * columns) as f64 * (4 * all_places) as f64;

@@ -1,52 +1,60 @@
-//! What a convolution and a transposed one share: three products between their large side, their small side and their
+//! Convolutions and transposed convolutions, as three matrix products between an input side, an output side and a
 //! weight.
 //!
-//! - small = weight x patches of large: the forward pass of a convolution, the input's gradient of a transposed one;
-//! - large = weight^T x small, added up where patches overlap: the other way round;
-//! - weight gradient = small x patches of large, summed over samples and places, for both.
+//! - `forward`: output = weight x im2col(input). The forward pass of a convolution, and the input's gradient of a
+//!   transposed one.
+//! - `backward_input`: input = col2im(weight^T x output). The input's gradient of a convolution, and the forward pass of a
+//!   transposed one.
+//! - `backward_weight`: gradient = output x im2col(input)^T, summed over samples and positions, for both.
 //!
-//! The large side is the input of a convolution and the output of a transposed one. No patches are laid out: the
-//! products find their elements in the images, which are interleaved before, so that four samples are one vector. Only
-//! where the large side has few channels, which would leave most rows of a tile empty, all elements of the kernel
-//! become channels first, and are folded.
+//! The sides are named after the convolution; the input of a transposed convolution is its output side. The products are
+//! implicit: no columns of im2col are laid out in memory, the kernels compute where their elements lie in the images
+//! (implicit GEMM, Chetlur et al. 2014, "cuDNN"). With strides, `backward_input` is one product for each residue of the
+//! position modulo the stride, because each meets other elements of the kernel (the phases of a sub-pixel convolution, Shi
+//! et al. 2016). Images are interleaved first, so that four samples are one vector.
+//!
+//! Where the input side has few channels, most rows of a tile of `backward_input` would be empty. There the columns are
+//! made after all, by a product that has a row for each channel and element of the kernel, and col2im adds them up.
 
-mod fold;
+mod col2im;
 mod gradient;
 mod images;
+mod implicit_gemm;
 mod interleave;
 pub(crate) mod reference;
 
-use self::images::Product;
+use self::implicit_gemm::ImplicitGemm;
 use self::interleave::{Interleaved, interleave};
 use super::conv2d_geometry::Conv2dGeometry;
 use super::operation::{Context, ParameterSlice, ScratchRequest, ShapeError, expect_indices};
 use crate::Result;
 use crate::gpu::{Binding, Buffer, Dispatch, MatmulKernel, Scratch};
 
-/// As many weights as one binding of common adapters holds, or a misfit.
+/// Checks that the weights of so many output channels, input channels and elements of the kernel fit one binding of common
+/// adapters.
 pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), ShapeError> {
-    let product = counts
+    let weights = counts
         .iter()
         .try_fold(1usize, |all, &count| all.checked_mul(count));
-    if product.is_none_or(|count| count > 1 << 25) {
-        let [small, large, area] = counts;
+    if weights.is_none_or(|count| count > 1 << 25) {
+        let [output, input, area] = counts;
         return Err(ShapeError::new(
-            format!("{small} by {large} channels and {area} elements of the kernel"),
+            format!("{output} by {input} channels and {area} elements of the kernel"),
             "at most 33,554,432 weights",
         ));
     }
     Ok(())
 }
 
-/// A geometry between two sides of these shapes: [channels, height, width].
+/// A geometry between an input side and an output side, both `[channels, height, width]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
     pub geometry: Conv2dGeometry,
-    pub large: [usize; 3],
-    pub small: [usize; 3],
+    pub input: [usize; 3],
+    pub output: [usize; 3],
 }
 
-/// Where images go.
+/// The images that a product writes.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub images: &'a Buffer<f32>,
@@ -54,77 +62,77 @@ pub(crate) struct Target<'a> {
     pub accumulate: bool,
 }
 
-/// Which products the passes of an operation use.
+/// Which products an operation uses.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ProductSet {
-    pub to_small: bool,
-    pub to_large: bool,
-    pub gradient: bool,
+pub(crate) struct PassSet {
+    pub forward: bool,
+    pub backward_input: bool,
+    pub backward_weight: bool,
 }
 
-/// Elements of a batch of images.
+/// The number of elements of a batch of images.
 fn elements(batch: usize, shape: [usize; 3]) -> usize {
     shape.iter().fold(batch, |all, &n| all.saturating_mul(n))
 }
 
 impl Convolution {
-    /// Weights for each channel of the small side.
+    /// The number of weights of one output channel.
     fn weights(&self) -> usize {
-        self.large[0] * self.geometry.area()
+        self.input[0] * self.geometry.area()
     }
 
-    /// The convolution by a kernel of 1 whose large side has a channel for each element of the kernel, where the
-    /// product to the large side is better made of that one and a fold.
-    fn unfolded(&self, batch: usize) -> Option<Self> {
-        let [_, height, width] = self.small;
-        let unfolded = Self {
+    /// The convolution with a kernel of 1 whose input side are the columns of im2col, where `backward_input` is faster
+    /// through columns in memory.
+    fn im2col(&self, batch: usize) -> Option<Self> {
+        let [_, height, width] = self.output;
+        let im2col = Self {
             geometry: Conv2dGeometry::new(1),
-            large: [self.weights(), height, width],
-            small: self.small,
+            input: [self.weights(), height, width],
+            output: self.output,
         };
-        let few_channels = self.large[0] <= 8 && elements(batch, unfolded.large) <= 1 << 23;
-        // Each place modulo the stride takes a product of its own.
+        let few_channels = self.input[0] <= 8 && elements(batch, im2col.input) <= 1 << 23;
+        // Each residue of the position modulo the stride takes a product of its own.
         let long_strides = self.geometry.stride.y * self.geometry.stride.x > 64;
-        (self.geometry.area() > 1 && (few_channels || long_strides)).then_some(unfolded)
+        (self.geometry.area() > 1 && (few_channels || long_strides)).then_some(im2col)
     }
 
-    /// What these products take of the memory that all operations share.
-    pub fn scratch(&self, request: &ScratchRequest<'_>, products: ProductSet) -> Vec<Scratch> {
+    /// The shared memory that these products use.
+    pub fn scratch(&self, request: &ScratchRequest<'_>, passes: PassSet) -> Vec<Scratch> {
         let batch = request.batch;
         let groups = batch.next_multiple_of(4);
-        let unfolded = self.unfolded(batch).filter(|_| products.to_large);
-        let packed = |products: &[Product]| products.iter().map(Product::packed).sum::<usize>();
+        let im2col = self.im2col(batch).filter(|_| passes.backward_input);
+        let packed = |gemms: &[ImplicitGemm]| gemms.iter().map(ImplicitGemm::packed).sum::<usize>();
         let mut weights = 0;
-        if products.to_small {
-            weights = packed(&[Product::to_small(self, batch)]);
+        if passes.forward {
+            weights = packed(&[ImplicitGemm::forward(self, batch)]);
         }
-        if products.to_large {
-            let products = Product::to_large(&unfolded.unwrap_or(*self), batch);
-            weights = weights.max(packed(&products));
+        if passes.backward_input {
+            let gemms = ImplicitGemm::backward_input(&im2col.unwrap_or(*self), batch);
+            weights = weights.max(packed(&gemms));
         }
         let mut scratch = vec![Scratch::new("packed weight", 4 * weights)];
-        if products.to_small || products.gradient {
-            scratch.push(Scratch::new("large side", elements(groups, self.large)));
+        if passes.forward || passes.backward_weight {
+            scratch.push(Scratch::new("input side", elements(groups, self.input)));
         }
-        if products.to_large || products.gradient {
-            scratch.push(Scratch::new("small side", elements(groups, self.small)));
+        if passes.backward_input || passes.backward_weight {
+            scratch.push(Scratch::new("output side", elements(groups, self.output)));
         }
-        if let Some(unfolded) = unfolded {
-            scratch.push(Scratch::new("patches", elements(batch, unfolded.large)));
+        if let Some(im2col) = im2col {
+            scratch.push(Scratch::new("columns", elements(batch, im2col.input)));
         }
         let slices = gradient::slices(self, request.profile, batch);
-        if products.gradient && slices > 1 {
+        if passes.backward_weight && slices > 1 {
             scratch.push(Scratch::new(
                 "gradient slices",
-                slices * self.small[0] * self.weights(),
+                slices * self.output[0] * self.weights(),
             ));
         }
         scratch
     }
 
-    /// Its products for a plan.
-    pub fn products<'a>(&self, context: &'a Context<'a>) -> Products<'a> {
-        Products {
+    /// A list of its products for a plan, empty so far.
+    pub fn passes<'a>(&self, context: &'a Context<'a>) -> Passes<'a> {
+        Passes {
             context,
             convolution: *self,
             variant: context.gpu.profile().matmul,
@@ -133,30 +141,30 @@ impl Convolution {
     }
 }
 
-/// The products of a convolution for one batch on one adapter.
-pub(crate) struct Products<'a> {
+/// Products of a convolution for one batch on one adapter, in the order in which they are asked for.
+pub(crate) struct Passes<'a> {
     context: &'a Context<'a>,
     convolution: Convolution,
     variant: MatmulKernel,
-    /// What has been asked for, in this order.
+    /// The dispatches of these products.
     pub dispatches: Vec<Dispatch>,
 }
 
-impl Products<'_> {
-    /// The large side as the products read it.
+impl Passes<'_> {
+    /// Interleaves the images of the input side.
     ///
     /// # Errors
     /// The adapter's limits.
-    pub fn large(&mut self, images: &Buffer<f32>) -> Result<Interleaved> {
-        self.interleaved("large side", images, self.convolution.large)
+    pub fn input(&mut self, images: &Buffer<f32>) -> Result<Interleaved> {
+        self.interleaved("input side", images, self.convolution.input)
     }
 
-    /// The small side as the products read it.
+    /// Interleaves the images of the output side.
     ///
     /// # Errors
     /// The adapter's limits.
-    pub fn small(&mut self, images: &Buffer<f32>) -> Result<Interleaved> {
-        self.interleaved("small side", images, self.convolution.small)
+    pub fn output(&mut self, images: &Buffer<f32>) -> Result<Interleaved> {
+        self.interleaved("output side", images, self.convolution.output)
     }
 
     fn interleaved(
@@ -170,79 +178,79 @@ impl Products<'_> {
         Ok(interleaved)
     }
 
-    /// `small = weight x patches of large`, plus bias; the weight is `[small channels, large channels, kernel]`.
+    /// `output = weight x im2col(input)`, plus bias. The weight is `[output channels, input channels, kernel]`.
     ///
     /// # Errors
     /// The adapter's limits.
-    pub fn make_small(
+    pub fn forward(
         &mut self,
         weight: Binding<'_>,
-        large: &Interleaved,
+        input: &Interleaved,
         target: &Target<'_>,
     ) -> Result<()> {
-        let product = Product::to_small(&self.convolution, self.context.batch);
-        self.images(vec![product], weight, large, target)
+        let gemm = ImplicitGemm::forward(&self.convolution, self.context.batch);
+        self.images(vec![gemm], weight, input, target)
     }
 
-    /// `large = weight^T x small` with overlapping patches added up, plus bias.
+    /// `input = col2im(weight^T x output)`, plus bias.
     ///
     /// # Errors
     /// The adapter's limits.
-    pub fn make_large(
+    pub fn backward_input(
         &mut self,
         weight: Binding<'_>,
-        small: &Interleaved,
+        output: &Interleaved,
         target: &Target<'_>,
     ) -> Result<()> {
         let context = self.context;
-        let Some(unfolded) = self.convolution.unfolded(context.batch) else {
-            let products = Product::to_large(&self.convolution, context.batch);
-            return self.images(products, weight, small, target);
+        let Some(im2col) = self.convolution.im2col(context.batch) else {
+            let gemms = ImplicitGemm::backward_input(&self.convolution, context.batch);
+            return self.images(gemms, weight, output, target);
         };
-        expect_indices(context, &unfolded.large)?;
-        let patches = context
+        expect_indices(context, &im2col.input)?;
+        let columns = context
             .gpu
-            .scratch("patches", elements(context.batch, unfolded.large))?;
-        let to_patches = Target {
-            images: &patches,
+            .scratch("columns", elements(context.batch, im2col.input))?;
+        let to_columns = Target {
+            images: &columns,
             bias: None,
             accumulate: false,
         };
-        let products = Product::to_large(&unfolded, context.batch);
-        self.images(products, weight, small, &to_patches)?;
-        let fold = fold::fold(context, &self.convolution, &patches, target);
-        self.dispatches.push(fold);
+        let gemms = ImplicitGemm::backward_input(&im2col, context.batch);
+        self.images(gemms, weight, output, &to_columns)?;
+        let col2im = col2im::col2im(context, &self.convolution, &columns, target);
+        self.dispatches.push(col2im);
         Ok(())
     }
 
     fn images(
         &mut self,
-        products: Vec<Product>,
+        gemms: Vec<ImplicitGemm>,
         weight: Binding<'_>,
         images: &Interleaved,
         target: &Target<'_>,
     ) -> Result<()> {
         let gpu = self.context.gpu;
-        let dispatches = images::dispatches(gpu, self.variant, &products, weight, images, target)?;
+        let dispatches = images::dispatches(gpu, self.variant, &gemms, weight, images, target)?;
         self.dispatches.extend(dispatches);
         Ok(())
     }
 
-    /// `gradient = small x patches of large`, summed over samples and places.
+    /// `gradient = output x im2col(input)^T`, summed over samples and positions.
     ///
     /// # Errors
     /// The adapter's limits.
-    pub fn make_gradient(
+    pub fn backward_weight(
         &mut self,
-        small: &Interleaved,
-        large: &Interleaved,
+        output: &Interleaved,
+        input: &Interleaved,
         gradient: Binding<'_>,
     ) -> Result<()> {
         let dispatches = gradient::dispatches(
             self.context,
             self.variant,
             &self.convolution,
-            [small, large],
+            [output, input],
             gradient,
         )?;
         self.dispatches.extend(dispatches);

@@ -1,31 +1,31 @@
-//! The float64 twins, over the same geometry.
+//! The reference implementation in float64.
 
 use super::Convolution;
 
 impl Convolution {
-    /// Calls `visit(index in small, index in large, index in weight)` for everything that is multiplied.
+    /// Calls `visit(index in output, index in input, index in weight)` for all pairs that are multiplied.
     fn visit(&self, batch: usize, mut visit: impl FnMut(usize, usize, usize)) {
-        let [large_channels, height, width] = self.large;
-        let [small_channels, small_height, small_width] = self.small;
+        let [input_channels, height, width] = self.input;
+        let [output_channels, output_height, output_width] = self.output;
         let kernel = self.geometry.kernel;
         for sample in 0..batch {
-            for y in 0..small_height {
-                for x in 0..small_width {
+            for y in 0..output_height {
+                for x in 0..output_width {
                     for ky in 0..kernel.y {
                         for kx in 0..kernel.x {
                             let pixel = self.geometry.pixel([y, x], [ky, kx], [height, width]);
                             let Some(pixel) = pixel else {
                                 continue;
                             };
-                            for small in 0..small_channels {
-                                let at = ((sample * small_channels + small) * small_height + y)
-                                    * small_width
+                            for output in 0..output_channels {
+                                let at = ((sample * output_channels + output) * output_height + y)
+                                    * output_width
                                     + x;
-                                for large in 0..large_channels {
+                                for input in 0..input_channels {
                                     visit(
                                         at,
-                                        (sample * large_channels + large) * height * width + pixel,
-                                        ((small * large_channels + large) * kernel.y + ky)
+                                        (sample * input_channels + input) * height * width + pixel,
+                                        ((output * input_channels + input) * kernel.y + ky)
                                             * kernel.x
                                             + kx,
                                     );
@@ -38,38 +38,48 @@ impl Convolution {
         }
     }
 
-    pub fn reference_small(&self, batch: usize, large: &[f64], weight: &[f64]) -> Vec<f64> {
-        let mut small = vec![0.0; batch * self.small.iter().product::<usize>()];
-        self.visit(batch, |s, l, w| small[s] += large[l] * weight[w]);
-        small
+    pub fn reference_forward(&self, batch: usize, input: &[f64], weight: &[f64]) -> Vec<f64> {
+        let mut output = vec![0.0; batch * self.output.iter().product::<usize>()];
+        self.visit(batch, |o, i, w| output[o] += input[i] * weight[w]);
+        output
     }
 
-    pub fn reference_large(&self, batch: usize, small: &[f64], weight: &[f64]) -> Vec<f64> {
-        let mut large = vec![0.0; batch * self.large.iter().product::<usize>()];
-        self.visit(batch, |s, l, w| large[l] += small[s] * weight[w]);
-        large
+    pub fn reference_backward_input(
+        &self,
+        batch: usize,
+        output: &[f64],
+        weight: &[f64],
+    ) -> Vec<f64> {
+        let mut input = vec![0.0; batch * self.input.iter().product::<usize>()];
+        self.visit(batch, |o, i, w| input[i] += output[o] * weight[w]);
+        input
     }
 
-    pub fn reference_weight(&self, batch: usize, small: &[f64], large: &[f64]) -> Vec<f64> {
-        let weights = self.small[0] * self.large[0] * self.geometry.area();
+    pub fn reference_backward_weight(
+        &self,
+        batch: usize,
+        output: &[f64],
+        input: &[f64],
+    ) -> Vec<f64> {
+        let weights = self.output[0] * self.input[0] * self.geometry.area();
         let mut weight = vec![0.0; weights];
-        self.visit(batch, |s, l, w| weight[w] += small[s] * large[l]);
+        self.visit(batch, |o, i, w| weight[w] += output[o] * input[i]);
         weight
     }
 }
 
 /// Adds a bias to every channel.
-pub fn add_bias(images: &mut [f64], places: usize, bias: &[f64]) {
-    for (row, values) in images.chunks_mut(places).enumerate() {
+pub fn add_bias(images: &mut [f64], positions: usize, bias: &[f64]) {
+    for (row, values) in images.chunks_mut(positions).enumerate() {
         let bias = bias[row % bias.len()];
         values.iter_mut().for_each(|value| *value += bias);
     }
 }
 
-/// Sums over samples and places of every channel.
-pub fn bias_gradient(gradient: &[f64], places: usize, channels: usize) -> Vec<f64> {
+/// Sums over samples and positions of every channel.
+pub fn bias_gradient(gradient: &[f64], positions: usize, channels: usize) -> Vec<f64> {
     let mut sums = vec![0.0; channels];
-    for (row, values) in gradient.chunks(places).enumerate() {
+    for (row, values) in gradient.chunks(positions).enumerate() {
         sums[row % channels] += values.iter().sum::<f64>();
     }
     sums

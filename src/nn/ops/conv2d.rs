@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::Initialization;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
-use crate::nn::convolution::{Convolution, ProductSet, Target, expect_weights, reference};
+use crate::nn::convolution::{Convolution, PassSet, Target, expect_weights, reference};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
     ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, expect_indices,
@@ -39,17 +39,17 @@ impl Conv2d {
     }
 
     fn convolution(&self, input: &[usize]) -> std::result::Result<Convolution, ShapeError> {
-        let large = images(input)?;
+        let input = images(input)?;
         self.geometry.validate()?;
         if self.channels == 0 {
             return Err(ShapeError::new("channels = 0", "at least one channel"));
         }
-        expect_weights([self.channels, large[0], self.geometry.area()])?;
-        let Size2 { y, x } = self.geometry.places(large[1], large[2])?;
+        expect_weights([self.channels, input[0], self.geometry.area()])?;
+        let Size2 { y, x } = self.geometry.output_size(input[1], input[2])?;
         Ok(Convolution {
             geometry: self.geometry,
-            large,
-            small: [self.channels, y, x],
+            input,
+            output: [self.channels, y, x],
         })
     }
 
@@ -72,7 +72,7 @@ impl Operation for Conv2d {
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
-        Ok(self.convolution(x)?.small.to_vec())
+        Ok(self.convolution(x)?.output.to_vec())
     }
 
     fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
@@ -103,14 +103,14 @@ impl Operation for Conv2d {
         let convolution = self.fitting(request.inputs[0]);
         let mut scratch = convolution.scratch(
             request,
-            ProductSet {
-                to_small: true,
-                to_large: request.input_gradients,
-                gradient: request.parameter_gradients,
+            PassSet {
+                forward: true,
+                backward_input: request.input_gradients,
+                backward_weight: request.parameter_gradients,
             },
         );
         if request.parameter_gradients {
-            scratch.push(bias_scratch(request.batch, convolution.small));
+            scratch.push(bias_scratch(request.batch, convolution.output));
         }
         scratch.extend(self.weight(request.inputs[0]).scratch(request.mode));
         scratch
@@ -135,21 +135,21 @@ impl Operation for Conv2d {
             bias: Some(io.parameters[1]),
             accumulate: false,
         };
-        let mut products = convolution.products(context);
-        let large = products.large(io.inputs[0])?;
-        products.make_small(value, &large, &target)?;
-        dispatches.extend(products.dispatches);
+        let mut passes = convolution.passes(context);
+        let input = passes.input(io.inputs[0])?;
+        passes.forward(value, &input, &target)?;
+        dispatches.extend(passes.dispatches);
         Ok(dispatches)
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = self.weight(io.input_shapes[0]);
-        let mut products = convolution.products(context);
-        let small = products.small(io.output_gradient)?;
+        let mut passes = convolution.passes(context);
+        let output = passes.output(io.output_gradient)?;
         if io.parameter_gradients {
-            let large = products.large(io.inputs[0])?;
-            products.make_gradient(&small, &large, io.parameters[0].gradient())?;
+            let input = passes.input(io.inputs[0])?;
+            passes.backward_weight(&output, &input, io.parameters[0].gradient())?;
         }
         if let Some(target) = io.input_gradients[0] {
             let target = Target {
@@ -158,15 +158,15 @@ impl Operation for Conv2d {
                 accumulate: target.accumulate,
             };
             let value = weight.value(&io.parameters, io.workspace);
-            products.make_large(value, &small, &target)?;
+            passes.backward_input(value, &output, &target)?;
         }
-        let mut dispatches = products.dispatches;
+        let mut dispatches = passes.dispatches;
         if io.parameter_gradients {
             dispatches.extend(weight.backward(context, &io.parameters, io.workspace)?);
             dispatches.extend(channel_bias_gradient(
                 context,
                 io.output_gradient,
-                convolution.small,
+                convolution.output,
                 &io.parameters[1],
             )?);
         }
@@ -181,13 +181,13 @@ impl Operation for Conv2d {
 impl ReferenceOperation for Conv2d {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let convolution = self.fitting(io.input_shapes[0]);
-        let mut y = convolution.reference_small(
+        let mut y = convolution.reference_forward(
             io.batch,
             io.inputs[0],
             &self.weight(io.input_shapes[0]).reference(io).0,
         );
-        let places = convolution.small[1] * convolution.small[2];
-        reference::add_bias(&mut y, places, io.parameters[1]);
+        let positions = convolution.output[1] * convolution.output[2];
+        reference::add_bias(&mut y, positions, io.parameters[1]);
         y
     }
 
@@ -199,17 +199,17 @@ impl ReferenceOperation for Conv2d {
         let forward = &io.forward;
         let convolution = self.fitting(forward.input_shapes[0]);
         let (batch, upstream) = (forward.batch, io.output_gradient);
-        let places = convolution.small[1] * convolution.small[2];
+        let positions = convolution.output[1] * convolution.output[2];
         let (multiplier, norm) = self.weight(forward.input_shapes[0]).reference(forward);
-        let mut weight = convolution.reference_weight(batch, upstream, forward.inputs[0]);
+        let mut weight = convolution.reference_backward_weight(batch, upstream, forward.inputs[0]);
         if let Some(norm) = norm {
             weight = norm.backward(&weight);
         }
         ReferenceGradients {
-            inputs: vec![convolution.reference_large(batch, upstream, &multiplier)],
+            inputs: vec![convolution.reference_backward_input(batch, upstream, &multiplier)],
             parameters: vec![
                 weight,
-                reference::bias_gradient(upstream, places, self.channels),
+                reference::bias_gradient(upstream, positions, self.channels),
             ],
         }
     }

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::Initialization;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
-use crate::nn::convolution::{Convolution, ProductSet, Target, expect_weights, reference};
+use crate::nn::convolution::{Convolution, PassSet, Target, expect_weights, reference};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
     ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, expect_indices,
@@ -39,7 +39,7 @@ impl ConvTranspose2d {
     }
 
     fn convolution(&self, input: &[usize]) -> std::result::Result<Convolution, ShapeError> {
-        let small = images(input)?;
+        let output = images(input)?;
         let geometry = self.geometry;
         geometry.validate()?;
         if self.channels == 0 {
@@ -55,21 +55,22 @@ impl ConvTranspose2d {
                 "an output_padding smaller than the stride or the dilation",
             ));
         }
-        expect_weights([small[0], self.channels, geometry.area()])?;
-        let extent = geometry.extent();
-        let size = |places: usize, stride: usize, extent: usize, extra: usize, padding: usize| {
-            let whole = places.checked_sub(1)?.checked_mul(stride)? + extent + extra;
-            whole.checked_sub(2 * padding).filter(|&size| size > 0)
-        };
+        expect_weights([output[0], self.channels, geometry.area()])?;
+        let extent = geometry.effective_size();
+        let size =
+            |positions: usize, stride: usize, extent: usize, extra: usize, padding: usize| {
+                let whole = positions.checked_sub(1)?.checked_mul(stride)? + extent + extra;
+                whole.checked_sub(2 * padding).filter(|&size| size > 0)
+            };
         let height = size(
-            small[1],
+            output[1],
             geometry.stride.y,
             extent.y,
             extra.y,
             geometry.padding.y,
         );
         let width = size(
-            small[2],
+            output[2],
             geometry.stride.x,
             extent.x,
             extra.x,
@@ -79,15 +80,15 @@ impl ConvTranspose2d {
             return Err(ShapeError::new(
                 format!(
                     "images of {} x {} and a padding of {}",
-                    small[1], small[2], geometry.padding
+                    output[1], output[2], geometry.padding
                 ),
                 "a smaller padding: nothing is left of the output",
             ));
         };
         Ok(Convolution {
             geometry,
-            large: [self.channels, height, width],
-            small,
+            input: [self.channels, height, width],
+            output,
         })
     }
 
@@ -103,7 +104,7 @@ impl Operation for ConvTranspose2d {
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
-        Ok(self.convolution(x)?.large.to_vec())
+        Ok(self.convolution(x)?.input.to_vec())
     }
 
     fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
@@ -123,14 +124,14 @@ impl Operation for ConvTranspose2d {
         let convolution = self.fitting(request.inputs[0]);
         let mut scratch = convolution.scratch(
             request,
-            ProductSet {
-                to_small: request.input_gradients,
-                to_large: true,
-                gradient: request.parameter_gradients,
+            PassSet {
+                forward: request.input_gradients,
+                backward_input: true,
+                backward_weight: request.parameter_gradients,
             },
         );
         if request.parameter_gradients {
-            scratch.push(bias_scratch(request.batch, convolution.large));
+            scratch.push(bias_scratch(request.batch, convolution.input));
         }
         scratch
     }
@@ -152,23 +153,23 @@ impl Operation for ConvTranspose2d {
             bias: Some(bias),
             accumulate: false,
         };
-        let mut products = convolution.products(context);
-        let small = products.small(io.inputs[0])?;
-        products.make_large(weight.value(), &small, &target)?;
-        Ok(products.dispatches)
+        let mut passes = convolution.passes(context);
+        let output = passes.output(io.inputs[0])?;
+        passes.backward_input(weight.value(), &output, &target)?;
+        Ok(passes.dispatches)
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let convolution = self.fitting(io.input_shapes[0]);
         let weight = io.parameters[0];
-        let mut products = convolution.products(context);
-        let small = match io.parameter_gradients {
-            true => Some(products.small(io.inputs[0])?),
+        let mut passes = convolution.passes(context);
+        let output = match io.parameter_gradients {
+            true => Some(passes.output(io.inputs[0])?),
             false => None,
         };
-        let large = products.large(io.output_gradient)?;
-        if let Some(small) = small {
-            products.make_gradient(&small, &large, weight.gradient())?;
+        let input = passes.input(io.output_gradient)?;
+        if let Some(output) = output {
+            passes.backward_weight(&output, &input, weight.gradient())?;
         }
         if let Some(target) = io.input_gradients[0] {
             let target = Target {
@@ -176,14 +177,14 @@ impl Operation for ConvTranspose2d {
                 bias: None,
                 accumulate: target.accumulate,
             };
-            products.make_small(weight.value(), &large, &target)?;
+            passes.forward(weight.value(), &input, &target)?;
         }
-        let mut dispatches = products.dispatches;
+        let mut dispatches = passes.dispatches;
         if io.parameter_gradients {
             dispatches.extend(channel_bias_gradient(
                 context,
                 io.output_gradient,
-                convolution.large,
+                convolution.input,
                 &io.parameters[1],
             )?);
         }
@@ -198,9 +199,9 @@ impl Operation for ConvTranspose2d {
 impl ReferenceOperation for ConvTranspose2d {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let convolution = self.fitting(io.input_shapes[0]);
-        let mut y = convolution.reference_large(io.batch, io.inputs[0], io.parameters[0]);
-        let places = convolution.large[1] * convolution.large[2];
-        reference::add_bias(&mut y, places, io.parameters[1]);
+        let mut y = convolution.reference_backward_input(io.batch, io.inputs[0], io.parameters[0]);
+        let positions = convolution.input[1] * convolution.input[2];
+        reference::add_bias(&mut y, positions, io.parameters[1]);
         y
     }
 
@@ -208,12 +209,12 @@ impl ReferenceOperation for ConvTranspose2d {
         let forward = &io.forward;
         let convolution = self.fitting(forward.input_shapes[0]);
         let (batch, upstream) = (forward.batch, io.output_gradient);
-        let places = convolution.large[1] * convolution.large[2];
+        let positions = convolution.input[1] * convolution.input[2];
         ReferenceGradients {
-            inputs: vec![convolution.reference_small(batch, upstream, forward.parameters[0])],
+            inputs: vec![convolution.reference_forward(batch, upstream, forward.parameters[0])],
             parameters: vec![
-                convolution.reference_weight(batch, forward.inputs[0], upstream),
-                reference::bias_gradient(upstream, places, self.channels),
+                convolution.reference_backward_weight(batch, forward.inputs[0], upstream),
+                reference::bias_gradient(upstream, positions, self.channels),
             ],
         }
     }

@@ -23,10 +23,10 @@ pub enum Pool {
 
 gpu_struct! {
     struct PoolUniforms in POOL::Uniforms {
-        large_height: u32,
-        large_width: u32,
-        small_height: u32,
-        small_width: u32,
+        input_height: u32,
+        input_width: u32,
+        output_height: u32,
+        output_width: u32,
         kernel: [u32; 2],
         stride: [u32; 2],
         padding: [u32; 2],
@@ -36,12 +36,12 @@ gpu_struct! {
     }
 }
 
-/// A geometry between a large and a small side of as many channels: [channels, height, width].
+/// A geometry between an input side and an output side with as many channels, both `[channels, height, width]`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pooling {
     pub geometry: Conv2dGeometry,
-    pub large: [usize; 3],
-    pub small: [usize; 3],
+    pub input: [usize; 3],
+    pub output: [usize; 3],
 }
 
 impl Pooling {
@@ -56,18 +56,18 @@ impl Pooling {
     ) -> Dispatch {
         let Self {
             geometry,
-            large,
-            small,
+            input,
+            output,
         } = self;
         let pair = |pair: Size2| [pair.x as u32, pair.y as u32];
-        let planes = context.batch * large[0];
+        let planes = context.batch * input[0];
         let uniform = context.gpu.uniform(
             "pool",
             &PoolUniforms {
-                large_height: large[1] as u32,
-                large_width: large[2] as u32,
-                small_height: small[1] as u32,
-                small_width: small[2] as u32,
+                input_height: input[1] as u32,
+                input_width: input[2] as u32,
+                output_height: output[1] as u32,
+                output_width: output[2] as u32,
                 kernel: pair(geometry.kernel),
                 stride: pair(geometry.stride),
                 padding: pair(geometry.padding),
@@ -81,10 +81,10 @@ impl Pooling {
             (1, source.binding()),
             (2, result.binding()),
         ];
-        bindings.extend(choice.map(|(place, buffer)| (place, buffer.binding())));
+        bindings.extend(choice.map(|(position, buffer)| (position, buffer.binding())));
         let written = match entry {
-            "maximum" | "sum_windows" => small,
-            _ => large,
+            "maximum" | "sum_windows" => output,
+            _ => input,
         };
         let kernel = context.gpu.kernel(&POOL, entry, &[]);
         kernel.bind(
@@ -94,12 +94,12 @@ impl Pooling {
         )
     }
 
-    /// For each geometry its place in the small side and the places of its pixels in the large one.
+    /// For each window its position on the output side, and the positions of its pixels on the input side.
     pub fn windows(&self, batch: usize) -> impl Iterator<Item = (usize, Vec<usize>)> {
         let Self {
             geometry,
-            large: [channels, height, width],
-            small: [_, rows, columns],
+            input: [channels, height, width],
+            output: [_, rows, columns],
         } = *self;
         (0..batch * channels * rows * columns).map(move |at| {
             let plane = at / (rows * columns);
@@ -123,8 +123,8 @@ impl Pool {
     }
 
     fn pooling(self, input: &[usize]) -> std::result::Result<Pooling, ShapeError> {
-        let large = images(input)?;
-        let [channels, height, width] = large;
+        let input = images(input)?;
+        let [channels, height, width] = input;
         let geometry = self
             .geometry()
             .unwrap_or(Conv2dGeometry::new([height, width]));
@@ -150,11 +150,11 @@ impl Pool {
                 "a dilation of 1: pooling has no other",
             ));
         }
-        let Size2 { y, x } = geometry.places(height, width)?;
+        let Size2 { y, x } = geometry.output_size(height, width)?;
         Ok(Pooling {
             geometry,
-            large,
-            small: [channels, y, x],
+            input,
+            output: [channels, y, x],
         })
     }
 
@@ -167,12 +167,12 @@ impl Pool {
         1.0 / pooling.geometry.area() as f64
     }
 
-    /// The place of a geometry's greatest value.
-    fn greatest(values: &[f64], places: &[usize]) -> usize {
-        let mut best = places[0];
-        for &place in places {
-            if values[place].is_nan() || values[place] > values[best] {
-                best = place;
+    /// The position of a window's maximum.
+    fn greatest(values: &[f64], positions: &[usize]) -> usize {
+        let mut best = positions[0];
+        for &position in positions {
+            if values[position].is_nan() || values[position] > values[best] {
+                best = position;
             }
         }
         best
@@ -190,16 +190,16 @@ impl Operation for Pool {
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
-        let small = self.pooling(x)?.small;
+        let output = self.pooling(x)?.output;
         Ok(match self {
-            Self::GlobalAverage => vec![small[0]],
-            _ => small.to_vec(),
+            Self::GlobalAverage => vec![output[0]],
+            _ => output.to_vec(),
         })
     }
 
     fn workspace(&self, batch: usize, inputs: &[&[usize]]) -> usize {
         match self {
-            Self::Max(_) => batch * elements(&self.fitting(inputs[0]).small),
+            Self::Max(_) => batch * elements(&self.fitting(inputs[0]).output),
             _ => 0,
         }
     }
@@ -257,9 +257,12 @@ impl ReferenceOperation for Pool {
         let x = io.inputs[0];
         pooling
             .windows(io.batch)
-            .map(|(_, places)| match self {
-                Self::Max(_) => x[Self::greatest(x, &places)],
-                _ => Self::scale(&pooling) * places.iter().map(|&place| x[place]).sum::<f64>(),
+            .map(|(_, positions)| match self {
+                Self::Max(_) => x[Self::greatest(x, &positions)],
+                _ => {
+                    Self::scale(&pooling)
+                        * positions.iter().map(|&position| x[position]).sum::<f64>()
+                }
             })
             .collect()
     }
@@ -268,13 +271,13 @@ impl ReferenceOperation for Pool {
         let pooling = self.fitting(io.forward.input_shapes[0]);
         let x = io.forward.inputs[0];
         let mut gradient = vec![0.0; x.len()];
-        for (at, places) in pooling.windows(io.forward.batch) {
+        for (at, positions) in pooling.windows(io.forward.batch) {
             let upstream = io.output_gradient[at];
             match self {
-                Self::Max(_) => gradient[Self::greatest(x, &places)] += upstream,
+                Self::Max(_) => gradient[Self::greatest(x, &positions)] += upstream,
                 _ => {
-                    for place in places {
-                        gradient[place] += Self::scale(&pooling) * upstream;
+                    for position in positions {
+                        gradient[position] += Self::scale(&pooling) * upstream;
                     }
                 }
             }

@@ -18,7 +18,7 @@ pub struct Upsample {
 
 impl Upsample {
     fn pooling(self, input: &[usize]) -> std::result::Result<Pooling, ShapeError> {
-        let small = images(input)?;
+        let output = images(input)?;
         let factor = self.factor;
         if factor.y.min(factor.x) == 0 || factor.y.max(factor.x) > 64 {
             return Err(ShapeError::new(
@@ -26,11 +26,11 @@ impl Upsample {
                 "a factor from 1 to 64",
             ));
         }
-        let large = [small[0], small[1] * factor.y, small[2] * factor.x];
+        let input = [output[0], output[1] * factor.y, output[2] * factor.x];
         Ok(Pooling {
             geometry: Conv2dGeometry::new(factor).stride(factor),
-            large,
-            small,
+            input,
+            output,
         })
     }
 
@@ -46,7 +46,7 @@ impl Operation for Upsample {
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
-        Ok(self.pooling(x)?.large.to_vec())
+        Ok(self.pooling(x)?.input.to_vec())
     }
 
     fn saved(&self) -> Saved {
@@ -85,7 +85,7 @@ impl Operation for Upsample {
 impl ReferenceOperation for Upsample {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let pooling = self.fitting(io.input_shapes[0]);
-        let mut y = vec![0.0; io.batch * pooling.large.iter().product::<usize>()];
+        let mut y = vec![0.0; io.batch * pooling.input.iter().product::<usize>()];
         for (at, places) in pooling.windows(io.batch) {
             places.iter().for_each(|&place| y[place] = io.inputs[0][at]);
         }

@@ -323,8 +323,8 @@ fn misfits_of_images_say_what_came_in_and_what_is_needed() {
         (
             "{ conv2d = { channels = 4, kernel = 7, padding = 1 } }",
             &[1usize, 4, 4] as &[usize],
-            "layer layers.0 (conv2d): got images of 4 x 4, 6 x 6 with the padding; it needs images of at least 7 x 7, what \
-             its kernel covers",
+            "layer layers.0 (conv2d): got images of 4 x 4, 6 x 6 with the padding; it needs images of at least 7 x 7, the \
+             area of the kernel",
         ),
         (
             "{ conv2d = { channels = 4, kernel = 3 } }",

@@ -1,7 +1,7 @@
 //! Passes over whole buffers against plain loops.
 
 use trainscope::gpu::{Binding, Dispatch};
-use trainscope::nn::vectors::{add, bound, fill};
+use trainscope::nn::vectors::{add, clamp, fill};
 
 use super::harness::Numbers;
 use crate::support::gpu;
@@ -40,7 +40,7 @@ fn passes_touch_their_range_and_nothing_else() {
             run(&|e| add(gpu, e, others.binding(), range.clone())),
             &|i| a[i] + b[i],
         );
-        same(run(&|e| bound(gpu, e, range.clone(), 0.25)), &|i| {
+        same(run(&|e| clamp(gpu, e, range.clone(), 0.25)), &|i| {
             if a[i].is_nan() {
                 a[i]
             } else {

@@ -1,21 +1,21 @@
-// The products of a convolution that give images, as matrix products without unfolded patches:
+// The products of a convolution that give images, as implicit GEMMs, without im2col in memory:
 // C(row, column) = sum over inner of A(inner, row) B(inner, column).
 //
-//     product    row            column                           inner                             A, B, C
-//     to_small   small channel  sample, place on the small side  place in kernel, large channel    weight, large, small
-//     to_large   large channel  sample, place on the large side  place in kernel, small channel    weight, small, large
+//                     row             column                               inner                              A, B, C
+//     forward         output channel  sample, position on the output side  kernel element, input channel   weight, input, output
+//     backward_input  input channel   sample, position on the input side   kernel element, output channel  weight, output, input
 //
-// Where the elements of B and C lie is linear in places, channels and samples, and B is zero outside of its images. Of
-// to_large there is a product for each place modulo the stride, because each meets other elements of the kernel. The
+// Where the elements of B and C lie is linear in positions, channels and samples, and B is zero outside of its images.
+// backward_input is one product for each position modulo the stride, because each meets other elements of the kernel. The
 // weight is packed: [inner, row], rows in whole vectors. B is interleaved, so a column stands for four samples.
 
-struct Product {
+struct ImplicitGemm {
     rows: u32,
     // Channels and size of the kernel's part that is summed over: inner = (y * inner_width + x) * inner_channels + channel.
     inner_channels: u32,
     inner_height: u32,
     inner_width: u32,
-    // Samples, vectors of four of them, and places in an image.
+    // Samples, vectors of four of them, and positions in an image.
     samples: u32,
     groups: u32,
     column_height: u32,
@@ -49,12 +49,12 @@ struct Product {
     @size(8) c_x: u32,
 }
 
-fn inner_count(product: Product) -> u32 {
-    return product.inner_height * product.inner_width * product.inner_channels;
+fn inner_count(gemm: ImplicitGemm) -> u32 {
+    return gemm.inner_height * gemm.inner_width * gemm.inner_channels;
 }
 
-fn row_vectors(product: Product) -> u32 {
-    return (product.rows + 3u) / 4u;
+fn row_vectors(gemm: ImplicitGemm) -> u32 {
+    return (gemm.rows + 3u) / 4u;
 }
 
 // An inner index.
@@ -64,8 +64,8 @@ struct Inner {
     channel: u32,
 }
 
-fn inner_at(product: Product, index: u32) -> Inner {
-    let place = index / product.inner_channels;
-    return Inner(place / product.inner_width, place % product.inner_width, index % product.inner_channels);
+fn inner_at(gemm: ImplicitGemm, index: u32) -> Inner {
+    let position = index / gemm.inner_channels;
+    return Inner(position / gemm.inner_width, position % gemm.inner_width, index % gemm.inner_channels);
 }
 

@@ -1,25 +1,26 @@
-//! How long dispatches take.
+//! The time that dispatches take.
 
 use std::time::Instant;
 
 use crate::Result;
 use crate::gpu::{Dispatch, Gpu, Timer};
 
-/// Timed at least this long in one go, in seconds, so that what surrounds the work does not count.
-const ENOUGH: f64 = 0.02;
-/// Repetitions in one pass at most.
-const MOST: usize = 4096;
-/// Measurements, of which the best counts: others share the machine.
+/// The least seconds of one measurement, so that what surrounds the work does not count.
+const MIN_SECONDS: f64 = 0.02;
+/// The most repetitions in one pass.
+const MAX_REPETITIONS: usize = 4096;
+/// The number of measurements, of which the best counts: other programs share the machine.
 const TRIES: usize = 5;
 
 /// Measures with the GPU's timestamps, or with the CPU's clock where the adapter has none.
-pub struct Stopwatch {
+#[derive(Debug)]
+pub struct GpuTimer {
     gpu: Gpu,
     timer: Option<Timer>,
 }
 
-impl Stopwatch {
-    /// A stopwatch for `gpu`.
+impl GpuTimer {
+    /// A timer for `gpu`.
     pub fn new(gpu: &Gpu) -> Self {
         Self {
             gpu: gpu.clone(),
@@ -36,11 +37,11 @@ impl Stopwatch {
         self.once(dispatches, 1)?;
         let mut repetitions = 1;
         let mut best = self.once(dispatches, repetitions)?;
-        while best * (repetitions as f64) < ENOUGH && repetitions < MOST {
-            repetitions = (2.0 * ENOUGH / best.max(1e-9)).ceil() as usize;
-            repetitions = repetitions.clamp(1, MOST);
+        while best * (repetitions as f64) < MIN_SECONDS && repetitions < MAX_REPETITIONS {
+            repetitions = (2.0 * MIN_SECONDS / best.max(1e-9)).ceil() as usize;
+            repetitions = repetitions.clamp(1, MAX_REPETITIONS);
             best = best.min(self.once(dispatches, repetitions)?);
-            if repetitions == MOST {
+            if repetitions == MAX_REPETITIONS {
                 break;
             }
         }

@@ -1,6 +1,6 @@
-//! What an adapter can do at most: multiplications and additions, and bytes moved.
+//! The peak rates of an adapter: multiplications and additions, and bytes moved.
 
-use super::Stopwatch;
+use super::GpuTimer;
 use crate::Result;
 use crate::gpu::{Gpu, Shader, grid, groups};
 use crate::shader;
@@ -8,28 +8,28 @@ use crate::shader;
 static PEAK: Shader = shader!("bench/peak.wgsl");
 static COPY: Shader = shader!("bench/copy.wgsl");
 
-/// Operations of an invocation of `shaders/bench/peak.wgsl`: rounds, chains, lanes of a vector, and two each.
+/// The number of operations of an invocation of `shaders/bench/peak.wgsl`: rounds, chains, lanes of a vector, and two each.
 const PEAK_FLOPS: f64 = 256.0 * 3.0 * 4.0 * 2.0;
-/// Invocations of it: on a software adapter and on a GPU.
+/// The number of its invocations, on a software adapter and on a GPU.
 const PEAK_INVOCATIONS: [usize; 2] = [1 << 16, 1 << 22];
-/// Bytes that are copied: past every cache, on a software adapter and on a GPU.
+/// The number of bytes that are copied, on a software adapter and on a GPU: more than any cache holds.
 const COPIED: [usize; 2] = [64 << 20, 512 << 20];
 
-/// An adapter's measured limits.
+/// The measured peak rates of an adapter.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Ceilings {
-    /// Float32 operations a second; a multiplication with an addition counts as two.
+pub struct Roofline {
+    /// Float32 operations per second; a multiplication with an addition counts as two.
     pub flops: f64,
-    /// Bytes a second, read and written.
+    /// Bytes per second, read and written.
     pub bandwidth: f64,
 }
 
-impl Ceilings {
+impl Roofline {
     /// Measures both.
     ///
     /// # Errors
     /// Too little memory, or the device was lost.
-    pub fn measure(gpu: &Gpu, stopwatch: &Stopwatch) -> Result<Self> {
+    pub fn measure(gpu: &Gpu, timer: &GpuTimer) -> Result<Self> {
         let kind = usize::from(gpu.info().device_type != wgpu::DeviceType::Cpu);
         let invocations = PEAK_INVOCATIONS[kind];
         let result = gpu.buffer::<[f32; 4]>("peak", invocations)?;
@@ -47,12 +47,12 @@ impl Ceilings {
             grid(vectors, 256),
         );
         Ok(Self {
-            flops: PEAK_FLOPS * invocations as f64 / stopwatch.seconds(&[&peak])?,
-            bandwidth: copy.bytes() as f64 / stopwatch.seconds(&[&copy])?,
+            flops: PEAK_FLOPS * invocations as f64 / timer.seconds(&[&peak])?,
+            bandwidth: copy.bytes() as f64 / timer.seconds(&[&copy])?,
         })
     }
 
-    /// The least seconds in which the adapter could do so much: what takes longer of both.
+    /// The least seconds that the adapter needs for so many operations and bytes: the longer time of the two.
     pub fn least_seconds(&self, flops: f64, bytes: f64) -> f64 {
         (flops / self.flops).max(bytes / self.bandwidth)
     }
@@ -63,12 +63,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_slower_of_both_is_the_limit() {
-        let ceilings = Ceilings {
+    fn slower_of_both_is_the_limit() {
+        let roofline = Roofline {
             flops: 100.0,
             bandwidth: 10.0,
         };
-        assert_eq!(ceilings.least_seconds(200.0, 10.0), 2.0);
-        assert_eq!(ceilings.least_seconds(200.0, 50.0), 5.0);
+        assert_eq!(roofline.least_seconds(200.0, 10.0), 2.0);
+        assert_eq!(roofline.least_seconds(200.0, 50.0), 5.0);
     }
 }
