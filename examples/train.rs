@@ -1,4 +1,5 @@
 //! Trains the built-in VAE for a few steps from Rust, reads one unit's statistics and draws a sample grid.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints its results")]
 
 use std::path::Path;
 

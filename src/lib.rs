@@ -3,7 +3,6 @@
 //! The way the data goes is the order of the modules:
 //! scenario ([`train`]) → [`data`] → graph and plan ([`nn`], [`models`]) → training step ([`train`]) → probes and
 //! the run directory ([`trace`]) → [`sample`] → [`view`] → the window (`app`) or the [`report`].
-#![deny(missing_docs, unsafe_code)]
 
 pub mod bench;
 pub mod data;

@@ -8,10 +8,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use toml::{Table, Value};
+use trainscope::models::DataShape;
 use trainscope::nn::Optimizer;
 use trainscope::train::{BUILT_IN, ModelConfig, Scenario, Source};
 
 use super::document::{Default, Row, Type, read, tables};
+
+const MNIST: DataShape = DataShape {
+    sample: [1, 28, 28],
+    classes: 10,
+};
 
 /// A key that no section has.
 const UNKNOWN: &str = "unknown-key";
@@ -263,7 +269,7 @@ fn parse(root: &Table) -> Result<Scenario, String> {
     let text = toml::to_string(root).expect("a table");
     let scenario = Scenario::parse(&text, "reference", &[]).map_err(|error| error.to_string())?;
     if let ModelConfig::Classifier(config) = scenario.model() {
-        let built = config.build(&[1, 28, 28], 10);
+        let built = config.build(MNIST);
         built.map_err(|error| error.to_string())?;
     }
     Ok(scenario)
