@@ -4,7 +4,6 @@
 //! for name in $(trainscope train --list --json | jq -r '.scenarios[].name'); do trainscope train "$name"; done
 //! cargo run --release --example models -- runs docs
 //! ```
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints its results")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

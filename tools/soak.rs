@@ -3,7 +3,6 @@
 //! `cargo run --release --example soak -- SCENARIO STEPS FOLDER [whole|halves|compare] [KEY=VALUE]...`. Prints a table in Markdown; exits
 //! with 1 where memory grew or bits differ. The three parts, named, can be run apart: `whole` and `halves` side by side in two processes
 //! take half the time of one after the other.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints its results")]
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,6 +1,5 @@
 //! An operation with a WGSL file, a model and a training run of one's own: an autoencoder with sine activations (Sitzmann
 //! et al. 2020) on MNIST, recorded and reported like any built-in model.
-#![allow(clippy::print_stdout, reason = "a program that prints its results")]
 
 use std::path::Path;
 

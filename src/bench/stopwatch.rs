@@ -13,6 +13,7 @@ const MOST: usize = 4096;
 const TRIES: usize = 5;
 
 /// Measures with the GPU's timestamps, or with the CPU's clock where the adapter has none.
+#[derive(Debug)]
 pub struct Stopwatch {
     gpu: Gpu,
     timer: Option<Timer>,

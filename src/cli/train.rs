@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::json;
-use trainscope::trace::{RunView, Status};
 use trainscope::models::Variance;
+use trainscope::trace::{RunView, Status};
 use trainscope::train::{BUILT_IN, BuiltIn, Finished, ModelConfig, Run, Scenario, StepRecord};
 use trainscope::{Error, Result};
 
@@ -75,7 +75,10 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     };
     let skipped = run.trainer().skipped();
     if !skipped.is_empty() {
-        common.note(&format!("skipped {} files that cannot be read:", skipped.len()));
+        common.note(&format!(
+            "skipped {} files that cannot be read:",
+            skipped.len()
+        ));
         for file in skipped.iter().take(NAMED_FILES) {
             common.note(&format!("  {file}"));
         }
