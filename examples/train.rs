@@ -1,40 +1,37 @@
-//! Trains the built-in VAE for a few steps from Rust, reads one unit's statistics and draws a sample grid.
+//! Trains a variational autoencoder, records the run, writes its report and draws a grid of samples.
 
 use std::path::Path;
 
 use trainscope::gpu::{AdapterChoice, Gpu};
-use trainscope::train::{Gallery, Scenario, Trainer};
+use trainscope::train::{Gallery, Run, Scenario};
 use trainscope::view::{ImageGrid, ImageRow, Painter, Theme};
+use trainscope::{Result, report};
 
-fn main() -> trainscope::Result<()> {
+fn main() -> Result<()> {
     let gpu = Gpu::new(&AdapterChoice::default())?;
     let scenario = Scenario::load("vae-mnist", &["train.steps=300".into()])?;
-    let mut trainer = Trainer::new(&gpu, &scenario)?;
-    while trainer.steps_done() < scenario.train.steps {
-        // Every 50th step records six figures of every unit.
-        trainer.step(trainer.steps_done().is_multiple_of(50))?;
-        while let Some(record) = trainer.take(trainer.is_full())? {
-            if let Some(statistics) = record.statistics {
-                let mean_of_first_unit = statistics[0].mean;
-                println!(
-                    "step {}: loss {:.1}, first unit {mean_of_first_unit:.3}",
-                    record.step, record.scalars[0]
-                );
-            }
+    let mut run = Run::create(&gpu, &scenario, Path::new("runs/example"), None)?;
+    let mut print = |record: &trainscope::train::StepRecord| {
+        if record.step.is_multiple_of(50) {
+            println!("step {}: loss {:.1}", record.step, record.scalars[0]);
         }
-    }
-    let gallery = Gallery::new(&trainer, 64)?.expect("a VAE makes images");
-    gallery.refresh(&gpu);
-    let row = ImageRow {
-        label: "",
-        images: &gallery.samples,
-        logits: false,
     };
+    while run.advance(&mut print)? {}
+    let finished = run.finish(false, &mut print)?;
+    let report = report::write_report_of(&finished.trainer, &finished.dir)?;
+    println!("{}: {}", finished.status, report.display());
+
+    let gallery = Gallery::new(&finished.trainer, 64)?.expect("a VAE makes images");
+    gallery.refresh(&gpu);
     let [channels, height, width] = gallery.shape;
     let grid = ImageGrid {
         title: "Samples after 300 steps",
         note: "",
-        rows: &[row],
+        rows: &[ImageRow {
+            label: "",
+            images: &gallery.samples,
+            logits: false,
+        }],
         count: gallery.count,
         channels,
         height,
@@ -43,6 +40,5 @@ fn main() -> trainscope::Result<()> {
         zoom: 1,
     };
     grid.picture(&Painter::new(&gpu), &Theme::light())?
-        .write_png(&gpu, Path::new("samples.png"))?;
-    Ok(())
+        .write_png(&gpu, Path::new("samples.png"))
 }

@@ -1,9 +1,70 @@
-//! trainscope trains deep generative models in WGSL compute shaders and shows why a training run goes wrong.
+//! See why a generative model's training goes wrong, while it trains.
 //!
-//! The way the data goes is the order of the modules:
-//! scenario ([`train`]) → [`data`] → graph and plan ([`nn`], [`models`]) → training step ([`train`]) → probes and
-//! the run directory ([`trace`]) → [`sample`] → [`view`] → the window (`app`) or the [`report`].
-#![deny(missing_docs, unsafe_code)]
+//! trainscope trains variational autoencoders, GANs, classifiers and models of your own in WGSL compute shaders on any
+//! [wgpu] adapter, a software one included. It records statistics of every unit, and it can run any step of a run again,
+//! bit for bit, with more recorded: a run is a pure function of its scenario.
+//!
+//! # Example
+//! Train a small variational autoencoder for ten steps, look at one unit, and select the lines that represent all units:
+//!
+//! ```
+//! use trainscope::gpu::{AdapterChoice, Gpu};
+//! use trainscope::sample::{Budget, SampleOptions, Scale, sample_values};
+//! use trainscope::train::{Scenario, Trainer};
+//!
+//! # fn main() -> trainscope::Result<()> {
+//! let gpu = Gpu::new(&AdapterChoice::default())?; // or `Gpu::from_wgpu` with a device of your own
+//! let scenario = Scenario::load("vae-mnist", &["train.steps=10".into(), "train.batch=32".into()])?;
+//! let mut trainer = Trainer::new(&gpu, &scenario)?;
+//! let (mut losses, mut means) = (Vec::new(), Vec::new());
+//! while trainer.steps_done() < scenario.train.steps {
+//!     trainer.step(true)?; // `true` records every unit of this step
+//!     // Results come back from the GPU some steps later; the last ones are waited for.
+//!     let is_last = trainer.steps_done() == scenario.train.steps;
+//!     while let Some(record) = trainer.take(is_last || trainer.is_full())? {
+//!         losses.push(record.scalars[0]);
+//!         means.push(record.statistics.expect("every step is recorded")[0].mean);
+//!     }
+//! }
+//! println!("loss: {losses:?}, mean of the first recorded unit: {means:?}");
+//!
+//! // Ten lines that represent a thousand, of any time series: here of 64 steps each.
+//! let lines: Vec<f32> = (0..64_000).map(|i| (i as f32 * 0.37).sin()).collect();
+//! let options = SampleOptions { budget: Budget::Keep(10), ..Default::default() };
+//! let sample = sample_values(&gpu, &lines, 64, Scale::Linear, &options)?;
+//! assert_eq!(sample.kept.len(), 10);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`train::Run`] does the same and writes a run directory with checkpoints, events and tables; [`report`] makes an HTML
+//! file of one.
+//!
+//! # The modules, in the order in which data passes through them
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`train`] | scenarios (all that a run depends on), the trainer, runs, replays |
+//! | [`data`] | data sets, on the GPU or streamed to it, and their batches |
+//! | [`nn`], [`models`] | operations, graphs, memory plans, optimizers; the models built from them |
+//! | [`trace`] | what is recorded and how it is kept: statistics, events, checkpoints |
+//! | [`sample`] | selection of the lines that represent all others |
+//! | [`diagnose`] | what a run's records say about it |
+//! | [`view`], [`report`] | charts and pictures, drawn by shaders; the HTML report |
+//! | [`gpu`] | adapters, buffers, kernels: below all of them |
+//!
+//! The guides are in the repository: [the scenario format], [the run directory], [the map of the source].
+//!
+//! # Features
+//! - `cli` (default): the program `trainscope` and its dependencies. The library does not need it.
+//! - `window` (default): the interactive window, module `app`.
+//!
+//! Libraries depend on `trainscope = { version = "...", default-features = false }`.
+//!
+//! [the scenario format]: https://github.com/trainscope/trainscope/blob/main/docs/scenarios.md
+//! [the run directory]: https://github.com/trainscope/trainscope/blob/main/docs/run-directory.md
+//! [the map of the source]: https://github.com/trainscope/trainscope/blob/main/ARCHITECTURE.md
+// The program prints, the library does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 #[doc(hidden)]
 pub mod bench;

@@ -1,12 +1,10 @@
 //! The program `trainscope`; the commands are in `cli/`.
 
-#![deny(unsafe_code)]
-
 mod cli;
 
 use std::process::ExitCode;
 
-/// How many threads llvmpipe starts; as many as cores where nothing is said.
+/// The environment variable for the number of threads that llvmpipe starts; by default there is one for each core.
 const THREADS: &str = "LP_NUM_THREADS";
 
 fn main() -> ExitCode {
@@ -14,9 +12,9 @@ fn main() -> ExitCode {
     cli::main()
 }
 
-/// Gives llvmpipe twice as many threads as there are cores. It deals the workgroups of a dispatch out in equal parts
-/// before they start; where cores are shared with others they are not equally fast, and the faster one would wait. Which
-/// thread runs a workgroup changes no result.
+/// Gives llvmpipe twice as many threads as there are cores. llvmpipe divides the workgroups of a dispatch into equal parts
+/// before they start. Where cores are shared with other programs they are not equally fast, and the faster one would wait.
+/// Results do not depend on which thread runs a workgroup.
 fn balance_software_adapter() {
     let cores = std::thread::available_parallelism();
     if let (Ok(cores), None) = (cores, std::env::var_os(THREADS)) {

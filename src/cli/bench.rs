@@ -19,7 +19,7 @@ pub struct BenchArgs {
     /// TOML files or built-in scenarios whose training steps are measured
     #[arg(value_name = "SCENARIO", default_values_t = SCENARIOS.map(str::to_owned))]
     scenarios: Vec<String>,
-    /// Measure each scenario's steps for about so many seconds
+    /// Measure the steps of each scenario for about this many seconds
     #[arg(long, default_value_t = 6.0)]
     seconds: f64,
     /// Sides of the square matrix products
@@ -34,14 +34,14 @@ pub fn run(common: &Common, args: &BenchArgs) -> Result<()> {
     if !(args.seconds > 0.0 && args.seconds <= 3600.0) {
         return Err(Error::usage(
             "--seconds",
-            format!("{} is no time to measure for", args.seconds),
+            format!("cannot measure for {} seconds", args.seconds),
             "use a number above 0, up to 3600",
         ));
     }
     if let Some(side) = args.matmul.iter().find(|side| !(1..=16384).contains(*side)) {
         return Err(Error::usage(
             "--matmul",
-            format!("{side} is no side of a matrix"),
+            format!("a matrix cannot have {side} rows"),
             "use numbers from 1 to 16384",
         ));
     }

@@ -1,4 +1,4 @@
-//! The commands. Each is a file; this one holds what they share: arguments, the adapter line, exit codes.
+//! The commands, one file each. This one holds what they share: arguments, the adapter line, exit codes.
 
 mod adapters;
 mod bench;
@@ -36,7 +36,7 @@ pub struct Common {
     /// Use the adapter with this in its name (see `trainscope adapters`)
     #[arg(long, global = true, value_name = "NAME")]
     adapter: Option<String>,
-    /// Use at most so much of the adapter's memory for training, such as 2GiB
+    /// Use at most this much of the adapter's memory for training, such as 2GiB
     #[arg(long, global = true, value_name = "SIZE")]
     memory: Option<ByteSize>,
     /// Print one JSON object on stdout; progress and notes go to stderr
@@ -51,9 +51,9 @@ enum Command {
     /// Open the window: train live, or look at a run
     #[cfg(feature = "window")]
     Watch(watch::WatchArgs),
-    /// Run steps of a recorded run once more, with every unit recorded at every step
+    /// Run steps of a recorded run again, with every unit recorded at every step
     Replay(replay::ReplayArgs),
-    /// Keep the lines that matter out of many time series (.npy, .csv or a run directory)
+    /// Select the lines that matter from many time series (.npy, .csv or a run directory)
     Sample(sample::SampleArgs),
     /// Write a run's report, one self-contained HTML file
     Report(report::ReportArgs),
@@ -112,7 +112,7 @@ impl Common {
 
     /// A line for a person: on stdout, or on stderr where stdout is for JSON.
     fn note(&self, line: &str) {
-        // Whoever reads may have gone (`| head -1`); the work goes on, and nobody is left to tell.
+        // A closed pipe (`| head -1`) must not end the work.
         let _ = if self.json {
             writeln!(std::io::stderr(), "{line}")
         } else {
@@ -128,11 +128,11 @@ impl Common {
     }
 }
 
-/// Set by Ctrl-C (and SIGTERM); a second one ends the program at once.
+/// A flag that Ctrl-C and SIGTERM set; a second one ends the program at once.
 fn interrupt() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let shared = flag.clone();
-    // A handler may already be there when commands are chained in one process; the first one serves.
+    // Only one handler can be installed. If there is one already, it stays.
     let _ = ctrlc::set_handler(move || {
         if shared.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
@@ -141,7 +141,7 @@ fn interrupt() -> Arc<AtomicBool> {
     flag
 }
 
-/// Refuses early what could not be written at the end.
+/// Checks at the start that a file can be written at the end.
 fn check_writable(path: &Path) -> Result<()> {
     let folder = path
         .parent()
@@ -153,6 +153,6 @@ fn check_writable(path: &Path) -> Result<()> {
     Err(Error::input(
         path.display().to_string(),
         format!("the folder {} does not exist", folder.display()),
-        "make it, or choose another place",
+        "create it, or choose another folder",
     ))
 }

@@ -1,8 +1,8 @@
-//! Progress bars: on a terminal only, always on stderr.
+//! Progress bars. They go to stderr, and only to a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar over `steps`; invisible where stderr is no terminal.
+/// A bar over `steps`, which is invisible unless stderr is a terminal.
 pub fn bar(steps: u64) -> ProgressBar {
     let bar = ProgressBar::new(steps);
     let style =

@@ -5,14 +5,15 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::json;
+use trainscope::models::Variance;
 use trainscope::trace::{RunView, Status};
-use trainscope::train::{BUILT_IN, BuiltIn, Finished, Run, Scenario, StepRecord};
+use trainscope::train::{BUILT_IN, BuiltIn, Finished, ModelConfig, Run, Scenario, StepRecord};
 use trainscope::{Error, Result};
 
 use super::{Common, interrupt, progress};
 
-/// Broken files of a data set that are named.
-const NAMED: usize = 10;
+/// How many unreadable files of a data set are named.
+const NAMED_FILES: usize = 10;
 
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
@@ -28,7 +29,7 @@ pub struct TrainArgs {
     /// Start from the parameters of this safetensors file
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
     init: Option<PathBuf>,
-    /// Go on with the run in this directory
+    /// Continue the run in this directory
     #[arg(long, value_name = "DIR", conflicts_with_all = ["scenario", "out", "set"])]
     resume: Option<PathBuf>,
     /// Change a key of the scenario, such as train.batch=64
@@ -67,15 +68,18 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
             let names: Vec<_> = BUILT_IN.iter().map(|scenario| scenario.name).collect();
             return Err(Error::usage(
                 "train",
-                "no scenario is named",
+                "no scenario given",
                 format!("name a TOML file or one of: {}", names.join(", ")),
             ));
         }
     };
     let skipped = run.trainer().skipped();
     if !skipped.is_empty() {
-        common.note(&format!("skipped {} broken files:", skipped.len()));
-        for file in skipped.iter().take(NAMED) {
+        common.note(&format!(
+            "skipped {} files that cannot be read:",
+            skipped.len()
+        ));
+        for file in skipped.iter().take(NAMED_FILES) {
             common.note(&format!("  {file}"));
         }
     }
@@ -104,7 +108,7 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     conclude(common, &finished, trained, first_step_seconds)
 }
 
-/// Writes the report and says what the run saw.
+/// Writes the report and prints what the run noticed.
 fn conclude(
     common: &Common,
     finished: &Finished,
@@ -136,9 +140,19 @@ fn conclude(
         Status::Failed(reason) => Err(Error::input(
             finished.dir.display().to_string(),
             format!("the run failed: {reason}"),
-            "read events.jsonl and the report there; a smaller learning rate or variance = \"bounded\" often mends it",
+            advice(&finished.trainer.scenario().model()),
         )),
         _ => Ok(()),
+    }
+}
+
+/// What to look at, and what often helps, after a run of `model` has become non-finite.
+fn advice(model: &ModelConfig) -> &'static str {
+    match model {
+        ModelConfig::Vae(vae) if vae.variance == Variance::Exp => {
+            "see events.jsonl and the report there; a smaller learning rate or --set model.variance=bounded often helps"
+        }
+        _ => "see events.jsonl and the report there; a smaller learning rate often helps",
     }
 }
 

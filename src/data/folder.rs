@@ -2,16 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use image::imageops::FilterType;
-use image::{ImageReader, Limits};
-
 use super::Images;
+use super::image_file::read_square;
 use crate::{Error, Result};
 
 /// Files of one data set at most.
 const MAX_FILES: usize = 1 << 20;
-/// Pixels of a file's longer side at most.
-const MAX_SIDE: u32 = 16_384;
 /// Broken files that a message names.
 const NAMED: usize = 5;
 
@@ -63,7 +59,7 @@ pub fn image_folder(path: &Path, size: usize) -> Result<Images> {
         skipped: Vec::new(),
     };
     for (file, label) in &found {
-        match decode(file, size as u32) {
+        match read_square(file, size) {
             Ok(pixels) => {
                 images.pixels.extend(pixels);
                 images.count += 1;
@@ -112,22 +108,4 @@ fn list(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     files.sort();
     folders.sort();
     Ok((files, folders))
-}
-
-/// Channel after channel, `[3, size, size]`.
-fn decode(path: &Path, size: u32) -> std::result::Result<Vec<u8>, String> {
-    let mut reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|error| error.to_string())?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    reader.limits(limits);
-    let image = reader.decode().map_err(|error| error.to_string())?;
-    let image = image
-        .resize_to_fill(size, size, FilterType::Triangle)
-        .to_rgb8();
-    let pixels = image.as_raw();
-    let channel = |c: usize| pixels.iter().skip(c).step_by(3).copied();
-    Ok((0..3).flat_map(channel).collect())
 }

@@ -14,6 +14,7 @@ pub mod clips;
 mod dataset;
 mod folder;
 mod idx;
+mod image_file;
 mod npy;
 mod order;
 mod permutation;

@@ -9,6 +9,7 @@ use crate::random::{self, Stream};
 use crate::{Error, Result};
 
 /// Images that follow a model's parameters; [`Gallery::refresh`] draws them anew from the parameters' present values.
+#[derive(Debug)]
 pub struct Gallery {
     /// Images in each of the buffers.
     pub count: usize,

@@ -12,6 +12,7 @@ use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status};
 use crate::{Error, Result};
 
 /// A run in progress.
+#[derive(Debug)]
 pub struct Run {
     pub(super) trainer: Trainer,
     writer: RunWriter,
@@ -26,6 +27,7 @@ pub struct Run {
 }
 
 /// The time spent in training: not the set-up, and no pauses.
+#[derive(Debug)]
 struct TrainingClock {
     seconds: f64,
     since: Instant,
@@ -263,6 +265,7 @@ fn abort(writer: &mut RunWriter, taken: u64, error: Error) -> Error {
 }
 
 /// A run that was closed.
+#[derive(Debug)]
 pub struct Finished {
     /// The trainer in its last state.
     pub trainer: Trainer,

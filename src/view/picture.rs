@@ -122,7 +122,7 @@ impl Picture {
 type Pipelines = HashMap<(&'static str, &'static str), wgpu::RenderPipeline>;
 
 /// Render pipelines and glyphs, shared by all pictures of a device. Cloning shares them.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Painter {
     gpu: Gpu,
     pipelines: Arc<Mutex<Pipelines>>,
@@ -195,6 +195,7 @@ impl Painter {
 }
 
 /// One draw call: vertices made from the vertex index, cut off at the scissor rectangle.
+#[derive(Debug)]
 struct Layer {
     pipeline: wgpu::RenderPipeline,
     bind_group: wgpu::BindGroup,
@@ -203,6 +204,7 @@ struct Layer {
 }
 
 /// The layers of one picture, from back to front. Nothing is drawn before [`Canvas::finish`].
+#[derive(Debug)]
 pub struct Canvas<'a> {
     painter: &'a Painter,
     picture: &'a Picture,

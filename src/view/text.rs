@@ -44,6 +44,7 @@ struct Placed {
 type GlyphKey = (GlyphId, u32, u8);
 
 /// The typeface and the atlas of the glyphs used so far.
+#[derive(Debug)]
 pub(super) struct Glyphs {
     font: FontRef<'static>,
     placed: HashMap<GlyphKey, Option<Placed>>,

@@ -1,5 +1,8 @@
 //! Scenarios: complaints that name the line and what would be right, settings on top, texts that come back whole.
 
+mod document;
+mod reference;
+
 use proptest::prelude::*;
 use trainscope::train::{BUILT_IN, BuiltIn, Scenario};
 

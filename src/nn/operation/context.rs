@@ -8,6 +8,7 @@ use crate::{Error, Result};
 const SERIAL_ROWS: usize = 8;
 
 /// What all dispatches of a plan share.
+#[derive(Debug)]
 pub struct Context<'a> {
     /// The device.
     pub gpu: &'a Gpu,

@@ -3,6 +3,7 @@
 use crate::nn::Mode;
 
 /// Inputs of a float64 twin's forward pass.
+#[derive(Debug)]
 pub struct ReferenceForward<'a> {
     /// Samples in a batch.
     pub batch: usize,
@@ -21,6 +22,7 @@ pub struct ReferenceForward<'a> {
 }
 
 /// Inputs of a float64 twin's backward pass.
+#[derive(Debug)]
 pub struct ReferenceBackward<'a> {
     /// What the forward pass saw.
     pub forward: ReferenceForward<'a>,

@@ -34,6 +34,7 @@ impl<'a> ParameterSlice<'a> {
 }
 
 /// Buffers of a forward pass. Tensors are batch-major: `[batch, ...shape]`.
+#[derive(Debug)]
 pub struct Forward<'a> {
     /// Input values.
     pub inputs: Vec<&'a Buffer<f32>>,
@@ -50,7 +51,7 @@ pub struct Forward<'a> {
 }
 
 /// Where the gradient of an input goes.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct GradientTarget<'a> {
     /// The buffer, of the input's size.
     pub buffer: &'a Buffer<f32>,
@@ -59,6 +60,7 @@ pub struct GradientTarget<'a> {
 }
 
 /// Buffers of a backward pass.
+#[derive(Debug)]
 pub struct Backward<'a> {
     /// Input values; only valid where [`Operation::saved`] asks for them.
     pub inputs: Vec<&'a Buffer<f32>>,

@@ -17,7 +17,7 @@ use trainscope::trace::{RunReader, RunView, Statistic};
 use trainscope::train::{BUILT_IN, BuiltIn, Scenario, Trainer};
 use trainscope::view::Painter;
 
-/// The units that tell most about each scenario.
+/// The most informative units of each scenario.
 const TELLING: &[(&str, &str, TensorKind, Statistic)] = &[
     ("vae-mnist", "mu", TensorKind::Activation, Statistic::Std),
     (
@@ -116,9 +116,9 @@ const TELLING: &[(&str, &str, TensorKind, Statistic)] = &[
 const HEAD: &str = "# The built-in scenarios
 
 One section each: the command, what the run saw, and pictures of it: scalars over the steps, what the model makes, and
-the units that tell most, as a blue-noise sample of their polylines over the density of all. Everything below was made
-by the program: `examples/models.rs` says how to make it again. What mends a failing scenario stands in the
-[README](../README.md#scenarios).
+the most informative units, as a blue-noise sample of their polylines over the density of all. Everything below was made
+by the program: `tools/models.rs` says how to make it again. [scenarios.md](scenarios.md#built-in-scenarios) says what
+fixes each failing scenario.
 ";
 
 fn main() -> Result<()> {
@@ -161,7 +161,7 @@ fn main() -> Result<()> {
     make(std::fs::write(&path, text), &path)
 }
 
-/// The chart of the loss, and of a GAN's diversity, the samples, and the units that tell most.
+/// The chart of the loss, and of a GAN's diversity, the samples, and the most informative units.
 fn figures(gpu: &Gpu, painter: &Painter, name: &str, run: &RunView) -> Result<Vec<Figure>> {
     let scalars = scalar_figures(painter, run)?.into_iter().enumerate();
     let shown =
