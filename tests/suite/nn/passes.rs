@@ -410,6 +410,20 @@ struct Whole {
     x: NodeId,
 }
 
+/// The mean of 192 values of a sample as a loss.
+fn mean_of(graph: &mut Graph, node: NodeId) -> Loss {
+    let shape = vec![1, 1, 192];
+    let row = graph
+        .add("row", Reshape { shape }, &[node])
+        .expect("it fits");
+    let mean = graph
+        .add("mean", Pool::GlobalAverage, &[row])
+        .expect("it fits");
+    let mut loss = Loss::new();
+    loss.add(graph, "mean", mean, 3.0).expect("one number");
+    loss
+}
+
 fn models() -> Vec<Whole> {
     let dense = |units, spectral_norm| Layer::Dense {
         units,
@@ -485,19 +499,17 @@ fn models() -> Vec<Whole> {
         targets: Targets::Class,
     };
     let two_stream = two_stream.build(clips).expect("it fits");
-    // The mean of a generator's images is a loss like any other.
-    let mut graph = generator.graph;
-    let mean = Reshape {
-        shape: vec![1, 1, 192],
-    };
-    let mean = graph.add("row", mean, &[generator.image]).expect("it fits");
-    let mean = graph
-        .add("mean", Pool::GlobalAverage, &[mean])
-        .expect("it fits");
-    let mut brightness = Loss::new();
-    brightness
-        .add(&graph, "brightness", mean, 3.0)
+    // A reconstruction has the input for its target, which gets no gradient: the divergence and the mean of what is decoded
+    // depend on the input through the encoder alone.
+    let mut graph = vae.graph;
+    let mut divergence = mean_of(&mut graph, vae.output);
+    let kl = graph.find("kl_divergence").expect("a VAE has one");
+    divergence
+        .add(&graph, "divergence", kl, 0.7)
         .expect("one number");
+    let vae = (graph, divergence, vae.x);
+    let mut graph = generator.graph;
+    let brightness = mean_of(&mut graph, generator.image);
     let whole = |what, graph, loss, x| Whole {
         what,
         graph,
@@ -512,7 +524,7 @@ fn models() -> Vec<Whole> {
             classifier.loss,
             classifier.x,
         ),
-        whole("VAE", vae.graph, vae.loss, vae.x),
+        whole("VAE", vae.0, vae.1, vae.2),
         whole("generator", graph, brightness, generator.z),
         whole(
             "discriminator",
