@@ -1,9 +1,14 @@
 //! A whole graph in float64 on the CPU: what the kernels are held against. Slow, plain, and only for tests.
 
-use super::Mode;
 use super::graph::{Graph, NodeId};
 use super::loss::Loss;
-use super::operation::{Operation, ReferenceBackward, ReferenceForward, ReferenceOperation};
+use super::operation::{
+    Operation, ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation,
+};
+use super::{BackwardRule, Mode, Propagation};
+
+/// Differences of an input below this share of its magnitude say nothing about the slope.
+const SMALLEST_DIFFERENCE: f64 = 1e-6;
 
 /// Runs a graph in float64. Its methods panic where an operation has no [`ReferenceOperation`].
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +23,8 @@ pub struct Reference<'a> {
     pub parameters: &'a [Vec<f64>],
     /// Seed and step of the noise.
     pub noise: (u64, u32),
+    /// What the backward pass propagates.
+    pub rule: BackwardRule,
 }
 
 /// What a forward pass computes.
@@ -130,11 +137,7 @@ impl Reference<'_> {
             else {
                 continue;
             };
-            let result = reference(operation.as_ref()).reference_backward(&ReferenceBackward {
-                forward: self.io(index, values),
-                output: &values[index],
-                output_gradient: &upstream,
-            });
+            let result = self.operation_backward(index, operation.as_ref(), values, &upstream);
             let inputs = node.inputs.iter().zip(result.inputs).enumerate();
             for (position, (NodeId(input), gradient)) in inputs {
                 if operation.differentiable(position) {
@@ -148,6 +151,63 @@ impl Reference<'_> {
         ReferenceGradientsOf {
             nodes: gradients,
             parameters: parameter_gradients,
+        }
+    }
+
+    /// The backward pass of one operation under the rule.
+    fn operation_backward(
+        &self,
+        index: usize,
+        operation: &dyn Operation,
+        values: &[Vec<f64>],
+        upstream: &[f64],
+    ) -> ReferenceGradients {
+        let backward = |output_gradient: &[f64]| {
+            reference(operation).reference_backward(&ReferenceBackward {
+                forward: self.io(index, values),
+                output: &values[index],
+                output_gradient,
+                rule: self.rule,
+            })
+        };
+        let node = &self.graph.nodes()[index];
+        let y = &values[index];
+        match (self.rule, operation.propagation(self.mode)) {
+            (BackwardRule::Rescale, Some(Propagation::Elementwise)) => {
+                let mut gradients = backward(upstream);
+                let x = &values[node.inputs[0].0];
+                for (i, gradient) in gradients.inputs[0].iter_mut().enumerate() {
+                    let other = (i + x.len() / 2) % x.len();
+                    let difference = x[i] - x[other];
+                    if difference.abs() > SMALLEST_DIFFERENCE * (x[i].abs() + x[other].abs()) {
+                        *gradient = (y[i] - y[other]) / difference * upstream[i];
+                    }
+                }
+                gradients
+            }
+            (BackwardRule::Epsilon { .. }, Some(Propagation::Elementwise)) => ReferenceGradients {
+                inputs: vec![upstream.to_vec()],
+                parameters: Vec::new(),
+            },
+            (BackwardRule::Epsilon { epsilon }, Some(Propagation::Affine)) => {
+                let epsilon = f64::from(epsilon);
+                let outputs = upstream.iter().zip(y);
+                let quotients: Vec<f64> = outputs
+                    .map(|(relevance, y)| {
+                        relevance / (y + if *y < 0.0 { -epsilon } else { epsilon })
+                    })
+                    .collect();
+                let mut gradients = backward(&quotients);
+                for (gradient, input) in gradients.inputs.iter_mut().zip(&node.inputs) {
+                    let x = &values[input.0];
+                    gradient
+                        .iter_mut()
+                        .zip(x)
+                        .for_each(|(gradient, x)| *gradient *= x);
+                }
+                gradients
+            }
+            _ => backward(upstream),
         }
     }
 

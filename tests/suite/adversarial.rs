@@ -64,6 +64,7 @@ fn gradients(
         mode: Mode::Train,
         parameters: &parameters,
         noise: (11, step),
+        rule: trainscope::nn::BackwardRule::Gradient,
     };
     let result = reference.step(loss, inputs);
     let gradients = names.zip(result.parameter_gradients).collect();

@@ -90,6 +90,7 @@ fn captured_tensors_agree_with_float64() {
         mode: Mode::Train,
         parameters: &parameters,
         noise: (3, 20),
+        rule: trainscope::nn::BackwardRule::Gradient,
     };
     let expected = reference.step(pass.loss, &[wide(&pixels)]);
     for (name, tensor) in &outputs {

@@ -84,6 +84,7 @@ fn kernels_beyond_one_row_of_workgroups_cover_every_element() {
     let step_counter = gpu.upload("clock", &[0u32]).expect("small");
     let context = Context {
         mode: trainscope::nn::Mode::Train,
+        rule: trainscope::nn::BackwardRule::Gradient,
         gpu,
         batch: 1,
         step_counter: &step_counter,

@@ -92,6 +92,79 @@ fn backward(
     }
 }
 
+// The gradient with the deviation taken for a constant, as relevance propagation does.
+@compute @workgroup_size(LANES * ROWS)
+fn backward_fixed_scale(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
+    let own = min(row, uniforms.rows - 1u);
+    let first = own * uniforms.size;
+    var sum = 0.0;
+    for (var i = lane; i < uniforms.size; i += LANES) {
+        sum += y_gradient[first + i] * weight[i];
+    }
+    let shift = sum_over_lanes(sum, lane) / f32(uniforms.size);
+    if (row >= uniforms.rows) {
+        return;
+    }
+    for (var i = lane; i < uniforms.size; i += LANES) {
+        var gradient = statistics[own].y * (y_gradient[first + i] * weight[i] - shift);
+        if (uniforms.accumulate != 0u) {
+            gradient += x_gradient[first + i];
+        }
+        x_gradient[first + i] = gradient;
+    }
+}
+
+// DeepLIFT between samples (the first half of the rows) and baselines: the exact quotient of differences of
+// (x - mean) scale, of whose factors each changes while the other is at its mean.
+@compute @workgroup_size(LANES * ROWS)
+fn backward_rescale(
+    @builtin(workgroup_id) workgroup: vec3u,
+    @builtin(num_workgroups) workgroups: vec3u,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let lane = lane_of(local);
+    let own = min(row, uniforms.rows - 1u);
+    let half = uniforms.rows / 2u;
+    let partner = select(own - half, own + half, own < half);
+    let first = own * uniforms.size;
+    let partner_first = partner * uniforms.size;
+    let mean = 0.5 * (statistics[own].x + statistics[partner].x);
+    let scales = vec2f(statistics[own].y, statistics[partner].y);
+    let scale = 0.5 * (scales.x + scales.y);
+    var sum = 0.0;
+    var product = 0.0;
+    for (var i = lane; i < uniforms.size; i += LANES) {
+        let g = y_gradient[first + i] * weight[i];
+        sum += g;
+        product += g * (0.5 * (x[first + i] + x[partner_first + i]) - mean);
+    }
+    let count = f32(uniforms.size);
+    let shift = sum_over_lanes(sum, lane) / count;
+    // The quotient of the differences of scale and variance, without a division by a small number.
+    let square = scales.x * scales.y;
+    let quotient = -square * square / (scales.x + scales.y);
+    let slope = 2.0 * quotient * sum_over_lanes(product, lane) / count;
+    if (row >= uniforms.rows) {
+        return;
+    }
+    for (var i = lane; i < uniforms.size; i += LANES) {
+        let g = y_gradient[first + i] * weight[i];
+        let centered = 0.5 * (x[first + i] + x[partner_first + i]) - mean;
+        var gradient = scale * (g - shift) + centered * slope;
+        if (uniforms.accumulate != 0u) {
+            gradient += x_gradient[first + i];
+        }
+        x_gradient[first + i] = gradient;
+    }
+}
+
 // One invocation for each element of weight and bias, along all rows.
 @compute @workgroup_size(64)
 fn backward_parameters(

@@ -1,7 +1,7 @@
 //! What all dispatches of a plan share, and how their workgroups are laid out on the adapter.
 
 use crate::gpu::{Buffer, Gpu, Reduction, grid};
-use crate::nn::Mode;
+use crate::nn::{BackwardRule, Mode};
 use crate::{Error, Result};
 
 /// Rows that a workgroup sums on a CPU adapter: its eight lanes take one each, and a batch gives all threads workgroups.
@@ -22,6 +22,8 @@ pub struct Context<'a> {
     pub node: usize,
     /// What the pass is for.
     pub mode: Mode,
+    /// What the backward pass propagates.
+    pub rule: BackwardRule,
 }
 
 impl Context<'_> {

@@ -14,7 +14,7 @@ pub use self::reference::{
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation,
 };
 pub use self::tensors::{Backward, Forward, GradientTarget, ParameterSlice};
-use super::{Initialization, Mode};
+use super::{Initialization, Mode, Propagation};
 use crate::Result;
 use crate::gpu::{AdapterProfile, Dispatch, Scratch};
 
@@ -125,6 +125,11 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
     /// Whether the output is the first input's memory under another shape.
     fn is_view(&self) -> bool {
         false
+    }
+
+    /// How rules of attribution go through it; an operation without an answer is only differentiated.
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        None
     }
 
     /// The dispatches of the forward pass.

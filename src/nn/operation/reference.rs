@@ -1,6 +1,6 @@
 //! The float64 reference implementation of an operation, which its kernels are held against.
 
-use crate::nn::Mode;
+use crate::nn::{BackwardRule, Mode};
 
 /// Inputs of a float64 twin's forward pass.
 #[derive(Debug)]
@@ -30,6 +30,8 @@ pub struct ReferenceBackward<'a> {
     pub output: &'a [f64],
     /// The gradient of that.
     pub output_gradient: &'a [f64],
+    /// As [`Context::rule`](super::Context::rule).
+    pub rule: BackwardRule,
 }
 
 /// What a float64 twin's backward pass returns.

@@ -5,6 +5,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
 
 static ACTIVATION: Shader = shader!("nn/ops/activation.wgsl");
@@ -133,6 +134,15 @@ impl Activation {
         }
     }
 
+    /// The function whose derivative a backward pass takes.
+    fn differentiated(self, rule: BackwardRule) -> Self {
+        match (self, rule) {
+            // Both derivatives follow from the sign of the output of the ReLU.
+            (Self::Relu, BackwardRule::LeakyRelu { slope }) => Self::LeakyRelu { slope },
+            _ => self,
+        }
+    }
+
     fn saves_output(self) -> bool {
         !matches!(
             self,
@@ -250,6 +260,13 @@ impl Operation for Activation {
         }
     }
 
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(match self {
+            Self::Affine { .. } => Propagation::Affine,
+            _ => Propagation::Elementwise,
+        })
+    }
+
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         let count = context.batch * elements(io.output_shape);
         let buffers = [io.inputs[0].binding(), io.output.binding()];
@@ -277,7 +294,7 @@ impl Operation for Activation {
             io.output_gradient.binding(),
             target.buffer.binding(),
         ];
-        Ok(vec![self.dispatch(
+        Ok(vec![self.differentiated(context.rule).dispatch(
             context.gpu,
             "backward",
             count,
@@ -300,7 +317,7 @@ impl ReferenceOperation for Activation {
         let gradient = io.forward.inputs[0]
             .iter()
             .zip(io.output_gradient)
-            .map(|(&x, &upstream)| self.derivative(x) * upstream)
+            .map(|(&x, &upstream)| self.differentiated(io.rule).derivative(x) * upstream)
             .collect();
         ReferenceGradients {
             inputs: vec![gradient],

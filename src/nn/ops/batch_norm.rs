@@ -1,12 +1,12 @@
 //! Batch normalization (Ioffe and Szegedy 2015).
 
 use crate::gpu::{Dispatch, Reduction, Scratch, Shader, Uniform, groups};
-use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
     ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, elements,
     expect_inputs,
 };
+use crate::nn::{Initialization, Mode, Propagation};
 use crate::{Error, Result, gpu_struct, shader};
 
 static BATCH_NORM: Shader = shader!("nn/ops/batch_norm.wgsl");
@@ -236,6 +236,10 @@ impl Operation for BatchNorm {
             inputs: true,
             output: false,
         }
+    }
+
+    fn propagation(&self, mode: Mode) -> Option<Propagation> {
+        (!mode.is_training()).then_some(Propagation::Affine)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

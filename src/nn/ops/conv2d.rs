@@ -2,7 +2,6 @@
 
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
-use crate::nn::Initialization;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::convolution::{Convolution, PassSet, Target, expect_weights, reference};
 use crate::nn::operation::{
@@ -12,6 +11,7 @@ use crate::nn::operation::{
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
+use crate::nn::{Initialization, Mode, Propagation};
 
 /// A convolution of `[channels, height, width]`. Parameters: `weight` `[channels out, channels in, kernel height, kernel
 /// width]` and `bias` `[channels out]`.
@@ -121,6 +121,10 @@ impl Operation for Conv2d {
             inputs: true,
             output: false,
         }
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Affine)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

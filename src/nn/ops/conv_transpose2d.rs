@@ -2,7 +2,6 @@
 
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
-use crate::nn::Initialization;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::convolution::{Convolution, PassSet, Target, expect_weights, reference};
 use crate::nn::operation::{
@@ -11,6 +10,7 @@ use crate::nn::operation::{
     expect_inputs,
 };
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
+use crate::nn::{Initialization, Mode, Propagation};
 
 /// A transposed convolution of `[channels, height, width]`: what a [`super::Conv2d`] of the same geometry does to the
 /// gradient of its output. Parameters: `weight` `[channels in, channels out, kernel height, kernel width]` and `bias`
@@ -141,6 +141,10 @@ impl Operation for ConvTranspose2d {
             inputs: true,
             output: false,
         }
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Affine)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -2,7 +2,6 @@
 
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
-use crate::nn::Initialization;
 use crate::nn::matmul::{self, Matmul, MatrixLayout};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
@@ -10,6 +9,7 @@ use crate::nn::operation::{
     expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
+use crate::nn::{Initialization, Mode, Propagation};
 
 /// A dense layer. Parameters: `weight` `[units, inputs]` (`weight_orig` under a spectral norm) and `bias` `[units]`;
 /// inputs of more than one dimension are taken flat.
@@ -95,6 +95,10 @@ impl Operation for Dense {
             inputs: true,
             output: false,
         }
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Affine)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -5,6 +5,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::{Mode, Propagation};
 use crate::random::{self, Stream};
 use crate::{Result, gpu_struct, shader};
 
@@ -116,6 +117,10 @@ impl Operation for Dropout {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn propagation(&self, mode: Mode) -> Option<Propagation> {
+        (!mode.is_training()).then_some(Propagation::Routing)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -1,11 +1,11 @@
 //! A vector for each class: trainable (an embedding), or fixed (a table of targets).
 
 use crate::gpu::{Binding, Dispatch, Shader, Uniform, grid};
-use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
     ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::{Initialization, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
 
 static EMBEDDING: Shader = shader!("nn/ops/embedding.wgsl");
@@ -127,6 +127,10 @@ impl Operation for Embedding {
         }
     }
 
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Routing)
+    }
+
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         Ok(vec![self.rows(context, io, io.parameters[0].value())])
     }
@@ -193,6 +197,10 @@ impl Operation for Lookup {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Routing)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -7,6 +7,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements,
 };
+use crate::nn::{Mode, Propagation};
 
 /// The sum of any number of inputs of one shape.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,10 @@ impl Operation for Add {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Affine)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
@@ -109,6 +114,10 @@ impl Operation for Concat {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Routing)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

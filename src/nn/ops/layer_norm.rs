@@ -1,11 +1,11 @@
 //! Layer normalization (Ba, Kiros and Hinton 2016).
 
 use crate::gpu::{Dispatch, Shader, Uniform, grid};
-use crate::nn::Initialization;
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
     ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::{BackwardRule, Initialization, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
 
 static LAYER_NORM: Shader = shader!("nn/ops/layer_norm.wgsl");
@@ -118,6 +118,10 @@ impl Operation for LayerNorm {
         }
     }
 
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Affine)
+    }
+
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         let shape = io.output_shape;
         let uniform = self.uniform(context, shape, false);
@@ -161,17 +165,25 @@ impl Operation for LayerNorm {
         }
         if let Some(target) = io.input_gradients[0] {
             let uniform = self.uniform(context, shape, target.accumulate);
-            let kernel = gpu.kernel(&LAYER_NORM, "backward", &context.long_row_constants());
+            let mut bindings = vec![
+                (0, uniform.binding()),
+                (2, statistics.binding()),
+                (3, io.parameters[0].value()),
+                (5, io.output_gradient.binding()),
+                (6, target.buffer.binding()),
+            ];
+            let entry = match context.rule {
+                BackwardRule::Rescale => "backward_rescale",
+                BackwardRule::Epsilon { .. } => "backward_fixed_scale",
+                BackwardRule::Gradient | BackwardRule::LeakyRelu { .. } => "backward",
+            };
+            if entry != "backward_fixed_scale" {
+                bindings.push((1, io.inputs[0].binding()));
+            }
+            let kernel = gpu.kernel(&LAYER_NORM, entry, &context.long_row_constants());
             dispatches.push(kernel.bind(
                 gpu,
-                &[
-                    (0, uniform.binding()),
-                    (1, io.inputs[0].binding()),
-                    (2, statistics.binding()),
-                    (3, io.parameters[0].value()),
-                    (5, io.output_gradient.binding()),
-                    (6, target.buffer.binding()),
-                ],
+                &bindings,
                 context.long_row_grid(self.rows(context.batch, shape)),
             ));
         }
@@ -198,22 +210,42 @@ impl ReferenceOperation for LayerNorm {
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
         let weight = io.forward.parameters[0];
         let size = weight.len();
+        let count = size as f64;
+        let mean_of = |values: &[f64]| values.iter().sum::<f64>() / count;
         let mut input = Vec::new();
         let mut to_weight = vec![0.0; size];
         let mut to_bias = vec![0.0; size];
-        let rows = io.forward.inputs[0].chunks(size);
-        for (row, upstream) in rows.zip(io.output_gradient.chunks(size)) {
+        let rows: Vec<&[f64]> = io.forward.inputs[0].chunks(size).collect();
+        for (index, upstream) in io.output_gradient.chunks(size).enumerate() {
+            let row = rows[index];
             let (mean, scale) = self.statistics(row);
-            let normalized: Vec<f64> = row.iter().map(|x| (x - mean) * scale).collect();
-            let scaled: Vec<f64> = upstream.iter().zip(weight).map(|(g, w)| g * w).collect();
-            let count = size as f64;
-            let shift = scaled.iter().sum::<f64>() / count;
-            let products = scaled.iter().zip(&normalized).map(|(g, n)| g * n);
-            let slope = products.sum::<f64>() / count;
+            let centered: Vec<f64> = row.iter().map(|x| x - mean).collect();
             for i in 0..size {
-                to_weight[i] += upstream[i] * normalized[i];
+                to_weight[i] += upstream[i] * centered[i] * scale;
                 to_bias[i] += upstream[i];
-                input.push(scale * (scaled[i] - shift - normalized[i] * slope));
+            }
+            // The rule of rescaling takes the mean of sample and baseline, every other one a pair of the same rows.
+            let partner = match io.rule {
+                BackwardRule::Rescale => rows[(index + rows.len() / 2) % rows.len()],
+                _ => row,
+            };
+            let (partner_mean, partner_scale) = self.statistics(partner);
+            let middle: Vec<f64> = partner
+                .iter()
+                .zip(&centered)
+                .map(|(x, centered)| 0.5 * (centered + x - partner_mean))
+                .collect();
+            let scaled: Vec<f64> = upstream.iter().zip(weight).map(|(g, w)| g * w).collect();
+            let shift = mean_of(&scaled);
+            let products: Vec<f64> = scaled.iter().zip(&middle).map(|(g, c)| g * c).collect();
+            let quotient = match io.rule {
+                BackwardRule::Epsilon { .. } => 0.0,
+                _ => -(scale * partner_scale).powi(2) / (scale + partner_scale),
+            };
+            let slope = 2.0 * quotient * mean_of(&products);
+            for i in 0..size {
+                let through_values = 0.5 * (scale + partner_scale) * (scaled[i] - shift);
+                input.push(through_values + middle[i] * slope);
             }
         }
         ReferenceGradients {

@@ -6,6 +6,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements, expect_indices, expect_inputs,
 };
+use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
 
 static POOL: Shader = shader!("nn/ops/pool.wgsl");
@@ -45,14 +46,14 @@ pub(super) struct Pooling {
 }
 
 impl Pooling {
-    /// One of the shader's entry points from `source` to `result`. `choice` is where the maxima are.
+    /// One of the shader's entry points from `source` to `result`. `others` are the buffers of the shader that only maxima have.
     pub fn dispatch(
         &self,
         context: &Context<'_>,
         entry: &'static str,
         [source, result]: [&Buffer<f32>; 2],
         (scale, accumulate): (f32, bool),
-        choice: Option<(u32, &Buffer<f32>)>,
+        others: &[(u32, &Buffer<f32>)],
     ) -> Dispatch {
         let Self {
             geometry,
@@ -81,7 +82,11 @@ impl Pooling {
             (1, source.binding()),
             (2, result.binding()),
         ];
-        bindings.extend(choice.map(|(position, buffer)| (position, buffer.binding())));
+        bindings.extend(
+            others
+                .iter()
+                .map(|(slot, buffer)| (*slot, buffer.binding())),
+        );
         let written = match entry {
             "maximum" | "sum_windows" => output,
             _ => input,
@@ -208,12 +213,20 @@ impl Operation for Pool {
         Saved::default()
     }
 
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(match self {
+            Self::Max(_) => Propagation::Routing,
+            Self::Average(_) | Self::GlobalAverage => Propagation::Affine,
+        })
+    }
+
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         expect_indices(context, io.input_shapes[0])?;
         let pooling = self.fitting(io.input_shapes[0]);
-        let (entry, choice) = match self {
-            Self::Max(_) => ("maximum", io.workspace.map(|buffer| (3, buffer))),
-            _ => ("sum_windows", None),
+        let chosen = io.workspace.map(|buffer| (3, buffer));
+        let entry = match self {
+            Self::Max(_) => "maximum",
+            _ => "sum_windows",
         };
         let scale = Self::scale(&pooling) as f32;
         let buffers = [io.inputs[0], io.output];
@@ -222,7 +235,7 @@ impl Operation for Pool {
             entry,
             buffers,
             (scale, false),
-            choice,
+            chosen.as_slice(),
         )])
     }
 
@@ -231,9 +244,14 @@ impl Operation for Pool {
             return Ok(Vec::new());
         };
         let pooling = self.fitting(io.input_shapes[0]);
-        let (entry, choice) = match self {
-            Self::Max(_) => ("maximum_backward", io.workspace.map(|buffer| (4, buffer))),
-            _ => ("spread_windows", None),
+        let mut others: Vec<_> = io.workspace.map(|buffer| (4, buffer)).into_iter().collect();
+        let entry = match (self, context.rule) {
+            (Self::Max(_), BackwardRule::Rescale) => {
+                others.push((5, io.inputs[0]));
+                "maximum_rescale"
+            }
+            (Self::Max(_), _) => "maximum_backward",
+            _ => "spread_windows",
         };
         let scale = Self::scale(&pooling) as f32;
         let buffers = [io.output_gradient, target.buffer];
@@ -242,7 +260,7 @@ impl Operation for Pool {
             entry,
             buffers,
             (scale, target.accumulate),
-            choice,
+            &others,
         )])
     }
 
@@ -271,9 +289,26 @@ impl ReferenceOperation for Pool {
         let pooling = self.fitting(io.forward.input_shapes[0]);
         let x = io.forward.inputs[0];
         let mut gradient = vec![0.0; x.len()];
+        let half = x.len() / 2;
         for (at, positions) in pooling.windows(io.forward.batch) {
             let upstream = io.output_gradient[at];
             match self {
+                Self::Max(_) if io.rule == BackwardRule::Rescale => {
+                    // The same window of the sample that this one is compared with.
+                    let moved = |position: usize| (position + half) % x.len();
+                    let partner: Vec<usize> = positions.iter().map(|&position| moved(position)).collect();
+                    let here = Self::greatest(x, &positions);
+                    let there = moved(Self::greatest(x, &partner));
+                    let lead = x[here] - x[there];
+                    let partner_lead = x[moved(there)] - x[moved(here)];
+                    let share = if lead + partner_lead > 0.0 {
+                        lead / (lead + partner_lead)
+                    } else {
+                        0.5
+                    };
+                    gradient[here] += share * upstream;
+                    gradient[there] += (1.0 - share) * upstream;
+                }
                 Self::Max(_) => gradient[Self::greatest(x, &positions)] += upstream,
                 _ => {
                     for position in positions {

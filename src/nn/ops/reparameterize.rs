@@ -5,6 +5,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::{Mode, Propagation};
 use crate::random::{self, Stream};
 use crate::{Result, gpu_struct, shader};
 
@@ -89,6 +90,10 @@ impl Operation for Reparameterize {
             inputs: true,
             output: false,
         }
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        (self.noise == 0.0).then_some(Propagation::Routing)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -6,6 +6,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::{Mode, Propagation};
 
 /// A view of the input under another per-sample shape of as many elements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,10 @@ impl Operation for Reshape {
 
     fn is_view(&self) -> bool {
         true
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Routing)
     }
 
     fn forward(&self, _context: &Context<'_>, _io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -8,6 +8,7 @@ use crate::nn::operation::{
     ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::vectors;
+use crate::nn::{Mode, Propagation};
 
 /// `count` places along the first axis from `first` on: channels of images. The other axes stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,10 @@ impl Operation for Slice {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Routing)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -5,6 +5,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::{Mode, Propagation};
 use crate::random::{self, Stream};
 use crate::{Result, gpu_struct, shader};
 
@@ -38,6 +39,10 @@ impl Operation for StandardNormal {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Routing)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -8,6 +8,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, expect_indices, expect_inputs,
 };
+use crate::nn::{Mode, Propagation};
 
 /// Every pixel of `[channels, height, width]` becomes a block of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +54,10 @@ impl Operation for Upsample {
         Saved::default()
     }
 
+    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
+        Some(Propagation::Routing)
+    }
+
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         expect_indices(context, io.output_shape)?;
         Ok(vec![self.fitting(io.input_shapes[0]).dispatch(
@@ -60,7 +65,7 @@ impl Operation for Upsample {
             "spread_windows",
             [io.inputs[0], io.output],
             (1.0, false),
-            None,
+            &[],
         )])
     }
 
@@ -73,7 +78,7 @@ impl Operation for Upsample {
             "sum_windows",
             [io.output_gradient, target.buffer],
             (1.0, target.accumulate),
-            None,
+            &[],
         )])
     }
 

@@ -6,6 +6,7 @@ use super::memory::{Lifetime, Placement, place};
 use super::{NodeId, PlanRequest, workspace};
 use crate::Result;
 use crate::gpu::{Buffer, Gpu};
+use crate::nn::operation::Saved;
 
 /// Tensors that exist (values at `0..nodes`, gradients after them), how long they live, and where.
 pub(super) struct Placed {
@@ -145,7 +146,14 @@ impl Liveness {
             let Some(operation) = &node.operation else {
                 continue;
             };
-            let saved = operation.saved();
+            let saved = if request.rule.is_attribution() {
+                Saved {
+                    inputs: true,
+                    output: true,
+                }
+            } else {
+                operation.saved()
+            };
             for input in &node.inputs {
                 extend(self.root[input.0], index);
             }

@@ -8,6 +8,7 @@
 mod liveness;
 mod memory;
 mod request;
+mod rules;
 mod stages;
 
 use std::collections::HashMap;

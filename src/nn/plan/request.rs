@@ -2,10 +2,10 @@
 
 use super::liveness::Liveness;
 use super::stages::Builder;
-use super::{Plan, ProbeEvent, workspace};
+use super::{Plan, ProbeEvent, rules, workspace};
 use crate::gpu::{Buffer, Dispatch, Gpu, MemoryEstimate};
-use crate::nn::operation::{ScratchRequest, layer};
-use crate::nn::{Graph, Loss, Mode, NodeId, Parameters};
+use crate::nn::operation::{ScratchRequest, elements, layer};
+use crate::nn::{BackwardRule, Graph, Loss, Mode, NodeId, Parameters};
 use crate::{Error, Result};
 
 /// A request for a [`Plan`]: which values and gradients of a graph to compute, and which of them to keep.
@@ -51,6 +51,7 @@ pub struct PlanRequest<'a> {
     pub(super) graph: &'a Graph,
     pub(super) batch: usize,
     pub(super) mode: Mode,
+    pub(super) rule: BackwardRule,
     pub(super) seed: u64,
     step_counter: Option<Buffer<u32>>,
     pub(super) loss: Option<&'a Loss>,
@@ -78,6 +79,7 @@ impl<'a> PlanRequest<'a> {
             graph,
             batch,
             mode: Mode::Train,
+            rule: BackwardRule::Gradient,
             seed: 0,
             step_counter: None,
             loss: None,
@@ -95,6 +97,12 @@ impl<'a> PlanRequest<'a> {
     /// What the forward pass is for; [`Mode::Train`] unless set.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// What the backward pass propagates; [`BackwardRule::Gradient`] unless set.
+    pub fn rule(mut self, rule: BackwardRule) -> Self {
+        self.rule = rule;
         self
     }
 
@@ -217,6 +225,13 @@ impl<'a> PlanRequest<'a> {
                 for scratch in operation.scratch(&request) {
                     estimate.scratch(scratch, &place);
                 }
+                if request.input_gradients {
+                    let largest = inputs.iter().map(|shape| elements(shape)).max();
+                    let sizes = [largest.unwrap_or(0), node.size()].map(|size| self.batch * size);
+                    for scratch in rules::scratch(self.rule, sizes) {
+                        estimate.scratch(scratch, &place);
+                    }
+                }
             }
         }
     }
@@ -312,6 +327,7 @@ impl<'a> PlanRequest<'a> {
             let node = self.graph.node(*node);
             self.validate_buffer("cotangent", &node.name, node.size(), buffer.as_ref())?;
         }
+        self.validate_rule(liveness)?;
         let unreached = |node: &&NodeId| !liveness.differentiated[node.0];
         if let Some(node) = self.kept_gradients.iter().find(unreached) {
             return Err(Error::input(
@@ -319,6 +335,44 @@ impl<'a> PlanRequest<'a> {
                 "nothing that is differentiated depends on this node",
                 "ask for the gradient of a node between a root (a trainable parameter or `wrt`) and the loss",
             ));
+        }
+        Ok(())
+    }
+
+    fn validate_rule(&self, liveness: &Liveness) -> Result<()> {
+        if !self.rule.is_attribution() {
+            return Ok(());
+        }
+        if self.parameter_gradients {
+            return Err(Error::input(
+                format!("backward rule {:?}", self.rule),
+                "a rule of attribution gives no gradients of parameters",
+                "ask for the plan with `parameter_gradients(false)`",
+            ));
+        }
+        if self.rule == BackwardRule::Rescale && !self.batch.is_multiple_of(2) {
+            return Err(Error::input(
+                "backward rule Rescale",
+                format!(
+                    "expected as many samples as baselines, got a batch of {}",
+                    self.batch
+                ),
+                "use an even batch: the samples first, then their baselines",
+            ));
+        }
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            if let (true, Some(operation)) = (liveness.differentiated[index], &node.operation)
+                && operation.propagation(self.mode).is_none()
+            {
+                return Err(Error::input(
+                    format!("{} ({})", layer(&node.name), operation.kind()),
+                    format!(
+                        "the operation has no rule of attribution in mode {:?}",
+                        self.mode
+                    ),
+                    "attribute the output of an earlier layer, or use Mode::Eval",
+                ));
+            }
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The dispatches of each node forward and backward, and of the losses between.
 
 use super::liveness::{Liveness, Tensors};
-use super::{NodeId, PlanRequest, ProbeEvent, TensorView};
+use super::{NodeId, PlanRequest, ProbeEvent, TensorView, rules};
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::nn::Parameters;
 use crate::nn::operation::{Backward, Context, Forward, GradientTarget, Operation, ParameterSlice};
@@ -59,6 +59,7 @@ impl<'a> Builder<'a> {
             seed: self.request.seed,
             node,
             mode: self.request.mode,
+            rule: self.request.rule,
         }
     }
 
@@ -233,7 +234,8 @@ impl<'a> Builder<'a> {
                 before.extend(probe(ProbeEvent::BufferReused(target.buffer))?);
             }
         }
-        let work = operation.backward(
+        let work = rules::backward(
+            operation,
             &self.context(index),
             &Backward {
                 inputs: node.inputs.iter().map(|i| self.value(i.0)).collect(),

@@ -32,6 +32,7 @@ fn run(gpu: &Gpu, operation: &dyn Operation, batch: usize, inputs: &[&[f32]]) ->
     let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
     let context = Context {
         mode: trainscope::nn::Mode::Train,
+        rule: trainscope::nn::BackwardRule::Gradient,
         gpu,
         batch,
         step_counter: &step_counter,

@@ -241,6 +241,7 @@ impl<'a> Probed<'a> {
             mode: Mode::Train,
             parameters: &parameters,
             noise: (seed, step),
+            rule: trainscope::nn::BackwardRule::Gradient,
         };
         reference.step(&self.graph.loss, &inputs)
     }

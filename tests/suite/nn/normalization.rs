@@ -148,6 +148,7 @@ fn inference_uses_the_running_statistics() {
                     mode: Mode::Eval,
                     parameters: &all,
                     noise: (0, 0),
+                    rule: trainscope::nn::BackwardRule::Gradient,
                 };
                 let want = reference.forward(&exact).values;
                 let index = graph.nodes().iter().position(|n| n.name == "dropout");
@@ -419,6 +420,7 @@ fn layer_norm_agrees_with_pytorch() {
             forward: io(),
             output: &output,
             output_gradient: &upstream,
+            rule: trainscope::nn::BackwardRule::Gradient,
         });
         for (got, want) in [
             (&scaled, "forward"),

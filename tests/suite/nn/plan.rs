@@ -2,9 +2,9 @@
 
 use trainscope::nn::losses::{ElementwiseLoss, GaussianKl};
 use trainscope::nn::ops::{Activation, Dense, Reparameterize, Reshape};
-use trainscope::nn::{NodeId, Optimizer, Parameters, Plan, PlanRequest, Sgd};
+use trainscope::nn::{Graph, NodeId, Optimizer, Parameters, Plan, PlanRequest, Sgd};
 
-use super::harness::{Input, Network, Numbers, Probed, check, variants};
+use super::harness::{Input, Network, Numbers, Probed, check, distance, variants};
 use crate::support;
 
 fn inputs(graph: &Network, batch: usize) -> Vec<Input> {
@@ -278,4 +278,81 @@ fn the_same_step_gives_the_same_bits() {
             "{variant}: another plan"
         );
     }
+}
+
+/// The gradient of a view, whose memory two consumers of what it views write as well, is complete when a probe sees it.
+#[test]
+fn gradients_of_views_are_complete_when_probes_see_them() {
+    let mut graph = Network::new();
+    let x = graph.input("x", &[6]);
+    let target = graph.input("target", &[6]);
+    let h = dense(&mut graph, "h", 6, x);
+    let early = act(&mut graph, "early", h);
+    let v = view(&mut graph, "v", &[2, 3], h);
+    let late = act(&mut graph, "late", h);
+    let on_view = act(&mut graph, "on view", v);
+    let flat = view(&mut graph, "flat", &[6], on_view);
+    for (name, node) in [("a", early), ("b", late), ("c", flat)] {
+        squared(&mut graph, name, node, target, 1.0);
+    }
+    let gpu = support::gpu();
+    let probed = Probed::new(gpu, &graph, 5, 2);
+    let inputs = inputs(&graph, 5);
+    let want = probed.reference(&inputs, 2, 0);
+    let got = probed.run(&inputs, 0);
+    let whole = want.gradients[h.index()].as_ref().expect("a gradient");
+    for node in [h, v] {
+        let seen = got.gradients[node.index()].as_ref().expect("a gradient");
+        let off = distance(seen, whole);
+        assert!(off < 2e-5, "{}: off by {off}", graph.node(node).name);
+    }
+}
+
+/// Values and gradients of a graph that is nothing but inputs of the caller's.
+#[test]
+fn a_graph_of_given_inputs_alone_is_a_plan() {
+    let mut graph = Graph::new();
+    let [x, y] = ["x", "y"].map(|name| graph.input(name, &[2]));
+    let gpu = support::gpu();
+    let parameters = Parameters::new(gpu, &graph, 0).expect("none");
+    let buffers = [3.0f32, 5.0].map(|value| gpu.upload("given", &[value; 6]).expect("small"));
+    let request = Plan::request(&graph, 3)
+        .input(x, &buffers[0])
+        .external_input(y);
+    let error = request
+        .build(gpu, &parameters)
+        .expect_err("a buffer is missing");
+    assert!(error.to_string().contains("input y"), "{error}");
+    let request = request.input(y, &buffers[1]);
+    let plan = request.build(gpu, &parameters).expect("a plan");
+    gpu.run("nothing", plan.dispatches(false));
+    assert_eq!(plan.bytes(), 0);
+    let value = |node| gpu.read(plan.value(node).expect("kept")).expect("values");
+    assert_eq!((value(x), value(y)), (vec![3.0; 6], vec![5.0; 6]));
+    // A cotangent of an input is its gradient.
+    let plan = Plan::request(&graph, 3)
+        .input(x, &buffers[0])
+        .cotangent(x, &buffers[1])
+        .cotangent(x, &buffers[0])
+        .wrt(x)
+        .build(gpu, &parameters)
+        .expect("a plan");
+    gpu.run("gradient", plan.dispatches(false));
+    let gradient = gpu.read(plan.gradient(x).expect("asked for"));
+    assert_eq!(gradient.expect("values"), [8.0; 6]);
+}
+
+#[test]
+fn gradients_that_do_not_exist_are_refused() {
+    let (graph, [v, _]) = tangled();
+    let gpu = support::gpu();
+    let parameters = Parameters::new(gpu, &graph, 7).expect("parameters");
+    let target = graph.find("target").expect("an input");
+    let request = Plan::request(&graph, 4).loss(&graph.loss);
+    let error = request.clone().wrt(target).build(gpu, &parameters);
+    let error = error.expect_err("targets have none").to_string();
+    assert!(error.starts_with("gradient of target: nothing"), "{error}");
+    let forward = Plan::request(&graph, 4).evaluate(&graph.loss);
+    assert!(forward.keep_gradient(v).build(gpu, &parameters).is_err());
+    assert!(request.keep_gradient(v).build(gpu, &parameters).is_ok());
 }

@@ -133,6 +133,7 @@ fn check_as(
         forward: point.io(),
         output: &output,
         output_gradient: &upstream,
+        rule: trainscope::nn::BackwardRule::Gradient,
     });
     let inputs = shapes.len();
     for tensor in 0..inputs + trainable {

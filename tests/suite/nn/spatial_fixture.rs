@@ -51,6 +51,7 @@ impl Case<'_> {
                 forward: io(),
                 output: &y,
                 output_gradient: self.get("upstream"),
+                rule: trainscope::nn::BackwardRule::Gradient,
             });
         let mut all = vec![("y", y), ("x_grad", gradients.inputs[0].clone())];
         all.extend(
