@@ -91,7 +91,7 @@ fn a_network_has_the_streams_that_it_is_told() {
 fn what_makes_no_sense_is_refused_in_a_sentence() {
     let refused = |name: &str, settings: &[&str], words: &[&str]| {
         let error = match scenario(name, settings) {
-            Ok(scenario) => Trainer::new(gpu(), &scenario).err().expect("it is refused"),
+            Ok(scenario) => Trainer::new(gpu(), &scenario).expect_err("it is refused"),
             Err(error) => error,
         };
         let text = error.to_string();
