@@ -9,6 +9,7 @@
 //! file is an error that names it.
 
 mod checkpoint;
+mod earlier_graph;
 mod event;
 mod event_file;
 mod layout;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::earlier_graph;
 use super::run_info::read_json;
 use crate::nn::{GraphDescription, LayerDescription, LossDescription, Role};
 use crate::{Error, Result, files};
@@ -74,25 +75,9 @@ impl ModelDescription {
                 layers: file.layers,
                 losses: file.losses,
             };
-            graph.layers.iter_mut().for_each(update_layer);
+            earlier_graph::update(&mut graph);
             graphs.push(graph);
         }
         Ok(Self { graphs })
     }
-}
-
-/// Makes a layer of the first version one of this version: it had no roles, and one kind was spelled differently.
-fn update_layer(layer: &mut LayerDescription) {
-    if layer.kind == "reparameterise" {
-        layer.kind = "reparameterize".to_owned();
-    }
-    let last = layer.name.rsplit('.').next().unwrap_or_default();
-    layer.role = layer.role.or(match (last, layer.kind.as_str()) {
-        ("x", "input") => Some(Role::Input),
-        ("label", "input") => Some(Role::Label),
-        ("mu", "dense") => Some(Role::LatentMean),
-        ("logvar", "dense") => Some(Role::LatentLogVariance),
-        ("z", "reparameterize" | "standard_normal") => Some(Role::Latent),
-        _ => None,
-    });
 }

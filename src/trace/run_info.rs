@@ -67,7 +67,8 @@ pub struct RunInfo {
     pub driver: String,
     /// Vulkan, Metal or DX12.
     pub backend: String,
-    /// The variant of each kernel that was chosen, by the kernel's name.
+    /// The variant of each kernel that was chosen, by the kernel's name. A run that was recorded elsewhere has none.
+    #[serde(default)]
     pub kernels: BTreeMap<String, String>,
     /// Version of this crate.
     pub version: String,
