@@ -5,8 +5,8 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use trainscope::gpu::{AdapterChoice, Gpu};
 use trainscope::random::{Stream, standard_normal, words};
-use trainscope::sample::{Scale, ValueScale};
-use trainscope::view::{Canvas, Density, LineStyle, Lines, Painter, Picture, Plot, Rect, Theme};
+use trainscope::series::{Scale, SeriesBuffer};
+use trainscope::view::{Canvas, Density, LineStyle, Painter, Picture, Plot, Rect, Theme};
 
 const STEPS: usize = 128;
 
@@ -26,13 +26,7 @@ fn main() {
     println!("adapter: {}", gpu.describe());
     let painter = Painter::new(&gpu);
     let picture = Picture::new(&gpu, 900.0, 500.0, &Theme::light()).expect("a picture");
-    let rect = Rect {
-        left: 0.0,
-        top: 0.0,
-        width: 900.0,
-        height: 500.0,
-    };
-    let plot = Plot::over(rect, STEPS);
+    let plot = Plot::over(Rect::new(0.0, 0.0, 900.0, 500.0), STEPS);
     let mut criterion = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_millis(500))
@@ -41,13 +35,7 @@ fn main() {
     let mut group = criterion.benchmark_group("polylines");
     for lines in [1_000usize, 10_000] {
         let values = series(lines);
-        let buffer = gpu.upload("series", &values).expect("room");
-        let data = Lines {
-            values: &buffer,
-            lines,
-            steps: STEPS,
-            scale: ValueScale::fit(Scale::Linear, &values),
-        };
+        let data = SeriesBuffer::upload(&gpu, &values, STEPS, Scale::Linear).expect("room");
         let styles: Vec<LineStyle> = (0..lines as u32)
             .map(|line| LineStyle::new(line, [0, 0, 0, 60], 1.25))
             .collect();
@@ -56,7 +44,7 @@ fn main() {
         group.bench_function(BenchmarkId::new("segments", lines), |bencher| {
             bencher.iter(|| {
                 let mut canvas = Canvas::new(&painter, &picture);
-                canvas.polylines(data, &plot, &styles).expect("drawn");
+                canvas.polylines(&data, &plot, &styles).expect("drawn");
                 canvas.finish();
                 gpu.wait().expect("done");
             });
@@ -64,18 +52,12 @@ fn main() {
     }
     for lines in [4_000usize, 100_000] {
         let values = series(lines);
-        let buffer = gpu.upload("series", &values).expect("room");
-        let data = Lines {
-            values: &buffer,
-            lines,
-            steps: STEPS,
-            scale: ValueScale::fit(Scale::Linear, &values),
-        };
+        let data = SeriesBuffer::upload(&gpu, &values, STEPS, Scale::Linear).expect("room");
         // One element is one line of the density image.
         group.throughput(Throughput::Elements(lines as u64));
         group.bench_function(BenchmarkId::new("density lines", lines), |bencher| {
             bencher.iter(|| {
-                let density = Density::new(&gpu, data, &plot).expect("computed");
+                let density = Density::new(&gpu, &data, &plot).expect("computed");
                 gpu.wait().expect("done");
                 density
             });

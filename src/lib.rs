@@ -81,6 +81,7 @@ mod number;
 pub mod random;
 pub mod report;
 pub mod sample;
+pub mod series;
 mod size;
 pub mod tensor;
 pub mod trace;

@@ -20,12 +20,12 @@ const SENTINEL: f32 = 5.0;
 
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> values: array<f32>;
-// First step and end of the column at each place of a row; empty where the row is padded.
+// First step and end of the column at each index of a row; empty where the row is padded.
 @group(0) @binding(2) var<storage, read> spans: array<vec2u>;
 @group(0) @binding(3) var<storage, read_write> envelopes: array<vec4f>;
 
-fn extent(line: u32, place: u32) -> vec2f {
-    let span = spans[place];
+fn extent(line: u32, index: u32) -> vec2f {
+    let span = spans[index];
     if (span.x >= span.y) {
         return vec2f(0.0);
     }
@@ -54,15 +54,15 @@ fn main(
         return;
     }
     let line = i / uniforms.quads;
-    let place = uniforms.columns_per_quad * (i % uniforms.quads);
+    let index = uniforms.columns_per_quad * (i % uniforms.quads);
     if (uniforms.columns_per_quad == 4u) {
         envelopes[i] = vec4f(
-            extent(line, place).x,
-            extent(line, place + 1u).x,
-            extent(line, place + 2u).x,
-            extent(line, place + 3u).x,
+            extent(line, index).x,
+            extent(line, index + 1u).x,
+            extent(line, index + 2u).x,
+            extent(line, index + 3u).x,
         );
     } else {
-        envelopes[i] = vec4f(extent(line, place), extent(line, place + 1u));
+        envelopes[i] = vec4f(extent(line, index), extent(line, index + 1u));
     }
 }

@@ -1,4 +1,4 @@
-// For each line the nearest of the kept lines, and its distance: the largest difference over all places. Of equally
+// For each line the nearest of the kept lines, and its distance: the largest difference between their heights. Of equally
 // near ones the first counts. Only lines nearer than the radius are looked for, since one is known to be there.
 // uses shared/grid.wgsl
 

@@ -1,5 +1,5 @@
 // Which lines come first: those with values that are not finite, then outliers, then the rest. An outlier lies, at
-// some place of its row, farther than four standard deviations from the mean of all finite lines.
+// some height of its row, farther than four standard deviations from the mean of all finite lines.
 // uses shared/grid.wgsl
 
 struct Uniforms {
@@ -23,9 +23,9 @@ const ORDINARY: u32 = 2u;
 
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> envelopes: array<vec4f>;
-// For each block and quad: sums, sums of squares and counts of four places.
+// For each block and quad: sums, sums of squares and counts of four heights.
 @group(0) @binding(2) var<storage, read_write> sums: array<array<vec4f, 3>>;
-// For each quad: means and standard deviations of four places.
+// For each quad: means and standard deviations of four heights.
 @group(0) @binding(3) var<storage, read_write> moments: array<array<vec4f, 2>>;
 @group(0) @binding(4) var<storage, read_write> buckets: array<u32>;
 

@@ -1,9 +1,9 @@
 // The greedy choice of lines in the order of their priority, in parallel: a chunk of the order is held against the
 // lines kept so far, the conflicts among the survivors become a bit matrix, and rounds over it decide them. Two lines
-// conflict when they are closer than the radius at every place.
+// conflict when they are closer than the radius at every height of their rows.
 //
-// The first eight places of a line stay in registers. Places are in an order that spreads them over the chart, so
-// these tell most lines apart, and what is loaded for a comparison lies at an address that all invocations of a
+// The first eight heights of a line stay in registers. Heights are in an order that spreads them over the chart, so
+// these distinguish most lines, and what is loaded for a comparison lies at an address that all invocations of a
 // workgroup share.
 
 struct Uniforms {
@@ -30,7 +30,7 @@ const ONE_ROUND: u32 = 4u;
 @group(0) @binding(1) var<storage, read> envelopes: array<vec4f>;
 // The chunk's lines, in the order of their priority.
 @group(0) @binding(2) var<storage, read> chunk: array<u32>;
-// Envelopes of the lines kept so far, one behind the other.
+// Envelopes of the lines kept so far, one after another.
 @group(0) @binding(3) var<storage, read_write> kept_envelopes: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> states: array<u32>;
 @group(0) @binding(5) var<storage, read_write> conflicts: array<u32>;
@@ -134,7 +134,7 @@ fn decide(@builtin(global_invocation_id) invocation: vec3u) {
     states[i] = (state + ONE_ROUND) | decision;
 }
 
-// Copies the envelopes of the chunk's lines behind those kept so far.
+// Appends the envelopes of the chunk's lines to those kept so far.
 @compute @workgroup_size(64)
 fn keep(@builtin(global_invocation_id) invocation: vec3u) {
     let quad = invocation.x;

@@ -1,9 +1,9 @@
-// How a value becomes a height in a chart; the twin of `sample::ValueScale`.
+// How a value becomes a height in a chart; the counterpart of `series::ValueScale`.
 struct ValueScale {
     low: f32,
     // Sixteen over the extent: one over the largest extents would be subnormal, which adapters may take for zero.
     inverse_extent: f32,
-    // 0 stands for a linear scale.
+    // 0 means a linear scale.
     @size(8) linear_threshold: f32,
 }
 

@@ -3,7 +3,7 @@
 // each column in proportion to its length in them (Moritz and Fisher, "Visualizing a million time series with the
 // density line chart", arXiv 1808.06019). Steep lines therefore weigh no more than flat ones.
 //
-// An invocation owns a column and walks a block of lines, so that no two write to one place; blocks are summed
+// An invocation owns a column and walks a block of lines, so that no two write to the same cell; blocks are summed
 // in a fixed order afterwards.
 struct Uniforms {
     scale: ValueScale,
@@ -32,14 +32,14 @@ struct Piece {
     length: f32,
 }
 
-// The piece of the segment that begins at `step` of the line from `base` on, between two places given in steps.
+// The piece of the segment that begins at `step` of the line from `base` on, between two positions in steps.
 fn piece_of(base: u32, step: u32, from_step: f32, to_step: f32) -> Piece {
     var a = values[base + step];
     var b = values[base + min(step + 1u, uniforms.steps - 1u)];
     if (!is_finite(a) || !is_finite(b)) {
         return Piece(0.0, 0.0, 0.0);
     }
-    // A single step stands for a flat line across the whole chart.
+    // A single step is drawn as a flat line across the whole chart.
     var from_part = 0.0;
     var to_part = 1.0;
     if (uniforms.steps > 1u) {
@@ -145,7 +145,7 @@ fn combine(@builtin(global_invocation_id) id: vec3u) {
     peaks[1u + column] = peak;
 }
 
-// The largest of all columns, in front of them.
+// The largest of all columns, stored before them.
 @compute @workgroup_size(1)
 fn largest() {
     var peak = 0.0;

@@ -17,8 +17,8 @@ struct Uniforms {
 @vertex
 fn density_vertex(@builtin(vertex_index) vertex: u32) -> @builtin(position) vec4f {
     let corner = vec2f(vec2u(0x1au >> vertex, 0x2cu >> vertex) & vec2u(1u));
-    let place = (uniforms.rect.xy + corner * uniforms.rect.zw) / uniforms.target_size;
-    return vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
+    let position = (uniforms.rect.xy + corner * uniforms.rect.zw) / uniforms.target_size;
+    return vec4f(position.x * 2.0 - 1.0, 1.0 - position.y * 2.0, 0.0, 1.0);
 }
 
 @fragment
@@ -34,8 +34,8 @@ fn density_fragment(@builtin(position) position: vec4f) -> @location(0) vec4f {
     // Small parts of a line fade into the background.
     let gain = 4.0;
     let tone = clamp(log(1.0 + gain * count) / log(1.0 + gain * max(peaks[0], 1.0)), 0.0, 1.0);
-    let place = tone * 9.0;
-    let index = min(u32(place), 8u);
-    let color = mix(uniforms.colors[index], uniforms.colors[index + 1u], place - f32(index));
+    let stop = tone * 9.0;
+    let index = min(u32(stop), 8u);
+    let color = mix(uniforms.colors[index], uniforms.colors[index + 1u], stop - f32(index));
     return vec4f(color.rgb, clamp(tone * 8.0, 0.0, 1.0));
 }

@@ -26,8 +26,8 @@ struct Uniforms {
 fn image_vertex(@builtin(vertex_index) vertex: u32) -> @builtin(position) vec4f {
     let corner = vec2f(vec2u(0x1au >> vertex, 0x2cu >> vertex) & vec2u(1u));
     let extent = vec2f(uniforms.tile * vec2u(uniforms.columns, 1u));
-    let place = (uniforms.origin + corner * extent) / uniforms.target_size;
-    return vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
+    let position = (uniforms.origin + corner * extent) / uniforms.target_size;
+    return vec4f(position.x * 2.0 - 1.0, 1.0 - position.y * 2.0, 0.0, 1.0);
 }
 
 @fragment

@@ -1,8 +1,9 @@
 // uses shared/scale.wgsl
+// uses shared/plot.wgsl
 // Polylines straight from a buffer of values [lines, steps]: six vertices a step, one triangle list.
 //
 // Every step of a line is a slot: the segment to the next step where both are finite, a dot where a finite value
-// stands alone, nothing otherwise. A fragment takes its coverage from its distance to the segment and belongs to
+// has no neighbor, nothing otherwise. A fragment takes its coverage from its distance to the segment and belongs to
 // the nearest of the segment and its two neighbors, so that a join is round and no pixel of it is blended twice.
 struct Uniforms {
     scale: ValueScale,
@@ -44,30 +45,13 @@ struct Fragment {
     @location(3) @interpolate(flat) shape: vec3f,
 }
 
-fn place_of(step: u32, value: f32) -> vec2f {
-    let window = uniforms.window;
-    let height = clamp(height_of(uniforms.scale, value), -1e30, 1e30);
-    let right = (f32(step) - window.x) / (window.y - window.x);
-    let down = (window.w - height) / (window.w - window.z);
-    return uniforms.rect.xy + uniforms.rect.zw * vec2f(right, down);
-}
-
-// The end `end` of the segment to `other`, moved along it to at most one plot height above or below the plot:
-// far ends would cost precision and pixels.
-fn clipped(end: vec2f, other: vec2f) -> vec2f {
-    let top = uniforms.rect.y - uniforms.rect.w;
-    let bottom = uniforms.rect.y + 2.0 * uniforms.rect.w;
-    let y = clamp(end.y, top, bottom);
-    let fall = other.y - end.y;
-    if (y == end.y || fall == 0.0) {
-        return vec2f(end.x, y);
-    }
-    return vec2f(end.x + clamp((y - end.y) / fall, 0.0, 1.0) * (other.x - end.x), y);
+fn position_of(step: u32, value: f32) -> vec2f {
+    return pixel_of(uniforms.rect, uniforms.window, f32(step), height_of(uniforms.scale, value));
 }
 
 fn to_clip(pixel: vec2f) -> vec4f {
-    let place = pixel / uniforms.target_size;
-    return vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
+    let position = pixel / uniforms.target_size;
+    return vec4f(position.x * 2.0 - 1.0, 1.0 - position.y * 2.0, 0.0, 1.0);
 }
 
 fn nothing() -> Fragment {
@@ -93,7 +77,7 @@ fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
     if (!is_finite(value)) {
         return nothing();
     }
-    let start = place_of(step, value);
+    let start = position_of(step, value);
     var before = start;
     var after = start;
     var end = start;
@@ -102,7 +86,7 @@ fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
         let earlier = values[at - 1u];
         if (is_finite(earlier)) {
             shape.y = 1.0;
-            before = place_of(step - 1u, earlier);
+            before = position_of(step - 1u, earlier);
         }
     }
     var follows = false;
@@ -110,14 +94,14 @@ fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
         let next = values[at + 1u];
         if (is_finite(next)) {
             follows = true;
-            end = place_of(step + 1u, next);
+            end = position_of(step + 1u, next);
         }
     }
     if (follows && step + 2u < uniforms.steps) {
         let later = values[at + 2u];
         if (is_finite(later)) {
             shape.z = 1.0;
-            after = place_of(step + 2u, later);
+            after = position_of(step + 2u, later);
         }
     }
     if (!follows) {
@@ -128,8 +112,8 @@ fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
         shape.x = max(line.width, 1.0) * 2.0;
     }
     var out: Fragment;
-    out.segment = vec4f(clipped(start, end), clipped(end, start));
-    out.neighbors = vec4f(clipped(before, start), clipped(after, end));
+    out.segment = vec4f(clipped(uniforms.rect, start, end), clipped(uniforms.rect, end, start));
+    out.neighbors = vec4f(clipped(uniforms.rect, before, start), clipped(uniforms.rect, after, end));
     out.color = unpack4x8unorm(line.color);
     out.shape = shape;
 
@@ -142,21 +126,6 @@ fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
     let anchor = select(out.segment.xy, out.segment.zw, corner.x > 0.0);
     out.position = to_clip(anchor + reach * (corner.x * along + corner.y * vec2f(-along.y, along.x)));
     return out;
-}
-
-// The distance from `point` to a segment whose ends come in the order of the line: the same bits, whichever of
-// two neighbors asks.
-fn distance_to(point: vec2f, start: vec2f, end: vec2f) -> f32 {
-    let along = end - start;
-    let squared = dot(along, along);
-    let t = dot(point - start, along);
-    if (t <= 0.0 || squared == 0.0) {
-        return length(point - start);
-    }
-    if (t >= squared) {
-        return length(point - end);
-    }
-    return length(point - start - along * (t / squared));
 }
 
 // The part of a pixel that a stroke covers whose middle line is `distance` away.
@@ -193,25 +162,25 @@ fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
     if (is_finite(values[at])) {
         return nothing();
     }
-    var place = vec2f(place_of(step, 0.0).x, uniforms.rect.y);
+    var position = vec2f(position_of(step, 0.0).x, uniforms.rect.y);
     if (step > 0u) {
         let earlier = values[at - 1u];
         if (!is_finite(earlier)) {
             return nothing();
         }
-        place = place_of(step - 1u, earlier);
+        position = position_of(step - 1u, earlier);
     }
     let reach = uniforms.mark.x + 2.0 * uniforms.mark.y;
     let low = uniforms.rect.xy + vec2f(reach);
     let high = uniforms.rect.xy + uniforms.rect.zw - vec2f(reach);
     // A mark stays inside the plot, unless its step is outside.
-    place = vec2f(place.x, clamp(place.y, low.y, max(low.y, high.y)));
-    if (place.x >= uniforms.rect.x && place.x <= uniforms.rect.x + uniforms.rect.z) {
-        place.x = clamp(place.x, low.x, max(low.x, high.x));
+    position = vec2f(position.x, clamp(position.y, low.y, max(low.y, high.y)));
+    if (position.x >= uniforms.rect.x && position.x <= uniforms.rect.x + uniforms.rect.z) {
+        position.x = clamp(position.x, low.x, max(low.x, high.x));
     }
     var out: Fragment;
-    out.segment = vec4f(place, place);
-    out.position = to_clip(place + (reach + 1.0) * corner_of(vertex));
+    out.segment = vec4f(position, position);
+    out.position = to_clip(position + (reach + 1.0) * corner_of(vertex));
     return out;
 }
 

@@ -29,9 +29,9 @@ fn quad_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
     // Whole pixels around the rectangle: those at its edges are covered in part.
     let low = floor(quad.rect.xy);
     let high = ceil(quad.rect.xy + quad.rect.zw);
-    let place = mix(low, high, vec2f(corner)) / uniforms.target_size;
+    let position = mix(low, high, vec2f(corner)) / uniforms.target_size;
     var out: Fragment;
-    out.position = vec4f(place.x * 2.0 - 1.0, 1.0 - place.y * 2.0, 0.0, 1.0);
+    out.position = vec4f(position.x * 2.0 - 1.0, 1.0 - position.y * 2.0, 0.0, 1.0);
     out.rect = quad.rect;
     out.atlas = quad.atlas;
     out.color = unpack4x8unorm(quad.color);

@@ -1,412 +1,386 @@
-//! What the window shows and how a person steers it.
+//! What the window shows: charts of scalars and units, images, and the panel of controls.
+//!
+//! It asks the worker for data, draws what has come into the textures of its tiles, and never waits.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::history::{History, Scalar};
-use super::session::Session;
+use super::controls;
+use super::preview::Images;
+use super::selection::Selection;
+use super::session::{Contents, Session};
+use super::status::{Pacing, RunStatus};
 use super::surface::Surface;
-use crate::Result;
-use crate::gpu::Gpu;
-use crate::nn::Role;
-use crate::sample::{Budget, SampleOptions, Scale, ValueScale, sample};
-use crate::tensor::TensorKind;
-use crate::trace::Statistic;
-use crate::view::{
-    ImageGrid, ImageRow, Kept, LineChart, Lines, Painter, Picture, ScalarGroup, Series,
-    SeriesChart, Theme, scalar_groups,
-};
+use super::tile::Tile;
+use super::unit_tile::UnitTile;
+use super::worker::Worker;
+use crate::series::Scale;
+use crate::view::{Painter, SampledChart, ScalarChart, Theme};
+use crate::{Error, Result};
 
-/// Pictures are drawn anew this often while a run trains.
+/// While a run trains, its charts are computed again this often.
 const REFRESH: Duration = Duration::from_millis(700);
+/// Width of the panel of controls, in points.
+const CONTROLS_WIDTH: f32 = 230.0;
 
-/// Text below the usual size, in points.
-const SMALL: f32 = 11.5;
+/// What the worker is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    Contents,
+    Scalars,
+    Units,
+    Images,
+}
 
-/// A texture that egui shows, and the size in points it was drawn for.
-#[derive(Default)]
-struct Tile {
-    picture: Option<Picture>,
-    id: Option<egui::TextureId>,
-    wanted: egui::Vec2,
+/// What it answers.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    Contents(Contents),
+    Scalars(Option<ScalarChart>),
+    Units(Option<Box<SampledChart>>),
+    Images(Option<Images>),
+}
+
+/// How things are shown.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ViewOptions {
+    /// The title of the chart of scalars.
+    pub group: Option<&'static str>,
+    /// Lines in the chart of units.
+    pub keep: usize,
+    /// Its y-axis.
+    pub scale: Scale,
+    /// Light on near-black.
+    pub is_dark: bool,
 }
 
 pub(super) struct Dashboard {
     painter: Painter,
-    dark: bool,
-    /// Place of the chosen tensor in the layout, and the chosen statistic.
-    entry: usize,
-    statistic: Statistic,
-    keep: usize,
-    scale: Scale,
-    /// The charts that scalars make, and the one that is chosen.
-    groups: Vec<ScalarGroup>,
-    group: usize,
-    scalars: Tile,
-    series: Tile,
-    images: Tile,
-    /// Something was chosen that the pictures do not show yet.
-    changed: bool,
-    drawn_at: Option<Instant>,
-    drawn_steps: usize,
+    worker: Worker<Session, Request, Prepared>,
+    pacing: Arc<Mutex<Pacing>>,
+    status: Arc<Mutex<RunStatus>>,
+    contents: Option<Contents>,
+    selection: Option<Selection>,
+    options: ViewOptions,
+    /// Requests that are due, and when and at which step the last round of them was made.
+    due: Vec<Request>,
+    asked_at: Instant,
+    asked_step: Option<u64>,
+    scalars: Option<ScalarChart>,
+    scalar_tile: Tile,
+    units: UnitTile,
+    images: Option<Images>,
+    image_tile: Tile,
+    /// Why there are no images.
+    no_images: Option<String>,
+    is_stale: bool,
+    /// Errors that the bar shows.
+    errors: Vec<String>,
+    /// What ended the run.
+    failure: Option<Error>,
 }
 
 impl Dashboard {
-    pub fn new(gpu: &Gpu, session: &Session) -> Result<Self> {
-        // The heads of the latent space first, where there are some: that is where generative models fail.
-        let model = session.trainer().describe();
-        let entries = session.history.layout.entries();
-        let entry = model
-            .with_role(Role::LatentMean)
-            .and_then(|latent| {
-                entries
-                    .iter()
-                    .position(|e| e.tensor == latent.name && e.kind == TensorKind::Activation)
-            })
-            .unwrap_or(0);
+    /// Shows what `worker` prepares.
+    ///
+    /// # Errors
+    /// The adapter has no room for a few bytes.
+    pub fn new(
+        painter: Painter,
+        worker: Worker<Session, Request, Prepared>,
+        pacing: Arc<Mutex<Pacing>>,
+        status: Arc<Mutex<RunStatus>>,
+    ) -> Result<Self> {
+        worker.submit(Request::Contents, |session, _| {
+            Ok(Prepared::Contents(session.contents()))
+        });
         Ok(Self {
-            painter: Painter::new(gpu),
-            dark: true,
-            entry,
-            statistic: Statistic::Mean,
-            keep: 60,
-            scale: Scale::Linear,
-            groups: scalar_groups(&session.history.names),
-            group: 0,
-            scalars: Tile::default(),
-            series: Tile::default(),
-            images: Tile::default(),
-            changed: true,
-            drawn_at: None,
-            drawn_steps: 0,
+            units: UnitTile::new(painter.gpu())?,
+            painter,
+            worker,
+            pacing,
+            status,
+            contents: None,
+            selection: None,
+            options: ViewOptions {
+                group: None,
+                keep: 60,
+                scale: Scale::Linear,
+                is_dark: true,
+            },
+            due: Vec::new(),
+            asked_at: Instant::now(),
+            asked_step: None,
+            scalars: None,
+            scalar_tile: Tile::default(),
+            images: None,
+            image_tile: Tile::default(),
+            no_images: None,
+            is_stale: true,
+            errors: Vec::new(),
+            failure: None,
         })
     }
 
-    /// Whether the pictures lag behind what was chosen or how large the window is.
-    pub fn is_stale(&self) -> bool {
-        self.changed
+    /// Ends the worker: it saves what trains. Returns the run's directory.
+    ///
+    /// # Errors
+    /// What ended the run before, or why it cannot be saved.
+    pub fn close(self) -> Result<std::path::PathBuf> {
+        let Self {
+            worker, failure, ..
+        } = self;
+        let saved = worker
+            .close(|session| session.and_then(Session::close))
+            .flatten();
+        match failure {
+            Some(failure) => Err(failure),
+            None => saved,
+        }
     }
 
-    /// Draws the pictures anew where something has changed or enough time has gone by.
-    pub fn refresh(&mut self, surface: &mut Surface, session: &Session) -> Result<()> {
-        let scalars = &session.history.scalars;
-        let steps = scalars.first().map_or(0, |loss| loss.values.len());
-        let due = self.drawn_at.is_none_or(|at| at.elapsed() > REFRESH);
-        if !self.changed && (!due || steps == self.drawn_steps) {
-            return Ok(());
+    /// Takes what has come, asks for what is due, and draws what has changed.
+    ///
+    /// # Errors
+    /// The device was lost or reported an error.
+    pub fn update(&mut self, surface: &mut Surface) -> Result<()> {
+        for answer in self.worker.answers() {
+            match (answer.kind, answer.result) {
+                (_, Ok(prepared)) => self.take(prepared),
+                (Some(Request::Images), Err(error)) => self.no_images = Some(error.to_string()),
+                (kind, Err(error)) => {
+                    self.report(&error);
+                    if kind.is_none() {
+                        self.failure.get_or_insert(error);
+                    }
+                }
+            }
         }
-        let theme = if self.dark {
+        self.ask();
+        self.draw(surface)
+    }
+
+    fn report(&mut self, error: &Error) {
+        let text = error.to_string();
+        if !self.errors.contains(&text) {
+            self.errors.push(text);
+        }
+    }
+
+    fn take(&mut self, prepared: Prepared) {
+        match prepared {
+            Prepared::Contents(contents) => {
+                self.options.group = contents.groups.first().map(|group| group.title);
+                self.selection = Some(contents.selection.clone());
+                self.contents = Some(contents);
+                self.due = vec![Request::Scalars, Request::Units, Request::Images];
+            }
+            Prepared::Scalars(chart) => self.scalars = chart,
+            Prepared::Units(chart) => self.units.set_chart(chart.map(|chart| *chart)),
+            Prepared::Images(images) => {
+                self.images = images;
+                self.no_images = None;
+            }
+        }
+        self.is_stale = true;
+    }
+
+    fn status(&self) -> RunStatus {
+        self.status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Submits requests that are due; those whose kind is still being worked on stay due.
+    fn ask(&mut self) {
+        let step = self.status().step;
+        let is_behind = self.asked_step.is_some_and(|asked| asked != step);
+        if is_behind && self.asked_at.elapsed() >= REFRESH {
+            self.due = vec![Request::Scalars, Request::Units, Request::Images];
+        }
+        let (Some(contents), Some(selection)) = (&self.contents, &self.selection) else {
+            return;
+        };
+        let due = std::mem::take(&mut self.due);
+        for request in due {
+            if self.worker.is_pending(request) {
+                self.due.push(request);
+                continue;
+            }
+            self.asked_at = Instant::now();
+            self.asked_step = Some(step);
+            match request {
+                Request::Contents => {}
+                Request::Scalars => {
+                    let group = self.options.group;
+                    let group = contents
+                        .groups
+                        .iter()
+                        .find(|other| Some(other.title) == group);
+                    if let Some(group) = group.cloned() {
+                        self.worker.submit(request, move |session, _| {
+                            session.scalars(&group).map(Prepared::Scalars)
+                        });
+                    }
+                }
+                Request::Units => {
+                    let selection = selection.clone();
+                    let (keep, scale) = (self.options.keep, self.options.scale);
+                    self.worker.submit(request, move |session, progress| {
+                        let chart = session.units(&selection, keep, scale, progress)?;
+                        Ok(Prepared::Units(chart.map(Box::new)))
+                    });
+                }
+                Request::Images => self.worker.submit(request, |session, progress| {
+                    session.images(progress).map(Prepared::Images)
+                }),
+            }
+        }
+    }
+
+    fn draw(&mut self, surface: &mut Surface) -> Result<()> {
+        let theme = if self.options.is_dark {
             Theme::dark()
         } else {
             Theme::light()
         };
         let theme = theme.scaled(surface.window.scale_factor() as f32);
-        self.draw_scalars(&session.history, &theme)?;
-        self.draw_series(&session.history, &theme)?;
-        self.draw_images(session, &theme)?;
-        for tile in [&mut self.scalars, &mut self.series, &mut self.images] {
-            if let Some(picture) = &tile.picture {
-                tile.id = Some(surface.show_texture(picture.texture(), tile.id));
+        if std::mem::take(&mut self.is_stale) {
+            self.units.invalidate();
+            let gpu = self.painter.gpu();
+            if let Some(chart) = &self.scalars
+                && let Some(picture) = self.scalar_tile.target(gpu, &theme)?
+            {
+                let chart = chart.chart();
+                // A tile that is too small for a chart shows the last picture.
+                if let Ok(layout) = chart.layout(picture.extent(), theme.scale_factor) {
+                    chart.draw(&self.painter, &layout, picture)?;
+                }
             }
+            if let Some(images) = &self.images {
+                images.draw(&self.painter, &theme, &mut self.image_tile)?;
+            }
+            self.scalar_tile.register(surface);
+            self.image_tile.register(surface);
         }
-        self.changed = false;
-        self.drawn_at = Some(Instant::now());
-        self.drawn_steps = steps;
-        Ok(())
-    }
-
-    fn draw_scalars(&mut self, history: &History, theme: &Theme) -> Result<()> {
-        let Some(group) = self.groups.get(self.group) else {
-            return Ok(());
-        };
-        let scalar = |place: &usize| &history.scalars[*place];
-        let scalars: Vec<&Scalar> = group.members.iter().map(scalar).collect();
-        let Some(first) = scalars.first().filter(|first| !first.values.is_empty()) else {
-            return Ok(());
-        };
-        let series: Vec<Series<'_>> = group
-            .labels
-            .iter()
-            .zip(&scalars)
-            .map(|(name, scalar)| Series {
-                name,
-                values: &scalar.values,
-            })
-            .collect();
-        let chart = LineChart {
-            title: group.title,
-            note: "",
-            x_title: "training step",
-            y_title: group.y_title,
-            first_step: first.first_step,
-            stride: first.stride.max(1),
-            series: &series,
-            scale: Scale::Symlog,
-            smooth: 20,
-        };
-        if let Some(picture) = self.scalars.picture_for(self.painter.gpu(), theme)? {
-            chart.draw(&self.painter, picture)?;
+        if let Some(selection) = &self.selection {
+            self.units
+                .update(&self.painter, &theme, selection, surface)?;
         }
-        Ok(())
-    }
-
-    fn draw_series(&mut self, history: &History, theme: &Theme) -> Result<()> {
-        let entry = &history.layout.entries()[self.entry];
-        let Some(matrix) = history
-            .series(entry, self.statistic)
-            .filter(|matrix| matrix.steps >= 2)
-        else {
-            return Ok(());
-        };
-        let gpu = self.painter.gpu().clone();
-        let value_scale = ValueScale::fit(self.scale, &matrix.values);
-        let values = gpu.upload("series", &matrix.values)?;
-        let options = SampleOptions {
-            budget: Budget::Keep(self.keep.min(matrix.units)),
-            ..SampleOptions::default()
-        };
-        let kept = sample(
-            &gpu,
-            &values,
-            matrix.units,
-            matrix.steps,
-            value_scale,
-            &options,
-        )?;
-        let title = format!(
-            "{} of {} {}",
-            self.statistic.label(),
-            entry.tensor,
-            entry.kind.name()
-        );
-        let note = format!(
-            "{} of {} units; each of the others stays within {:.3} of the chart's height of one of them",
-            kept.kept.len(),
-            matrix.units,
-            kept.radius
-        );
-        let chart = SeriesChart {
-            title: &title,
-            note: &note,
-            x_title: "training step",
-            y_title: self.statistic.label(),
-            first_step: matrix.first_step,
-            stride: matrix.stride,
-            lines: Lines {
-                values: &values,
-                lines: matrix.units,
-                steps: matrix.steps,
-                scale: value_scale,
-            },
-            kept: Some(Kept {
-                lines: &kept.kept,
-                counts: &kept.counts,
-            }),
-            density: true,
-            nonfinite: kept.nonfinite,
-        };
-        if let Some(picture) = self.series.picture_for(&gpu, theme)? {
-            chart.draw(&self.painter, picture)?;
-        }
-        Ok(())
-    }
-
-    fn draw_images(&mut self, session: &Session, theme: &Theme) -> Result<()> {
-        let Some(gallery) = &session.gallery else {
-            return Ok(());
-        };
-        gallery.refresh(self.painter.gpu());
-        let [channels, height, width] = gallery.shape;
-        let row = |label, images| ImageRow {
-            label,
-            images,
-            logits: false,
-        };
-        let mut rows = Vec::new();
-        if let Some([inputs, outputs]) = &gallery.reconstructions {
-            rows.extend([row("input", inputs), row("output", outputs)]);
-        }
-        rows.push(row("sample", &gallery.samples));
-        let grid = ImageGrid {
-            title: if rows.len() > 1 {
-                "Inputs, reconstructions, samples"
-            } else {
-                "Samples"
-            },
-            note: "",
-            rows: &rows,
-            count: gallery.count,
-            channels,
-            height,
-            width,
-            // A column a class where the model knows classes.
-            columns: if gallery.classes > 1 {
-                gallery.classes
-            } else {
-                8
-            },
-            zoom: 1,
-        };
-        self.images.picture = Some(grid.picture(&self.painter, theme)?);
         Ok(())
     }
 
     /// Panels and tiles.
-    pub fn ui(&mut self, ui: &mut egui::Ui, session: &mut Session) {
-        let preference = if self.dark {
+    pub fn ui(&mut self, ui: &mut egui::Ui) {
+        let preference = if self.options.is_dark {
             egui::Theme::Dark
         } else {
             egui::Theme::Light
         };
         ui.ctx().set_theme(preference);
+        let before = (self.selection.clone(), self.options.clone());
+        self.error_bar(ui);
         egui::Panel::left("controls")
-            .exact_size(230.0)
+            .exact_size(CONTROLS_WIDTH)
             .show(ui, |ui| {
-                egui::ScrollArea::vertical().show(ui, |ui| self.controls(ui, session));
+                egui::ScrollArea::vertical().show(ui, |ui| self.controls(ui));
             });
-        egui::CentralPanel::default().show(ui, |ui| {
-            let size = ui.available_size();
-            let gap = ui.spacing().item_spacing;
-            let images = self.images.size().map_or(0.0, |size| size.x + gap.x);
-            let top = (size.y * 0.45)
-                .max(self.images.size().map_or(0.0, |size| size.y))
-                .min(size.y * 0.6);
-            let scalars = egui::vec2(size.x - images, top);
-            let series = egui::vec2(size.x, size.y - top - gap.y);
-            ui.horizontal_top(|ui| {
-                ui.set_height(top);
-                self.changed |= self.scalars.show(ui, scalars);
-                if let (Some(size), Some(id)) = (self.images.size(), self.images.id) {
-                    ui.image(egui::load::SizedTexture::new(id, size));
-                }
-            });
-            self.changed |= self.series.show(ui, series);
+        egui::CentralPanel::default().show(ui, |ui| self.tiles(ui));
+        self.note_changes(&before.0, &before.1);
+        let status = self.status();
+        if self.asked_step.is_some_and(|step| step != status.step) || !self.due.is_empty() {
+            let rest = REFRESH.saturating_sub(self.asked_at.elapsed());
+            ui.ctx()
+                .request_repaint_after(rest.max(Duration::from_millis(20)));
+        }
+    }
+
+    /// What was chosen since `selection` and `options` has to be computed or drawn.
+    fn note_changes(&mut self, selection: &Option<Selection>, options: &ViewOptions) {
+        let series = |selection: &Option<Selection>| selection.as_ref().map(Selection::series);
+        let is_other = series(&self.selection) != series(selection);
+        if is_other {
+            // Whatever is on its way is of no use any more.
+            self.worker.cancel(Request::Units);
+        }
+        let (keep, scale) = (options.keep, options.scale);
+        if is_other || (self.options.keep, self.options.scale) != (keep, scale) {
+            self.want(Request::Units);
+        }
+        if self.options.group != options.group {
+            self.want(Request::Scalars);
+        }
+        self.is_stale |= self.options.is_dark != options.is_dark;
+    }
+
+    fn want(&mut self, request: Request) {
+        if !self.due.contains(&request) {
+            self.due.push(request);
+        }
+    }
+
+    fn error_bar(&mut self, ui: &mut egui::Ui) {
+        if self.errors.is_empty() {
+            return;
+        }
+        let color = ui.visuals().error_fg_color;
+        egui::Panel::top("errors").show(ui, |ui| {
+            let mut is_closed = false;
+            for error in &self.errors {
+                ui.horizontal_wrapped(|ui| {
+                    is_closed |= ui.small_button("x").clicked();
+                    ui.colored_label(color, error);
+                });
+            }
+            if is_closed {
+                self.errors.clear();
+            }
         });
     }
 
-    fn controls(&mut self, ui: &mut egui::Ui, session: &mut Session) {
-        let trainer = session.trainer();
-        ui.add_space(6.0);
-        ui.heading(&trainer.scenario().name);
-        ui.label(format!(
-            "{}, step {} of {}",
-            session.status(),
-            trainer.steps_done(),
-            trainer.scenario().train.steps
-        ));
-        ui.label(
-            egui::RichText::new(session.dir().display().to_string())
-                .size(SMALL)
-                .weak(),
-        );
-        if session.is_training() {
-            ui.add_space(6.0);
-            ui.horizontal(|ui| {
-                let label = if session.paused { "Go on" } else { "Pause" };
-                if ui.button(label).clicked() {
-                    session.paused = !session.paused;
-                }
-                if ui.button("One step").clicked() {
-                    session.step_once();
-                }
-            });
-            ui.label("Steps a second, at most");
-            let mut unlimited = session.speed.is_infinite();
-            ui.horizontal(|ui| {
-                let mut speed = if unlimited { 100.0 } else { session.speed };
-                let slider = egui::Slider::new(&mut speed, 1.0..=100.0).logarithmic(true);
-                ui.add_enabled(!unlimited, slider);
-                ui.checkbox(&mut unlimited, "all");
-                session.speed = if unlimited { f32::INFINITY } else { speed };
-            });
+    fn controls(&mut self, ui: &mut egui::Ui) {
+        let status = self.status();
+        {
+            let mut pacing = self.pacing.lock().unwrap_or_else(PoisonError::into_inner);
+            controls::run(ui, &status, &mut pacing);
         }
         ui.separator();
-        let before = self.group;
-        ui.label("Scalars");
-        egui::ComboBox::from_id_salt("scalars")
-            .selected_text(self.groups.get(self.group).map_or("", |group| group.title))
-            .width(200.0)
-            .show_ui(ui, |ui| {
-                for (place, group) in self.groups.iter().enumerate() {
-                    ui.selectable_value(&mut self.group, place, group.title);
-                }
-            });
-        self.changed |= before != self.group;
-        ui.label("Units of");
-        let entries = session.history.layout.entries();
-        let name =
-            |place: usize| format!("{} {}", entries[place].tensor, entries[place].kind.name());
-        let before = (self.entry, self.statistic, self.keep, self.scale, self.dark);
-        egui::ComboBox::from_id_salt("tensor")
-            .selected_text(name(self.entry))
-            .width(200.0)
-            .show_ui(ui, |ui| {
-                for place in 0..entries.len() {
-                    ui.selectable_value(&mut self.entry, place, name(place));
-                }
-            });
-        egui::ComboBox::from_id_salt("statistic")
-            .selected_text(self.statistic.label())
-            .width(200.0)
-            .show_ui(ui, |ui| {
-                for statistic in Statistic::ALL {
-                    ui.selectable_value(&mut self.statistic, statistic, statistic.label());
-                }
-            });
-        ui.label("Lines drawn");
-        ui.add(egui::Slider::new(&mut self.keep, 5..=300).logarithmic(true));
-        ui.horizontal(|ui| {
-            ui.selectable_value(&mut self.scale, Scale::Linear, "linear");
-            ui.selectable_value(&mut self.scale, Scale::Symlog, "symlog");
-        });
-        ui.horizontal(|ui| {
-            ui.selectable_value(&mut self.dark, true, "dark");
-            ui.selectable_value(&mut self.dark, false, "light");
-        });
-        self.changed |= before != (self.entry, self.statistic, self.keep, self.scale, self.dark);
-        ui.separator();
-        ui.label(format!("Events: {}", session.events().len()));
-        for event in session.events().iter().rev().take(40) {
-            let line = format!("{}: {} {}", event.step, event.kind, event.subject);
-            ui.label(egui::RichText::new(line).size(SMALL));
+        if let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) {
+            controls::choices(ui, contents, selection, &mut self.options);
+            ui.separator();
         }
-        if session.history.recorded() < 2 {
-            ui.label("Units appear after the second recorded step.");
-        }
-    }
-}
-
-impl Tile {
-    /// A picture of the size that the tile has in the window; `None` while that is not known.
-    fn picture_for(&mut self, gpu: &Gpu, theme: &Theme) -> Result<Option<&Picture>> {
-        if self.wanted.x < 160.0 || self.wanted.y < 120.0 {
-            return Ok(None);
-        }
-        self.picture = Some(Picture::new(gpu, self.wanted.x, self.wanted.y, theme)?);
-        Ok(self.picture.as_ref())
+        controls::findings(ui, &status, self.worker.activity().as_deref());
     }
 
-    /// Shows the picture in `size` points; `true` when it was drawn for another size.
-    fn show(&mut self, ui: &mut egui::Ui, size: egui::Vec2) -> bool {
-        let size = size.floor().max(egui::vec2(1.0, 1.0));
-        match (self.id, &self.picture) {
-            (Some(id), Some(_)) => {
-                ui.image(egui::load::SizedTexture::new(id, size));
+    fn tiles(&mut self, ui: &mut egui::Ui) {
+        let size = ui.available_size();
+        let gap = ui.spacing().item_spacing;
+        let images = self.image_tile.size().unwrap_or_default();
+        let has_images = self.images.is_some() && images.x > 0.0;
+        // Images take their own room, where that leaves enough for the chart next to them.
+        let images = if has_images {
+            images.min(size * egui::vec2(0.6, 0.7))
+        } else {
+            egui::Vec2::ZERO
+        };
+        let top = (size.y * 0.45).max(images.y).min(size.y * 0.7);
+        let left = size.x - if has_images { images.x + gap.x } else { 0.0 };
+        ui.horizontal_top(|ui| {
+            ui.set_height(top);
+            let (_, is_resized) = self.scalar_tile.show(ui, egui::vec2(left, top));
+            self.is_stale |= is_resized;
+            if has_images {
+                self.image_tile.show(ui, images);
             }
-            _ => {
-                ui.allocate_space(size);
-            }
+        });
+        let mut rest = size.y - top - gap.y;
+        if let Some(text) = &self.no_images {
+            let label = ui.label(egui::RichText::new(format!("No images: {text}")).weak());
+            rest -= label.rect.height() + gap.y;
         }
-        let changed = (size - self.wanted).abs().max_elem() >= 1.0;
-        self.wanted = size;
-        changed
-    }
-
-    /// The picture's own size in points.
-    fn size(&self) -> Option<egui::Vec2> {
-        self.picture.as_ref().map(|picture| {
-            let [width, height] = picture.size();
-            let points = picture.theme().scale_factor;
-            egui::vec2(width as f32 / points, height as f32 / points)
-        })
+        if let Some(selection) = &mut self.selection {
+            self.units.show(ui, egui::vec2(size.x, rest), selection);
+        }
     }
 }

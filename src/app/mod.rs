@@ -1,25 +1,38 @@
 //! The window: a run's pictures, live while it trains or from a run directory.
 //!
-//! It is thin on purpose. Training runs in the same loop, a few steps between two frames; the pictures are the
-//! textures of [`crate::view`], drawn on the same device, so nothing is copied to show them.
+//! The thread of the window only shows: it takes input, draws the textures of [`crate::view`] on the device that made
+//! them, and sleeps while nothing changes. Whatever takes long (training, opening a directory, restoring a model,
+//! sampling) runs on a worker, which is asked for data and wakes the window when it has some.
 
+mod controls;
 mod dashboard;
 mod history;
+mod preview;
+mod selection;
 mod session;
+mod status;
 mod surface;
+mod tile;
+mod unit_tile;
+mod worker;
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use winit::application::ApplicationHandler;
-use winit::event::WindowEvent;
-use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
+use winit::event::{StartCause, WindowEvent};
+use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy};
 use winit::window::WindowId;
 
 use self::dashboard::Dashboard;
 use self::session::Session;
+use self::status::{Pacing, RunStatus};
 use self::surface::Surface;
+use self::worker::Worker;
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::train::Scenario;
+use crate::view::Painter;
 use crate::{Error, Result};
 
 /// What the window shows.
@@ -27,65 +40,67 @@ use crate::{Error, Result};
 pub enum Source {
     /// A scenario, trained live and recorded in a new directory.
     Scenario(Box<Scenario>, PathBuf),
-    /// A run directory.
+    /// A run directory. Neither its model nor its data is needed; without them there are no images.
     Run(PathBuf),
 }
 
-/// Opens the window and returns when it is closed; a run that was training is saved first. Returns the run's
-/// directory.
-///
-/// The device is made on an adapter of `choice` that can draw to the window, and goes through `prepare` before it is used,
-/// which may limit its memory or give it a kernel cache.
+/// Opens the window and returns when it is closed; a run that was training is saved first, with its report. `prepare`
+/// gets the device before anything runs on it, to give it a memory limit or a kernel cache. Returns the run's directory.
 ///
 /// # Errors
-/// No display, no adapter that can draw to it, or whatever ends a run.
+/// No display, no adapter that can draw to it, or what ended the run; its directory then holds what was recorded.
 pub fn show(
     choice: &AdapterChoice,
     prepare: &dyn Fn(Gpu) -> Gpu,
     source: Source,
 ) -> Result<PathBuf> {
-    let event_loop = EventLoop::new().map_err(|error| {
-        Error::gpu(
-            "window",
-            format!("no display can be opened: {error}"),
-            "train without a window with trainscope train",
-        )
-    })?;
+    let event_loop = EventLoop::<Wake>::with_user_event()
+        .build()
+        .map_err(|error| no_window(format!("no display can be opened: {error}")))?;
     let mut app = App {
-        choice,
-        prepare,
+        choice: choice.clone(),
         source,
+        prepare,
+        proxy: event_loop.create_proxy(),
         open: None,
         failure: None,
     };
     let ended = event_loop.run_app(&mut app);
+    // The run is saved first, whatever has closed the window.
+    let closed = app.open.map(|open| open.dashboard.close());
     if let Some(error) = app.failure {
         return Err(error);
     }
-    ended
-        .map_err(|error| Error::gpu("window", error.to_string(), "train with trainscope train"))?;
-    match app.open {
-        Some(open) => open.session.close(),
-        None => Err(Error::gpu(
-            "window",
-            "it was never opened",
-            "train without a window with trainscope train",
-        )),
-    }
+    ended.map_err(|error| no_window(error.to_string()))?;
+    closed.unwrap_or_else(|| Err(no_window("it was never opened".to_owned())))
 }
 
+fn no_window(problem: String) -> Error {
+    Error::gpu(
+        "window",
+        problem,
+        "use trainscope train, which needs no window",
+    )
+}
+
+/// The worker has something to show.
+#[derive(Debug, Clone, Copy)]
+struct Wake;
+
 struct App<'a> {
-    choice: &'a AdapterChoice,
-    prepare: &'a dyn Fn(Gpu) -> Gpu,
+    choice: AdapterChoice,
     source: Source,
+    prepare: &'a dyn Fn(Gpu) -> Gpu,
+    proxy: EventLoopProxy<Wake>,
     open: Option<Open>,
     failure: Option<Error>,
 }
 
 struct Open {
     surface: Surface,
-    session: Session,
     dashboard: Dashboard,
+    /// When the next frame is due without input.
+    next_frame: Option<Instant>,
 }
 
 impl App<'_> {
@@ -94,14 +109,25 @@ impl App<'_> {
             Source::Scenario(scenario, _) => format!("trainscope: {}", scenario.name),
             Source::Run(dir) => format!("trainscope: {}", dir.display()),
         };
-        let surface = Surface::new(event_loop, self.choice, self.prepare, &title)?;
-        let session = Session::new(&surface.gpu, &self.source)?;
-        let dashboard = Dashboard::new(&surface.gpu, &session)?;
+        let surface = Surface::new(event_loop, &self.choice, self.prepare, &title)?;
+        let pacing: Arc<Mutex<Pacing>> = Arc::default();
+        let status: Arc<Mutex<RunStatus>> = Arc::default();
+        let proxy = Mutex::new(self.proxy.clone());
+        let wake = move || {
+            // Without an event loop there is no window to wake.
+            let _ = proxy.lock().map(|proxy| proxy.send_event(Wake));
+        };
+        let (gpu, source) = (surface.gpu.clone(), self.source.clone());
+        let (shared_pacing, shared_status) = (pacing.clone(), status.clone());
+        let make = move || Session::new(&gpu, &source, shared_pacing, shared_status);
+        let worker = Worker::start(wake, make)?;
+        let painter = Painter::new(&surface.gpu);
+        let dashboard = Dashboard::new(painter, worker, pacing, status)?;
         surface.window.request_redraw();
         Ok(Open {
             surface,
-            session,
             dashboard,
+            next_frame: None,
         })
     }
 
@@ -116,18 +142,33 @@ impl App<'_> {
 
 impl Open {
     fn frame(&mut self) -> Result<()> {
-        self.session.advance()?;
-        self.dashboard.refresh(&mut self.surface, &self.session)?;
-        let (session, dashboard) = (&mut self.session, &mut self.dashboard);
-        self.surface.frame(|ui| dashboard.ui(ui, session))
+        self.dashboard.update(&mut self.surface)?;
+        let dashboard = &mut self.dashboard;
+        let delay = self.surface.frame(|ui| dashboard.ui(ui))?;
+        // What was chosen in this frame is asked for now, not with the next input.
+        self.dashboard.update(&mut self.surface)?;
+        self.next_frame = delay.map(|delay| Instant::now() + delay);
+        Ok(())
     }
 }
 
-impl ApplicationHandler for App<'_> {
+impl ApplicationHandler<Wake> for App<'_> {
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
         if self.open.is_none() {
             let opened = self.open(event_loop).map(|open| self.open = Some(open));
             self.end_on_error(event_loop, opened);
+        }
+    }
+
+    fn new_events(&mut self, _: &ActiveEventLoop, cause: StartCause) {
+        if let (StartCause::ResumeTimeReached { .. }, Some(open)) = (cause, &self.open) {
+            open.surface.window.request_redraw();
+        }
+    }
+
+    fn user_event(&mut self, _: &ActiveEventLoop, _: Wake) {
+        if let Some(open) = &self.open {
+            open.surface.window.request_redraw();
         }
     }
 
@@ -145,6 +186,7 @@ impl ApplicationHandler for App<'_> {
             }
             WindowEvent::Resized(_) | WindowEvent::ScaleFactorChanged { .. } => {
                 open.surface.resize();
+                open.surface.window.request_redraw();
                 Ok(())
             }
             WindowEvent::RedrawRequested => open.frame(),
@@ -154,14 +196,7 @@ impl ApplicationHandler for App<'_> {
     }
 
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
-        let Some(open) = &self.open else {
-            return;
-        };
-        if open.session.wants_steps() || open.dashboard.is_stale() {
-            open.surface.window.request_redraw();
-        }
-        // Training is paced by the session itself; a small wait leaves the rest of the machine alone.
-        let pause = std::time::Duration::from_millis(8);
-        event_loop.set_control_flow(ControlFlow::wait_duration(pause));
+        let next = self.open.as_ref().and_then(|open| open.next_frame);
+        event_loop.set_control_flow(next.map_or(ControlFlow::Wait, ControlFlow::WaitUntil));
     }
 }

@@ -1,186 +1,313 @@
-//! What stands behind the window: a run in training, or one that was read from its directory.
+//! The worker's state: a run in training, or one that is looked at.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::Source;
 use super::history::History;
+use super::preview::{Images, Preview};
+use super::selection::Selection;
+use super::status::{Pacing, RunStatus};
+use super::worker::{Background, Progress, Turn};
 use crate::gpu::Gpu;
-use crate::trace::{Event, RunReader};
-use crate::train::{Gallery, Run, Scenario, Trainer};
-use crate::{Error, Result, report};
+use crate::report::{self, ScalarGroup, scalar_groups};
+use crate::sample::{Budget, SampleOptions};
+use crate::series::Scale;
+use crate::trace::{RunView, TraceEntry};
+use crate::train::{Run, Scenario};
+use crate::view::{SampledChart, ScalarChart};
+use crate::{Error, Result};
 
-/// Training between two frames, so that the window stays alive.
-const FRAME: Duration = Duration::from_millis(40);
+/// A paused run is looked at this often for a change of its pacing.
+const PAUSED: Duration = Duration::from_millis(50);
 
-/// Images in the gallery.
-const IMAGES: usize = 32;
+/// What the window has to know of a run before it can choose anything.
+#[derive(Debug, Clone)]
+pub(super) struct Contents {
+    /// The tensors that are recorded.
+    pub entries: Vec<TraceEntry>,
+    /// The charts that its scalars make.
+    pub groups: Vec<ScalarGroup>,
+    /// What is looked at first.
+    pub selection: Selection,
+}
 
+/// A run and what is shown of it.
 pub(super) struct Session {
-    pub history: History,
-    pub gallery: Option<Gallery>,
-    pub paused: bool,
-    /// Steps a second at most; infinite at full speed.
-    pub speed: f32,
-    state: State,
-    /// One step is owed although the run is paused.
-    single: bool,
+    gpu: Gpu,
+    stage: Stage,
+    preview: Preview,
+    pacing: Arc<Mutex<Pacing>>,
+    status: Arc<Mutex<RunStatus>>,
+    /// Steps that were asked for one by one and are done.
+    single_steps: u64,
     last_step: Instant,
 }
 
-enum State {
+enum Stage {
+    /// A run in training, or one that has ended while the window was open.
+    Live { run: LiveRun, history: History },
+    /// A run directory.
+    View(Box<RunView>),
+}
+
+enum LiveRun {
     Training(Box<Run>),
-    /// A run that has ended or that was read.
-    Still {
-        trainer: Box<Trainer>,
-        dir: PathBuf,
-        status: String,
-        events: Vec<Event>,
-    },
-    /// Only while a run is being closed.
-    Closing,
+    /// Saved and reported, in this directory.
+    Ended(PathBuf),
+    /// It failed; what it had recorded is kept in this directory.
+    Failed(PathBuf),
 }
 
 impl Session {
-    pub fn new(gpu: &Gpu, source: &Source) -> Result<Self> {
-        let state = match source {
-            Source::Scenario(scenario, dir) => {
-                State::Training(Box::new(Run::create(gpu, scenario, dir, None)?))
-            }
-            Source::Run(dir) => Self::read(gpu, dir)?,
+    /// Opens a run directory, or creates the run of a scenario.
+    ///
+    /// # Errors
+    /// A directory that is not a run, or whatever keeps a scenario from being trained.
+    pub fn new(
+        gpu: &Gpu,
+        source: &Source,
+        pacing: Arc<Mutex<Pacing>>,
+        status: Arc<Mutex<RunStatus>>,
+    ) -> Result<Self> {
+        let (stage, preview) = match source {
+            Source::Scenario(scenario, dir) => Self::create(gpu, scenario, dir)?,
+            Source::Run(dir) => (
+                Stage::View(Box::new(RunView::open(dir)?)),
+                Preview::of_directory(dir),
+            ),
         };
-        let trainer = state.trainer().expect("just made");
-        let names = trainer.scalar_names();
-        let mut history = History::new(trainer.layout().clone(), names);
-        if let Source::Run(dir) = source {
-            history.load(&RunReader::open(dir)?)?;
-        }
-        let gallery = Gallery::new(trainer, IMAGES)?;
-        Ok(Self {
-            history,
-            gallery,
-            paused: false,
-            speed: f32::INFINITY,
-            state,
-            single: false,
+        let session = Self {
+            gpu: gpu.clone(),
+            stage,
+            preview,
+            pacing,
+            status,
+            single_steps: 0,
             last_step: Instant::now(),
-        })
+        };
+        session.publish();
+        Ok(session)
     }
 
-    fn read(gpu: &Gpu, dir: &Path) -> Result<State> {
-        let reader = RunReader::open(dir)?;
-        let scenario = Scenario::of_run(&reader)?;
-        let trainer = Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)?;
-        Ok(State::Still {
-            trainer: Box::new(trainer),
-            dir: dir.to_owned(),
-            status: reader.info().status.to_string(),
-            events: reader.events()?,
-        })
+    fn create(gpu: &Gpu, scenario: &Scenario, dir: &Path) -> Result<(Stage, Preview)> {
+        let run = Run::create(gpu, scenario, dir, None)?;
+        let trainer = run.trainer();
+        let history = History::new(trainer.layout().clone(), trainer.scalar_names());
+        let preview = Preview::of_trainer(trainer);
+        let run = LiveRun::Training(Box::new(run));
+        Ok((Stage::Live { run, history }, preview))
     }
 
-    /// Trains for the length of a frame, at most at the chosen speed.
-    pub fn advance(&mut self) -> Result<()> {
-        let started = Instant::now();
-        while self.wants_steps() && started.elapsed() < FRAME {
-            if !self.single && self.last_step.elapsed().as_secs_f32() * self.speed < 1.0 {
-                break;
+    /// What can be chosen.
+    pub fn contents(&self) -> Contents {
+        let (entries, names, model) = match &self.stage {
+            Stage::Live { run, history } => {
+                let model = match run {
+                    LiveRun::Training(run) => run.trainer().describe(),
+                    LiveRun::Ended(_) | LiveRun::Failed(_) => Default::default(),
+                };
+                (history.entries(), history.names().to_vec(), model)
             }
-            self.last_step = Instant::now();
-            self.single = false;
-            let State::Training(run) = &mut self.state else {
-                break;
-            };
-            let history = &mut self.history;
-            if !run.advance(&mut |record| history.push(record))? {
-                self.end()?;
+            Stage::View(run) => {
+                let names: Vec<String> = run.scalars().keys().cloned().collect();
+                (run.entries(), names, run.model().clone())
             }
+        };
+        Contents {
+            selection: Selection::first(entries, &model),
+            entries: entries.to_vec(),
+            groups: scalar_groups(&names),
         }
-        Ok(())
     }
 
-    /// Saves a run that is training, with its report.
-    fn end(&mut self) -> Result<()> {
-        if let State::Training(run) = std::mem::replace(&mut self.state, State::Closing) {
-            let history = &mut self.history;
-            let finished = run.finish(false, &mut |record| history.push(record))?;
-            report::write_report_of(&finished.trainer, &finished.dir)?;
-            self.state = State::Still {
-                status: finished.status.to_string(),
-                trainer: Box::new(finished.trainer),
-                dir: finished.dir,
-                events: finished.events,
-            };
-        }
-        Ok(())
+    /// The chart of some scalars; `None` before the first step.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn scalars(&self, group: &ScalarGroup) -> Result<Option<ScalarChart>> {
+        // Members are indices in the list of names that `contents` has grouped.
+        let values = |index: &usize| -> &[(u64, f64)] {
+            match &self.stage {
+                Stage::Live { history, .. } => history.scalar(*index),
+                Stage::View(run) => run
+                    .scalars()
+                    .values()
+                    .nth(*index)
+                    .map_or(&[], Vec::as_slice),
+            }
+        };
+        let labels = group.labels.iter().map(String::as_str);
+        let recorded: Vec<_> = labels.zip(group.members.iter().map(values)).collect();
+        ScalarChart::of_recorded(&self.gpu, group.title, group.y_title, &recorded)
     }
 
-    /// Saves what is training and returns the run's directory.
+    /// The chart of the selected units; `None` before the second recorded step.
+    ///
+    /// # Errors
+    /// The tensor is not recorded, a file is damaged, or the device was lost.
+    pub fn units(
+        &self,
+        selection: &Selection,
+        keep: usize,
+        scale: Scale,
+        progress: &Progress,
+    ) -> Result<Option<SampledChart>> {
+        let units = selection.series();
+        progress.say(format!("reading {}", units.tensor));
+        let series = match &self.stage {
+            Stage::Live { history, .. } => {
+                let is_wanted =
+                    |entry: &&TraceEntry| entry.tensor == units.tensor && entry.kind == units.kind;
+                let Some(entry) = history.entries().iter().find(is_wanted) else {
+                    return Ok(None);
+                };
+                history.series(entry, units.statistic)
+            }
+            Stage::View(run) if units.tensor.is_empty() => {
+                // Nothing is recorded yet.
+                debug_assert!(run.entries().is_empty());
+                return Ok(None);
+            }
+            Stage::View(run) => run.series(&units.tensor, units.kind, units.statistic)?,
+        };
+        if series.steps.len() < 2 || progress.is_cancelled() {
+            return Ok(None);
+        }
+        progress.say(format!("sampling {} units", series.units));
+        let options = SampleOptions {
+            budget: Budget::Keep(keep),
+            ..SampleOptions::default()
+        };
+        SampledChart::of_units(&self.gpu, &units, &series, Some(scale), &options)
+    }
+
+    /// The images that the model makes as it is.
+    ///
+    /// # Errors
+    /// What is missing for them, such as the data, in a sentence.
+    pub fn images(&mut self, progress: &Progress) -> Result<Option<Images>> {
+        self.preview.images(&self.gpu, progress)
+    }
+
+    /// Saves a run that trains, with its report, and returns the directory.
+    ///
+    /// # Errors
+    /// The run cannot be saved or its report cannot be written.
     pub fn close(mut self) -> Result<PathBuf> {
         self.end()?;
-        match self.state {
-            State::Still { dir, .. } => Ok(dir),
-            _ => Err(Error::gpu(
-                "window",
-                "the run was lost",
-                "look into its directory",
-            )),
+        Ok(match self.stage {
+            Stage::View(run) => run.folder().to_owned(),
+            Stage::Live { run, .. } => match run {
+                LiveRun::Ended(dir) | LiveRun::Failed(dir) => dir,
+                LiveRun::Training(run) => run.dir().to_owned(),
+            },
+        })
+    }
+
+    fn end(&mut self) -> Result<()> {
+        let Stage::Live { run, history } = &mut self.stage else {
+            return Ok(());
+        };
+        let LiveRun::Training(training) = run else {
+            return Ok(());
+        };
+        let failed = LiveRun::Failed(training.dir().to_owned());
+        let LiveRun::Training(training) = std::mem::replace(run, failed) else {
+            return Ok(());
+        };
+        let finished = training.finish(false, &mut |record| {
+            history.push(record.step, &record.scalars, record.statistics.as_deref());
+        })?;
+        *run = LiveRun::Ended(finished.dir.clone());
+        let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
+        status.state = finished.status.to_string();
+        status.is_training = false;
+        status.add_events(&finished.events);
+        drop(status);
+        report::write_report_of(&finished.trainer, &finished.dir)?;
+        Ok(())
+    }
+
+    /// Whether the pacing lets the next step run now, and how long to wait where it does not.
+    fn pause(&mut self) -> Option<Duration> {
+        let pacing = *self.pacing.lock().unwrap_or_else(|e| e.into_inner());
+        if pacing.single_steps > self.single_steps {
+            self.single_steps += 1;
+            return None;
         }
-    }
-
-    /// Whether there are steps to run.
-    pub fn wants_steps(&self) -> bool {
-        matches!(self.state, State::Training(_)) && (!self.paused || self.single)
-    }
-
-    pub fn is_training(&self) -> bool {
-        matches!(self.state, State::Training(_))
-    }
-
-    /// Runs one step and stays paused.
-    pub fn step_once(&mut self) {
-        self.paused = true;
-        self.single = true;
-    }
-
-    pub fn trainer(&self) -> &Trainer {
-        self.state
-            .trainer()
-            .expect("closing happens inside one call")
-    }
-
-    pub fn events(&self) -> &[Event] {
-        match &self.state {
-            State::Training(run) => run.events(),
-            State::Still { events, .. } => events,
-            State::Closing => &[],
+        if pacing.is_paused {
+            return Some(PAUSED);
         }
+        let due = Duration::try_from_secs_f32(1.0 / pacing.steps_per_second).unwrap_or_default();
+        let rest = due.saturating_sub(self.last_step.elapsed());
+        (!rest.is_zero()).then_some(rest.min(PAUSED))
     }
 
-    pub fn dir(&self) -> &Path {
-        match &self.state {
-            State::Training(run) => run.dir(),
-            State::Still { dir, .. } => dir,
-            State::Closing => Path::new(""),
-        }
-    }
-
-    pub fn status(&self) -> &str {
-        match &self.state {
-            State::Training(_) if self.paused => "paused",
-            State::Training(_) => "training",
-            State::Still { status, .. } => status,
-            State::Closing => "closing",
+    /// Tells the window how far the run is.
+    fn publish(&self) {
+        let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
+        match &self.stage {
+            Stage::View(run) => status.of_view(run),
+            Stage::Live {
+                run: LiveRun::Training(run),
+                ..
+            } => status.of_run(run),
+            Stage::Live { .. } => {}
         }
     }
 }
 
-impl State {
-    fn trainer(&self) -> Option<&Trainer> {
-        match self {
-            Self::Training(run) => Some(run.trainer()),
-            Self::Still { trainer, .. } => Some(trainer),
-            Self::Closing => None,
+impl Background for Session {
+    fn turn(&mut self) -> Result<Turn> {
+        let is_training = matches!(
+            self.stage,
+            Stage::Live {
+                run: LiveRun::Training(_),
+                ..
+            }
+        );
+        if !is_training {
+            return Ok(Turn::Never);
         }
+        if let Some(pause) = self.pause() {
+            return Ok(Turn::After(pause));
+        }
+        self.last_step = Instant::now();
+        let advanced = match &mut self.stage {
+            Stage::Live {
+                run: LiveRun::Training(run),
+                history,
+            } => run.advance(&mut |record| {
+                history.push(record.step, &record.scalars, record.statistics.as_deref());
+            }),
+            _ => Ok(false),
+        };
+        self.publish();
+        let ended = match advanced {
+            Ok(true) => return Ok(Turn::Now),
+            Ok(false) => self.end(),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            self.fail(&error);
+            return Err(error);
+        }
+        Ok(Turn::Never)
+    }
+}
+
+impl Session {
+    /// The run has failed: it has closed its directory itself.
+    fn fail(&mut self, error: &Error) {
+        if let Stage::Live { run, .. } = &mut self.stage
+            && let LiveRun::Training(training) = run
+        {
+            *run = LiveRun::Failed(training.dir().to_owned());
+        }
+        let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
+        status.is_training = false;
+        status.state = format!("failed: {}", error.problem());
     }
 }

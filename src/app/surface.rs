@@ -1,12 +1,16 @@
 //! The window itself: a wgpu surface on a winit window, and egui drawn onto it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use winit::event_loop::ActiveEventLoop;
 use winit::window::Window;
 
 use crate::gpu::{AdapterChoice, Gpu, adapter};
 use crate::{Error, Result};
+
+/// Longer waits for the next frame are waits for input.
+const MAX_DELAY: Duration = Duration::from_secs(3600);
 
 /// A window, its surface, and egui's input and output on it.
 pub(super) struct Surface {
@@ -22,12 +26,12 @@ fn failed(what: &str, error: impl std::fmt::Display) -> Error {
     Error::gpu(
         "window",
         format!("{what}: {error}"),
-        "train without a window with trainscope train",
+        "use trainscope train, which needs no window",
     )
 }
 
 impl Surface {
-    /// Opens a window and a device that can draw to it.
+    /// Opens a window and a device that can draw to it, which `prepare` completes.
     pub fn new(
         event_loop: &ActiveEventLoop,
         choice: &AdapterChoice,
@@ -40,18 +44,18 @@ impl Surface {
             .with_min_inner_size(winit::dpi::LogicalSize::new(720.0, 480.0));
         let window = event_loop
             .create_window(attributes)
-            .map_err(|error| failed("it cannot be opened", error))?;
+            .map_err(|error| failed("no window can be opened", error))?;
         let window = Arc::new(window);
         let instance = adapter::instance();
         let surface = instance
             .create_surface(window.clone())
-            .map_err(|error| failed("it cannot be drawn to", error))?;
+            .map_err(|error| failed("the window has no surface", error))?;
         let chosen = adapter::choose(&instance, choice, Some(&surface))?;
         let gpu = prepare(Gpu::on(&chosen)?);
         let size = window.inner_size();
         let mut config = surface
             .get_default_config(&chosen, size.width.max(1), size.height.max(1))
-            .ok_or_else(|| failed("it cannot be drawn to", "the adapter offers no format"))?;
+            .ok_or_else(|| failed("the window has no surface", "the adapter offers no format"))?;
         // egui wants colors as they are, without a conversion on writing.
         if let Some(plain) = surface
             .get_capabilities(&chosen)
@@ -119,16 +123,18 @@ impl Surface {
         }
     }
 
-    /// Draws one frame of `ui`.
+    /// Draws one frame of `ui` and returns after what time egui wants the next one, if without input.
     ///
     /// # Errors
     /// The device was lost or reported an error.
-    pub fn frame(&mut self, ui: impl FnMut(&mut egui::Ui)) -> Result<()> {
+    pub fn frame(&mut self, ui: impl FnMut(&mut egui::Ui)) -> Result<Option<Duration>> {
         let input = self.state.take_egui_input(&self.window);
         let context = self.state.egui_ctx().clone();
         let output = context.run_ui(input, ui);
         self.state
             .handle_platform_output(&self.window, output.platform_output);
+        let root = output.viewport_output.get(&egui::ViewportId::ROOT);
+        let next = root.map(|viewport| viewport.repaint_delay);
         let jobs = context.tessellate(output.shapes, output.pixels_per_point);
         let gpu = &self.gpu;
         for (id, deltas) in &output.textures_delta.set {
@@ -183,6 +189,8 @@ impl Surface {
         for id in &output.textures_delta.free {
             self.renderer.free_texture(id);
         }
-        self.gpu.check()
+        self.gpu.check()?;
+        // egui says that it wants none by a delay without end.
+        Ok(next.filter(|delay| *delay < MAX_DELAY))
     }
 }

@@ -1,17 +1,16 @@
 //! `trainscope sample`
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
 use trainscope::formats::{read_series, write_ids};
-use trainscope::gpu::Gpu;
-use trainscope::sample::{Budget, Sample, SampleOptions, Scale, ValueScale, sample_values};
+use trainscope::sample::{Budget, Sample, SampleOptions};
+use trainscope::series::{LineGroup, Scale, SeriesBuffer};
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{RunView, Statistic, UnitSeries};
-use trainscope::view::{self, Kept, Painter, Picture, SeriesChart, Theme};
+use trainscope::view::{Caption, Painter, SampledChart, Theme};
 use trainscope::{Error, Result};
 
 use super::{Common, check_writable};
@@ -49,7 +48,7 @@ pub struct SampleArgs {
     /// Write the numbers of the kept lines, most remarkable first (int64)
     #[arg(long, value_name = "FILE.npy")]
     out: Option<PathBuf>,
-    /// Write for each line the number of the kept line that stands for it (int64)
+    /// Write for each line the number of the kept line that represents it (int64)
     #[arg(long, value_name = "FILE.npy")]
     assign: Option<PathBuf>,
     /// Draw the kept lines over the density of all lines
@@ -89,22 +88,9 @@ fn radius(word: &str) -> std::result::Result<f32, String> {
 /// Lines and what a plot says of them.
 struct Lines {
     series: UnitSeries,
-    title: String,
-    x_title: &'static str,
-    y_title: String,
+    caption: Caption,
     /// The lines of each tensor of a run.
-    tensors: Vec<(String, Range<usize>)>,
-}
-
-impl Lines {
-    /// The first step and the distance between steps, as the x-axis shows them: that of the records where these are
-    /// uneven.
-    fn step_range(&self) -> (u64, u64) {
-        match (self.series.steps.first(), self.series.stride()) {
-            (Some(&first), Some(stride)) => (first, stride),
-            _ => (0, 1),
-        }
-    }
+    groups: Vec<LineGroup>,
 }
 
 pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
@@ -124,27 +110,29 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         seed: args.seed,
     };
     let started = Instant::now();
-    let sample = sample_values(
-        &gpu,
-        &series.values,
-        series.steps.len(),
-        args.scale,
-        &options,
-    )?;
+    let steps = series.steps.len();
+    let buffer = SeriesBuffer::upload(&gpu, &series.values, steps, args.scale)?
+        .with_groups(lines.groups.clone());
+    let chart = SampledChart::new(&gpu, buffer, lines.caption.clone(), &options)?;
     let seconds = started.elapsed().as_secs_f64();
 
+    let sample = chart.sample();
     if let Some(path) = &args.plot {
-        plot(&gpu, &lines, &sample, args.scale)?.write_png(&gpu, path)?;
+        let theme = Theme::light().scaled(PLOT_SCALE_FACTOR);
+        let picture = chart.chart().picture(&Painter::new(&gpu), PLOT, &theme)?;
+        picture.write_png(&gpu, path)?;
     }
     if let Some(path) = &args.out {
         write_ids(path, &sample.kept)?;
     }
     if let Some(path) = &args.assign {
-        let stand_in = |&place: &u32| sample.kept[place as usize];
-        let ids: Vec<u32> = sample.assign.iter().map(stand_in).collect();
+        let representatives = sample.nearest_representative.iter();
+        let ids: Vec<u32> = representatives
+            .map(|&index| sample.kept[index as usize])
+            .collect();
         write_ids(path, &ids)?;
     }
-    say(common, args, series, &sample, seconds);
+    say(common, args, series, sample, seconds);
     common.print_json(&json!({
         "lines": series.units,
         "steps": series.steps.len(),
@@ -157,8 +145,8 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         "columns": args.columns,
         "scale": match args.scale { Scale::Linear => "linear", Scale::Symlog => "symlog" },
         "seed": args.seed,
-        "tensors": lines.tensors.iter()
-            .map(|(name, lines)| json!({ "tensor": name, "from": lines.start, "to": lines.end }))
+        "tensors": lines.groups.iter()
+            .map(|group| json!({ "tensor": group.tensor, "from": group.lines.start, "to": group.lines.end }))
             .collect::<Vec<_>>(),
         "out": args.out,
         "assign": args.assign,
@@ -169,28 +157,21 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
 
 fn say(common: &Common, args: &SampleArgs, series: &UnitSeries, sample: &Sample, seconds: f64) {
     common.note(&format!(
-        "kept {} of {} lines of {} steps in {seconds:.2} s: {}",
+        "kept {} of {} lines of {} steps in {seconds:.2} s",
         sample.kept.len(),
         series.units,
         series.steps.len(),
-        if sample.kept.len() < series.units {
-            format!(
-                "every other line stays within {:.4} of one of them everywhere (1 is the height of the chart)",
-                sample.radius
-            )
-        } else {
-            "all of them".to_owned()
-        }
     ));
+    common.note(&sample.guarantee());
     if sample.nonfinite > 0 {
         let count = sample.nonfinite;
         common.note(&format!(
-            "{count} with values that are not finite; they stand for no finite line"
+            "{count} lines have values that are not finite; they represent no finite line"
         ));
     }
     for (what, path) in [
         ("kept lines", &args.out),
-        ("stand-ins", &args.assign),
+        ("representatives", &args.assign),
         ("plot", &args.plot),
     ] {
         if let Some(path) = path {
@@ -219,11 +200,15 @@ fn read(common: &Common, args: &SampleArgs) -> Result<Lines> {
     }
     let name = args.input.file_name().unwrap_or(args.input.as_os_str());
     Ok(Lines {
-        title: name.to_string_lossy().into_owned(),
-        x_title: "step",
-        y_title: "value".to_owned(),
+        caption: Caption {
+            title: name.to_string_lossy().into_owned(),
+            x_title: "step".to_owned(),
+            y_title: "value".to_owned(),
+            first_step: 0,
+            stride: 1,
+        },
         series: read_series(&args.input)?,
-        tensors: Vec::new(),
+        groups: Vec::new(),
     })
 }
 
@@ -243,10 +228,14 @@ fn read_run(common: &Common, args: &SampleArgs) -> Result<Lines> {
             .collect(),
     };
     let mut all = UnitSeries::default();
-    let mut tensors = Vec::new();
+    let mut groups = Vec::new();
     for name in names {
         let series = run.series(&name, args.kind, args.quantity)?;
-        tensors.push((name, all.units..all.units + series.units));
+        groups.push(LineGroup {
+            tensor: name,
+            kind: args.kind,
+            lines: all.units..all.units + series.units,
+        });
         all.units += series.units;
         all.values.extend(series.values);
         all.steps = series.steps;
@@ -263,57 +252,20 @@ fn read_run(common: &Common, args: &SampleArgs) -> Result<Lines> {
         None => "all units".to_owned(),
     };
     let statistic = format!("{} of the {}", args.quantity.name(), args.kind.name());
+    // Uneven records are drawn one after another.
+    let (x_title, first_step, stride) = match (all.steps.first(), all.stride()) {
+        (Some(&first), Some(stride)) => ("training step", first, stride),
+        _ => ("record", 0, 1),
+    };
     Ok(Lines {
-        title: format!("{}: {statistic}, {of}", run.name()),
-        x_title: match all.stride() {
-            Some(_) => "training step",
-            None => "record",
+        caption: Caption {
+            title: format!("{}: {statistic}, {of}", run.name()),
+            x_title: x_title.to_owned(),
+            y_title: statistic,
+            first_step,
+            stride,
         },
-        y_title: statistic,
         series: all,
-        tensors,
+        groups,
     })
-}
-
-fn plot(gpu: &Gpu, lines: &Lines, sample: &Sample, scale: Scale) -> Result<Picture> {
-    // The most remarkable lines come first; drawn last, they lie on top.
-    let kept: Vec<u32> = sample.kept.iter().rev().copied().collect();
-    let counts: Vec<u32> = sample.counts.iter().rev().copied().collect();
-    let series = &lines.series;
-    let dropped = series.units - kept.len();
-    let note = if dropped == 0 {
-        format!("All {} lines.", series.units)
-    } else {
-        format!(
-            "{} of {} lines; every other line stays within {:.1} % of the chart's height of one of them everywhere.",
-            kept.len(),
-            series.units,
-            100.0 * sample.radius
-        )
-    };
-    let (first_step, stride) = lines.step_range();
-    let chart = SeriesChart {
-        title: &lines.title,
-        note: &note,
-        x_title: lines.x_title,
-        y_title: &lines.y_title,
-        first_step,
-        stride,
-        lines: view::Lines {
-            values: &gpu.upload("series", &series.values)?,
-            lines: series.units,
-            steps: series.steps.len(),
-            scale: ValueScale::fit(scale, &series.values),
-        },
-        kept: Some(Kept {
-            lines: &kept,
-            counts: &counts,
-        }),
-        density: dropped > 0,
-        nonfinite: sample.nonfinite,
-    };
-    let theme = Theme::light().scaled(PLOT_SCALE_FACTOR);
-    let picture = Picture::new(gpu, PLOT[0], PLOT[1], &theme)?;
-    chart.draw(&Painter::new(gpu), &picture)?;
-    Ok(picture)
 }

@@ -24,7 +24,7 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
     } else if path.is_dir() {
         return Err(Error::input(
             args.what.clone(),
-            "it holds no run (there is no run.json)",
+            "no run.json found",
             "name a run directory or a scenario",
         ));
     } else {

@@ -104,6 +104,7 @@ static SHARED: &[Shader] = &[
     shader!("shared/elementary.wgsl"),
     shader!("shared/grid.wgsl"),
     shader!("shared/philox.wgsl"),
+    shader!("shared/plot.wgsl"),
     shader!("shared/rows.wgsl"),
     shader!("shared/scale.wgsl"),
     shader!("shared/image_loads.wgsl"),

@@ -4,9 +4,9 @@
 //! nothing is fetched. All text from the run directory is escaped.
 
 mod figures;
-mod grid;
 mod images;
 mod page;
+mod scalar_groups;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use crate::{Result, diagnose, files};
 
 pub use figures::{Figure, scalar_figures, unit_figure};
 pub use images::image_figures;
+pub use scalar_groups::{ScalarGroup, scalar_groups};
 
 /// The folder of the report in a run directory.
 const FOLDER: &str = "report";

@@ -3,53 +3,53 @@
 use super::selection::{Selection, Selector};
 use crate::Result;
 
-/// Radii that can be told from rounding.
-pub(super) const SMALLEST: f32 = 1e-6;
+/// Smaller radii cannot be distinguished from rounding.
+pub(super) const MIN_RADIUS: f32 = 1e-6;
 /// At larger radii a line that is not finite could merge with one that is.
-pub(super) const LARGEST: f32 = 3.0;
+pub(super) const MAX_RADIUS: f32 = 3.0;
 
-const TRIALS: usize = 24;
+const MAX_PROBES: usize = 24;
 /// The first radius, and the factor between the next ones until the wanted count lies between two.
-const FIRST: f32 = 0.1;
-const STRIDE: f32 = 4.0;
+const FIRST_RADIUS: f32 = 0.1;
+const RADIUS_FACTOR: f32 = 4.0;
 
 /// A radius and how many lines it keeps.
 #[derive(Clone, Copy)]
-struct Trial {
+struct RadiusProbe {
     radius: f32,
     size: usize,
 }
 
-/// The selection among the radii tried whose size is nearest to `keep`, and the rounds of all trials.
+/// The selection among the radii tried whose size is nearest to `keep`, and the rounds of all probes.
 ///
 /// The size falls with the radius, roughly as a power and not strictly, so the search interpolates between
-/// logarithms and keeps the best that it has seen. A trial that keeps far too many lines is given up early.
+/// logarithms and keeps the best that it has seen. A probe that keeps far too many lines is given up early.
 pub(super) fn nearest_count(selector: &Selector<'_>, keep: usize) -> Result<(Selection, usize)> {
-    let enough = keep.saturating_add(keep / 2).saturating_add(16);
+    let max_kept = keep.saturating_add(keep / 2).saturating_add(16);
     let mut rounds = 0;
     let mut best: Option<Selection> = None;
     // The nearest radii that kept too many and too few lines.
-    let (mut many, mut few): (Option<Trial>, Option<Trial>) = (None, None);
-    let mut radius = FIRST;
-    for _ in 0..TRIALS {
-        let selection = selector.select(radius, enough)?;
+    let (mut many, mut few): (Option<RadiusProbe>, Option<RadiusProbe>) = (None, None);
+    let mut radius = FIRST_RADIUS;
+    for _ in 0..MAX_PROBES {
+        let selection = selector.select(radius, max_kept)?;
         rounds += selection.rounds;
         let size = selection.kept.len();
         let is_better = |best: &Selection| size.abs_diff(keep) < best.kept.len().abs_diff(keep);
         if selection.complete && best.as_ref().is_none_or(is_better) {
             best = Some(selection);
         }
-        let trial = Some(Trial { radius, size });
+        let probe = Some(RadiusProbe { radius, size });
         match size.cmp(&keep) {
             std::cmp::Ordering::Equal => break,
-            std::cmp::Ordering::Greater => many = trial,
-            std::cmp::Ordering::Less => few = trial,
+            std::cmp::Ordering::Greater => many = probe,
+            std::cmp::Ordering::Less => few = probe,
         }
         radius = match (many, few) {
             (Some(many), Some(few)) if few.radius <= many.radius * (1.0 + 1e-4) => break,
             (Some(many), Some(few)) => between(many, few, keep),
-            (Some(_), None) if radius < LARGEST => (radius * STRIDE).min(LARGEST),
-            (None, Some(_)) if radius > SMALLEST => (radius / STRIDE).max(SMALLEST),
+            (Some(_), None) if radius < MAX_RADIUS => (radius * RADIUS_FACTOR).min(MAX_RADIUS),
+            (None, Some(_)) if radius > MIN_RADIUS => (radius / RADIUS_FACTOR).max(MIN_RADIUS),
             _ => break,
         };
     }
@@ -57,15 +57,15 @@ pub(super) fn nearest_count(selector: &Selector<'_>, keep: usize) -> Result<(Sel
         Some(best) => Ok((best, rounds)),
         // Every radius kept far too many: lines that are not finite at different columns.
         None => {
-            let selection = selector.select(LARGEST, usize::MAX)?;
+            let selection = selector.select(MAX_RADIUS, usize::MAX)?;
             rounds += selection.rounds;
             Ok((selection, rounds))
         }
     }
 }
 
-/// Where the wanted size lies on a power law through two trials, but not too near to either.
-fn between(many: Trial, few: Trial, keep: usize) -> f32 {
+/// Where the wanted size lies on a power law through two probes, but not too near to either.
+fn between(many: RadiusProbe, few: RadiusProbe, keep: usize) -> f32 {
     let log = |size: usize| (size.max(1) as f32).ln();
     let share = (log(many.size) - log(keep)) / (log(many.size) - log(few.size));
     let (low, high) = (many.radius.ln(), few.radius.ln());
@@ -77,12 +77,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_next_radius_follows_the_power_law() {
-        let many = Trial {
+    fn next_radius_follows_the_power_law() {
+        let many = RadiusProbe {
             radius: 0.01,
             size: 10_000,
         };
-        let few = Trial {
+        let few = RadiusProbe {
             radius: 0.1,
             size: 100,
         };

@@ -1,7 +1,7 @@
-//! Lines as rows of heights, which the sampler compares place by place.
+//! Lines as rows of heights, which the sampler compares height by height.
 
-use super::ValueScale;
 use crate::gpu::{Buffer, Gpu, Shader, grid};
+use crate::series::{SeriesBuffer, ValueScale};
 use crate::{Error, Result, gpu_struct, shader};
 
 static ENVELOPE: Shader = shader!("sample/envelope.wgsl");
@@ -22,36 +22,30 @@ gpu_struct! {
     }
 }
 
-/// Lines as rows of heights, `[lines, quads]` of four places each, on the GPU. The distance of two lines is the
-/// largest difference over the places of their rows.
+/// Lines as rows of heights, `[lines, quads]` of four heights each, on the GPU. The distance of two lines is the
+/// largest difference between the heights of their rows.
 ///
-/// The steps are divided evenly among pixel columns; every step belongs to exactly one. A column takes two places,
-/// its lowest and its highest height. Where there are as many columns as steps (or more were asked for) it takes one,
+/// The steps are divided evenly among pixel columns; every step belongs to exactly one. A column takes two heights,
+/// its lowest and its highest one. Where there are as many columns as steps (or more were asked for) it takes one,
 /// and the distance is the largest difference over all steps.
 ///
-/// Columns stand in bit-reversed order (first, middle, quarters, ...), so that lines that differ anywhere for a while
-/// are told apart by the first few places. Rows are padded with zeros.
+/// Columns are in bit-reversed order (first, middle, quarters, ...), so that the first few heights distinguish lines
+/// that differ anywhere for a while. Rows are padded with zeros.
 #[derive(Debug, Clone)]
 pub struct Envelopes {
-    pub(super) buffer: Buffer<[f32; 4]>,
-    pub(super) lines: usize,
-    pub(super) quads: usize,
+    buffer: Buffer<[f32; 4]>,
+    lines: usize,
+    quads: usize,
 }
 
 impl Envelopes {
-    /// The envelopes of `values` `[lines, steps]`, scaled by `scale`, in `columns` pixel columns.
+    /// The envelopes of `series` in `columns` pixel columns.
     ///
     /// # Errors
-    /// No lines, steps or columns, a buffer that is too small, or more than the adapter holds in one binding.
-    pub fn new(
-        gpu: &Gpu,
-        values: &Buffer<f32>,
-        lines: usize,
-        steps: usize,
-        scale: ValueScale,
-        columns: usize,
-    ) -> Result<Self> {
-        check(values.len(), lines, steps, columns)?;
+    /// No lines or columns, or more than the adapter holds in one binding.
+    pub fn new(gpu: &Gpu, series: &SeriesBuffer, columns: usize) -> Result<Self> {
+        let (lines, steps) = (series.lines(), series.steps());
+        check(lines, steps, columns)?;
         let spans = spans(steps, columns);
         let columns_per_quad = columns_per_quad(steps, columns);
         let quads = spans.len() / columns_per_quad;
@@ -67,7 +61,7 @@ impl Envelopes {
         let uniform = gpu.uniform(
             "envelopes",
             &EnvelopeUniforms {
-                scale,
+                scale: series.scale(),
                 lines: lines as u32,
                 steps: steps as u32,
                 quads: quads as u32,
@@ -76,7 +70,7 @@ impl Envelopes {
         );
         let bindings = [
             (0, uniform.binding()),
-            (1, values.binding()),
+            (1, series.values().binding()),
             (2, spans.binding()),
             (3, buffer.binding()),
         ];
@@ -90,17 +84,27 @@ impl Envelopes {
         })
     }
 
-    /// Lines.
+    /// The rows, `[lines, quads]`.
+    pub fn buffer(&self) -> &Buffer<[f32; 4]> {
+        &self.buffer
+    }
+
+    /// The number of lines.
     pub fn lines(&self) -> usize {
         self.lines
     }
 
-    /// Places of a row, padding included.
-    pub fn places(&self) -> usize {
+    /// The number of quads in a row, padding included.
+    pub fn quads(&self) -> usize {
+        self.quads
+    }
+
+    /// The number of heights in a row, padding included.
+    pub fn row_len(&self) -> usize {
         4 * self.quads
     }
 
-    /// All rows, `[lines, places]`, read back.
+    /// All rows, `[lines, row_len]`, read back.
     ///
     /// # Errors
     /// The device was lost or reported an error.
@@ -109,7 +113,7 @@ impl Envelopes {
     }
 }
 
-fn check(len: usize, lines: usize, steps: usize, columns: usize) -> Result<()> {
+fn check(lines: usize, steps: usize, columns: usize) -> Result<()> {
     let wrong = |problem: String, hint: &str| Err(Error::input("sample", problem, hint));
     if lines == 0 || steps == 0 {
         return wrong(
@@ -132,25 +136,21 @@ fn check(len: usize, lines: usize, steps: usize, columns: usize) -> Result<()> {
             format!("{lines} lines of {steps} steps are more than 2^25 lines or 2^30 values"),
             "sample a part of them",
         ),
-        Some(needed) if needed > len => wrong(
-            format!("{lines} lines of {steps} steps do not fit a buffer of {len} values"),
-            "give [lines, steps] values",
-        ),
         Some(_) => Ok(()),
     }
 }
 
-/// Columns whose places fill four: four where every column is a step, else two.
+/// Columns whose heights fill a quad: four where every column is a step, else two.
 pub(super) fn columns_per_quad(steps: usize, columns: usize) -> usize {
     if columns >= steps { 4 } else { 2 }
 }
 
-/// First step and end of each column, in the order of their places, padded with empty ones to whole quads.
+/// First step and end of each column, in the order of their heights in a row, padded with empty ones to whole quads.
 pub(super) fn spans(steps: usize, columns: usize) -> Vec<[u32; 2]> {
     let columns = columns.min(steps);
     let bits = columns.next_power_of_two().trailing_zeros();
-    let reversed = |place: u32| {
-        place
+    let reversed = |index: u32| {
+        index
             .reverse_bits()
             .checked_shr(u32::BITS - bits)
             .unwrap_or(0)

@@ -1,7 +1,7 @@
-//! Which kept line stands for each line.
+//! Which kept line represents each line.
 
 use super::envelope::Envelopes;
-use super::selection::{MOST_COMPARISONS, Selection};
+use super::selection::{MAX_COMPARISONS, Selection};
 use crate::gpu::{Gpu, Shader, grid};
 use crate::{Result, gpu_struct, shader};
 
@@ -17,17 +17,17 @@ gpu_struct! {
     }
 }
 
-/// For each line the place of the nearest line of a complete selection, and its distance.
-pub(super) fn assign(
+/// For each line the index of the nearest line of a complete selection, and its distance.
+pub(super) fn nearest_representative(
     gpu: &Gpu,
     envelopes: &Envelopes,
     selection: &Selection,
 ) -> Result<(Vec<u32>, Vec<f32>)> {
-    let Envelopes { lines, quads, .. } = *envelopes;
+    let (lines, quads) = (envelopes.lines(), envelopes.quads());
     let nearest = gpu.buffer::<u32>("nearest", lines)?;
     let distances = gpu.buffer::<f32>("distances", lines)?;
     let kernel = gpu.kernel(&NEAREST, "main", &[]);
-    let slice = (MOST_COMPARISONS / lines).max(1);
+    let slice = (MAX_COMPARISONS / lines).max(1);
     for from in (0..selection.kept.len()).step_by(slice) {
         let uniform = gpu.uniform(
             "nearest",
@@ -41,7 +41,7 @@ pub(super) fn assign(
         );
         let bindings = [
             (0, uniform.binding()),
-            (1, envelopes.buffer.binding()),
+            (1, envelopes.buffer().binding()),
             (2, selection.envelopes.binding()),
             (3, nearest.binding()),
             (4, distances.binding()),

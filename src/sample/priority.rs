@@ -1,4 +1,4 @@
-//! The order in which lines are offered: non-finite ones, outliers, the rest; each class by a hash of the line.
+//! The order in which lines are considered: non-finite ones, outliers, the rest; each tier by a hash of the line.
 
 use super::envelope::Envelopes;
 use crate::gpu::{Gpu, Shader, grid, groups};
@@ -18,31 +18,31 @@ gpu_struct! {
     }
 }
 
-/// Four values, for the four places of a quad.
+/// Four values, for the four heights of a quad.
 type Quad = [f32; 4];
 
-/// The class of a line, in the order in which classes are offered.
+/// How early a line is considered; tiers are in the order in which they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Class {
+pub enum PriorityTier {
     /// It has a value that is not finite.
     Nonfinite,
-    /// At some place of its row it lies farther than four standard deviations (and 0.002 of the chart's height) from
+    /// At some height of its row it lies farther than four standard deviations (and 0.002 of the chart's height) from
     /// the mean of all lines that are finite there.
     Outlier,
     /// All others.
     Ordinary,
 }
 
-/// The class of each line, from moments taken on the GPU in an order that does not change.
+/// The tier of each line, from moments taken on the GPU in an order that does not change.
 ///
 /// # Errors
 /// The adapter's limits, or a lost device.
-pub fn classes(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<Class>> {
-    let Envelopes { lines, quads, .. } = *envelopes;
+pub fn priority_tiers(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<PriorityTier>> {
+    let (lines, quads) = (envelopes.lines(), envelopes.quads());
     let blocks = lines.div_ceil(BLOCK);
     let sums = gpu.buffer::<[Quad; 3]>("column sums", blocks * quads)?;
     let moments = gpu.buffer::<[Quad; 2]>("column moments", quads)?;
-    let buckets = gpu.buffer::<u32>("classes", lines)?;
+    let buckets = gpu.buffer::<u32>("priority tiers", lines)?;
     let uniform = gpu.uniform(
         "priority",
         &PriorityUniforms {
@@ -59,7 +59,7 @@ pub fn classes(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<Class>> {
             gpu,
             &[
                 parameters(),
-                (1, envelopes.buffer.binding()),
+                (1, envelopes.buffer().binding()),
                 (2, sums.binding()),
             ],
             [quad_groups, blocks as u32, 1],
@@ -73,7 +73,7 @@ pub fn classes(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<Class>> {
             gpu,
             &[
                 parameters(),
-                (1, envelopes.buffer.binding()),
+                (1, envelopes.buffer().binding()),
                 (3, moments.binding()),
                 (4, buckets.binding()),
             ],
@@ -81,21 +81,21 @@ pub fn classes(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<Class>> {
         ),
     ];
     gpu.run("priority", &dispatches);
-    let class = |bucket| match bucket {
-        0 => Class::Nonfinite,
-        1 => Class::Outlier,
-        _ => Class::Ordinary,
+    let tier = |bucket| match bucket {
+        0 => PriorityTier::Nonfinite,
+        1 => PriorityTier::Outlier,
+        _ => PriorityTier::Ordinary,
     };
-    Ok(gpu.read(&buckets)?.into_iter().map(class).collect())
+    Ok(gpu.read(&buckets)?.into_iter().map(tier).collect())
 }
 
-/// Lines in the order in which they are offered. The key is unique: class, hash of the line, line.
-pub fn order(classes: &[Class], seed: u64) -> Vec<u32> {
-    let mut keys: Vec<(Class, u32, u32)> = (0u32..)
-        .zip(classes)
-        .map(|(line, &class)| {
+/// Lines in the order in which they are considered. The key is unique: tier, hash of the line, line.
+pub fn order(tiers: &[PriorityTier], seed: u64) -> Vec<u32> {
+    let mut keys: Vec<(PriorityTier, u32, u32)> = (0u32..)
+        .zip(tiers)
+        .map(|(line, &tier)| {
             let hash = random::words(seed, Stream::Priority, 0, line)[0];
-            (class, hash, line)
+            (tier, hash, line)
         })
         .collect();
     keys.sort_unstable();

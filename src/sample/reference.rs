@@ -1,19 +1,19 @@
-//! The sampler on the CPU, one line after the other: what the kernels are held against, and what to read first.
+//! The sampler on the CPU, one line after another: what the kernels are compared with, and what to read first.
 
-use super::ValueScale;
 use super::envelope::{HEIGHTS, SENTINEL, columns_per_quad, spans};
-use super::priority::Class;
+use super::priority::PriorityTier;
+use crate::series::ValueScale;
 
-/// The rows of [`Envelopes`](super::Envelopes) in float64: `[lines][places]` from `values` `[lines, steps]`.
+/// The rows of [`Envelopes`](super::Envelopes) in float64: `[lines][row_len]` from `values` `[lines, steps]`.
 pub fn envelopes(values: &[f32], steps: usize, columns: usize, scale: ValueScale) -> Vec<Vec<f64>> {
     let spans = spans(steps, columns);
-    let places_per_column = 4 / columns_per_quad(steps, columns);
+    let heights_per_column = 4 / columns_per_quad(steps, columns);
     let row = |line: &[f32]| {
-        let places = spans.iter().flat_map(|&[first, end]| {
+        let heights = spans.iter().flat_map(|&[first, end]| {
             let (low, high) = extent(&line[first as usize..end as usize], scale);
-            [low, high].into_iter().take(places_per_column)
+            [low, high].into_iter().take(heights_per_column)
         });
-        places.collect()
+        heights.collect()
     };
     values.chunks_exact(steps).map(row).collect()
 }
@@ -46,35 +46,35 @@ fn height(value: f32, scale: ValueScale) -> f64 {
     (transformed - f64::from(scale.low)) / 16.0 * f64::from(scale.inverse_extent)
 }
 
-/// The class of each row (see [`Class`]), from moments in float64.
-pub fn classes(rows: &[Vec<f64>]) -> Vec<Class> {
-    let places = rows.first().map_or(0, Vec::len);
+/// The tier of each row (see [`PriorityTier`]), from moments in float64.
+pub fn priority_tiers(rows: &[Vec<f64>]) -> Vec<PriorityTier> {
+    let row_len = rows.first().map_or(0, Vec::len);
     let is_finite = |height: &f64| *height < f64::from(SENTINEL);
-    let moments: Vec<(f64, f64)> = (0..places)
-        .map(|place| {
-            let heights = || rows.iter().map(|row| row[place]).filter(is_finite);
+    let moments: Vec<(f64, f64)> = (0..row_len)
+        .map(|index| {
+            let heights = || rows.iter().map(|row| row[index]).filter(is_finite);
             let count = heights().count().max(1) as f64;
             let mean = heights().sum::<f64>() / count;
             let variance = heights().map(|height| (height - mean).powi(2)).sum::<f64>() / count;
             (mean, variance.sqrt())
         })
         .collect();
-    let class = |row: &Vec<f64>| {
+    let tier = |row: &Vec<f64>| {
         let is_far = |(height, (mean, deviation)): (&f64, &(f64, f64))| {
             (height - mean).abs() > 4.0 * deviation + 0.002
         };
         if !row.iter().all(&is_finite) {
-            Class::Nonfinite
+            PriorityTier::Nonfinite
         } else if row.iter().zip(&moments).any(is_far) {
-            Class::Outlier
+            PriorityTier::Outlier
         } else {
-            Class::Ordinary
+            PriorityTier::Ordinary
         }
     };
-    rows.iter().map(class).collect()
+    rows.iter().map(tier).collect()
 }
 
-/// The distance of two rows: the largest difference over all places. Each difference is rounded to float32, as the
+/// The distance of two rows: the largest difference between their heights. Each difference is rounded to float32, as the
 /// kernels round it.
 pub fn distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter()
@@ -96,14 +96,14 @@ pub fn greedy(rows: &[&[f32]], order: &[u32], radius: f32) -> Vec<u32> {
     kept
 }
 
-/// For each row the place in `kept` of the nearest one, the first of equally near ones, and its distance.
+/// For each row the index in `kept` of the nearest one, the first of equally near ones, and its distance.
 pub fn nearest(rows: &[&[f32]], kept: &[u32]) -> Vec<(u32, f32)> {
     let of = |row: &&[f32]| {
         let mut best = (0, f32::INFINITY);
-        for (place, &line) in (0..).zip(kept) {
+        for (index, &line) in (0..).zip(kept) {
             let distance = distance(row, rows[line as usize]);
             if distance < best.1 {
-                best = (place, distance);
+                best = (index, distance);
             }
         }
         best

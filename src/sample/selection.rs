@@ -17,7 +17,7 @@ const LAST_CHUNK: usize = 8192;
 /// Rounds enqueued before the states are read back.
 const ROUNDS_AT_ONCE: usize = 6;
 /// Comparisons of two lines in one dispatch at most, so that no driver takes it for hung.
-pub(super) const MOST_COMPARISONS: usize = 1 << 26;
+pub(super) const MAX_COMPARISONS: usize = 1 << 26;
 
 /// The low bits of a state hold the decision, those above the rounds that it took.
 const DECISION: u32 = 3;
@@ -39,7 +39,7 @@ gpu_struct! {
 pub(super) struct Selection {
     /// The lines, in the order of their priority.
     pub kept: Vec<u32>,
-    /// Their envelopes, one behind the other; the buffer may be longer.
+    /// Their envelopes, one after another; the buffer may be longer.
     pub envelopes: Buffer<[f32; 4]>,
     pub radius: f32,
     /// Parallel rounds, summed over the chunks.
@@ -57,9 +57,9 @@ pub(super) struct Selector<'a> {
 }
 
 impl Selector<'_> {
-    /// The sequential greedy's choice at `radius`, given up once it holds more than `enough` lines.
-    pub fn select(&self, radius: f32, enough: usize) -> Result<Selection> {
-        let quads = self.envelopes.quads;
+    /// The sequential greedy's choice at `radius`, given up once it holds more than `max_kept` lines.
+    pub fn select(&self, radius: f32, max_kept: usize) -> Result<Selection> {
+        let quads = self.envelopes.quads();
         let mut selection = Selection {
             kept: Vec::new(),
             envelopes: self.gpu.buffer("kept envelopes", FIRST_CHUNK * quads)?,
@@ -69,18 +69,18 @@ impl Selector<'_> {
         };
         let mut rest = self.order;
         let mut size = FIRST_CHUNK;
-        while !rest.is_empty() && selection.kept.len() <= enough {
-            let (lines, behind) = rest.split_at(size.min(rest.len()));
-            rest = behind;
+        while !rest.is_empty() && selection.kept.len() <= max_kept {
+            let (lines, later) = rest.split_at(size.min(rest.len()));
+            rest = later;
             size = (2 * size).min(LAST_CHUNK);
-            self.offer(lines, &mut selection)?;
+            self.push_chunk(lines, &mut selection)?;
         }
         selection.complete = rest.is_empty();
         Ok(selection)
     }
 
     /// Adds those of the next `lines` that the sequential greedy takes.
-    fn offer(&self, lines: &[u32], selection: &mut Selection) -> Result<()> {
+    fn push_chunk(&self, lines: &[u32], selection: &mut Selection) -> Result<()> {
         let survivors = if selection.kept.is_empty() {
             lines.to_vec()
         } else {
@@ -102,7 +102,7 @@ impl Selector<'_> {
 
     /// Lets the buffer of kept envelopes grow to hold `needed` lines.
     fn make_room(&self, selection: &mut Selection, needed: usize) -> Result<()> {
-        let quads = self.envelopes.quads;
+        let quads = self.envelopes.quads();
         if needed * quads <= selection.envelopes.len() {
             return Ok(());
         }
@@ -127,7 +127,7 @@ impl Selector<'_> {
                 count: lines.len() as u32,
                 kept_from: 0,
                 kept_to: selection.kept.len() as u32,
-                quads: self.envelopes.quads as u32,
+                quads: self.envelopes.quads() as u32,
                 words: words as u32,
                 radius: selection.radius,
             },
@@ -145,7 +145,7 @@ fn with_state(lines: &[u32], states: &[u32], wanted: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Some lines of the order and what is known of them.
+/// Some lines of the order and what has been decided about them.
 struct Chunk<'a> {
     gpu: &'a Gpu,
     envelopes: &'a Envelopes,
@@ -173,7 +173,7 @@ impl Chunk<'_> {
 
     /// States after the lines were held against those kept before.
     fn against_kept(&self, selection: &Selection) -> Result<Vec<u32>> {
-        let slice = MOST_COMPARISONS / self.count.max(1);
+        let slice = MAX_COMPARISONS / self.count.max(1);
         for from in (0..selection.kept.len()).step_by(slice) {
             let parameters = SelectionUniforms {
                 kept_from: from as u32,
@@ -184,7 +184,7 @@ impl Chunk<'_> {
                 "against_kept",
                 &parameters,
                 &[
-                    (1, self.envelopes.buffer.binding()),
+                    (1, self.envelopes.buffer().binding()),
                     (2, self.lines.binding()),
                     (3, selection.envelopes.binding()),
                     (4, self.states.binding()),
@@ -207,7 +207,7 @@ impl Chunk<'_> {
             "find_conflicts",
             &self.parameters,
             &[
-                (1, self.envelopes.buffer.binding()),
+                (1, self.envelopes.buffer().binding()),
                 (2, self.lines.binding()),
                 (5, conflicts.binding()),
             ],
@@ -250,11 +250,11 @@ impl Chunk<'_> {
             "keep",
             &self.parameters,
             &[
-                (1, self.envelopes.buffer.binding()),
+                (1, self.envelopes.buffer().binding()),
                 (2, self.lines.binding()),
                 (3, selection.envelopes.binding()),
             ],
-            [groups(self.envelopes.quads, 64), self.count as u32, 1],
+            [groups(self.envelopes.quads(), 64), self.count as u32, 1],
         );
         self.gpu.run("keep", [&dispatch]);
     }

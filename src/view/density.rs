@@ -4,11 +4,11 @@
 //! with the length of a line in a pixel worked out exactly instead of counted on a raster. Sums have a fixed
 //! order, so that the same lines give the same image bit for bit on the same adapter.
 
-use super::picture::{Canvas, Rect};
-use super::polylines::{Lines, Plot};
+use super::canvas::Canvas;
+use super::geometry::{Plot, Rect};
 use super::theme::to_unit;
 use crate::gpu::{Buffer, Gpu, Reduction, Shader, groups};
-use crate::sample::ValueScale;
+use crate::series::{SeriesBuffer, ValueScale};
 use crate::{Result, gpu_struct, shader};
 
 static SHADER: Shader = shader!("view/density.wgsl");
@@ -16,20 +16,20 @@ static IMAGE: Shader = shader!("view/density_image.wgsl");
 
 /// Pairs of a line and a column (or a step, where there are more steps) in one submission: a fraction of a
 /// second on a software adapter, and far from any watchdog.
-const PAIRS_A_SUBMISSION: usize = 1 << 22;
-/// Blocks of lines that a GPU works on side by side; each holds an image of its own.
-const BLOCKS: usize = 16;
-/// No block has fewer lines.
-const LINES_A_BLOCK: usize = 256;
+const MAX_PAIRS_PER_SUBMISSION: usize = 1 << 22;
+/// Blocks of lines that a GPU works on at the same time at most; each has an image of its own.
+const MAX_BLOCKS: usize = 16;
+/// Lines in a block at least.
+const MIN_LINES_PER_BLOCK: usize = 256;
 
-/// Lines a pixel.
+/// How many lines pass each pixel of a plot.
 #[derive(Debug, Clone)]
 pub struct Density {
-    /// Columns of the image.
+    /// The number of columns of the image.
     pub columns: usize,
-    /// Rows of the image.
+    /// The number of rows of the image.
     pub rows: usize,
-    /// `[columns, rows]`, rows from the top (and behind them the blocks it was summed from). A column adds up to
+    /// `[columns, rows]`, rows from the top (followed by the blocks that it was summed from). A column adds up to
     /// the number of lines that pass it inside the window.
     pub counts: Buffer<f32>,
     /// The largest count, then the largest of each column.
@@ -61,20 +61,18 @@ gpu_struct! {
 }
 
 impl Density {
-    /// Computes the density of all `lines` in the window of `plot`, one cell a pixel, without waiting for it.
+    /// Computes the density of all lines of `series` in the window of `plot`, one cell a pixel, without waiting for it.
     /// Stretches with values that are not finite count nowhere; a single step counts as a flat line.
     ///
     /// # Errors
-    /// The buffer is smaller than lines times steps, or the adapter has no room for the image.
-    pub fn new(gpu: &Gpu, lines: Lines<'_>, plot: &Plot) -> Result<Self> {
-        lines.check()?;
-        let columns = plot.rect.width.round().clamp(1.0, 32_768.0) as usize;
-        let rows = plot.rect.height.round().clamp(1.0, 32_768.0) as usize;
-        let most = lines.lines.div_ceil(LINES_A_BLOCK).max(1);
+    /// The adapter has no room for the image.
+    pub fn new(gpu: &Gpu, series: &SeriesBuffer, plot: &Plot) -> Result<Self> {
+        let [columns, rows] = Self::cells(plot);
+        let most = series.lines().div_ceil(MIN_LINES_PER_BLOCK).max(1);
         // A software adapter has two to a hundred lanes, and the columns keep those busy.
         let blocks = match gpu.profile().reduction {
             Reduction::Serial => 1,
-            Reduction::Parallel => most.min(BLOCKS),
+            Reduction::Parallel => most.min(MAX_BLOCKS),
         };
         let counts = gpu.buffer("density counts", blocks * columns * rows)?;
         let peaks = gpu.buffer("density peaks", 1 + columns)?;
@@ -84,31 +82,31 @@ impl Density {
             counts,
             peaks,
         };
-        let batch = (PAIRS_A_SUBMISSION * blocks / columns.max(lines.steps)).max(1);
+        let batch = (MAX_PAIRS_PER_SUBMISSION * blocks / columns.max(series.steps())).max(1);
         let parameters = |first: usize, end: usize| DensityUniforms {
-            scale: lines.scale,
+            scale: series.scale(),
             window: plot.window(),
             columns: columns as u32,
             rows: rows as u32,
-            steps: lines.steps as u32,
+            steps: series.steps() as u32,
             first_line: first as u32,
             end_line: end as u32,
             lines_a_block: (end - first).div_ceil(blocks) as u32,
             blocks: blocks as u32,
         };
         let accumulate = gpu.kernel(&SHADER, "accumulate", &[]);
-        for first in (0..lines.lines).step_by(batch) {
-            let end = (first + batch).min(lines.lines);
+        for first in (0..series.lines()).step_by(batch) {
+            let end = (first + batch).min(series.lines());
             let uniform = gpu.uniform("density", &parameters(first, end));
             let bindings = [
                 (0, uniform.binding()),
-                (1, lines.values.binding()),
+                (1, series.values().binding()),
                 (2, image.counts.binding()),
             ];
             let workgroups = [groups(columns, 64), blocks as u32, 1];
             gpu.run("density", &[accumulate.bind(gpu, &bindings, workgroups)]);
         }
-        let uniform = gpu.uniform("density", &parameters(0, lines.lines));
+        let uniform = gpu.uniform("density", &parameters(0, series.lines()));
         let combine = gpu.kernel(&SHADER, "combine", &[]).bind(
             gpu,
             &[
@@ -127,6 +125,12 @@ impl Density {
         Ok(image)
     }
 
+    /// Columns and rows of the image for a plot: one cell a pixel.
+    pub(super) fn cells(plot: &Plot) -> [usize; 2] {
+        let size = plot.rect.size.round().to_array();
+        size.map(|side| side.clamp(1.0, 32_768.0) as usize)
+    }
+
     /// Reads the counts back as `[columns, rows]` and waits for them.
     ///
     /// # Errors
@@ -143,7 +147,7 @@ impl Canvas<'_> {
     pub fn density(&mut self, density: &Density, rect: Rect) {
         let parameters = DensityImageUniforms {
             rect: rect.to_array(),
-            target_size: self.size(),
+            target_size: self.size().to_array(),
             columns: density.columns as u32,
             rows: density.rows as u32,
             colors: self.theme().sequential.map(to_unit),

@@ -1,9 +1,12 @@
 //! A grid of small images straight from a buffer: samples, or inputs above their reconstructions.
 
-use super::axes::{MARGIN, heading};
-use super::picture::{Canvas, Painter, Picture, Rect};
-use super::text::Align;
+use super::canvas::Canvas;
+use super::geometry::Rect;
+use super::label::{Label, MARGIN, heading};
+use super::painter::Painter;
+use super::picture::Picture;
 use super::theme::{LABEL_SIZE, Theme, to_unit};
+use super::typeface::{Align, TextMetrics};
 use crate::gpu::{Buffer, Shader};
 use crate::{Error, Result, gpu_struct, shader};
 
@@ -72,13 +75,16 @@ impl ImageGrid<'_> {
     /// textures.
     pub fn picture(&self, painter: &Painter, theme: &Theme) -> Result<Picture> {
         self.check()?;
-        // The label column needs the typeface, and that a canvas: measured on a picture of one pixel.
-        let probe = Picture::new(painter.gpu(), 2.0, 2.0, theme)?;
-        let layout = self.layout(&Canvas::new(painter, &probe));
-        let [width, height] = layout.size.map(|side| side / theme.scale_factor);
+        let [width, height] = self.size(theme);
         let picture = Picture::new(painter.gpu(), width, height, theme)?;
         self.draw(painter, &picture)?;
         Ok(picture)
+    }
+
+    /// The width and height in points of a picture that is just large enough for the grid.
+    pub fn size(&self, theme: &Theme) -> [f32; 2] {
+        let layout = self.layout(theme.scale_factor);
+        layout.size.map(|side| side / theme.scale_factor)
     }
 
     /// Draws the grid into the upper left of a picture, without waiting for it.
@@ -89,18 +95,15 @@ impl ImageGrid<'_> {
         self.check()?;
         let mut canvas = Canvas::new(painter, picture);
         let theme = canvas.theme();
-        let layout = self.layout(&canvas);
-        let top = heading(&mut canvas, self.title, self.note);
+        let layout = self.layout(theme.scale_factor);
+        canvas.labels(&layout.heading);
         for group in 0..self.count.div_ceil(self.columns) {
             for (row, images) in self.rows.iter().enumerate() {
-                let place = (group * self.rows.len() + row) as f32;
-                let y = (top + place * layout.step[1] + group as f32 * layout.group_gap).round();
-                let rect = Rect {
-                    left: layout.left,
-                    top: y,
-                    width: layout.step[0] * self.columns as f32,
-                    height: layout.step[1],
-                };
+                let above = (group * self.rows.len() + row) as f32;
+                let gaps = group as f32 * layout.group_gap;
+                let y = (layout.top + above * layout.step[1] + gaps).round();
+                let width = layout.step[0] * self.columns as f32;
+                let rect = Rect::new(layout.left, y, width, layout.step[1]);
                 canvas.text(
                     images.label,
                     LABEL_SIZE,
@@ -112,8 +115,8 @@ impl ImageGrid<'_> {
                 let first = group * self.columns;
                 let parameters = ImageGridUniforms {
                     nonfinite: to_unit(theme.nonfinite),
-                    origin: [rect.left, rect.top],
-                    target_size: canvas.size(),
+                    origin: rect.min.to_array(),
+                    target_size: canvas.size().to_array(),
                     tile: layout.step.map(|step| step as u32),
                     shape: [self.width as u32, self.height as u32],
                     channels: self.channels as u32,
@@ -138,13 +141,13 @@ impl ImageGrid<'_> {
     }
 
     fn check(&self) -> Result<()> {
-        let place = || format!("image grid '{}'", self.title);
+        let context = || format!("image grid '{}'", self.title);
         let sides = [self.count, self.height, self.width, self.columns, self.zoom];
         if !matches!(self.channels, 1 | 3) || sides.contains(&0) || self.rows.is_empty() {
             return Err(Error::input(
-                place(),
+                context(),
                 format!(
-                    "it has {} images of {} x {} x {} in {} columns",
+                    "{} images of {} x {} x {} in {} columns",
                     self.count, self.channels, self.height, self.width, self.columns
                 ),
                 "give at least one image of 1 or 3 channels, and a zoom and columns of at least 1",
@@ -156,7 +159,7 @@ impl ImageGrid<'_> {
         for row in self.rows {
             if needed.is_none_or(|needed| needed > row.images.len()) {
                 return Err(Error::input(
-                    place(),
+                    context(),
                     format!(
                         "'{}' holds {} values, which is less than {} x {} x {} x {}",
                         row.label,
@@ -173,16 +176,16 @@ impl ImageGrid<'_> {
         Ok(())
     }
 
-    fn layout(&self, canvas: &Canvas<'_>) -> Layout {
-        let theme = canvas.theme();
-        let px = |points: f32| theme.px(points);
-        let zoom = (self.zoom as f32 * theme.scale_factor).round().max(1.0);
+    fn layout(&self, scale_factor: f32) -> Layout {
+        let metrics = TextMetrics { scale_factor };
+        let px = |points: f32| points * scale_factor;
+        let zoom = (self.zoom as f32 * scale_factor).round().max(1.0);
         let gap = px(GAP).round().max(1.0);
         let step = [self.width, self.height].map(|side| side as f32 * zoom + gap);
         let widest = self
             .rows
             .iter()
-            .map(|row| canvas.text_width(row.label, LABEL_SIZE))
+            .map(|row| metrics.width(row.label, LABEL_SIZE))
             .fold(0.0, f32::max);
         let labels = if widest > 0.0 { widest + px(10.0) } else { 0.0 };
         let left = (px(MARGIN) + labels).round();
@@ -195,14 +198,12 @@ impl ImageGrid<'_> {
         let grid = left + step[0] * self.columns as f32 + px(MARGIN);
         // Titles are set in the width of the grid, but not in less than a line of words needs.
         let width = grid.max(px(320.0)).ceil();
-        let note = canvas.wrapped(self.note, LABEL_SIZE, width - 2.0 * px(MARGIN), 3);
-        let heading = px(MARGIN)
-            + px(super::theme::TITLE_SIZE * 1.4)
-            + note.len() as f32 * px(LABEL_SIZE * 1.4)
-            + px(6.0);
+        let (heading, top) = heading(metrics, width, self.title, self.note);
         let rows = (groups * self.rows.len()) as f32;
-        let height = heading + rows * step[1] + groups as f32 * group_gap + px(MARGIN);
+        let height = top + rows * step[1] + groups as f32 * group_gap + px(MARGIN);
         Layout {
+            heading,
+            top,
             left,
             step,
             zoom: zoom as u32,
@@ -212,8 +213,12 @@ impl ImageGrid<'_> {
     }
 }
 
-/// Pixels of a grid.
+/// Where the images of a grid are, in pixels.
+#[derive(Debug)]
 struct Layout {
+    heading: Vec<Label>,
+    /// The top and left edges of the first image.
+    top: f32,
     left: f32,
     /// From one image to the next, right and down.
     step: [f32; 2],

@@ -1,129 +1,164 @@
 //! A few named scalars over training steps: the loss and its terms, or metrics.
 
-use super::axes::{Axes, Swatch};
-use super::picture::{Canvas, Painter, Picture};
-use super::polylines::{LineStyle, Lines};
-use super::theme::{self, LINE_WIDTH, STRONG_LINE_WIDTH};
-use crate::sample::{Scale, ValueScale};
+use glam::Vec2;
+
+use super::canvas::Canvas;
+use super::chart_layout::{ChartFrame, ChartLayout};
+use super::legend::{LegendKey, LineColor};
+use super::painter::Painter;
+use super::picture::Picture;
+use super::polylines::LineStyle;
+use super::theme::{self, LINE_WIDTH, STRONG_LINE_WIDTH, Theme};
+use crate::gpu::Gpu;
+use crate::series::{Scale, SeriesBuffer, ValueScale};
 use crate::{Error, Result};
 
-/// A named scalar over steps.
+/// Opacity of values under their running mean.
+const FAINT: f32 = 0.3;
+
+/// A named scalar, one value a step.
 #[derive(Debug, Clone, Copy)]
-pub struct Series<'a> {
+pub struct ScalarLine<'a> {
     /// Its name in the legend.
     pub name: &'a str,
     /// One value a step.
     pub values: &'a [f32],
 }
 
+/// A few named scalars that stay on the GPU from one drawing to the next.
+#[derive(Debug)]
+pub struct ScalarData {
+    /// The scalars, followed by their running means where these are drawn.
+    series: SeriesBuffer,
+    names: Vec<String>,
+    is_smooth: bool,
+    has_nonfinite: bool,
+}
+
+impl ScalarData {
+    /// Uploads scalars of the same length. A `smooth` of 2 or more adds exponential running means over about so many
+    /// values, which are drawn as strong lines over the faint values.
+    ///
+    /// # Errors
+    /// No values, scalars of different lengths, or an adapter without room for them.
+    pub fn new(gpu: &Gpu, lines: &[ScalarLine<'_>], scale: Scale, smooth: usize) -> Result<Self> {
+        let steps = lines.first().map_or(0, |line| line.values.len());
+        if steps == 0 {
+            return Err(Error::input(
+                "line chart",
+                "there is nothing to draw",
+                "give it at least one scalar of at least one value",
+            ));
+        }
+        if let Some(line) = lines.iter().find(|line| line.values.len() != steps) {
+            return Err(Error::input(
+                format!("scalar '{}'", line.name),
+                format!("expected {steps} values, got {}", line.values.len()),
+                "give scalars of the same length",
+            ));
+        }
+        let mut rows: Vec<f32> = lines.iter().flat_map(|line| line.values).copied().collect();
+        let scale = fit(scale, &rows);
+        let is_smooth = smooth >= 2 && steps > 2;
+        if is_smooth {
+            rows.extend(
+                lines
+                    .iter()
+                    .flat_map(|line| running_mean(line.values, smooth)),
+            );
+        }
+        Ok(Self {
+            series: SeriesBuffer::upload_with(gpu, &rows, steps, scale)?,
+            names: lines.iter().map(|line| line.name.to_owned()).collect(),
+            is_smooth,
+            has_nonfinite: rows.iter().any(|value| !value.is_finite()),
+        })
+    }
+
+    /// The scalars, one line each, followed by their running means where these are drawn.
+    pub fn series(&self) -> &SeriesBuffer {
+        &self.series
+    }
+
+    /// The names of the scalars.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+}
+
 /// A chart of a few named scalars, each in a color of its own.
 #[derive(Debug, Clone, Copy)]
 pub struct LineChart<'a> {
-    /// Says what is drawn.
-    pub title: &'a str,
-    /// A sentence below the title; may be empty.
-    pub note: &'a str,
-    /// Names the x-axis with its unit.
-    pub x_title: &'a str,
-    /// Names the y-axis with its unit.
-    pub y_title: &'a str,
-    /// The training step of the first value.
-    pub first_step: u64,
-    /// Training steps from one value to the next.
-    pub stride: u64,
-    /// All of the same length.
-    pub series: &'a [Series<'a>],
-    /// Linear or symmetric-logarithmic heights.
-    pub scale: Scale,
-    /// 2 or more draws an exponential running mean over about so many values as a strong line, and the values
-    /// themselves faintly behind it.
-    pub smooth: usize,
+    /// What is said around the data.
+    pub frame: ChartFrame<'a>,
+    /// The scalars.
+    pub data: &'a ScalarData,
 }
 
 impl LineChart<'_> {
+    /// Lays the chart out in a picture of `size` pixels, of which a point takes `scale_factor`.
+    ///
+    /// # Errors
+    /// The picture is too small for a chart.
+    pub fn layout(&self, size: Vec2, scale_factor: f32) -> Result<ChartLayout> {
+        let ScalarData { series, names, .. } = self.data;
+        let colors = (0..).map(LineColor::Categorical);
+        let mut legend: Vec<(LegendKey, String)> = colors
+            .map(LegendKey::Line)
+            .zip(names.iter().cloned())
+            .collect();
+        if self.data.has_nonfinite {
+            legend.push((LegendKey::Nonfinite, "not finite from here".to_owned()));
+        }
+        let scale = series.scale();
+        ChartLayout::new(
+            &self.frame,
+            series.steps(),
+            &scale,
+            &legend,
+            size,
+            scale_factor,
+        )
+    }
+
     /// Draws the chart over the whole picture, without waiting for it.
     ///
     /// # Errors
-    /// No values, series of different lengths, or a picture too small for a chart.
-    pub fn draw(&self, painter: &Painter, picture: &Picture) -> Result<()> {
-        let steps = self.series.first().map_or(0, |series| series.values.len());
-        if steps == 0 {
-            return Err(Error::input(
-                format!("chart '{}'", self.title),
-                "there is nothing to draw",
-                "give it at least one series of at least one value",
-            ));
-        }
-        if let Some(series) = self.series.iter().find(|s| s.values.len() != steps) {
-            return Err(Error::input(
-                format!("series '{}'", series.name),
-                format!(
-                    "it has {} values, the first has {steps}",
-                    series.values.len()
-                ),
-                "give series of the same length",
-            ));
-        }
+    /// A layout of another size, or an adapter without room for the list of lines.
+    pub fn draw(&self, painter: &Painter, layout: &ChartLayout, picture: &Picture) -> Result<()> {
+        layout.check(picture)?;
         let mut canvas = Canvas::new(painter, picture);
-        let theme = canvas.theme();
-        let smooth = self.smooth >= 2 && steps > 2;
-        let mut rows: Vec<f32> = Vec::new();
-        for series in self.series {
-            rows.extend_from_slice(series.values);
-        }
-        let scale = fit(self.scale, &rows);
-        if smooth {
-            for series in self.series {
-                rows.extend(running_mean(series.values, self.smooth));
-            }
-        }
-        let color = |i: usize| theme.categorical[i % theme.categorical.len()];
-        let count = self.series.len();
-        let mut styles = Vec::new();
-        for i in 0..count {
-            let (opacity, width) = if smooth {
-                (0.3, LINE_WIDTH)
-            } else {
-                (1.0, STRONG_LINE_WIDTH)
-            };
-            let faint = theme::with_opacity(color(i), opacity);
-            styles.push(LineStyle::new(i as u32, faint, theme.px(width)));
-        }
-        for i in 0..if smooth { count } else { 0 } {
-            let width = theme.px(STRONG_LINE_WIDTH);
-            styles.push(LineStyle::new((count + i) as u32, color(i), width));
-        }
-        let mut legend: Vec<_> = self
-            .series
-            .iter()
-            .enumerate()
-            .map(|(i, series)| (Swatch::Line(color(i)), series.name.to_owned()))
-            .collect();
-        if rows.iter().any(|value| !value.is_finite()) {
-            legend.push((Swatch::Nonfinite, "not finite from here".to_owned()));
-        }
-        let axes = Axes {
-            title: self.title,
-            note: self.note,
-            x_title: self.x_title,
-            y_title: self.y_title,
-            first_step: self.first_step,
-            stride: self.stride,
-            steps,
-            scale,
-            legend: &legend,
-        };
-        let plot = axes.draw(&mut canvas)?;
-        let values = painter.gpu().upload("scalars", &rows)?;
-        let lines = Lines {
-            values: &values,
-            lines: rows.len() / steps,
-            steps,
-            scale,
-        };
-        canvas.polylines(lines, &plot, &styles)?;
+        canvas.chart(layout);
+        let styles = self.styles(canvas.theme());
+        canvas.polylines(&self.data.series, &layout.plot, &styles)?;
         canvas.finish();
         Ok(())
+    }
+
+    /// The chart in a new picture of `size` points.
+    ///
+    /// # Errors
+    /// A size that the adapter cannot draw or that is too small for a chart.
+    pub fn picture(&self, painter: &Painter, size: [f32; 2], theme: &Theme) -> Result<Picture> {
+        let picture = Picture::new(painter.gpu(), size[0], size[1], theme)?;
+        let layout = self.layout(picture.extent(), theme.scale_factor)?;
+        self.draw(painter, &layout, &picture)?;
+        Ok(picture)
+    }
+
+    fn styles(&self, theme: &Theme) -> Vec<LineStyle> {
+        let count = self.data.names.len();
+        let style = |line: usize, opacity: f32, width: f32| {
+            let color = LineColor::Categorical(line % count).in_theme(theme);
+            let color = theme::with_opacity(color, opacity);
+            LineStyle::new(line as u32, color, theme.px(width))
+        };
+        let strong = |line: usize| style(line, 1.0, STRONG_LINE_WIDTH);
+        if !self.data.is_smooth {
+            return (0..count).map(strong).collect();
+        }
+        let faint = (0..count).map(|line| style(line, FAINT, LINE_WIDTH));
+        faint.chain((count..2 * count).map(strong)).collect()
     }
 }
 
@@ -147,7 +182,7 @@ fn fit(scale: Scale, values: &[f32]) -> ValueScale {
     )
 }
 
-/// The exponential running mean of weight `2 / (over + 1)`; starts afresh behind values that are not finite, and
+/// The exponential running mean of weight `2 / (over + 1)`; starts again after values that are not finite, and
 /// is not finite where they are.
 fn running_mean(values: &[f32], over: usize) -> Vec<f32> {
     let weight = 2.0 / (over as f64 + 1.0);
@@ -172,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_running_mean_of_a_constant_is_the_constant_and_stops_at_gaps() {
+    fn running_mean_keeps_constants_and_restarts_after_gaps() {
         let mean = running_mean(&[3.0, 3.0, f32::NAN, 5.0, 5.0], 10);
         assert_eq!(mean[..2], [3.0; 2]);
         assert!(mean[2].is_nan());
@@ -180,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_stand_in_the_middle() {
+    fn equal_values_are_in_the_middle() {
         for value in [0.0, 1.0, -7.5, 1e38, -1e38, 1e-38] {
             let scale = fit(Scale::Linear, &[value, f32::NAN, value]);
             assert!((scale.height(value) - 0.5).abs() < 0.01, "{value}");

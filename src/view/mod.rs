@@ -1,30 +1,56 @@
 //! Draws into textures: polylines, density, charts and image grids.
 //!
-//! A [`Picture`] is the target, a [`Painter`] holds pipelines and glyphs, a [`Canvas`] collects the layers of one
-//! picture. Charts ([`SeriesChart`], [`LineChart`]) and the [`ImageGrid`] draw a whole picture with one call; the
-//! pieces below them ([`Canvas::polylines`], [`Density`]) can be used alone. The same textures become PNG files
+//! A chart is in three parts. Its [`ChartLayout`] says where everything is; it is made without a GPU. Its data
+//! ([`SeriesData`], [`ScalarData`]) stays on the GPU from one drawing to the next, with what is computed once. Drawing
+//! ([`SeriesChart::draw`], [`LineChart::draw`]) puts both into a [`Picture`], in the theme of the picture and with some
+//! lines highlighted. A [`Picker`] finds the line at a pixel.
+//!
+//! A [`Painter`] holds the pipelines and glyphs of a device; a [`Canvas`] collects the layers of one picture. The pieces
+//! that charts are made of ([`Canvas::polylines`], [`Density`]) can be used alone. The same textures become PNG files
 //! ([`Picture::write_png`]), the report and the window.
 
-mod axes;
+mod canvas;
+mod caption;
+mod chart_drawing;
+mod chart_layout;
 mod density;
+mod geometry;
+mod glyph_atlas;
 mod image_grid;
+mod label;
+mod legend;
 mod line_chart;
+mod painter;
+mod pick;
 mod picture;
 mod png;
 mod polylines;
 mod quads;
-mod scalar_groups;
+mod sampled_chart;
+mod scalar_chart;
 mod series_chart;
-mod text;
+mod series_data;
 pub mod theme;
 pub mod ticks;
+mod typeface;
 
+pub use canvas::Canvas;
+pub use caption::Caption;
+pub use chart_layout::{ChartFrame, ChartLayout, TickMark};
 pub use density::Density;
+pub use geometry::{Plot, Rect};
+pub use glam::Vec2;
 pub use image_grid::{ImageGrid, ImageRow};
-pub use line_chart::{LineChart, Series};
-pub use picture::{Canvas, FORMAT, Painter, Picture, Rect};
-pub use polylines::{LineStyle, Lines, Plot};
-pub use scalar_groups::{ScalarGroup, scalar_groups};
-pub use series_chart::{Kept, SeriesChart};
-pub use text::Align;
+pub use label::{Label, LabelRole};
+pub use legend::{LegendEntry, LegendKey, LineColor};
+pub use line_chart::{LineChart, ScalarData, ScalarLine};
+pub use painter::Painter;
+pub use pick::{PickAnswer, PickFrom, Picked, Picker};
+pub use picture::{FORMAT, Picture};
+pub use polylines::LineStyle;
+pub use sampled_chart::{SampledChart, UnitsOf};
+pub use scalar_chart::ScalarChart;
+pub use series_chart::SeriesChart;
+pub use series_data::{Representatives, SeriesData, ShownLines};
 pub use theme::Theme;
+pub use typeface::{Align, TextMetrics};

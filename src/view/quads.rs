@@ -2,14 +2,14 @@
 
 use wgpu::util::DeviceExt as _;
 
-use super::picture::Rect;
+use super::geometry::Rect;
 use super::theme::Color;
 use crate::gpu::{Gpu, Shader, Uniform, to_bytes};
 use crate::{gpu_struct, shader};
 
 pub(super) static SHADER: Shader = shader!("view/quads.wgsl");
 
-/// Where a solid rectangle points in the atlas: nowhere.
+/// The atlas position of a solid rectangle, which has none.
 const SOLID: u32 = u32::MAX;
 
 gpu_struct! {

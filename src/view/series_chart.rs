@@ -1,128 +1,159 @@
-//! Many series over training steps: a density image of all of them under the few that were kept.
+//! Many series over training steps: a density image of all of them under the few that are shown.
 
-use super::axes::{Axes, Swatch};
-use super::density::Density;
-use super::picture::{Canvas, Painter, Picture};
-use super::polylines::{LineStyle, Lines};
-use super::theme::{self, LINE_WIDTH, STRONG_LINE_WIDTH};
-use crate::{Error, Result};
+use glam::Vec2;
 
-/// Lines that stand for others.
-#[derive(Debug, Clone, Copy)]
-pub struct Kept<'a> {
-    /// Rows of the values, in the order they are drawn.
-    pub lines: &'a [u32],
-    /// How many lines each of them stands for, itself included; as long as `lines`.
-    pub counts: &'a [u32],
-}
+use super::canvas::Canvas;
+use super::chart_layout::{ChartFrame, ChartLayout};
+use super::legend::{LegendKey, LineColor};
+use super::painter::Painter;
+use super::picture::Picture;
+use super::polylines::LineStyle;
+use super::series_data::{SeriesData, ShownLines};
+use super::theme::{self, HIGHLIGHT_LINE_WIDTH, LINE_WIDTH, STRONG_LINE_WIDTH, Theme};
+use crate::Result;
+use crate::number::grouped;
+
+/// What is left of the opacity of lines while others are highlighted.
+const FADED: f32 = 0.35;
 
 /// A chart of many series.
+///
+/// ```no_run
+/// use trainscope::gpu::{AdapterChoice, Gpu};
+/// use trainscope::sample::{SampleOptions, sample};
+/// use trainscope::series::{Scale, SeriesBuffer};
+/// use trainscope::view::{ChartFrame, Painter, SeriesChart, SeriesData, Theme};
+///
+/// # fn main() -> trainscope::Result<()> {
+/// let gpu = Gpu::new(&AdapterChoice::default())?;
+/// // A thousand lines of 64 steps.
+/// let values: Vec<f32> = (0..64_000).map(|i| (i as f32 * 0.37).sin()).collect();
+/// let series = SeriesBuffer::upload(&gpu, &values, 64, Scale::Linear)?;
+/// let sample = sample(&gpu, &series, &SampleOptions::default())?;
+/// let data = SeriesData::sampled(&gpu, series, &sample)?;
+/// let chart = SeriesChart {
+///     frame: ChartFrame {
+///         title: "Mean activation of the units",
+///         note: &sample.guarantee(),
+///         x_title: "training step",
+///         y_title: "mean activation",
+///         first_step: 0,
+///         stride: 1,
+///     },
+///     data: &data,
+/// };
+/// let picture = chart.picture(&Painter::new(&gpu), [900.0, 500.0], &Theme::light())?;
+/// picture.write_png(&gpu, std::path::Path::new("units.png"))?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SeriesChart<'a> {
-    /// Says what is drawn.
-    pub title: &'a str,
-    /// A sentence below the title; may be empty.
-    pub note: &'a str,
-    /// Names the x-axis with its unit.
-    pub x_title: &'a str,
-    /// Names the y-axis with its unit.
-    pub y_title: &'a str,
-    /// The training step of the first column.
-    pub first_step: u64,
-    /// Training steps from one column to the next.
-    pub stride: u64,
+    /// What is said around the data.
+    pub frame: ChartFrame<'a>,
     /// The series.
-    pub lines: Lines<'a>,
-    /// Lines drawn one by one; `None` draws every line, or none with `density`.
-    pub kept: Option<Kept<'a>>,
-    /// Whether a density image of all lines lies under the kept ones.
-    pub density: bool,
-    /// How many lines hold values that are not finite; the legend explains their mark where there are any.
-    pub nonfinite: usize,
+    pub data: &'a SeriesData,
 }
 
 impl SeriesChart<'_> {
-    /// Draws the chart over the whole picture, without waiting for it.
+    /// Lays the chart out in a picture of `size` pixels, of which a point takes `scale_factor`.
     ///
     /// # Errors
-    /// Values, kept lines and counts that do not fit together, a picture too small for a chart, or an adapter
-    /// without room for the density image.
-    pub fn draw(&self, painter: &Painter, picture: &Picture) -> Result<()> {
-        self.lines.check()?;
+    /// The picture is too small for a chart.
+    pub fn layout(&self, size: Vec2, scale_factor: f32) -> Result<ChartLayout> {
+        let series = self.data.series();
+        let legend = self.legend();
+        let (frame, scale) = (&self.frame, series.scale());
+        ChartLayout::new(frame, series.steps(), &scale, &legend, size, scale_factor)
+    }
+
+    /// Draws the chart over the whole picture, without waiting for it. While lines are highlighted, all others fade.
+    ///
+    /// # Errors
+    /// A layout of another size, highlighted lines that do not exist, or an adapter without room for the density image.
+    pub fn draw(
+        &self,
+        painter: &Painter,
+        layout: &ChartLayout,
+        highlight: &[u32],
+        picture: &Picture,
+    ) -> Result<()> {
+        layout.check(picture)?;
         let mut canvas = Canvas::new(painter, picture);
-        let theme = canvas.theme();
-        let styles = self.styles(theme)?;
-        let mut legend = Vec::new();
-        if self.density {
-            let name = format!("all {}: few to many", number(self.lines.lines));
-            legend.push((Swatch::Sequential, name));
+        canvas.chart(layout);
+        let series = self.data.series();
+        if self.data.has_density() && series.lines() > 0 {
+            let density = self.data.density(painter.gpu(), &layout.plot)?;
+            canvas.density(&density, layout.plot.rect);
         }
-        if let (Some(kept), true) = (self.kept, self.density) {
-            let name = format!("{} of them", number(kept.lines.len()));
-            legend.push((Swatch::Line(theme.ink), name));
-        }
-        if self.nonfinite > 0 {
-            let name = format!("not finite from here: {}", number(self.nonfinite));
-            legend.push((Swatch::Nonfinite, name));
-        }
-        let axes = Axes {
-            title: self.title,
-            note: self.note,
-            x_title: self.x_title,
-            y_title: self.y_title,
-            first_step: self.first_step,
-            stride: self.stride,
-            steps: self.lines.steps,
-            scale: self.lines.scale,
-            legend: &legend,
-        };
-        let plot = axes.draw(&mut canvas)?;
-        if self.density && self.lines.lines > 0 {
-            let density = Density::new(painter.gpu(), self.lines, &plot)?;
-            canvas.density(&density, plot.rect);
-        }
-        canvas.polylines(self.lines, &plot, &styles)?;
+        let styles = self.styles(canvas.theme(), highlight);
+        canvas.polylines(series, &layout.plot, &styles)?;
         canvas.finish();
         Ok(())
     }
 
-    /// Lines that stand for many are wider and stronger.
-    fn styles(&self, theme: &theme::Theme) -> Result<Vec<LineStyle>> {
-        let style = |line: u32, weight: f32| {
-            let width = LINE_WIDTH + (STRONG_LINE_WIDTH - LINE_WIDTH) * weight;
-            let color = theme::with_opacity(theme.ink, 0.7 + 0.25 * weight);
+    /// The chart in a new picture of `size` points.
+    ///
+    /// # Errors
+    /// A size that the adapter cannot draw or that is too small for a chart, or no room for the density image.
+    pub fn picture(&self, painter: &Painter, size: [f32; 2], theme: &Theme) -> Result<Picture> {
+        let picture = Picture::new(painter.gpu(), size[0], size[1], theme)?;
+        let layout = self.layout(picture.extent(), theme.scale_factor)?;
+        self.draw(painter, &layout, &[], &picture)?;
+        Ok(picture)
+    }
+
+    fn legend(&self) -> Vec<(LegendKey, String)> {
+        let number = |count: usize| grouped(count as f64, 0);
+        let mut legend = Vec::new();
+        if self.data.has_density() {
+            let name = format!("all {}: few to many", number(self.data.series().lines()));
+            legend.push((LegendKey::Density, name));
+            if let ShownLines::Representatives(shown) = self.data.shown() {
+                let name = format!("{} of them", number(shown.lines.len()));
+                legend.push((LegendKey::Line(LineColor::Ink), name));
+            }
+        }
+        if self.data.nonfinite() > 0 {
+            let name = format!("not finite from here: {}", number(self.data.nonfinite()));
+            legend.push((LegendKey::Nonfinite, name));
+        }
+        legend
+    }
+
+    fn styles(&self, theme: &Theme, highlight: &[u32]) -> Vec<LineStyle> {
+        let strength = if highlight.is_empty() { 1.0 } else { FADED };
+        let style = |line: u32, opacity: f32, width: f32| {
+            let color = theme::with_opacity(theme.ink, opacity * strength);
             LineStyle::new(line, color, theme.px(width))
         };
-        let Some(kept) = self.kept else {
-            // All of them, fainter the more there are.
-            let lines = if self.density {
-                0
-            } else {
-                self.lines.lines as u32
-            };
-            let opacity = (30.0 / lines.max(1) as f32).sqrt().clamp(0.08, 0.9);
-            let color = theme::with_opacity(theme.ink, opacity);
-            return Ok((0..lines)
-                .map(|line| LineStyle::new(line, color, theme.px(LINE_WIDTH)))
-                .collect());
+        let mut styles: Vec<LineStyle> = match self.data.shown() {
+            ShownLines::None => Vec::new(),
+            ShownLines::All => {
+                let lines = self.data.series().lines() as u32;
+                let opacity = (30.0 / lines.max(1) as f32).sqrt().clamp(0.08, 0.9);
+                (0..lines)
+                    .map(|line| style(line, opacity, LINE_WIDTH))
+                    .collect()
+            }
+            ShownLines::Representatives(shown) => {
+                let most = shown.counts.iter().copied().max().unwrap_or(1).max(2) as f32;
+                let pairs = shown.lines.iter().zip(&shown.counts);
+                pairs
+                    .map(|(&line, &count)| {
+                        let weight = (count.max(1) as f32).ln() / most.ln();
+                        let width = LINE_WIDTH + (STRONG_LINE_WIDTH - LINE_WIDTH) * weight;
+                        style(line, 0.7 + 0.25 * weight, width)
+                    })
+                    .collect()
+            }
         };
-        if kept.lines.len() != kept.counts.len() {
-            return Err(Error::input(
-                format!("{} kept lines", kept.lines.len()),
-                format!("there are {} counts", kept.counts.len()),
-                "give one count for each kept line",
-            ));
-        }
-        let most = kept.counts.iter().copied().max().unwrap_or(1).max(2) as f32;
-        Ok(kept
-            .lines
-            .iter()
-            .zip(kept.counts)
-            .map(|(&line, &count)| style(line, (count.max(1) as f32).ln() / most.ln()))
-            .collect())
+        let width = theme.px(HIGHLIGHT_LINE_WIDTH);
+        styles.extend(
+            highlight
+                .iter()
+                .map(|&line| LineStyle::new(line, theme.highlight, width)),
+        );
+        styles
     }
-}
-
-fn number(count: usize) -> String {
-    crate::number::grouped(count as f64, 0)
 }

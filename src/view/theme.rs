@@ -1,6 +1,6 @@
 //! The one visual language: colors, sizes and color maps of everything that is drawn, light and dark.
 //!
-//! Colors are sRGB bytes with straight alpha, as they stand in a PNG or in CSS.
+//! Colors are sRGB bytes with straight alpha, as in PNG and CSS.
 
 /// sRGB red, green, blue and straight alpha.
 pub type Color = [u8; 4];
@@ -20,6 +20,8 @@ pub struct Theme {
     pub grid: Color,
     /// Single lines over a density image.
     pub ink: Color,
+    /// A line that is pointed at.
+    pub highlight: Color,
     /// The mark of values that are not finite.
     pub nonfinite: Color,
     /// Lines that mean different things, in the order they are used.
@@ -38,8 +40,10 @@ pub const LABEL_SIZE: f32 = 12.5;
 pub const TICK_SIZE: f32 = 12.0;
 /// Width of a line in a chart, in points.
 pub const LINE_WIDTH: f32 = 1.25;
-/// Width of a line that stands for many or leads the eye, in points.
+/// Width of a line that represents many or leads the eye, in points.
 pub const STRONG_LINE_WIDTH: f32 = 1.5;
+/// Width of a line that is pointed at, in points.
+pub const HIGHLIGHT_LINE_WIDTH: f32 = 2.5;
 /// Half the diagonal extent of the mark of non-finite values, in points.
 pub const MARK_ARM: f32 = 3.5;
 
@@ -68,6 +72,7 @@ impl Theme {
             axis: rgb(0x8b95a3),
             grid: rgb(0xe4e8ed),
             ink: rgb(0x241338),
+            highlight: rgb(0xc44200),
             nonfinite: rgb(0xd6006c),
             categorical: [
                 rgb(0x0072b2),
@@ -77,7 +82,7 @@ impl Theme {
                 rgb(0xb07d00),
                 rgb(0x3d9bd1),
             ],
-            // From pale to deep, so that few is close to the white behind it; no darker than lines can stand out from.
+            // From pale to deep, so that few is close to the white background; no darker than lines can stand out from.
             sequential: [
                 rgb(0xf2f7d5),
                 rgb(0xdff0b0),
@@ -103,6 +108,7 @@ impl Theme {
             axis: rgb(0x6d7784),
             grid: rgb(0x262d37),
             ink: rgb(0xfdf6d8),
+            highlight: rgb(0xff9040),
             nonfinite: rgb(0xff5fae),
             categorical: [
                 rgb(0x56b4f0),
@@ -168,9 +174,9 @@ pub fn with_opacity(color: Color, opacity: f32) -> Color {
 }
 
 fn gradient(stops: &[Color], t: f32) -> Color {
-    let place = t.clamp(0.0, 1.0) * (stops.len() - 1) as f32;
-    let index = (place as usize).min(stops.len() - 2);
-    let part = place - index as f32;
+    let position = t.clamp(0.0, 1.0) * (stops.len() - 1) as f32;
+    let index = (position as usize).min(stops.len() - 2);
+    let part = position - index as f32;
     std::array::from_fn(|channel| {
         let from = f32::from(stops[index][channel]);
         let to = f32::from(stops[index + 1][channel]);
@@ -201,11 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn text_and_lines_stand_out() {
+    fn text_and_lines_contrast_with_the_background() {
         for theme in [Theme::light(), Theme::dark()] {
             assert!(contrast(theme.text, theme.background) > 12.0);
             assert!(contrast(theme.muted, theme.background) > 6.0);
             assert!(contrast(theme.nonfinite, theme.background) > 4.5);
+            assert!(contrast(theme.highlight, theme.background) > 4.5);
             for color in theme.categorical {
                 assert!(contrast(color, theme.background) > 3.0, "{color:?}");
             }
@@ -216,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sequential_map_goes_one_way_and_the_diverging_one_is_white_at_zero() {
+    fn sequential_map_is_monotonic_and_diverging_map_is_white_at_zero() {
         for theme in [Theme::light(), Theme::dark()] {
             let steps: Vec<f64> = (0..=32)
                 .map(|i| luminance(theme.sequential_at(i as f32 / 32.0)))

@@ -1,12 +1,12 @@
-//! Where the ticks of an axis stand and what they are called.
+//! The values of the ticks of an axis, and how they are written.
 
 use crate::number::{grouped, scientific, short};
-use crate::sample::ValueScale;
+use crate::series::ValueScale;
 
-/// A place on an axis and its label.
+/// A value on an axis and its label.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tick {
-    /// The value it stands at.
+    /// The value that it marks.
     pub value: f64,
     /// How it is written.
     pub label: String,
@@ -75,7 +75,7 @@ fn multiples(low: f64, high: f64, number: i32) -> impl Iterator<Item = f64> {
 }
 
 /// Ticks of a symlog scale between two heights: powers of ten of both signs and zero, thinned until labels that
-/// need `gap` of height stand clear of each other; linear ticks where the range holds too few powers.
+/// need `gap` of height are clear of each other; linear ticks where the range holds too few powers.
 pub fn symlog_ticks(scale: &ValueScale, low: f64, high: f64, gap: f64) -> Vec<Tick> {
     let most = ((high - low) / gap).floor().clamp(2.0, 50.0) as usize;
     let (from, to) = (value_at(scale, low), value_at(scale, high));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_read_well() {
+    fn tick_labels_are_short() {
         assert_eq!(
             labels(&linear_ticks(0.0, 1.0, 6, false)),
             ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"].map(|l| if l == "0.0" { "0" } else { l })

@@ -1,5 +1,5 @@
-//! The sampler against its CPU twin: the same lines as the sequential greedy, what a sample guarantees, and the figures
-//! for planted outliers.
+//! The sampler against its CPU reference: the same lines as the sequential greedy, what a sample guarantees, and how many
+//! planted outliers it keeps.
 
 #[cfg(feature = "cli")]
 mod command;
@@ -8,38 +8,43 @@ pub mod series;
 use proptest::prelude::*;
 use trainscope::gpu::Gpu;
 use trainscope::sample::{
-    Budget, Class, Envelopes, Sample, SampleOptions, Scale, ValueScale, classes, order, reference,
-    sample, sample_values,
+    Budget, Envelopes, PriorityTier, Sample, SampleOptions, order, priority_tiers, reference,
+    sample,
 };
+use trainscope::series::{Scale, SeriesBuffer, ValueScale};
 
 use self::series::{families, noise, plant_spikes};
 use crate::support::gpu;
 
-/// Lines as the sampler sees them: rows of heights and the order in which they are offered.
+fn sample_values(values: &[f32], steps: usize, options: &SampleOptions) -> Sample {
+    let series = SeriesBuffer::upload(gpu(), values, steps, Scale::Linear).unwrap();
+    sample(gpu(), &series, options).unwrap()
+}
+
+/// Lines as the sampler sees them: rows of heights and the order in which they are considered.
 struct Seen {
-    places: usize,
+    row_len: usize,
     heights: Vec<f32>,
     order: Vec<u32>,
 }
 
 impl Seen {
     fn new(gpu: &Gpu, values: &[f32], steps: usize, scale: ValueScale, columns: usize) -> Self {
-        let buffer = gpu.upload("series", values).unwrap();
-        let lines = values.len() / steps;
-        let envelopes = Envelopes::new(gpu, &buffer, lines, steps, scale, columns).unwrap();
+        let series = SeriesBuffer::upload_with(gpu, values, steps, scale).unwrap();
+        let envelopes = Envelopes::new(gpu, &series, columns).unwrap();
         Self {
-            places: envelopes.places(),
+            row_len: envelopes.row_len(),
             heights: envelopes.read(gpu).unwrap(),
-            order: order(&classes(gpu, &envelopes).unwrap(), 0),
+            order: order(&priority_tiers(gpu, &envelopes).unwrap(), 0),
         }
     }
 
     fn rows(&self) -> Vec<&[f32]> {
-        self.heights.chunks(self.places).collect()
+        self.heights.chunks(self.row_len).collect()
     }
 }
 
-/// Samples, and holds the sample against the CPU twin: same lines, same nearest lines, separation and coverage.
+/// Samples, and compares the sample with the CPU reference: same lines, same nearest lines, separation and coverage.
 fn check(values: &[f32], steps: usize, columns: usize, budget: Budget) -> Sample {
     let gpu = gpu();
     let lines = values.len() / steps;
@@ -49,7 +54,7 @@ fn check(values: &[f32], steps: usize, columns: usize, budget: Budget) -> Sample
         columns,
         seed: 0,
     };
-    let found = sample_values(gpu, values, steps, Scale::Linear, &options).unwrap();
+    let found = sample_values(values, steps, &options);
     let scale = ValueScale::fit(Scale::Linear, values);
     let seen = Seen::new(gpu, values, steps, scale, columns);
     let rows = seen.rows();
@@ -58,8 +63,8 @@ fn check(values: &[f32], steps: usize, columns: usize, budget: Budget) -> Sample
         reference::greedy(&rows, &seen.order, found.radius),
         "{what}"
     );
-    for (place, &a) in found.kept.iter().enumerate() {
-        for &b in &found.kept[..place] {
+    for (index, &a) in found.kept.iter().enumerate() {
+        for &b in &found.kept[..index] {
             let distance = reference::distance(rows[a as usize], rows[b as usize]);
             assert!(
                 distance >= found.radius,
@@ -69,29 +74,32 @@ fn check(values: &[f32], steps: usize, columns: usize, budget: Budget) -> Sample
     }
     if found.radius > 0.0 {
         let nearest = reference::nearest(&rows, &found.kept);
-        for (line, (place, distance)) in nearest.into_iter().enumerate() {
+        for (line, (index, distance)) in nearest.into_iter().enumerate() {
             assert!(distance < found.radius, "{what}: {line} is not covered");
             assert_eq!(
-                (found.assign[line], found.distances[line]),
-                (place, distance),
+                (found.nearest_representative[line], found.distances[line]),
+                (index, distance),
                 "{what}: {line}"
             );
         }
     }
-    for (place, &line) in found.kept.iter().enumerate() {
-        assert_eq!(found.assign[line as usize] as usize, place, "{what}");
+    for (index, &line) in found.kept.iter().enumerate() {
+        assert_eq!(
+            found.nearest_representative[line as usize] as usize, index,
+            "{what}"
+        );
     }
     let mut counts = vec![0; found.kept.len()];
     found
-        .assign
+        .nearest_representative
         .iter()
-        .for_each(|&place| counts[place as usize] += 1);
+        .for_each(|&index| counts[index as usize] += 1);
     assert_eq!(found.counts, counts, "{what}");
     found
 }
 
 #[test]
-fn envelopes_equal_their_twin() {
+fn envelopes_equal_their_reference() {
     let gpu = gpu();
     for (lines, steps, columns, scale) in [
         (1, 1, 1, Scale::Linear),
@@ -113,9 +121,9 @@ fn envelopes_equal_their_twin() {
         };
         for scale in [fitted, narrow] {
             let seen = Seen::new(gpu, &values, steps, scale, columns);
-            let twin = reference::envelopes(&values, steps, columns, scale).concat();
-            assert_eq!(seen.heights.len(), twin.len());
-            for (i, (&height, &wanted)) in seen.heights.iter().zip(&twin).enumerate() {
+            let expected = reference::envelopes(&values, steps, columns, scale).concat();
+            assert_eq!(seen.heights.len(), expected.len());
+            for (i, (&height, &wanted)) in seen.heights.iter().zip(&expected).enumerate() {
                 let error = (f64::from(height) - wanted).abs();
                 assert!(
                     error < 4e-6,
@@ -127,7 +135,7 @@ fn envelopes_equal_their_twin() {
 }
 
 #[test]
-fn classes_equal_their_twin() {
+fn priority_tiers_equal_their_reference() {
     let gpu = gpu();
     for (lines, steps, columns) in [(1, 1, 1), (5, 3, 3), (1025, 7, 7), (3000, 40, 16)] {
         let mut values: Vec<f32> = noise(lines * steps, 2)
@@ -140,15 +148,16 @@ fn classes_equal_their_twin() {
             values[5 * steps + 1] = f32::INFINITY;
         }
         let scale = ValueScale::fit(Scale::Linear, &values);
-        let buffer = gpu.upload("series", &values).unwrap();
-        let envelopes = Envelopes::new(gpu, &buffer, lines, steps, scale, columns).unwrap();
-        let found = classes(gpu, &envelopes).unwrap();
-        let twin = reference::classes(&reference::envelopes(&values, steps, columns, scale));
-        assert_eq!(found, twin, "{lines} x {steps}");
-        let count = |class| found.iter().filter(|&&found| found == class).count();
+        let series = SeriesBuffer::upload_with(gpu, &values, steps, scale).unwrap();
+        let envelopes = Envelopes::new(gpu, &series, columns).unwrap();
+        let found = priority_tiers(gpu, &envelopes).unwrap();
+        let expected =
+            reference::priority_tiers(&reference::envelopes(&values, steps, columns, scale));
+        assert_eq!(found, expected, "{lines} x {steps}");
+        let count = |tier| found.iter().filter(|&&found| found == tier).count();
         if lines > 10 {
-            assert_eq!(count(Class::Nonfinite), 2);
-            assert!(count(Class::Outlier) >= lines / 50 - 2);
+            assert_eq!(count(PriorityTier::Nonfinite), 2);
+            assert!(count(PriorityTier::Outlier) >= lines / 50 - 2);
         }
     }
 }
@@ -196,7 +205,7 @@ fn equals_the_sequential_greedy_beyond_several_chunks() {
 }
 
 #[test]
-fn lines_that_are_alike_leave_one() {
+fn equal_lines_leave_one() {
     let found = check(&vec![0.25; 700 * 6], 6, 6, Budget::Radius(0.1));
     assert_eq!((found.kept.len(), found.counts[0]), (1, 700));
     let found = check(&vec![0.25; 700 * 6], 6, 6, Budget::Keep(10));
@@ -204,7 +213,7 @@ fn lines_that_are_alike_leave_one() {
 }
 
 #[test]
-fn lines_that_are_not_finite_stay_apart_and_come_first() {
+fn nonfinite_lines_stay_apart_and_come_first() {
     let steps = 12;
     let mut values = noise(500 * steps, 6);
     values[..steps].fill(f32::NAN);
@@ -220,7 +229,7 @@ fn lines_that_are_not_finite_stay_apart_and_come_first() {
         assert!(first == [0, 2, 3] || first == [1, 2, 3], "{first:?}");
         for line in 4..500 {
             assert!(
-                found.assign[line] >= 3,
+                found.nearest_representative[line] >= 3,
                 "{line} merged with a line that is not finite"
             );
         }
@@ -235,14 +244,14 @@ fn lines_that_are_not_finite_stay_apart_and_come_first() {
 }
 
 #[test]
-fn a_seed_gives_one_set() {
+fn sample_is_a_function_of_the_seed() {
     let values = families(2000, 64, 3);
     let with = |seed| {
         let options = SampleOptions {
             seed,
             ..SampleOptions::default()
         };
-        sample_values(gpu(), &values, 64, Scale::Linear, &options).unwrap()
+        sample_values(&values, 64, &options)
     };
     assert_eq!(with(11), with(11));
     assert_ne!(with(11).kept, with(12).kept);
@@ -256,7 +265,7 @@ fn keeps_about_as_many_as_asked() {
             budget: Budget::Keep(keep),
             ..SampleOptions::default()
         };
-        let found = sample_values(gpu(), &values, 64, Scale::Linear, &options).unwrap();
+        let found = sample_values(&values, 64, &options);
         let off = found.kept.len().abs_diff(keep);
         assert!(
             off <= keep / 50 + 1,
@@ -279,12 +288,13 @@ fn planted_outliers_are_kept() {
                 seed: u64::from(seed),
                 ..SampleOptions::default()
             };
-            let found = sample_values(gpu(), &values, steps, Scale::Linear, &options).unwrap();
+            let found = sample_values(&values, steps, &options);
             let recall = |kept: &[u32]| {
                 spikes.iter().filter(|line| kept.contains(line)).count() as f64 / planted as f64
             };
-            // As many lines by their hash alone: the order of a sample in which no class is known.
-            let random = &order(&vec![Class::Ordinary; lines], u64::from(seed))[..found.kept.len()];
+            // As many lines by their hash alone: the order of a sample in which all lines are ordinary.
+            let random =
+                &order(&vec![PriorityTier::Ordinary; lines], u64::from(seed))[..found.kept.len()];
             let worst = found.distances.iter().copied().fold(0.0, f32::max);
             println!(
                 "{width}-step spikes, seed {seed}: kept {}, radius {:.4}, recall {:.3}, worst distance {worst:.4}; random recall {:.3}",
@@ -301,43 +311,84 @@ fn planted_outliers_are_kept() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
-    let gpu = gpu();
-    let values = gpu.upload("series", &[1.0; 6]).unwrap();
-    let scale = ValueScale::over(0.0, 1.0, 0.0);
-    let with = |lines, steps, columns, budget| {
+fn guarantee_names_the_distance_and_what_was_compared() {
+    let values = families(500, 64, 3);
+    let with = |budget, columns| {
         let options = SampleOptions {
             budget,
             columns,
             seed: 0,
         };
-        sample(gpu, &values, lines, steps, scale, &options).map_err(|error| error.to_string())
+        sample_values(&values, 64, &options)
+    };
+    let found = with(Budget::Radius(0.05), 64);
+    let shown = found.kept.len();
+    assert_eq!(
+        found.guarantee(),
+        format!(
+            "Every hidden line stays within 5.0 % of the chart's height of one of the {shown} shown lines at every step."
+        )
+    );
+    // What the sentence says is true of the values themselves.
+    let scale = ValueScale::fit(Scale::Linear, &values);
+    for (line, index) in found.nearest_representative.iter().enumerate() {
+        let representative = found.kept[*index as usize] as usize;
+        for step in 0..64 {
+            let height = |line: usize| scale.height(values[line * 64 + step]);
+            assert!((height(line) - height(representative)).abs() <= 0.05);
+        }
+    }
+    let text = with(Budget::Radius(0.0123), 16).guarantee();
+    assert!(text.contains("within 1.3 %"), "{text}");
+    assert!(
+        text.ends_with("in its lowest and its highest value in each of 16 columns."),
+        "{text}"
+    );
+    assert_eq!(
+        with(Budget::Keep(500), 64).guarantee(),
+        "All 500 lines are shown."
+    );
+}
+
+#[test]
+fn invalid_budgets_and_series_are_refused() {
+    let gpu = gpu();
+    let values = gpu.upload("series", &[1.0; 6]).unwrap();
+    let scale = ValueScale::over(0.0, 1.0, 0.0);
+    let with = |lines, columns, budget| {
+        let options = SampleOptions {
+            budget,
+            columns,
+            seed: 0,
+        };
+        let series = SeriesBuffer::new(values.clone(), lines, 3, scale).unwrap();
+        sample(gpu, &series, &options).map_err(|error| error.to_string())
     };
     let keep = Budget::Keep(1);
     let cases = [
-        with(0, 3, 8, keep),
-        with(3, 0, 8, keep),
-        with(3, 3, 8, keep),
-        with(usize::MAX, 3, 8, keep),
-        with(2, 3, 0, keep),
-        with(2, 3, 8, Budget::Keep(0)),
-        with(2, 3, 8, Budget::Radius(0.0)),
-        with(2, 3, 8, Budget::Radius(f32::NAN)),
-        with(2, 3, 8, Budget::Radius(4.0)),
+        with(0, 8, keep),
+        with(2, 0, keep),
+        with(2, 8, Budget::Keep(0)),
+        with(2, 8, Budget::Radius(0.0)),
+        with(2, 8, Budget::Radius(f32::NAN)),
+        with(2, 8, Budget::Radius(4.0)),
     ];
     for case in cases {
         let message = case.unwrap_err();
         assert!(message.starts_with("sample: "), "{message}");
     }
-    assert!(with(2, 3, 8, keep).is_ok());
-    assert!(sample_values(gpu, &[1.0; 7], 3, Scale::Linear, &SampleOptions::default()).is_err());
-    assert!(sample_values(gpu, &[1.0; 7], 0, Scale::Linear, &SampleOptions::default()).is_err());
+    assert!(with(2, 8, keep).is_ok());
+    for (lines, steps) in [(3, 0), (3, 3), (usize::MAX, 3)] {
+        assert!(SeriesBuffer::new(values.clone(), lines, steps, scale).is_err());
+    }
+    assert!(SeriesBuffer::upload(gpu, &[1.0; 7], 3, Scale::Linear).is_err());
+    assert!(SeriesBuffer::upload(gpu, &[1.0; 7], 0, Scale::Linear).is_err());
 }
 
 proptest! {
-    /// The CPU twin itself: separated, covering, and no line can be added.
+    /// The CPU reference itself: separated, covering, and no line can be added.
     #[test]
-    fn the_greedy_twin_separates_and_covers(
+    fn greedy_reference_separates_and_covers(
         values in prop::collection::vec(-1.0f32..1.0, 1..200),
         steps in 1usize..5,
         radius in 0.01f32..1.5,
@@ -345,13 +396,13 @@ proptest! {
         let rows: Vec<&[f32]> = values.chunks_exact(steps).collect();
         let lines: Vec<u32> = (0..rows.len() as u32).rev().collect();
         let kept = reference::greedy(&rows, &lines, radius);
-        for (line, (place, distance)) in reference::nearest(&rows, &kept).into_iter().enumerate() {
+        for (line, (index, distance)) in reference::nearest(&rows, &kept).into_iter().enumerate() {
             if kept.contains(&(line as u32)) {
                 prop_assert_eq!(distance, 0.0);
             } else {
                 prop_assert!(distance < radius);
             }
-            prop_assert_eq!(reference::distance(rows[line], rows[kept[place as usize] as usize]), distance);
+            prop_assert_eq!(reference::distance(rows[line], rows[kept[index as usize] as usize]), distance);
         }
         for (i, &a) in kept.iter().enumerate() {
             for &b in &kept[..i] {

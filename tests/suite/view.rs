@@ -1,27 +1,20 @@
-//! What is drawn, pixel by pixel, against twins in double precision.
+//! What is drawn and picked, against references in double precision.
 
 use trainscope::random::{Stream, standard_normal, words};
-use trainscope::sample::ValueScale;
-use trainscope::view::{Painter, Picture, Rect};
+use trainscope::series::ValueScale;
+use trainscope::view::{Painter, Picture};
 
 use crate::support::gpu;
 
 mod charts;
 mod density;
+mod layout;
+mod pick;
 mod picture;
 mod polylines;
 
 fn painter() -> Painter {
     Painter::new(gpu())
-}
-
-fn rect(left: f32, top: f32, width: f32, height: f32) -> Rect {
-    Rect {
-        left,
-        top,
-        width,
-        height,
-    }
 }
 
 fn unit_scale() -> ValueScale {

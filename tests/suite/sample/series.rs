@@ -13,20 +13,20 @@ pub fn noise(count: usize, seed: u32) -> Vec<f32> {
 }
 
 /// Three families of smooth lines in `[0, 1]`, 70, 25 and 5 % of all: curves that fall, rise late, and oscillate. Each
-/// line has a level and a step_scale of its own and a little noise.
+/// line has a level and a pace of its own and a little noise.
 pub fn families(lines: usize, steps: usize, seed: u32) -> Vec<f32> {
     let jitter = noise(lines * steps, seed);
     let value = |line: usize, step: usize| {
         let own = words(u64::from(seed), Stream::Synthetic, 1, line as u32);
-        let (level, step_scale) = (uniform(own[0]) - 0.5, uniform(own[1]) - 0.5);
+        let (level, pace) = (uniform(own[0]) - 0.5, uniform(own[1]) - 0.5);
         let t = step as f64 / steps as f64;
         let share = line as f64 / lines as f64;
         let shape = if share < 0.70 {
-            0.25 + 0.35 * (-t * (4.0 + 2.0 * step_scale)).exp()
+            0.25 + 0.35 * (-t * (4.0 + 2.0 * pace)).exp()
         } else if share < 0.95 {
-            0.15 + 0.45 / (1.0 + (-12.0 * (t - 0.5 - 0.06 * step_scale)).exp())
+            0.15 + 0.45 / (1.0 + (-12.0 * (t - 0.5 - 0.06 * pace)).exp())
         } else {
-            0.45 + 0.2 * (8.0 * t + 0.4 * step_scale).sin()
+            0.45 + 0.2 * (8.0 * t + 0.4 * pace).sin()
         };
         let noise = 0.003 * f64::from(jitter[line * steps + step]);
         (shape + 0.1 * level + noise) as f32

@@ -1,14 +1,14 @@
-//! The density of all lines against its twin.
+//! The density of all lines against its reference in double precision.
 
-use trainscope::sample::{Scale, ValueScale};
-use trainscope::view::{Density, Lines, Plot, ticks};
+use trainscope::series::{Scale, SeriesBuffer, ValueScale};
+use trainscope::view::{Density, Plot, Rect, SeriesData, ShownLines, ticks};
 
-use super::{rect, series, unit_scale};
+use super::{series, unit_scale};
 use crate::support::gpu;
 
 /// Lines a pixel by cutting every segment at the columns' edges, in double precision.
-fn density_twin(values: &[f32], steps: usize, scale: ValueScale, plot: &Plot) -> Vec<f64> {
-    let (columns, rows) = (plot.rect.width as usize, plot.rect.height as usize);
+fn reference_density(values: &[f32], steps: usize, scale: ValueScale, plot: &Plot) -> Vec<f64> {
+    let (columns, rows) = (plot.rect.size.x as usize, plot.rect.size.y as usize);
     let mut counts = vec![0.0f64; columns * rows];
     let (first, last) = (f64::from(plot.first), f64::from(plot.last));
     let (low, high) = (f64::from(plot.bottom), f64::from(plot.top));
@@ -34,7 +34,9 @@ fn density_twin(values: &[f32], steps: usize, scale: ValueScale, plot: &Plot) ->
                 if t <= s || !a.is_finite() || !b.is_finite() {
                     continue;
                 }
-                let at = |place: f64| row_of(a) + (row_of(b) - row_of(a)) * (place - step as f64);
+                let at = |step_index: f64| {
+                    row_of(a) + (row_of(b) - row_of(a)) * (step_index - step as f64)
+                };
                 let across = (t - s) / width;
                 pieces.push((at(s).min(at(t)), at(s).max(at(t)), across));
             }
@@ -58,21 +60,15 @@ fn density_twin(values: &[f32], steps: usize, scale: ValueScale, plot: &Plot) ->
 }
 
 fn density(values: &[f32], steps: usize, scale: ValueScale, plot: &Plot) -> Vec<f32> {
-    let buffer = gpu().upload("values", values).unwrap();
-    let lines = Lines {
-        values: &buffer,
-        lines: values.len() / steps,
-        steps,
-        scale,
-    };
-    Density::new(gpu(), lines, plot)
+    let series = SeriesBuffer::upload_with(gpu(), values, steps, scale).unwrap();
+    Density::new(gpu(), &series, plot)
         .unwrap()
         .read(gpu())
         .unwrap()
 }
 
 #[test]
-fn density_is_what_its_twin_says_and_columns_add_up_to_the_lines() {
+fn density_equals_its_reference_and_columns_add_up_to_the_lines() {
     for (lines, steps, columns, rows) in [
         (1, 1, 7, 5),
         (1, 2, 64, 31),
@@ -84,13 +80,13 @@ fn density_is_what_its_twin_says_and_columns_add_up_to_the_lines() {
         let values = series(lines, steps);
         for scale in [Scale::Linear, Scale::Symlog] {
             let scale = ValueScale::fit(scale, &values);
-            let plot = Plot::over(rect(0.0, 0.0, columns as f32, rows as f32), steps);
+            let plot = Plot::over(Rect::new(0.0, 0.0, columns as f32, rows as f32), steps);
             let counts = density(&values, steps, scale, &plot);
-            let twin = density_twin(&values, steps, scale, &plot);
-            for (i, (count, twin)) in counts.iter().zip(&twin).enumerate() {
+            let reference = reference_density(&values, steps, scale, &plot);
+            for (i, (count, expected)) in counts.iter().zip(&reference).enumerate() {
                 assert!(
-                    (f64::from(*count) - twin).abs() <= 2e-3 + 1e-3 * twin,
-                    "{lines} lines of {steps} steps, cell {i}: {count}, not {twin}"
+                    (f64::from(*count) - expected).abs() <= 2e-3 + 1e-3 * expected,
+                    "{lines} lines of {steps} steps, cell {i}: {count}, not {expected}"
                 );
             }
             for column in counts.chunks_exact(rows) {
@@ -111,7 +107,7 @@ fn density_counts_finite_stretches_only() {
     values[steps..2 * steps].fill(f32::NAN);
     values[2 * steps + 5] = f32::INFINITY;
     values[3 * steps + 5] = 1e38;
-    let plot = Plot::over(rect(0.0, 0.0, 100.0, 20.0), steps);
+    let plot = Plot::over(Rect::new(0.0, 0.0, 100.0, 20.0), steps);
     let counts = density(&values, steps, unit_scale(), &plot);
     let column = |x: usize| counts[x * 20..][..20].iter().sum::<f32>();
     assert!((column(10) - 3.0).abs() < 1e-4);
@@ -119,4 +115,21 @@ fn density_counts_finite_stretches_only() {
     // One line has a gap here, the other is beyond the geometry.
     assert!((column(50) - 1.0).abs() < 1e-4);
     assert!(counts.iter().all(|count| count.is_finite()));
+}
+
+#[test]
+fn density_is_computed_once_for_plots_of_one_size() {
+    let values = series(50, 20);
+    let buffer = SeriesBuffer::upload_with(gpu(), &values, 20, unit_scale()).unwrap();
+    let data = SeriesData::new(gpu(), buffer, ShownLines::None).unwrap();
+    let density = |left: f32, width: f32| {
+        let plot = Plot::over(Rect::new(left, 0.0, width, 30.0), 20);
+        data.density(gpu(), &plot).unwrap()
+    };
+    let first = density(0.0, 64.0);
+    let moved = density(7.5, 64.0);
+    let wider = density(0.0, 65.0);
+    assert_eq!(first.counts.raw(), moved.counts.raw());
+    assert_ne!(first.counts.raw(), wider.counts.raw());
+    assert_eq!(wider.columns, 65);
 }

@@ -1,8 +1,9 @@
 //! Lines and their gaps, pixel by pixel against distances in double precision.
 
-use trainscope::view::{Canvas, LineStyle, Lines, Picture, Plot, Theme};
+use trainscope::series::SeriesBuffer;
+use trainscope::view::{Canvas, LineStyle, Picture, Plot, Rect, Theme};
 
-use super::{painter, pixels, rect, unit_scale};
+use super::{painter, pixels, unit_scale};
 use crate::support::gpu;
 
 const BLACK: [u8; 4] = [0, 0, 0, 255];
@@ -12,21 +13,15 @@ fn draw(values: &[f32], steps: usize, styles: &[LineStyle], size: [u32; 2]) -> V
     let picture = Picture::new(gpu(), size[0] as f32, size[1] as f32, &Theme::light()).unwrap();
     let painter = painter();
     let mut canvas = Canvas::new(&painter, &picture);
-    let buffer = gpu().upload("values", values).unwrap();
-    let lines = Lines {
-        values: &buffer,
-        lines: values.len() / steps,
-        steps,
-        scale: unit_scale(),
-    };
-    let plot = Plot::over(rect(0.0, 0.0, size[0] as f32, size[1] as f32), steps);
-    canvas.polylines(lines, &plot, styles).unwrap();
+    let series = SeriesBuffer::upload_with(gpu(), values, steps, unit_scale()).unwrap();
+    let plot = Plot::over(Rect::new(0.0, 0.0, size[0] as f32, size[1] as f32), steps);
+    canvas.polylines(&series, &plot, styles).unwrap();
     canvas.finish();
     pixels(&picture)
 }
 
 #[test]
-fn a_horizontal_line_covers_the_pixels_it_lies_on() {
+fn horizontal_line_covers_the_pixels_it_lies_on() {
     let (width, height) = (40u32, 20u32);
     for (value, stroke) in [
         (0.5, 1.0),
@@ -69,7 +64,7 @@ fn distance(p: [f64; 2], a: [f64; 2], b: [f64; 2]) -> f64 {
 }
 
 #[test]
-fn a_spiky_line_covers_what_its_nearest_segment_covers() {
+fn spiky_line_covers_what_its_nearest_segment_covers() {
     let (width, height, steps) = (120u32, 80u32, 12);
     let values = [
         0.2, 0.25, 0.9, 0.2, 0.2, 0.8, 0.75, 0.1, 0.5, 0.5, 0.52, 0.6,
@@ -118,7 +113,7 @@ fn a_spiky_line_covers_what_its_nearest_segment_covers() {
 }
 
 #[test]
-fn values_that_are_not_finite_leave_a_gap_and_a_mark() {
+fn nonfinite_values_leave_a_gap_and_a_mark() {
     let (width, height, steps) = (121u32, 60u32, 13);
     let nonfinite = Theme::light().nonfinite;
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -144,7 +139,7 @@ fn values_that_are_not_finite_leave_a_gap_and_a_mark() {
                 "the gap"
             );
         }
-        assert_eq!(at(step(10.0), 30)[0], 127, "the line behind");
+        assert_eq!(at(step(10.0), 30)[0], 127, "the line after it");
 
         let drawn = draw(
             &vec![bad; steps],
@@ -185,7 +180,7 @@ fn extreme_lines_keep_to_their_pixels() {
     let (width, height) = (81u32, 40u32);
     let drawn = draw(&values, 5, &styles, [width, height]);
     let dark = |x: u32, y: u32| drawn[(y * width + x) as usize][0] < 100;
-    // Vertical strokes up and down beside the steps next to the extreme one, flat lines elsewhere.
+    // Vertical strokes up and down next to the steps next to the extreme one, flat lines elsewhere.
     assert!(dark(20, 5) && dark(20, 35) && dark(60, 5) && dark(60, 35));
     assert!(!dark(40, 5) && !dark(40, 20) && !dark(40, 35));
     assert!(dark(5, 20) && dark(75, 20));

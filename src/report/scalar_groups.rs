@@ -7,7 +7,7 @@ pub struct ScalarGroup {
     pub title: &'static str,
     /// Names the y-axis with its unit.
     pub y_title: &'static str,
-    /// Places in the list of names, in the order of the legend.
+    /// Indices in the list of names, in the order of the legend.
     pub members: Vec<usize>,
     /// The names in the legend.
     pub labels: Vec<String>,
@@ -56,17 +56,17 @@ const GROUPS: [(&str, &str, &[&str]); 7] = [
     ),
 ];
 
-/// Of one parameter tensor each.
+/// Before the name of a parameter tensor.
 const NORMS: &str = "gradient_norm/";
-/// Lines that a chart has colors for.
-const MOST: usize = 6;
+/// Lines in a chart at most: as many as there are colors.
+const MAX_LINES: usize = 6;
 
-/// The charts of a run's scalars. A name stands in the first group that has all it needs; names that no group knows
+/// The charts of a run's scalars. A name is in the first group that has all it needs; names that no group knows
 /// share one of their own, and norms of gradients are shown of weights, evenly from the first layer to the last.
 pub fn scalar_groups(names: &[impl AsRef<str>]) -> Vec<ScalarGroup> {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    let place = |name: &str| names.iter().position(|other| *other == name);
-    let is_game = place("generator_loss").is_some();
+    let index = |name: &str| names.iter().position(|other| *other == name);
+    let is_game = index("generator_loss").is_some();
     let mut groups = Vec::new();
     let mut is_shown = vec![false; names.len()];
     for (title, y_title, wanted) in GROUPS {
@@ -75,16 +75,16 @@ pub fn scalar_groups(names: &[impl AsRef<str>]) -> Vec<ScalarGroup> {
         let members = wanted
             .iter()
             .filter(|_| fits)
-            .filter_map(|name| place(name));
+            .filter_map(|name| index(name));
         let members: Vec<usize> = members.collect();
         members.iter().for_each(|&member| is_shown[member] = true);
         groups.push(group(title, y_title, members, &names));
     }
-    let is_norm = |place: usize| names[place].starts_with(NORMS);
-    let others = (0..names.len()).filter(|&place| !is_shown[place] && !is_norm(place));
+    let is_norm = |index: usize| names[index].starts_with(NORMS);
+    let others = (0..names.len()).filter(|&index| !is_shown[index] && !is_norm(index));
     groups.push(group("Other scalars", "value", others.collect(), &names));
     let norms =
-        (0..names.len()).filter(|&place| is_norm(place) && names[place].ends_with("weight"));
+        (0..names.len()).filter(|&index| is_norm(index) && names[index].ends_with("weight"));
     let title = "Norm of the gradient by layer";
     groups.push(group(title, "Euclidean norm", norms.collect(), &names));
     groups.retain(|group| !group.members.is_empty());
@@ -98,19 +98,19 @@ fn group(
     names: &[&str],
 ) -> ScalarGroup {
     let all = members.len();
-    if all > MOST {
+    if all > MAX_LINES {
         // The first, the last, and others evenly between.
-        members = (0..MOST)
-            .map(|i| members[i * (all - 1) / (MOST - 1)])
+        members = (0..MAX_LINES)
+            .map(|i| members[i * (all - 1) / (MAX_LINES - 1)])
             .collect();
     }
-    let label = |place: &usize| names[*place].strip_prefix(NORMS).unwrap_or(names[*place]);
+    let label = |index: &usize| names[*index].strip_prefix(NORMS).unwrap_or(names[*index]);
     ScalarGroup {
         title,
         y_title,
         labels: members
             .iter()
-            .map(|place| label(place).to_owned())
+            .map(|index| label(index).to_owned())
             .collect(),
         left_out: all - members.len(),
         members,
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_of_one_unit_share_a_chart() {
+    fn scalars_with_the_same_unit_share_a_chart() {
         let vae = ["elbo", "kl_divergence", "loss", "mine", "reconstruction"];
         assert_eq!(
             titles(&vae),
@@ -162,13 +162,13 @@ mod tests {
     }
 
     #[test]
-    fn of_many_layers_some_are_shown_the_first_and_the_last_among_them() {
+    fn norms_of_many_layers_are_thinned_from_the_first_to_the_last() {
         let names: Vec<String> = (0..20)
             .flat_map(|layer| ["weight", "bias"].map(|end| format!("{NORMS}{layer}.{end}")))
             .collect();
         let groups = scalar_groups(&names);
-        assert_eq!((groups.len(), groups[0].left_out), (1, 20 - MOST));
+        assert_eq!((groups.len(), groups[0].left_out), (1, 20 - MAX_LINES));
         assert_eq!(groups[0].labels[0], "0.weight");
-        assert_eq!(groups[0].labels[MOST - 1], "19.weight");
+        assert_eq!(groups[0].labels[MAX_LINES - 1], "19.weight");
     }
 }

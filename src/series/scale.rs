@@ -21,7 +21,7 @@ pub enum Scale {
 }
 
 gpu_struct! {
-    /// A scale fitted to data. Maps finite values of the fitted range to `[0, 1]`.
+    /// A scale fitted to data, which maps finite values of the fitted range to `[0, 1]`.
     #[derive(PartialEq)]
     pub struct ValueScale in SCALE::ValueScale {
         /// Lowest transformed value.
@@ -29,9 +29,42 @@ gpu_struct! {
         /// Sixteen over the extent of transformed values (16 where all are equal): one over the extent of all finite
         /// numbers lies below the smallest normal one, and GPUs may take that for zero.
         pub inverse_extent: f32,
-        /// `c` of [`Scale::Symlog`] in units of the values; 0 stands for [`Scale::Linear`].
+        /// `c` of [`Scale::Symlog`] in units of the values; 0 means [`Scale::Linear`].
         pub linear_threshold: f32,
     }
+}
+
+impl Scale {
+    /// Symmetric-logarithmic where the largest magnitude is far beyond the median one, linear elsewhere.
+    pub fn for_values(values: &[f32]) -> Self {
+        let mut magnitudes = nonzero_magnitudes(values);
+        let largest = magnitudes.iter().copied().fold(0.0, f32::max);
+        match median(&mut magnitudes) {
+            Some(median) if largest / median > SYMLOG_FROM => Self::Symlog,
+            _ => Self::Linear,
+        }
+    }
+}
+
+/// Ratio of the largest magnitude to the median one from which a linear axis would flatten most lines.
+const SYMLOG_FROM: f32 = 50.0;
+
+/// The magnitudes of the finite values that are not zero.
+fn nonzero_magnitudes(values: &[f32]) -> Vec<f32> {
+    let finite = values
+        .iter()
+        .filter(|value| value.is_finite() && **value != 0.0);
+    finite.map(|value| value.abs()).collect()
+}
+
+/// The median, which reorders `values`; `None` where there are none.
+fn median(values: &mut [f32]) -> Option<f32> {
+    if values.is_empty() {
+        return None;
+    }
+    let middle = values.len() / 2;
+    let (_, median, _) = values.select_nth_unstable_by(middle, f32::total_cmp);
+    Some(*median)
 }
 
 impl ValueScale {
@@ -49,20 +82,8 @@ impl ValueScale {
         }
         let linear_threshold = match scale {
             Scale::Linear => 0.0,
-            Scale::Symlog => {
-                let mut magnitudes: Vec<f32> = values
-                    .iter()
-                    .filter(|value| value.is_finite() && **value != 0.0)
-                    .map(|value| value.abs())
-                    .collect();
-                if magnitudes.is_empty() {
-                    1.0
-                } else {
-                    let middle = magnitudes.len() / 2;
-                    let (_, median, _) = magnitudes.select_nth_unstable_by(middle, f32::total_cmp);
-                    median.max(low.abs().max(high.abs()) * 1e-6)
-                }
-            }
+            Scale::Symlog => median(&mut nonzero_magnitudes(values))
+                .map_or(1.0, |median| median.max(low.abs().max(high.abs()) * 1e-6)),
         };
         Self::over(low, high, linear_threshold)
     }

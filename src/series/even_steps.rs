@@ -1,20 +1,20 @@
 //! Recorded steps as evenly spaced columns, which charts need.
 
-/// The most columns of a chart; longer runs put several steps into one.
-const MOST: u64 = 2048;
+/// Columns of a chart at most; longer runs put several steps into one.
+const MAX_COLUMNS: u64 = 2048;
 
 /// Evenly spaced columns of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Grid {
-    /// The first step of the first column.
+pub struct EvenSteps {
+    /// The training step at which the first column begins.
     pub first: u64,
-    /// Steps in a column.
+    /// Training steps from one column to the next.
     pub stride: u64,
-    /// Columns.
+    /// The number of columns.
     pub columns: usize,
 }
 
-impl Grid {
+impl EvenSteps {
     /// Columns for ascending steps: as wide as the smallest distance between two, or wider where that makes too
     /// many. `None` without steps.
     pub fn over(steps: &[u64]) -> Option<Self> {
@@ -25,7 +25,7 @@ impl Grid {
             .map(|pair| pair[1].saturating_sub(pair[0]))
             .min()
             .unwrap_or(1);
-        let stride = nearest.max(span.div_ceil(MOST - 1)).max(1);
+        let stride = nearest.max(span.div_ceil(MAX_COLUMNS - 1)).max(1);
         Some(Self {
             first,
             stride,
@@ -33,9 +33,9 @@ impl Grid {
         })
     }
 
-    /// One value a column: the one farthest from the column's mean, so that spikes survive; one that is not finite
-    /// where there is any; the column's before where nothing was recorded.
-    pub fn columns_of(&self, steps: &[u64], values: &[f32]) -> Vec<f32> {
+    /// One value for each column of the values of one line: the value farthest from the mean of its column, so that spikes
+    /// survive; a non-finite one where there is any; the value of the column before where nothing was recorded.
+    pub fn resample(&self, steps: &[u64], values: &[f32]) -> Vec<f32> {
         let mut columns = Vec::with_capacity(self.columns);
         let mut at = 0;
         for column in 0..self.columns as u64 {
@@ -71,35 +71,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn even_steps_stay_as_they_are() {
+    fn evenly_spaced_steps_are_unchanged() {
         let steps: Vec<u64> = (0..50).map(|i| 7 + 10 * i).collect();
         let values: Vec<f32> = (0..50).map(|i| i as f32).collect();
-        let grid = Grid::over(&steps).unwrap();
-        assert_eq!((grid.first, grid.stride, grid.columns), (7, 10, 50));
-        assert_eq!(grid.columns_of(&steps, &values), values);
-        assert_eq!(Grid::over(&[]), None);
+        let even = EvenSteps::over(&steps).unwrap();
+        assert_eq!((even.first, even.stride, even.columns), (7, 10, 50));
+        assert_eq!(even.resample(&steps, &values), values);
+        assert_eq!(EvenSteps::over(&[]), None);
     }
 
     #[test]
-    fn gaps_hold_the_value_and_long_runs_keep_spikes() {
-        let grid = Grid::over(&[0, 10, 40]).unwrap();
+    fn gaps_hold_the_last_value_and_long_runs_keep_spikes() {
+        let even = EvenSteps::over(&[0, 10, 40]).unwrap();
         assert_eq!(
-            grid.columns_of(&[0, 10, 40], &[1.0, 2.0, 3.0]),
+            even.resample(&[0, 10, 40], &[1.0, 2.0, 3.0]),
             [1.0, 2.0, 2.0, 2.0, 3.0]
         );
         let steps: Vec<u64> = (0..100_000).collect();
         let mut values = vec![1.0f32; steps.len()];
         values[54_321] = 9.0;
         values[70_000] = f32::NAN;
-        let grid = Grid::over(&steps).unwrap();
-        let columns = grid.columns_of(&steps, &values);
-        assert!(columns.len() <= MOST as usize);
+        let even = EvenSteps::over(&steps).unwrap();
+        let columns = even.resample(&steps, &values);
+        assert!(columns.len() <= MAX_COLUMNS as usize);
         assert_eq!(columns.iter().filter(|v| **v == 9.0).count(), 1);
         assert_eq!(columns.iter().filter(|v| v.is_nan()).count(), 1);
-        let huge = Grid::over(&[0, u64::MAX]).unwrap();
-        assert!(huge.columns <= MOST as usize);
+        let huge = EvenSteps::over(&[0, u64::MAX]).unwrap();
+        assert!(huge.columns <= MAX_COLUMNS as usize);
         assert_eq!(
-            huge.columns_of(&[0, u64::MAX], &[1.0, 2.0]).len(),
+            huge.resample(&[0, u64::MAX], &[1.0, 2.0]).len(),
             huge.columns
         );
     }

@@ -1,0 +1,151 @@
+//! The panel at the left: how the run is doing, and what is looked at.
+
+use super::dashboard::ViewOptions;
+use super::selection::Selection;
+use super::session::Contents;
+use super::status::{Pacing, RunStatus};
+use crate::series::Scale;
+use crate::tensor::TensorKind;
+use crate::trace::Statistic;
+
+/// Text below the usual size, in points.
+const SMALL: f32 = 11.5;
+/// Width of the boxes, in points.
+const BOX_WIDTH: f32 = 200.0;
+
+/// How the run is doing, and how fast it may train.
+pub(super) fn run(ui: &mut egui::Ui, status: &RunStatus, pacing: &mut Pacing) {
+    ui.add_space(6.0);
+    ui.heading(&status.name);
+    let state = match (status.is_training, pacing.is_paused) {
+        (true, true) => "paused",
+        _ => &status.state,
+    };
+    let text = match status.steps {
+        0 => state.to_owned(),
+        steps => format!("{state}, step {} of {steps}", status.step),
+    };
+    ui.label(text);
+    small(ui, &status.dir.display().to_string());
+    if !status.is_training {
+        return;
+    }
+    ui.add_space(6.0);
+    ui.horizontal(|ui| {
+        let label = if pacing.is_paused {
+            "Continue"
+        } else {
+            "Pause"
+        };
+        if ui.button(label).clicked() {
+            pacing.is_paused = !pacing.is_paused;
+        }
+        if ui.button("One step").clicked() {
+            pacing.is_paused = true;
+            pacing.single_steps += 1;
+        }
+    });
+    ui.label("Steps per second, at most");
+    ui.horizontal(|ui| {
+        let mut is_unlimited = pacing.steps_per_second.is_infinite();
+        let mut limit = if is_unlimited {
+            100.0
+        } else {
+            pacing.steps_per_second
+        };
+        let slider = egui::Slider::new(&mut limit, 1.0..=100.0).logarithmic(true);
+        ui.add_enabled(!is_unlimited, slider);
+        ui.checkbox(&mut is_unlimited, "all");
+        pacing.steps_per_second = if is_unlimited { f32::INFINITY } else { limit };
+    });
+}
+
+/// What is looked at. Returns whether another chart of scalars or of units is wanted.
+pub(super) fn choices(
+    ui: &mut egui::Ui,
+    contents: &Contents,
+    selection: &mut Selection,
+    options: &mut ViewOptions,
+) {
+    ui.label("Scalars");
+    egui::ComboBox::from_id_salt("scalars")
+        .selected_text(options.group.unwrap_or("none"))
+        .width(BOX_WIDTH)
+        .show_ui(ui, |ui| {
+            for group in &contents.groups {
+                ui.selectable_value(&mut options.group, Some(group.title), group.title);
+            }
+        });
+    ui.label("Units of");
+    let before = (selection.tensor.clone(), selection.kind);
+    let name = |tensor: &str, kind: TensorKind| format!("{tensor} {}", kind.name());
+    egui::ComboBox::from_id_salt("tensor")
+        .selected_text(name(&selection.tensor, selection.kind))
+        .width(BOX_WIDTH)
+        .show_ui(ui, |ui| {
+            for entry in &contents.entries {
+                let is_selected = entry.tensor == selection.tensor && entry.kind == selection.kind;
+                let label = name(&entry.tensor, entry.kind);
+                if ui.selectable_label(is_selected, label).clicked() {
+                    selection.tensor.clone_from(&entry.tensor);
+                    selection.kind = entry.kind;
+                }
+            }
+        });
+    if before != (selection.tensor.clone(), selection.kind) {
+        selection.clear_units();
+    }
+    egui::ComboBox::from_id_salt("statistic")
+        .selected_text(selection.statistic.label())
+        .width(BOX_WIDTH)
+        .show_ui(ui, |ui| {
+            for statistic in Statistic::ALL {
+                ui.selectable_value(&mut selection.statistic, statistic, statistic.label());
+            }
+        });
+    ui.label("Lines drawn");
+    ui.add(egui::Slider::new(&mut options.keep, 5..=300).logarithmic(true));
+    ui.horizontal(|ui| {
+        ui.selectable_value(&mut options.scale, Scale::Linear, "linear");
+        ui.selectable_value(&mut options.scale, Scale::Symlog, "symlog");
+    });
+    ui.horizontal(|ui| {
+        ui.selectable_value(&mut options.is_dark, true, "dark");
+        ui.selectable_value(&mut options.is_dark, false, "light");
+    });
+    if let Some(step) = selection.step {
+        let units: Vec<String> = selection.units.iter().map(u32::to_string).collect();
+        ui.horizontal_wrapped(|ui| {
+            small(
+                ui,
+                &format!("Pinned at step {step}: unit {}", units.join(", ")),
+            );
+            if ui.small_button("clear").clicked() {
+                selection.clear_units();
+            }
+        });
+    }
+}
+
+/// What the run has noticed, and what is missing from its directory.
+pub(super) fn findings(ui: &mut egui::Ui, status: &RunStatus, activity: Option<&str>) {
+    ui.label(format!("Events: {}", status.events));
+    for event in &status.last_events {
+        small(ui, event);
+    }
+    if !status.problems.is_empty() {
+        ui.separator();
+        ui.label("Left out");
+        for problem in &status.problems {
+            small(ui, problem);
+        }
+    }
+    if let Some(activity) = activity {
+        ui.separator();
+        small(ui, activity);
+    }
+}
+
+fn small(ui: &mut egui::Ui, text: &str) {
+    ui.label(egui::RichText::new(text).size(SMALL).weak());
+}

@@ -1,0 +1,130 @@
+//! Images that a run's model makes, on the worker: of a run in training, or restored from a run directory.
+
+use std::path::{Path, PathBuf};
+
+use super::tile::Tile;
+use super::worker::Progress;
+use crate::gpu::{Buffer, Gpu};
+use crate::trace::RunReader;
+use crate::train::{Gallery, Scenario, Trainer};
+use crate::view::{ImageGrid, ImageRow, Painter, Theme};
+use crate::{Error, Result};
+
+/// Images of each sort.
+const COUNT: usize = 32;
+/// Images side by side where the model knows no classes.
+const COLUMNS: usize = 8;
+/// Points that an image may take on a side, where its pixels divide them.
+const MAX_SIDE: usize = 28;
+
+/// Where images come from.
+pub(super) enum Preview {
+    /// A directory whose model is restored when images are first wanted.
+    Directory(PathBuf),
+    /// A model that makes images.
+    Gallery(Box<Gallery>),
+    /// A model that makes none.
+    None,
+    /// The model cannot be had.
+    Failed(Error),
+}
+
+impl Preview {
+    pub fn of_directory(dir: &Path) -> Self {
+        Self::Directory(dir.to_owned())
+    }
+
+    pub fn of_trainer(trainer: &Trainer) -> Self {
+        match Gallery::new(trainer, COUNT) {
+            Ok(Some(gallery)) => Self::Gallery(Box::new(gallery)),
+            Ok(None) => Self::None,
+            Err(error) => Self::Failed(error),
+        }
+    }
+
+    /// The images as the model makes them now; `None` of models that make none.
+    ///
+    /// # Errors
+    /// Why there are none, in a sentence.
+    pub fn images(&mut self, gpu: &Gpu, progress: &Progress) -> Result<Option<Images>> {
+        if let Self::Directory(dir) = self {
+            progress.say("restoring the model for its images");
+            *self = match restore(gpu, dir) {
+                Ok(trainer) => Self::of_trainer(&trainer),
+                Err(error) => Self::Failed(error),
+            };
+        }
+        match self {
+            Self::Gallery(gallery) => {
+                gallery.refresh(gpu);
+                Ok(Some(Images {
+                    count: gallery.count,
+                    shape: gallery.shape,
+                    classes: gallery.classes,
+                    reconstructions: gallery.reconstructions.clone(),
+                    samples: gallery.samples.clone(),
+                }))
+            }
+            Self::None => Ok(None),
+            Self::Failed(error) => Err(error.clone()),
+            Self::Directory(_) => Ok(None),
+        }
+    }
+}
+
+/// The trainer of a run directory as it was at its last checkpoint.
+fn restore(gpu: &Gpu, dir: &Path) -> Result<Trainer> {
+    let reader = RunReader::open(dir)?;
+    let scenario = Scenario::of_run(&reader)?;
+    Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)
+}
+
+/// Images on the GPU.
+#[derive(Debug, Clone)]
+pub(super) struct Images {
+    count: usize,
+    shape: [usize; 3],
+    classes: usize,
+    reconstructions: Option<[Buffer<f32>; 2]>,
+    samples: Buffer<f32>,
+}
+
+impl Images {
+    /// Draws the images into a tile, in their own size.
+    ///
+    /// # Errors
+    /// A grid larger than the adapter's textures.
+    pub fn draw(&self, painter: &Painter, theme: &Theme, tile: &mut Tile) -> Result<()> {
+        let row = |label, images| ImageRow {
+            label,
+            images,
+            logits: false,
+        };
+        let mut rows = Vec::new();
+        if let Some([inputs, outputs]) = &self.reconstructions {
+            rows.extend([row("input", inputs), row("output", outputs)]);
+        }
+        rows.push(row("sample", &self.samples));
+        let [channels, height, width] = self.shape;
+        let grid = ImageGrid {
+            title: match self.reconstructions {
+                Some(_) => "Inputs, reconstructions, samples",
+                None => "Samples",
+            },
+            note: "",
+            rows: &rows,
+            count: self.count,
+            channels,
+            height,
+            width,
+            // A column for each class where the model knows classes.
+            columns: match self.classes {
+                1 => COLUMNS,
+                classes => classes,
+            },
+            zoom: (MAX_SIDE / width.max(1)).clamp(1, 4),
+        };
+        let picture = tile.target_of(painter.gpu(), grid.size(theme), theme)?;
+        grid.draw(painter, picture)
+    }
+}

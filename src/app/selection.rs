@@ -1,0 +1,96 @@
+//! What a person has chosen, which all parts of the window share.
+
+use crate::nn::Role;
+use crate::tensor::TensorKind;
+use crate::trace::{ModelDescription, Statistic, TraceEntry};
+use crate::view::UnitsOf;
+
+/// The tensor, statistic, units and step that are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Selection {
+    /// The layer or parameter.
+    pub tensor: String,
+    /// Which of its values.
+    pub kind: TensorKind,
+    /// Which statistic of those values.
+    pub statistic: Statistic,
+    /// Units that were pinned.
+    pub units: Vec<u32>,
+    /// The training step at which they were pinned.
+    pub step: Option<u64>,
+}
+
+impl Selection {
+    /// The heads of the latent space where there are some, which is where generative models fail; else the first tensor.
+    pub fn first(entries: &[TraceEntry], model: &ModelDescription) -> Self {
+        let latent = model.with_role(Role::LatentMean);
+        let is_latent = |entry: &&TraceEntry| {
+            entry.kind == TensorKind::Activation
+                && latent.is_some_and(|latent| latent.name == entry.tensor)
+        };
+        let entry = entries.iter().find(is_latent).or(entries.first());
+        Self {
+            tensor: entry.map_or_else(String::new, |entry| entry.tensor.clone()),
+            kind: entry.map_or(TensorKind::Activation, |entry| entry.kind),
+            statistic: Statistic::Mean,
+            units: Vec::new(),
+            step: None,
+        }
+    }
+
+    /// The series that are looked at.
+    pub fn series(&self) -> UnitsOf {
+        UnitsOf {
+            tensor: self.tensor.clone(),
+            kind: self.kind,
+            statistic: self.statistic,
+        }
+    }
+
+    /// Pins a unit at a step, or lets it go where it is pinned already.
+    pub fn toggle(&mut self, unit: u32, step: u64) {
+        if let Some(index) = self.units.iter().position(|pinned| *pinned == unit) {
+            self.units.remove(index);
+        } else {
+            self.units.push(unit);
+        }
+        self.step = (!self.units.is_empty()).then_some(step);
+    }
+
+    /// Lets all units go: those of another tensor are other units.
+    pub fn clear_units(&mut self) {
+        self.units.clear();
+        self.step = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_selection_is_a_recorded_tensor_and_units_toggle() {
+        let entry = TraceEntry {
+            tensor: "encoder.0".to_owned(),
+            kind: TensorKind::Gradient,
+            units: 4,
+            first_row: 0,
+        };
+        let mut selection = Selection::first(&[entry], &ModelDescription::default());
+        assert_eq!(selection.series().tensor, "encoder.0");
+        assert_eq!(selection.kind, TensorKind::Gradient);
+        selection.toggle(3, 120);
+        selection.toggle(1, 140);
+        assert_eq!(
+            (&selection.units[..], selection.step),
+            (&[3, 1][..], Some(140))
+        );
+        selection.toggle(3, 160);
+        selection.toggle(1, 180);
+        assert_eq!((&selection.units[..], selection.step), (&[][..], None));
+        assert_eq!(
+            Selection::first(&[], &ModelDescription::default()).tensor,
+            ""
+        );
+    }
+}

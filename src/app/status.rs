@@ -1,0 +1,93 @@
+//! How a run is doing and how fast it may train: what the window and the worker share.
+
+use std::path::PathBuf;
+
+use crate::trace::{Event, RunView};
+use crate::train::Run;
+
+/// Events that are listed.
+const MAX_LISTED: usize = 40;
+
+/// How fast a run may train.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pacing {
+    /// Whether only single steps run.
+    pub is_paused: bool,
+    /// Steps a second at most; infinite at full speed.
+    pub steps_per_second: f32,
+    /// Steps that were asked for one by one, in all.
+    pub single_steps: u64,
+}
+
+impl Default for Pacing {
+    fn default() -> Self {
+        Self {
+            is_paused: false,
+            steps_per_second: f32::INFINITY,
+            single_steps: 0,
+        }
+    }
+}
+
+/// How a run is doing.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct RunStatus {
+    /// The run's name.
+    pub name: String,
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Whether it trains.
+    pub is_training: bool,
+    /// In a word.
+    pub state: String,
+    /// Steps that are done.
+    pub step: u64,
+    /// Steps in all; 0 where that is not known.
+    pub steps: u64,
+    /// How many events there are.
+    pub events: usize,
+    /// The last of them in words, newest first.
+    pub last_events: Vec<String>,
+    /// What is left out because it is damaged.
+    pub problems: Vec<String>,
+}
+
+impl RunStatus {
+    /// Takes over how a run in training is doing.
+    pub fn of_run(&mut self, run: &Run) {
+        let scenario = run.trainer().scenario();
+        if self.name.is_empty() {
+            self.name.clone_from(&scenario.name);
+            run.dir().clone_into(&mut self.dir);
+            self.steps = scenario.train.steps;
+        }
+        self.is_training = true;
+        "training".clone_into(&mut self.state);
+        self.step = run.trainer().steps_done();
+        if self.events != run.events().len() {
+            self.add_events(run.events());
+        }
+    }
+
+    /// Takes over how a run directory is.
+    pub fn of_view(&mut self, run: &RunView) {
+        self.name = run.name();
+        run.folder().clone_into(&mut self.dir);
+        match run.info() {
+            Some(info) => {
+                self.state = info.status.to_string();
+                (self.step, self.steps) = (info.steps_done, info.steps);
+            }
+            None => "its run.json is damaged".clone_into(&mut self.state),
+        }
+        self.add_events(run.events());
+        self.problems = run.problems().iter().map(ToString::to_string).collect();
+    }
+
+    /// Lists the last of all events so far.
+    pub fn add_events(&mut self, events: &[Event]) {
+        let text = |event: &Event| format!("{}: {} {}", event.step, event.kind, event.subject);
+        self.events = events.len();
+        self.last_events = events.iter().rev().take(MAX_LISTED).map(text).collect();
+    }
+}

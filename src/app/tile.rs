@@ -1,0 +1,89 @@
+//! A picture in the window: a texture that is kept as long as its size stays.
+
+use super::surface::Surface;
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::view::{Picture, Theme};
+
+/// Sizes in points below which nothing is drawn.
+const MIN_SIZE: egui::Vec2 = egui::vec2(160.0, 120.0);
+
+/// A texture that egui shows, and the size in points that it has in the window.
+#[derive(Debug, Default)]
+pub(super) struct Tile {
+    picture: Option<Picture>,
+    id: Option<egui::TextureId>,
+    /// Whether egui does not know the texture yet.
+    is_unregistered: bool,
+    wanted: egui::Vec2,
+}
+
+impl Tile {
+    /// A picture of the size that the tile has in the window; `None` while that is unknown or too small.
+    ///
+    /// # Errors
+    /// A size beyond the adapter's textures.
+    pub fn target(&mut self, gpu: &Gpu, theme: &Theme) -> Result<Option<&Picture>> {
+        if self.wanted.x < MIN_SIZE.x || self.wanted.y < MIN_SIZE.y {
+            return Ok(None);
+        }
+        self.target_of(gpu, [self.wanted.x, self.wanted.y], theme)
+            .map(Some)
+    }
+
+    /// A picture of `size` points: the one that is shown, where its size is the same.
+    ///
+    /// # Errors
+    /// A size beyond the adapter's textures.
+    pub fn target_of(&mut self, gpu: &Gpu, size: [f32; 2], theme: &Theme) -> Result<&Picture> {
+        let pixels = size.map(|points| theme.px(points).round() as u32);
+        let picture = match self.picture.take() {
+            Some(picture) if picture.size() == pixels => picture.with_theme(theme),
+            _ => {
+                self.is_unregistered = true;
+                Picture::new(gpu, size[0], size[1], theme)?
+            }
+        };
+        Ok(self.picture.insert(picture))
+    }
+
+    /// Shows a new texture to egui; a kept one shows its new content by itself.
+    pub fn register(&mut self, surface: &mut Surface) {
+        if let Some(picture) = self.picture.as_ref().filter(|_| self.is_unregistered) {
+            self.id = Some(surface.show_texture(picture.texture(), self.id));
+            self.is_unregistered = false;
+        }
+    }
+
+    /// Shows the picture in `size` points. The second value is `true` when it was drawn for another size.
+    pub fn show(&mut self, ui: &mut egui::Ui, size: egui::Vec2) -> (egui::Response, bool) {
+        let size = size.floor().max(egui::vec2(1.0, 1.0));
+        let (rect, response) = ui.allocate_exact_size(size, egui::Sense::click());
+        if let (Some(id), Some(shown)) = (self.id, self.size()) {
+            // Between a change of the size and the next picture, the old one keeps its own.
+            let rect = egui::Rect::from_min_size(rect.min, shown);
+            let whole = egui::Rect::from_min_max(egui::pos2(0.0, 0.0), egui::pos2(1.0, 1.0));
+            ui.painter()
+                .with_clip_rect(response.rect)
+                .image(id, rect, whole, egui::Color32::WHITE);
+        }
+        let is_resized = (size - self.wanted).abs().max_elem() >= 1.0;
+        self.wanted = size;
+        (response, is_resized)
+    }
+
+    /// The size of the picture in points.
+    pub fn size(&self) -> Option<egui::Vec2> {
+        self.picture.as_ref().map(|picture| {
+            let [width, height] = picture.size().map(|side| side as f32);
+            egui::vec2(width, height) / picture.theme().scale_factor
+        })
+    }
+
+    /// Pixels of the picture for each point of the window.
+    pub fn scale_factor(&self) -> f32 {
+        self.picture
+            .as_ref()
+            .map_or(1.0, |picture| picture.theme().scale_factor)
+    }
+}

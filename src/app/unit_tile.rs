@@ -1,0 +1,190 @@
+//! The chart of units: drawn from data that stays on the GPU, with the line under the pointer highlighted.
+
+use super::selection::Selection;
+use super::surface::Surface;
+use super::tile::Tile;
+use crate::Result;
+use crate::gpu::Gpu;
+use crate::number::short;
+use crate::view::{ChartLayout, Painter, PickFrom, Picked, Picker, SampledChart, Theme, Vec2};
+
+/// Lines farther away from the pointer are not picked, in points.
+const REACH: f32 = 24.0;
+/// While an answer of the picker is on its way, the window looks for it this often.
+const PICK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// The chart, and what is under the pointer.
+#[derive(Debug)]
+pub(super) struct UnitTile {
+    tile: Tile,
+    chart: Option<SampledChart>,
+    layout: Option<ChartLayout>,
+    picker: Picker,
+    /// The pixel that was asked for last.
+    asked: Option<Vec2>,
+    hovered: Option<Picked>,
+    /// The picture does not show the data, size or highlighted lines of now.
+    is_stale: bool,
+    highlighted: Vec<u32>,
+}
+
+impl UnitTile {
+    /// # Errors
+    /// The adapter has no room for a few bytes.
+    pub fn new(gpu: &Gpu) -> Result<Self> {
+        Ok(Self {
+            tile: Tile::default(),
+            chart: None,
+            layout: None,
+            picker: Picker::new(gpu)?,
+            asked: None,
+            hovered: None,
+            is_stale: true,
+            highlighted: Vec::new(),
+        })
+    }
+
+    /// Shows another chart from now on.
+    pub fn set_chart(&mut self, chart: Option<SampledChart>) {
+        self.chart = chart;
+        self.asked = None;
+        self.is_stale = true;
+    }
+
+    /// The picture has to be drawn again, such as in another theme.
+    pub fn invalidate(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Takes the picker's answers, and draws the picture where something has changed.
+    ///
+    /// # Errors
+    /// The device was lost, or the adapter has no room for the density image.
+    pub fn update(
+        &mut self,
+        painter: &Painter,
+        theme: &Theme,
+        selection: &Selection,
+        surface: &mut Surface,
+    ) -> Result<()> {
+        while let Some(answer) = self.picker.take()? {
+            if self.asked.is_some() {
+                self.hovered = answer.picked;
+            }
+        }
+        let lines = self
+            .chart
+            .as_ref()
+            .map_or(0, |chart| chart.data().series().lines() as u32);
+        let hovered = self.hovered.map(|picked| picked.line);
+        let mut highlighted = selection.units.clone();
+        highlighted.extend(hovered.filter(|line| !selection.units.contains(line)));
+        highlighted.retain(|line| *line < lines);
+        if !self.is_stale && highlighted == self.highlighted {
+            return Ok(());
+        }
+        let (Some(chart), Some(picture)) = (&self.chart, self.tile.target(painter.gpu(), theme)?)
+        else {
+            return Ok(());
+        };
+        let chart = chart.chart();
+        self.is_stale = false;
+        self.layout = chart.layout(picture.extent(), theme.scale_factor).ok();
+        // A tile that is too small for a chart shows the last picture.
+        if let Some(layout) = &self.layout {
+            chart.draw(painter, layout, &highlighted, picture)?;
+            self.highlighted = highlighted;
+        }
+        self.tile.register(surface);
+        Ok(())
+    }
+
+    /// Shows the chart in `size` points, and reads out the line under the pointer. A click pins its unit.
+    pub fn show(&mut self, ui: &mut egui::Ui, size: egui::Vec2, selection: &mut Selection) {
+        let (response, is_resized) = self.tile.show(ui, size);
+        self.is_stale |= is_resized;
+        if self.chart.is_none() {
+            let text = "Units appear after the second recorded step.";
+            let font = egui::FontId::proportional(14.0);
+            let color = ui.visuals().weak_text_color();
+            let align = egui::Align2::CENTER_CENTER;
+            ui.painter()
+                .text(response.rect.center(), align, text, font, color);
+            return;
+        }
+        self.follow(&response);
+        if !self.picker.is_idle() {
+            ui.ctx().request_repaint_after(PICK_INTERVAL);
+        }
+        let Some(hovered) = self.hovered else {
+            return;
+        };
+        self.read_out(ui, &response, hovered);
+        if response.clicked() {
+            selection.toggle(hovered.line, self.step_of(hovered));
+        }
+    }
+
+    /// Asks for the line under the pointer, where that has moved.
+    fn follow(&mut self, response: &egui::Response) {
+        let (Some(chart), Some(layout)) = (&self.chart, &self.layout) else {
+            return;
+        };
+        let scale_factor = self.tile.scale_factor();
+        let at = response.hover_pos().map(|position| {
+            let offset = (position - response.rect.min) * scale_factor;
+            Vec2::new(offset.x, offset.y)
+        });
+        let Some(at) = at.filter(|at| layout.plot.rect.contains(*at)) else {
+            self.asked = None;
+            self.hovered = None;
+            return;
+        };
+        let reach = REACH * scale_factor;
+        if self.asked != Some(at)
+            && self
+                .picker
+                .request(chart.data(), PickFrom::Shown, &layout.plot, at, reach)
+        {
+            self.asked = Some(at);
+        }
+    }
+
+    /// The training step of what was picked.
+    fn step_of(&self, picked: Picked) -> u64 {
+        let caption = self.chart.as_ref().map(SampledChart::caption);
+        caption.map_or(0, |c| c.first_step + u64::from(picked.step) * c.stride)
+    }
+
+    /// A dot on the picked value, and what it is next to the pointer.
+    fn read_out(&self, ui: &egui::Ui, response: &egui::Response, picked: Picked) {
+        let (Some(chart), Some(layout)) = (&self.chart, &self.layout) else {
+            return;
+        };
+        let series = chart.data().series();
+        let height = series.scale().height(picked.value);
+        let at = layout.plot.to_pixel(picked.step as f32, height) / self.tile.scale_factor();
+        let center = response.rect.min + egui::vec2(at.x, at.y);
+        let color = ui.visuals().strong_text_color();
+        ui.painter().circle_filled(center, 3.5, color);
+        let Some(unit) = series.unit(picked.line as usize) else {
+            return;
+        };
+        let text = format!(
+            "{} {}, unit {}\nstep {}: {}",
+            unit.tensor,
+            unit.kind.name(),
+            unit.unit,
+            self.step_of(picked),
+            short(f64::from(picked.value))
+        );
+        egui::Tooltip::always_open(
+            ui.ctx().clone(),
+            ui.layer_id(),
+            response.id,
+            egui::PopupAnchor::Pointer,
+        )
+        .gap(12.0)
+        .show(|ui| ui.label(text));
+    }
+}

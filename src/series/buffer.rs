@@ -1,0 +1,148 @@
+//! Series on the GPU, with their scale and what their lines are called.
+
+use std::ops::Range;
+
+use super::{Scale, ValueScale};
+use crate::gpu::{Buffer, Gpu};
+use crate::tensor::TensorKind;
+use crate::{Error, Result};
+
+/// Consecutive lines that are the units of one tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineGroup {
+    /// The layer or parameter.
+    pub tensor: String,
+    /// Which of its values were recorded.
+    pub kind: TensorKind,
+    /// Its lines; the first is unit 0.
+    pub lines: Range<usize>,
+}
+
+/// The unit that a line belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnitLine<'a> {
+    /// The layer or parameter.
+    pub tensor: &'a str,
+    /// Which of its values were recorded.
+    pub kind: TensorKind,
+    /// The unit's number in the tensor.
+    pub unit: usize,
+}
+
+/// Many lines of equally many steps in one buffer on the GPU. Cloning shares the buffer.
+///
+/// ```no_run
+/// use trainscope::gpu::{AdapterChoice, Gpu};
+/// use trainscope::series::{Scale, SeriesBuffer};
+///
+/// # fn main() -> trainscope::Result<()> {
+/// let gpu = Gpu::new(&AdapterChoice::default())?;
+/// let values = vec![0.0, 0.5, 1.0, 1.0, 0.5, 0.0];
+/// let series = SeriesBuffer::upload(&gpu, &values, 3, Scale::Linear)?;
+/// assert_eq!((series.lines(), series.steps()), (2, 3));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct SeriesBuffer {
+    values: Buffer<f32>,
+    lines: usize,
+    steps: usize,
+    scale: ValueScale,
+    groups: Vec<LineGroup>,
+}
+
+impl SeriesBuffer {
+    /// The first `lines` times `steps` values of a buffer `[lines, steps]`, read where they lie.
+    ///
+    /// # Errors
+    /// There is no step, or the buffer is too small.
+    pub fn new(values: Buffer<f32>, lines: usize, steps: usize, scale: ValueScale) -> Result<Self> {
+        let needed = lines.checked_mul(steps);
+        if steps == 0 || needed.is_none_or(|needed| needed > values.len()) {
+            return Err(Error::input(
+                format!("{lines} lines of {steps} steps"),
+                format!("the buffer holds {} values", values.len()),
+                "give as many values as lines times steps, and at least one step",
+            ));
+        }
+        Ok(Self {
+            values,
+            lines,
+            steps,
+            scale,
+            groups: Vec::new(),
+        })
+    }
+
+    /// Uploads `values` `[lines, steps]`, with heights after a `scale` fitted to them.
+    ///
+    /// # Errors
+    /// The values are not a whole number of lines, or the adapter has no room for them.
+    pub fn upload(gpu: &Gpu, values: &[f32], steps: usize, scale: Scale) -> Result<Self> {
+        Self::upload_with(gpu, values, steps, ValueScale::fit(scale, values))
+    }
+
+    /// Uploads `values` `[lines, steps]`, with heights after `scale`.
+    ///
+    /// # Errors
+    /// As [`SeriesBuffer::upload`].
+    pub fn upload_with(gpu: &Gpu, values: &[f32], steps: usize, scale: ValueScale) -> Result<Self> {
+        if steps == 0 || !values.len().is_multiple_of(steps) {
+            return Err(Error::input(
+                "series",
+                format!(
+                    "{} values are not a whole number of lines of {steps} steps",
+                    values.len()
+                ),
+                "give [lines, steps] values",
+            ));
+        }
+        let buffer = gpu.upload("series", values)?;
+        Self::new(buffer, values.len() / steps, steps, scale)
+    }
+
+    /// The same series, whose lines are the units of these tensors.
+    #[must_use]
+    pub fn with_groups(self, groups: Vec<LineGroup>) -> Self {
+        Self { groups, ..self }
+    }
+
+    /// The values, `[lines, steps]`.
+    pub fn values(&self) -> &Buffer<f32> {
+        &self.values
+    }
+
+    /// The number of lines.
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+
+    /// The number of values in a line.
+    pub fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// How a value becomes a height.
+    pub fn scale(&self) -> ValueScale {
+        self.scale
+    }
+
+    /// The tensors whose units the lines are; empty where they are not units.
+    pub fn groups(&self) -> &[LineGroup] {
+        &self.groups
+    }
+
+    /// The unit that a line belongs to; `None` where lines are not units.
+    pub fn unit(&self, line: usize) -> Option<UnitLine<'_>> {
+        let group = self
+            .groups
+            .iter()
+            .find(|group| group.lines.contains(&line))?;
+        Some(UnitLine {
+            tensor: &group.tensor,
+            kind: group.kind,
+            unit: line - group.lines.start,
+        })
+    }
+}

@@ -1,0 +1,32 @@
+//! Titles and steps of charts that keep them.
+
+use super::chart_layout::ChartFrame;
+
+/// Titles and steps of a chart, which keeps them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caption {
+    /// Says what is drawn.
+    pub title: String,
+    /// Names the x-axis with its unit.
+    pub x_title: String,
+    /// Names the y-axis with its unit.
+    pub y_title: String,
+    /// The training step of the first column.
+    pub first_step: u64,
+    /// Training steps from one column to the next.
+    pub stride: u64,
+}
+
+impl Caption {
+    /// The frame of a chart with this note.
+    pub(super) fn frame<'a>(&'a self, note: &'a str) -> ChartFrame<'a> {
+        ChartFrame {
+            title: &self.title,
+            note,
+            x_title: &self.x_title,
+            y_title: &self.y_title,
+            first_step: self.first_step,
+            stride: self.stride,
+        }
+    }
+}
