@@ -296,7 +296,8 @@ impl ReferenceOperation for Pool {
                 Self::Max(_) if io.rule == BackwardRule::Rescale => {
                     // The same window of the sample that this one is compared with.
                     let moved = |position: usize| (position + half) % x.len();
-                    let partner: Vec<usize> = positions.iter().map(|&position| moved(position)).collect();
+                    let partner: Vec<usize> =
+                        positions.iter().map(|&position| moved(position)).collect();
                     let here = Self::greatest(x, &positions);
                     let there = moved(Self::greatest(x, &partner));
                     let lead = x[here] - x[there];
