@@ -24,7 +24,7 @@ struct Uniforms {
 // Where each window has its maximum, within its plane.
 @group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
 @group(0) @binding(4) var<storage, read> was_chosen: array<u32>;
-// The large side of the forward pass.
+// The input of the forward pass.
 @group(0) @binding(5) var<storage, read> values: array<f32>;
 
 fn is_nan(value: f32) -> bool {
@@ -143,47 +143,47 @@ fn maximum_backward(
 }
 
 // DeepLIFT between samples (the first half of the planes) and baselines: the difference of two maxima is shared between the
-// places of both, so that nothing is lost where the maximum moves.
+// positions of both, so that nothing is lost where the maximum moves.
 @compute @workgroup_size(64)
 fn maximum_rescale(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let place = place_of(workgroup, workgroups, local, uniforms.large_height, uniforms.large_width);
-    if (!place.inside) {
+    let position = position_of(workgroup, workgroups, local, uniforms.input_height, uniforms.input_width);
+    if (!position.inside) {
         return;
     }
     let p = uniforms;
-    let rows = covering(place.y, p.kernel.y, p.stride.y, p.padding.y, p.small_height);
-    let columns = covering(place.x, p.kernel.x, p.stride.x, p.padding.x, p.small_width);
+    let rows = covering(position.y, p.kernel.y, p.stride.y, p.padding.y, p.output_height);
+    let columns = covering(position.x, p.kernel.x, p.stride.x, p.padding.x, p.output_width);
     let half = p.planes / 2u;
-    let partner = select(place.plane - half, place.plane + half, place.plane < half);
-    let windows = p.small_height * p.small_width;
-    let pixels = p.large_height * p.large_width;
-    let own = place.y * p.large_width + place.x;
+    let partner = select(position.plane - half, position.plane + half, position.plane < half);
+    let windows = p.output_height * p.output_width;
+    let pixels = p.input_height * p.input_width;
+    let own = position.y * p.input_width + position.x;
     var sum = 0.0;
     for (var y = rows.x; y < rows.y; y += 1u) {
         for (var x = columns.x; x < columns.y; x += 1u) {
-            let at = y * p.small_width + x;
-            let here = was_chosen[place.plane * windows + at];
+            let at = y * p.output_width + x;
+            let here = was_chosen[position.plane * windows + at];
             let there = was_chosen[partner * windows + at];
             if (here != own && there != own) {
                 continue;
             }
-            // How far each maximum lies above the other image's place of it; neither is negative.
-            let lead = values[place.plane * pixels + here] - values[place.plane * pixels + there];
+            // How far each maximum lies above the other image's value there; neither is negative.
+            let lead = values[position.plane * pixels + here] - values[position.plane * pixels + there];
             let partner_lead = values[partner * pixels + there] - values[partner * pixels + here];
             var share = 0.5;
             if (lead + partner_lead > 0.0) {
                 share = lead / (lead + partner_lead);
             }
-            let upstream = source[place.plane * windows + at];
+            let upstream = source[position.plane * windows + at];
             sum += select(0.0, share, here == own) * upstream;
             sum += select(0.0, 1.0 - share, there == own) * upstream;
         }
     }
-    write(place.index, sum);
+    write(position.index, sum);
 }
 
 @compute @workgroup_size(64)
