@@ -2,7 +2,7 @@
 //!
 //! Pipelines take their layout from the shader itself, so a binding is declared once, in WGSL.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use super::binding::Binding;
@@ -61,6 +61,20 @@ impl Gpu {
             .entry(key)
             .or_insert_with(|| Kernel::new(self, *shader, entry, constants))
             .clone()
+    }
+
+    /// The labels of the kernels that were asked for so far, in alphabetical order.
+    pub fn kernel_labels(&self) -> Vec<String> {
+        let kernels = self
+            .kernels
+            .kernels
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let labels: BTreeSet<String> = kernels
+            .values()
+            .map(|kernel| kernel.label().to_owned())
+            .collect();
+        labels.into_iter().collect()
     }
 }
 

@@ -31,3 +31,4 @@ mod trace;
 mod train;
 mod two_stream;
 mod view;
+mod whole_suite;

@@ -1,10 +1,16 @@
-//! Every WGSL file is valid, and every parameter struct has the layout that its shader expects.
+//! Every WGSL file is valid.
 
 use std::path::{Path, PathBuf};
 
 use trainscope::gpu::expand;
 
-fn wgsl_files(folder: &Path, files: &mut Vec<PathBuf>) {
+/// The folder of this crate's shaders.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders")
+}
+
+/// All WGSL files below `folder`.
+pub fn wgsl_files(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).expect("readable").flatten() {
         let path = entry.path();
         if path.is_dir() {
@@ -21,10 +27,7 @@ fn wgsl_files(folder: &Path, files: &mut Vec<PathBuf>) {
 #[test]
 fn every_file_is_valid_wgsl() {
     let mut files = Vec::new();
-    wgsl_files(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"),
-        &mut files,
-    );
+    wgsl_files(&folder(), &mut files);
     assert!(!files.is_empty());
     for path in files {
         let text = expand(&std::fs::read_to_string(&path).expect("readable"));
