@@ -139,6 +139,16 @@ impl Dashboard {
         }
     }
 
+    /// Asks the worker to submit nothing, and returns whether it does so now.
+    pub fn rest_worker(&self) -> bool {
+        self.worker.rest()
+    }
+
+    /// Lets the worker submit again.
+    pub fn resume_worker(&self) {
+        self.worker.resume();
+    }
+
     /// Takes what has come, asks for what is due, and draws what has changed.
     ///
     /// # Errors

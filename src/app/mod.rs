@@ -141,7 +141,16 @@ impl App<'_> {
 }
 
 impl Open {
+    /// Fits the surface to the window, once the worker rests: it wakes the window then.
+    fn fit(&mut self) {
+        if self.surface.is_outdated() && self.dashboard.rest_worker() {
+            self.surface.fit();
+            self.dashboard.resume_worker();
+        }
+    }
+
     fn frame(&mut self) -> Result<()> {
+        self.fit();
         self.dashboard.update(&mut self.surface)?;
         let dashboard = &mut self.dashboard;
         let delay = self.surface.frame(|ui| dashboard.ui(ui))?;
@@ -167,7 +176,9 @@ impl ApplicationHandler<Wake> for App<'_> {
     }
 
     fn user_event(&mut self, _: &ActiveEventLoop, _: Wake) {
-        if let Some(open) = &self.open {
+        if let Some(open) = &mut self.open {
+            // Not only in frames, of which a hidden window has none: the worker would rest for ever.
+            open.fit();
             open.surface.window.request_redraw();
         }
     }
@@ -176,7 +187,8 @@ impl ApplicationHandler<Wake> for App<'_> {
         let Some(open) = &mut self.open else {
             return;
         };
-        if open.surface.on_event(&event) {
+        // egui wants a frame after each that is drawn, which would never end.
+        if open.surface.on_event(&event) && event != WindowEvent::RedrawRequested {
             open.surface.window.request_redraw();
         }
         let result = match event {
@@ -185,7 +197,7 @@ impl ApplicationHandler<Wake> for App<'_> {
                 Ok(())
             }
             WindowEvent::Resized(_) | WindowEvent::ScaleFactorChanged { .. } => {
-                open.surface.resize();
+                open.surface.invalidate();
                 open.surface.window.request_redraw();
                 Ok(())
             }

@@ -20,6 +20,7 @@ pub(super) struct Surface {
     config: wgpu::SurfaceConfiguration,
     state: egui_winit::State,
     renderer: egui_wgpu::Renderer,
+    is_outdated: bool,
 }
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Error {
@@ -86,6 +87,7 @@ impl Surface {
             config,
             state,
             renderer,
+            is_outdated: false,
         })
     }
 
@@ -94,8 +96,19 @@ impl Surface {
         self.state.on_window_event(&self.window, event).repaint
     }
 
-    /// Fits the surface to the window.
-    pub fn resize(&mut self) {
+    /// The surface no longer fits the window: [`Surface::fit`] is due.
+    pub fn invalidate(&mut self) {
+        self.is_outdated = true;
+    }
+
+    /// Whether the surface no longer fits the window.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated
+    }
+
+    /// Fits the surface to the window. wgpu wants the device to be idle for that: nobody else may submit meanwhile.
+    pub fn fit(&mut self) {
+        self.is_outdated = false;
         let size = self.window.inner_size();
         if size.width > 0 && size.height > 0 {
             self.config.width = size.width;
@@ -130,7 +143,7 @@ impl Surface {
     pub fn frame(&mut self, ui: impl FnMut(&mut egui::Ui)) -> Result<Option<Duration>> {
         let input = self.state.take_egui_input(&self.window);
         let context = self.state.egui_ctx().clone();
-        let output = context.run_ui(input, ui);
+        let mut output = context.run_ui(input, ui);
         self.state
             .handle_platform_output(&self.window, output.platform_output);
         let root = output.viewport_output.get(&egui::ViewportId::ROOT);
@@ -182,13 +195,15 @@ impl Surface {
                 gpu.queue.submit(buffers);
                 gpu.queue.present(target);
             }
-            Current::Outdated | Current::Lost => self.resize(),
+            Current::Outdated | Current::Lost => self.is_outdated = true,
             // Nothing to draw on just now: the next frame tries again.
             _ => {}
         }
         for id in &output.textures_delta.free {
             self.renderer.free_texture(id);
         }
+        // All of it has been applied.
+        output.textures_delta.clear();
         self.gpu.check()?;
         // egui says that it wants none by a delay without end.
         Ok(next.filter(|delay| *delay < MAX_DELAY))

@@ -77,6 +77,9 @@ struct Queue<S, K, A> {
     running: Option<(K, Progress)>,
     answers: Vec<Answer<K, A>>,
     finish: Option<Finish<S>>,
+    /// Whether the owner wants the thread to rest, and whether it does.
+    is_held: bool,
+    is_resting: bool,
 }
 
 struct Shared<S, K, A> {
@@ -123,6 +126,8 @@ where
                 running: None,
                 answers: Vec::new(),
                 finish: None,
+                is_held: false,
+                is_resting: false,
             }),
             changed: Condvar::new(),
             wake: Box::new(wake),
@@ -175,6 +180,26 @@ where
     /// What has come since the last call, oldest first.
     pub fn answers(&self) -> Vec<Answer<K, A>> {
         std::mem::take(&mut lock(&self.shared.queue).answers)
+    }
+
+    /// Asks the thread to rest after its present job or turn, and returns whether it rests now. It wakes the owner once
+    /// it does, and rests until [`Worker::resume`].
+    pub fn rest(&self) -> bool {
+        let mut queue = lock(&self.shared.queue);
+        queue.is_held = true;
+        let is_resting = queue.is_resting;
+        drop(queue);
+        self.shared.changed.notify_all();
+        is_resting
+    }
+
+    /// Ends the rest.
+    pub fn resume(&self) {
+        let mut queue = lock(&self.shared.queue);
+        queue.is_held = false;
+        queue.is_resting = false;
+        drop(queue);
+        self.shared.changed.notify_all();
     }
 
     /// Whether a job of this kind waits or runs.
@@ -303,6 +328,16 @@ impl<S: Background, K: Copy, A> Shared<S, K, A> {
         loop {
             if let Some(finish) = queue.finish.take() {
                 return Next::Finish(finish);
+            }
+            if queue.is_held {
+                if !std::mem::replace(&mut queue.is_resting, true) {
+                    (self.wake)();
+                }
+                queue = self
+                    .changed
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
             if let Some(job) = queue.waiting.pop_front() {
                 queue.running = Some((job.kind, job.progress.clone()));

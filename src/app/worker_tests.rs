@@ -220,3 +220,22 @@ fn panic_in_a_job_is_an_error_and_not_the_end_of_the_program() {
     );
     assert!(worker.close(|_| ()).is_err());
 }
+
+#[test]
+fn resting_worker_does_nothing_until_it_resumes() {
+    let (worker, woken) = counter(u32::MAX, None);
+    let started = Instant::now();
+    while !worker.rest() {
+        assert!(started.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    woken.try_iter().for_each(drop);
+    worker.submit(Kind::Count, |state, _| Ok(state.turns));
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(worker.answers().is_empty() && woken.try_recv().is_err());
+    worker.resume();
+    wait_for(&worker, 1);
+    worker.rest();
+    // The end does not wait for the rest to end.
+    assert!(worker.close(|state| state.unwrap().turns).unwrap() > 0);
+}
