@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use trainscope::gpu::{AdapterChoice, Gpu};
-use trainscope::train::{Gallery, Run, Scenario};
+use trainscope::train::{ModelPreview, Run, Scenario};
 use trainscope::view::{ImageGrid, ImageRow, Painter, Theme};
 use trainscope::{Result, report};
 
@@ -21,18 +21,18 @@ fn main() -> Result<()> {
     let report = report::write_report_of(&finished.trainer, &finished.dir)?;
     println!("{}: {}", finished.status, report.display());
 
-    let gallery = Gallery::new(&finished.trainer, 64)?.expect("a VAE makes images");
-    gallery.refresh(&gpu);
-    let [channels, height, width] = gallery.shape;
+    let preview = ModelPreview::new(&finished.trainer, 64)?.expect("a VAE makes images");
+    preview.refresh(&gpu);
+    let [channels, height, width] = preview.shape;
     let grid = ImageGrid {
         title: "Samples after 300 steps",
         note: "",
         rows: &[ImageRow {
             label: "",
-            images: &gallery.samples,
+            images: &preview.samples,
             logits: false,
         }],
-        count: gallery.count,
+        count: preview.count,
         channels,
         height,
         width,

@@ -1,4 +1,4 @@
-//! Writes `docs/models.md`, the gallery of the built-in scenarios, from run directories:
+//! Writes `docs/models.md`, the preview of the built-in scenarios, from run directories:
 //!
 //! ```sh
 //! for name in $(trainscope train --list --json | jq -r '.scenarios[].name'); do trainscope train "$name"; done

@@ -6,7 +6,7 @@ use super::tile::Tile;
 use super::worker::Progress;
 use crate::gpu::{Buffer, Gpu};
 use crate::trace::RunReader;
-use crate::train::{Gallery, Scenario, Trainer};
+use crate::train::{ModelPreview, Scenario, Trainer};
 use crate::view::{ImageGrid, ImageRow, Painter, Theme};
 use crate::{Error, Result};
 
@@ -22,7 +22,7 @@ pub(super) enum Preview {
     /// A directory whose model is restored when images are first wanted.
     Directory(PathBuf),
     /// A model that makes images.
-    Gallery(Box<Gallery>),
+    Model(Box<ModelPreview>),
     /// A model that makes none.
     None,
     /// The model cannot be had.
@@ -35,8 +35,8 @@ impl Preview {
     }
 
     pub fn of_trainer(trainer: &Trainer) -> Self {
-        match Gallery::new(trainer, COUNT) {
-            Ok(Some(gallery)) => Self::Gallery(Box::new(gallery)),
+        match ModelPreview::new(trainer, COUNT) {
+            Ok(Some(preview)) => Self::Model(Box::new(preview)),
             Ok(None) => Self::None,
             Err(error) => Self::Failed(error),
         }
@@ -55,14 +55,14 @@ impl Preview {
             };
         }
         match self {
-            Self::Gallery(gallery) => {
-                gallery.refresh(gpu);
+            Self::Model(preview) => {
+                preview.refresh(gpu);
                 Ok(Some(Images {
-                    count: gallery.count,
-                    shape: gallery.shape,
-                    classes: gallery.classes,
-                    reconstructions: gallery.reconstructions.clone(),
-                    samples: gallery.samples.clone(),
+                    count: preview.count,
+                    shape: preview.shape,
+                    classes: preview.classes,
+                    reconstructions: preview.reconstructions.clone(),
+                    samples: preview.samples.clone(),
                 }))
             }
             Self::None => Ok(None),

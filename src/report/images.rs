@@ -2,7 +2,7 @@
 
 use super::figures::{Figure, in_both_themes};
 use crate::Result;
-use crate::train::{Gallery, Trainer};
+use crate::train::{ModelPreview, Trainer};
 use crate::view::{ImageGrid, ImageRow, Painter};
 
 /// Images of each sort.
@@ -16,28 +16,28 @@ const SIDE: usize = 48;
 /// # Errors
 /// The adapter's limits, or the device was lost.
 pub fn image_figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure>> {
-    let Some(gallery) = Gallery::new(trainer, COUNT)? else {
+    let Some(preview) = ModelPreview::new(trainer, COUNT)? else {
         return Ok(Vec::new());
     };
-    gallery.refresh(painter.gpu());
+    preview.refresh(painter.gpu());
     let row = |label, images| ImageRow {
         label,
         images,
         logits: false,
     };
-    let columns = match gallery.classes {
+    let columns = match preview.classes {
         1 => COLUMNS,
         classes => classes,
     };
-    let [channels, height, width] = gallery.shape;
+    let [channels, height, width] = preview.shape;
     let note = format!("After {} steps.", trainer.steps_done());
     let mut grids = Vec::new();
-    if let Some([inputs, outputs]) = &gallery.reconstructions {
+    if let Some([inputs, outputs]) = &preview.reconstructions {
         let rows = vec![row("input", inputs), row("reconstruction", outputs)];
         grids.push(("Inputs above their reconstructions", rows));
     }
-    let samples = vec![row("", &gallery.samples)];
-    let title = match gallery.classes {
+    let samples = vec![row("", &preview.samples)];
+    let title = match preview.classes {
         1 => "Images decoded from random latent vectors",
         _ => "Images decoded from random latent vectors, a column a class",
     };
@@ -49,11 +49,11 @@ pub fn image_figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure>
                 title,
                 note: &note,
                 rows: &rows,
-                count: gallery.count,
+                count: preview.count,
                 channels,
                 height,
                 width,
-                columns: columns.min(gallery.count).max(1),
+                columns: columns.min(preview.count).max(1),
                 zoom: (SIDE / width.max(1)).clamp(1, 4),
             };
             in_both_themes(painter, title, |theme| grid.picture(painter, theme))

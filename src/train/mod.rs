@@ -17,7 +17,7 @@ mod trainer_builder;
 mod verification;
 
 pub use events::EventDetector;
-pub use preview::Gallery;
+pub use preview::ModelPreview;
 pub use replay::{Replay, ReplayBuilder};
 pub use run::{Finished, Run};
 pub use scenario::{

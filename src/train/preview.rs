@@ -8,9 +8,9 @@ use crate::nn::{Graph, Mode, NodeId, Parameters, Plan};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
 
-/// Images that follow a model's parameters; [`Gallery::refresh`] draws them anew from the parameters' present values.
+/// Images that follow a model's parameters; [`ModelPreview::refresh`] draws them anew from the parameters' present values.
 #[derive(Debug)]
-pub struct Gallery {
+pub struct ModelPreview {
     /// Images in each of the buffers.
     pub count: usize,
     /// Channels, height, width of an image.
@@ -19,15 +19,15 @@ pub struct Gallery {
     /// `[count, channels, height, width]` in `[0, 1]`.
     pub reconstructions: Option<[Buffer<f32>; 2]>,
     /// Decoded draws from the prior, the same draws each time, in that shape. Of a conditional VAE image `i` is of class
-    /// `i` modulo [`Gallery::classes`], and images of one row of classes come from the same draw.
+    /// `i` modulo [`ModelPreview::classes`], and images of one row of classes come from the same draw.
     pub samples: Buffer<f32>,
     /// Classes that the samples go through in turn: 1 where the model knows none.
     pub classes: usize,
     dispatches: Vec<Dispatch>,
 }
 
-impl Gallery {
-    /// The gallery of `count` images of a trainer's model, at most those of the probe batch; `None` for models that make no
+impl ModelPreview {
+    /// The preview of `count` images of a trainer's model, at most those of the probe batch; `None` for models that make no
     /// images.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Gallery {
 
     /// Computes the images from the parameters as they are now, without waiting.
     pub fn refresh(&self, gpu: &Gpu) {
-        gpu.run("gallery", &self.dispatches);
+        gpu.run("preview", &self.dispatches);
     }
 }
 
@@ -75,7 +75,7 @@ impl Builder<'_> {
         dataset: &Dataset,
         decoder: &Decoder,
         reconstructor: Option<&Reconstructor>,
-    ) -> Result<Gallery> {
+    ) -> Result<ModelPreview> {
         let mut dispatches = Vec::new();
         let reconstructions = match reconstructor {
             None => None,
@@ -93,7 +93,7 @@ impl Builder<'_> {
                 let indices: Vec<u32> = (0..self.count as u32).collect();
                 let gather =
                     dataset.gather_indices(self.gpu, &indices, &inputs, labels.as_ref())?;
-                self.gpu.run("gallery inputs", &gather);
+                self.gpu.run("preview inputs", &gather);
                 Some([inputs, kept(&plan, *image)?])
             }
         };
@@ -116,7 +116,7 @@ impl Builder<'_> {
             let labels = kept(&plan, label)?.cast();
             self.gpu.write(&labels, 0, &classes.collect::<Vec<_>>());
         }
-        Ok(Gallery {
+        Ok(ModelPreview {
             count: self.count,
             shape: dataset.shape(),
             reconstructions,
@@ -138,7 +138,7 @@ impl Builder<'_> {
 fn kept(plan: &Plan, node: NodeId) -> Result<Buffer<f32>> {
     plan.value(node).cloned().ok_or_else(|| {
         Error::input(
-            "gallery",
+            "preview",
             "an image node was not kept",
             "report this as a bug",
         )

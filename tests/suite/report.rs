@@ -86,7 +86,7 @@ fn write_run(dir: &Path) {
 
 #[test]
 fn report_is_self_contained_escaped_and_summarized() {
-    let gallery = std::env::var_os("TRAINSCOPE_GALLERY").map(std::path::PathBuf::from);
+    let preview = std::env::var_os("TRAINSCOPE_GALLERY").map(std::path::PathBuf::from);
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("run");
     write_run(&dir);
@@ -123,7 +123,7 @@ fn report_is_self_contained_escaped_and_summarized() {
             .flatten()
             .all(|entry| !entry.file_name().to_string_lossy().ends_with(".tmp"))
     );
-    if let Some(folder) = gallery {
+    if let Some(folder) = preview {
         std::fs::write(folder.join("report.html"), html).unwrap();
     }
 }

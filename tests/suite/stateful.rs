@@ -1,7 +1,7 @@
 //! Runs of models that keep state, with a schedule, clipping and an average of weights: resumed they go on bit for bit.
 
 use trainscope::nn::{Clip, Optimizer, RmsProp, Schedule};
-use trainscope::train::{Gallery, Scenario, Trainer};
+use trainscope::train::{ModelPreview, Scenario, Trainer};
 
 use crate::support::gpu;
 
@@ -87,18 +87,20 @@ fn a_resumed_run_goes_on_bit_for_bit() {
     let last = whole.checkpoint().expect("a checkpoint");
     for (start, step) in [(&middle, 6), (&first, 0)] {
         let mut again = Trainer::new(gpu(), &scenario).expect("a trainer");
-        // The gallery reads the running statistics; drawing it in between must change nothing.
-        let gallery = Gallery::new(&again, 5).expect("it fits").expect("a VAE");
+        // The preview reads the running statistics; drawing it in between must change nothing.
+        let preview = ModelPreview::new(&again, 5)
+            .expect("it fits")
+            .expect("a VAE");
         again.restore(start, "checkpoint").expect("its own");
         assert_eq!(again.steps_done(), step);
-        gallery.refresh(gpu());
+        preview.refresh(gpu());
         go_on(&mut again, 9);
-        gallery.refresh(gpu());
+        preview.refresh(gpu());
         go_on(&mut again, 12);
         let digest = again.checkpoint().expect("a checkpoint").digest();
         assert_eq!(digest, last.digest(), "from step {step}");
         let images = gpu()
-            .read(&gallery.reconstructions.as_ref().expect("of a VAE")[1])
+            .read(&preview.reconstructions.as_ref().expect("of a VAE")[1])
             .expect("images");
         assert!(images.iter().all(|pixel| (0.0..=1.0).contains(pixel)));
     }
@@ -176,10 +178,12 @@ fn a_conditional_vae_learns_and_shows_its_classes() {
     assert_eq!(shape("mu.weight"), [12, 24 + 16]);
     assert_eq!(shape("decoder.0.weight"), [784, 12 + 16]);
 
-    let gallery = Gallery::new(&trainer, 32).expect("it fits").expect("a VAE");
-    assert_eq!((gallery.count, gallery.classes), (30, 10));
-    gallery.refresh(gpu());
-    let images = gpu().read(&gallery.samples).expect("images");
+    let preview = ModelPreview::new(&trainer, 32)
+        .expect("it fits")
+        .expect("a VAE");
+    assert_eq!((preview.count, preview.classes), (30, 10));
+    preview.refresh(gpu());
+    let images = gpu().read(&preview.samples).expect("images");
     // The decoder is one dense layer: what two classes differ by is the same for every draw, before the sigmoid.
     let logit = |image: usize| {
         let pixel = f64::from(images[image * 784 + 300]);
@@ -189,7 +193,7 @@ fn a_conditional_vae_learns_and_shows_its_classes() {
     assert!(difference(0).abs() > 1e-3);
     assert!((difference(0) - difference(1)).abs() < 1e-4);
     assert!((logit(0) - logit(10)).abs() > 1e-4);
-    let [_, outputs] = gallery.reconstructions.as_ref().expect("a VAE");
+    let [_, outputs] = preview.reconstructions.as_ref().expect("a VAE");
     assert!(
         gpu()
             .read(outputs)
