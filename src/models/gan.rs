@@ -3,7 +3,7 @@
 
 use super::layer::{Layer, stack};
 use super::preview::Decoder;
-use crate::nn::losses::{Adversarial, Objective, Side};
+use crate::nn::losses::{GanLoss, GanObjective, GanRole};
 use crate::nn::ops::StandardNormal;
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
@@ -14,7 +14,7 @@ pub struct GanConfig {
     /// Latent units, drawn from the standard normal distribution.
     pub latent: usize,
     /// The game that both play.
-    pub objective: Objective,
+    pub objective: GanObjective,
     /// Layers from the latent vector to an image in `[0, 1]`.
     pub generator: Vec<Layer>,
     /// Layers from an image to its score, one number.
@@ -102,7 +102,7 @@ impl GanConfig {
         let generator_loss = self.loss(
             &mut generator_pass,
             score,
-            Side::Generator,
+            GanRole::Generator,
             "generator_loss",
         )?;
         generator_pass.set_role(z, Role::Latent);
@@ -114,8 +114,8 @@ impl GanConfig {
             generator_pass,
             generator_loss,
             fake,
-            real_pass: self.discriminator_pass(shape, Side::Real, "real_loss")?,
-            fake_pass: self.discriminator_pass(shape, Side::Fake, "fake_loss")?,
+            real_pass: self.discriminator_pass(shape, GanRole::Real, "real_loss")?,
+            fake_pass: self.discriminator_pass(shape, GanRole::Fake, "fake_loss")?,
         })
     }
 
@@ -167,9 +167,9 @@ impl GanConfig {
         ))
     }
 
-    fn loss(&self, graph: &mut Graph, score: NodeId, side: Side, name: &str) -> Result<Loss> {
+    fn loss(&self, graph: &mut Graph, score: NodeId, role: GanRole, name: &str) -> Result<Loss> {
         let objective = self.objective;
-        let node = graph.add(name, Adversarial { objective, side }, &[score])?;
+        let node = graph.add(name, GanLoss { objective, role }, &[score])?;
         graph.set_role(score, Role::Score);
         graph.set_role(node, Role::Loss);
         let mut loss = Loss::new();
@@ -180,14 +180,14 @@ impl GanConfig {
     fn discriminator_pass(
         &self,
         shape: &[usize],
-        side: Side,
+        role: GanRole,
         name: &str,
     ) -> Result<DiscriminatorPass> {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
         graph.set_role(x, Role::Input);
         let score = self.score(&mut graph, x)?;
-        let mut loss = self.loss(&mut graph, score, side, name)?;
+        let mut loss = self.loss(&mut graph, score, role, name)?;
         loss.metric(&graph, "score", score)?;
         Ok(DiscriminatorPass {
             graph,

@@ -40,11 +40,15 @@ impl ScalarChart {
         let Some(even) = longest.and_then(|steps| EvenSteps::over(steps)) else {
             return Ok(None);
         };
-        let resample = |((_, values), steps): (&(&str, &[(u64, f64)]), &Vec<u64>)| {
+        let resample = |values: &[(u64, f64)], steps: &[u64]| {
             let values: Vec<f32> = values.iter().map(|(_, value)| *value as f32).collect();
             even.resample(steps, &values)
         };
-        let values: Vec<Vec<f32>> = recorded.iter().zip(&steps).map(resample).collect();
+        let values: Vec<Vec<f32>> = recorded
+            .iter()
+            .zip(&steps)
+            .map(|((_, values), steps)| resample(values, steps))
+            .collect();
         let named = recorded.iter().zip(&values);
         let lines: Vec<ScalarLine<'_>> = named
             .map(|((name, _), values)| ScalarLine { name, values })

@@ -10,12 +10,12 @@ use crate::nn::operation::{
 use crate::nn::ops::Activation;
 use crate::{Result, gpu_struct, shader};
 
-static ADVERSARIAL: Shader = shader!("nn/losses/gan.wgsl");
+static GAN_LOSS: Shader = shader!("nn/losses/gan.wgsl");
 
-/// The game that a generator and a discriminator play.
+/// What a generator and a discriminator minimize.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Objective {
+pub enum GanObjective {
     /// Cross-entropy with logits; the generator's is the non-saturating one (Goodfellow et al. 2014).
     #[default]
     CrossEntropy,
@@ -29,9 +29,9 @@ pub enum Objective {
     Hinge,
 }
 
-/// Whose loss it is, and of which images.
+/// Whose loss it is, and on which images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub enum GanRole {
     /// The discriminator's, of real images.
     Real,
     /// The discriminator's, of generated images.
@@ -40,46 +40,48 @@ pub enum Side {
     Generator,
 }
 
-/// Input: a score, one number per sample, higher for images that look real; output: its cost.
+/// Input: a score, one number per sample, higher for images that look real; output: its loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Adversarial {
-    /// The game.
-    pub objective: Objective,
-    /// The player.
-    pub side: Side,
+pub struct GanLoss {
+    /// What both networks minimize.
+    pub objective: GanObjective,
+    /// Whose loss it is.
+    pub role: GanRole,
 }
 
 gpu_struct! {
-    struct GanUniforms in ADVERSARIAL::Uniforms {
+    struct GanUniforms in GAN_LOSS::Uniforms {
         batch: u32,
         sign: f32,
         accumulate: u32,
     }
 }
 
-/// Costs as functions of the margin, the score with the sign that makes less better.
+/// The loss as a function of the margin: the score, signed so that lower is better.
 #[derive(Clone, Copy, PartialEq)]
-enum Cost {
+enum MarginLoss {
     Softplus = 0,
     Linear = 1,
     Hinge = 2,
     LogSigmoid = 3,
 }
 
-impl Adversarial {
+impl GanLoss {
     fn sign(self) -> f32 {
-        match self.side {
-            Side::Fake => 1.0,
-            Side::Real | Side::Generator => -1.0,
+        match self.role {
+            GanRole::Fake => 1.0,
+            GanRole::Real | GanRole::Generator => -1.0,
         }
     }
 
-    fn cost(self) -> Cost {
-        match (self.objective, self.side) {
-            (Objective::Minimax, Side::Generator) => Cost::LogSigmoid,
-            (Objective::CrossEntropy | Objective::Minimax, _) => Cost::Softplus,
-            (Objective::Wasserstein, _) | (Objective::Hinge, Side::Generator) => Cost::Linear,
-            (Objective::Hinge, _) => Cost::Hinge,
+    fn margin_loss(self) -> MarginLoss {
+        match (self.objective, self.role) {
+            (GanObjective::Minimax, GanRole::Generator) => MarginLoss::LogSigmoid,
+            (GanObjective::CrossEntropy | GanObjective::Minimax, _) => MarginLoss::Softplus,
+            (GanObjective::Wasserstein, _) | (GanObjective::Hinge, GanRole::Generator) => {
+                MarginLoss::Linear
+            }
+            (GanObjective::Hinge, _) => MarginLoss::Hinge,
         }
     }
 
@@ -92,17 +94,17 @@ impl Adversarial {
     }
 
     fn constants(self) -> [(&'static str, f64); 1] {
-        [("OBJECTIVE", f64::from(self.cost() as u32))]
+        [("OBJECTIVE", f64::from(self.margin_loss() as u32))]
     }
 }
 
-impl Operation for Adversarial {
+impl Operation for GanLoss {
     fn kind(&self) -> &'static str {
         match self.objective {
-            Objective::CrossEntropy => "adversarial_cross_entropy",
-            Objective::Minimax => "minimax",
-            Objective::Wasserstein => "wasserstein",
-            Objective::Hinge => "hinge",
+            GanObjective::CrossEntropy => "adversarial_cross_entropy",
+            GanObjective::Minimax => "minimax",
+            GanObjective::Wasserstein => "wasserstein",
+            GanObjective::Hinge => "hinge",
         }
     }
 
@@ -128,9 +130,7 @@ impl Operation for Adversarial {
         let uniform = context
             .gpu
             .uniform(self.kind(), &self.uniform(context.batch, false));
-        let kernel = context
-            .gpu
-            .kernel(&ADVERSARIAL, "forward", &self.constants());
+        let kernel = context.gpu.kernel(&GAN_LOSS, "forward", &self.constants());
         Ok(vec![kernel.bind(
             context.gpu,
             &[
@@ -148,9 +148,7 @@ impl Operation for Adversarial {
         };
         let parameters = self.uniform(context.batch, target.accumulate);
         let uniform = context.gpu.uniform(self.kind(), &parameters);
-        let kernel = context
-            .gpu
-            .kernel(&ADVERSARIAL, "backward", &self.constants());
+        let kernel = context.gpu.kernel(&GAN_LOSS, "backward", &self.constants());
         Ok(vec![kernel.bind(
             context.gpu,
             &[
@@ -168,15 +166,15 @@ impl Operation for Adversarial {
     }
 }
 
-impl ReferenceOperation for Adversarial {
+impl ReferenceOperation for GanLoss {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let cost = |score: &f64| {
             let margin = f64::from(self.sign()) * score;
-            match self.cost() {
-                Cost::Softplus => Activation::Softplus.value(margin),
-                Cost::Linear => margin,
-                Cost::Hinge => (1.0 + margin).max(0.0),
-                Cost::LogSigmoid => -Activation::Softplus.value(-margin),
+            match self.margin_loss() {
+                MarginLoss::Softplus => Activation::Softplus.value(margin),
+                MarginLoss::Linear => margin,
+                MarginLoss::Hinge => (1.0 + margin).max(0.0),
+                MarginLoss::LogSigmoid => -Activation::Softplus.value(-margin),
             }
         };
         io.inputs[0].iter().map(cost).collect()
@@ -184,12 +182,12 @@ impl ReferenceOperation for Adversarial {
 
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
         let sign = f64::from(self.sign());
-        let derivative = |score: &f64| match self.cost() {
-            Cost::Softplus => sign * Activation::Sigmoid.value(sign * score),
-            Cost::Linear => sign,
-            Cost::Hinge if sign * score <= -1.0 => 0.0,
-            Cost::Hinge => sign,
-            Cost::LogSigmoid => sign * Activation::Sigmoid.value(-sign * score),
+        let derivative = |score: &f64| match self.margin_loss() {
+            MarginLoss::Softplus => sign * Activation::Sigmoid.value(sign * score),
+            MarginLoss::Linear => sign,
+            MarginLoss::Hinge if sign * score <= -1.0 => 0.0,
+            MarginLoss::Hinge => sign,
+            MarginLoss::LogSigmoid => sign * Activation::Sigmoid.value(-sign * score),
         };
         let scores = io.forward.inputs[0].iter().zip(io.output_gradient);
         ReferenceGradients {

@@ -8,5 +8,5 @@ mod gaussian_kl;
 
 pub use cross_entropy::SoftmaxCrossEntropy;
 pub use elementwise::ElementwiseLoss;
-pub use gan::{Adversarial, Objective, Side};
+pub use gan::{GanLoss, GanObjective, GanRole};
 pub use gaussian_kl::GaussianKl;

@@ -8,7 +8,7 @@ use crate::models::{
     ClassifierConfig, Fusion, GanConfig, Layer, Pooling, ReconstructionLoss, Streams, Targets,
     TwoStreamConfig, VaeConfig, Variance,
 };
-use crate::nn::losses::Objective;
+use crate::nn::losses::GanObjective;
 
 /// Units of a class vector at most.
 const MAX_CONDITION: usize = 4096;
@@ -57,7 +57,7 @@ pub struct ModelSection {
     pub discriminator: Option<Vec<Layer>>,
     /// GAN: the objective of both networks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub objective: Option<Objective>,
+    pub objective: Option<GanObjective>,
     /// GAN: after each update the discriminator's weights are clamped to this magnitude.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_clip: Option<f32>,

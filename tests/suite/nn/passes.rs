@@ -6,7 +6,7 @@ use trainscope::models::{
     ClassifierConfig, DataShape, Fusion, GanConfig, Layer, Pooling, ReconstructionLoss, Streams,
     Targets, TwoStreamConfig, VaeConfig, Variance,
 };
-use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, Objective, SoftmaxCrossEntropy};
+use trainscope::nn::losses::{ElementwiseLoss, GanObjective, GaussianKl, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{
     Add, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout, Embedding, LayerNorm, Pool,
     Reparameterize, Reshape, Slice, Upsample,
@@ -471,7 +471,7 @@ fn models() -> Vec<Whole> {
     let vae = vae.build(data).expect("it fits");
     let gan = GanConfig {
         latent: 5,
-        objective: Objective::CrossEntropy,
+        objective: GanObjective::CrossEntropy,
         generator: vec![
             dense(11, false),
             Layer::BatchNorm,

@@ -1,7 +1,7 @@
 //! The float64 twins: their backward passes against central differences of their forward passes.
 
 use trainscope::nn::losses::{
-    Adversarial, ElementwiseLoss, GaussianKl, Objective, Side, SoftmaxCrossEntropy,
+    GanLoss, ElementwiseLoss, GanObjective, GaussianKl, GanRole, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
     Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup, Reparameterize,
@@ -31,16 +31,16 @@ pub const ACTIVATIONS: [Activation; 11] = [
 ];
 
 /// Every player of every game.
-pub fn adversarial() -> impl Iterator<Item = Adversarial> {
+pub fn adversarial() -> impl Iterator<Item = GanLoss> {
     let objectives = [
-        Objective::CrossEntropy,
-        Objective::Minimax,
-        Objective::Wasserstein,
-        Objective::Hinge,
+        GanObjective::CrossEntropy,
+        GanObjective::Minimax,
+        GanObjective::Wasserstein,
+        GanObjective::Hinge,
     ];
     objectives.into_iter().flat_map(|objective| {
-        let sides = [Side::Real, Side::Fake, Side::Generator];
-        sides.map(|side| Adversarial { objective, side })
+        let sides = [GanRole::Real, GanRole::Fake, GanRole::Generator];
+        sides.map(|role| GanLoss { objective, role })
     })
 }
 
