@@ -147,5 +147,5 @@ pub(super) fn findings(ui: &mut egui::Ui, status: &RunStatus, activity: Option<&
 }
 
 fn small(ui: &mut egui::Ui, text: &str) {
-    ui.label(egui::RichText::new(text).size(SMALL).weak());
+    ui.label(egui::RichText::new(text).size(SMALL));
 }

@@ -368,20 +368,17 @@ impl Dashboard {
         let gap = ui.spacing().item_spacing;
         let images = self.image_tile.size().unwrap_or_default();
         let has_images = self.images.is_some() && images.x > 0.0;
-        // Images take their own room, where that leaves enough for the chart next to them.
-        let images = if has_images {
-            images.min(size * egui::vec2(0.6, 0.7))
-        } else {
-            egui::Vec2::ZERO
-        };
-        let top = (size.y * 0.45).max(images.y).min(size.y * 0.7);
+        // Images have their own size, where that leaves half of the window to the charts; else they are made smaller.
+        let room = size * egui::vec2(0.5, 0.55) / images.max(egui::vec2(1.0, 1.0));
+        let images = images * room.min_elem().min(1.0);
+        let top = (size.y * 0.45).max(if has_images { images.y } else { 0.0 });
         let left = size.x - if has_images { images.x + gap.x } else { 0.0 };
         ui.horizontal_top(|ui| {
             ui.set_height(top);
             let (_, is_resized) = self.scalar_tile.show(ui, egui::vec2(left, top));
             self.is_stale |= is_resized;
             if has_images {
-                self.image_tile.show(ui, images);
+                self.image_tile.show_fitted(ui, images);
             }
         });
         let mut rest = size.y - top - gap.y;

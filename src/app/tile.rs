@@ -72,6 +72,13 @@ impl Tile {
         (response, is_resized)
     }
 
+    /// Shows the whole picture in `size` points, smaller or larger than it is.
+    pub fn show_fitted(&self, ui: &mut egui::Ui, size: egui::Vec2) {
+        if let Some(id) = self.id {
+            ui.image(egui::load::SizedTexture::new(id, size));
+        }
+    }
+
     /// The size of the picture in points.
     pub fn size(&self) -> Option<egui::Vec2> {
         self.picture.as_ref().map(|picture| {
