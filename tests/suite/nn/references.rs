@@ -1,7 +1,7 @@
 //! The float64 twins: their backward passes against central differences of their forward passes.
 
 use trainscope::nn::losses::{
-    GanLoss, ElementwiseLoss, GanObjective, GaussianKl, GanRole, SoftmaxCrossEntropy,
+    ElementwiseLoss, GanLoss, GanObjective, GanRole, GaussianKl, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
     Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup, Reparameterize,
