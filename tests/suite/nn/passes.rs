@@ -210,11 +210,11 @@ pub fn case<'a>(what: &str, graph: &'a Graph, node: NodeId, batch: usize) -> Cas
     }
 }
 
+/// Adds the operation of a case to a graph.
+type AddNode = Box<dyn Fn(&mut Graph, &[NodeId]) -> NodeId>;
+
 /// A graph of one operation on inputs of these shapes.
-fn alone(
-    operation: Box<dyn Fn(&mut Graph, &[NodeId]) -> NodeId>,
-    shapes: &[(&str, &[usize])],
-) -> (Graph, NodeId) {
+fn alone(operation: AddNode, shapes: &[(&str, &[usize])]) -> (Graph, NodeId) {
     let mut graph = Graph::new();
     let inputs: Vec<NodeId> = shapes
         .iter()
@@ -224,7 +224,7 @@ fn alone(
     (graph, node)
 }
 
-fn of(operation: impl Operation + Clone + 'static) -> Box<dyn Fn(&mut Graph, &[NodeId]) -> NodeId> {
+fn of(operation: impl Operation + Clone + 'static) -> AddNode {
     Box::new(move |graph, inputs| graph.add("op", operation.clone(), inputs).expect("it fits"))
 }
 
