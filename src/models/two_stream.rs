@@ -103,7 +103,8 @@ impl TwoStreamConfig {
             scale: 2.0,
             shift: -1.0,
         };
-        let centered = graph.add("centered", centered, &[x])?;
+        // Run directories of earlier versions spell the tensor so.
+        let centered = graph.add("centred", centered, &[x])?;
         let mut streams = Vec::new();
         let channels = sample[0];
         for (name, first, count) in [

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use trainscope::trace::{RunReader, Status};
-use trainscope::train::{Run, Scenario};
+use trainscope::train::{Run, Scenario, Trainer};
 
 use crate::support::{gpu, verify_replay};
 
-const RUNS: [&str; 3] = ["vae", "gan", "classifier"];
+const RUNS: [&str; 4] = ["vae", "gan", "classifier", "two_stream"];
 
 /// A copy of a fixture, since opening a run for writing takes its lock.
 fn copy(name: &str) -> (tempfile::TempDir, PathBuf) {
@@ -57,6 +57,10 @@ fn earlier_runs_replay_bit_for_bit() {
         if !is_adapter_of(&reader) {
             continue;
         }
+        let recorded = reader.layout().expect("whole");
+        let scenario = Scenario::of_run(&reader).expect("it is valid");
+        let trainer = Trainer::new(gpu(), &scenario).expect("a trainer");
+        assert_eq!(*trainer.layout(), recorded, "{name}: names and rows");
         let found = verify_replay(&dir, 0..done).expect("it replays");
         assert_eq!(found.differences, Vec::<String>::new(), "{name}");
         assert_eq!(found.checkpoints, 2, "{name}");
