@@ -202,8 +202,8 @@ impl Dashboard {
             .clone()
     }
 
-    /// Submits requests that are due; those whose kind is still being worked on stay due.
-    fn ask(&mut self) {
+    /// Submits requests that are due to the worker; those whose kind is still being worked on stay due.
+    pub fn ask(&mut self) {
         let step = self.status().step;
         let is_behind = self.asked_step.is_some_and(|asked| asked != step);
         if is_behind && self.asked_at.elapsed() >= REFRESH {
@@ -298,6 +298,10 @@ impl Dashboard {
             });
         egui::CentralPanel::default().show(ui, |ui| self.tiles(ui));
         self.note_changes(&before.0, &before.1);
+        if self.is_stale || self.units.is_stale() || self.selection != before.0 {
+            // Pictures are drawn before a frame.
+            ui.ctx().request_repaint();
+        }
         let status = self.status();
         if self.asked_step.is_some_and(|step| step != status.step) || !self.due.is_empty() {
             let rest = REFRESH.saturating_sub(self.asked_at.elapsed());
@@ -369,7 +373,7 @@ impl Dashboard {
         let images = self.image_tile.size().unwrap_or_default();
         let has_images = self.images.is_some() && images.x > 0.0;
         // Images have their own size, where that leaves half of the window to the charts; else they are made smaller.
-        let room = size * egui::vec2(0.5, 0.55) / images.max(egui::vec2(1.0, 1.0));
+        let room = size * egui::vec2(0.5, 0.58) / images.max(egui::vec2(1.0, 1.0));
         let images = images * room.min_elem().min(1.0);
         let top = (size.y * 0.45).max(if has_images { images.y } else { 0.0 });
         let left = size.x - if has_images { images.x + gap.x } else { 0.0 };

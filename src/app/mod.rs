@@ -155,7 +155,7 @@ impl Open {
         let dashboard = &mut self.dashboard;
         let delay = self.surface.frame(|ui| dashboard.ui(ui))?;
         // What was chosen in this frame is asked for now, not with the next input.
-        self.dashboard.update(&mut self.surface)?;
+        self.dashboard.ask();
         self.next_frame = delay.map(|delay| Instant::now() + delay);
         Ok(())
     }

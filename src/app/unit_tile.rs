@@ -56,6 +56,11 @@ impl UnitTile {
         self.is_stale = true;
     }
 
+    /// Whether the picture has to be drawn again.
+    pub fn is_stale(&self) -> bool {
+        self.is_stale
+    }
+
     /// Takes the picker's answers, and draws the picture where something has changed.
     ///
     /// # Errors
@@ -83,13 +88,18 @@ impl UnitTile {
         if !self.is_stale && highlighted == self.highlighted {
             return Ok(());
         }
+        self.is_stale = false;
         let (Some(chart), Some(picture)) = (&self.chart, self.tile.target(painter.gpu(), theme)?)
         else {
             return Ok(());
         };
         let chart = chart.chart();
-        self.is_stale = false;
-        self.layout = chart.layout(picture.extent(), theme.scale_factor).ok();
+        let layout = chart.layout(picture.extent(), theme.scale_factor).ok();
+        if layout != self.layout {
+            // What was picked is somewhere else now: to be asked again.
+            self.asked = None;
+        }
+        self.layout = layout;
         // A tile that is too small for a chart shows the last picture.
         if let Some(layout) = &self.layout {
             chart.draw(painter, layout, &highlighted, picture)?;
