@@ -49,7 +49,7 @@ impl FromStr for ByteSize {
             Some(bytes) => Ok(Self(bytes.round() as u64)),
             None => Err(Error::usage(
                 format!("size {text:?}"),
-                "it is no number of bytes, KiB, MiB or GiB",
+                "not a number of bytes, KiB, MiB or GiB",
                 "write it like \"64 MiB\"",
             )),
         }

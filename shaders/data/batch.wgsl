@@ -41,7 +41,7 @@ struct Uniforms {
 @group(0) @binding(5) var<storage, read> all_labels: array<u32>;
 @group(0) @binding(6) var<storage, read_write> labels: array<u32>;
 // Where each row's image lies in `words`, and its label in `all_labels`: at the sample's number, or in the ring.
-@group(0) @binding(7) var<storage, read_write> places: array<u32>;
+@group(0) @binding(7) var<storage, read_write> slots: array<u32>;
 @group(0) @binding(8) var<storage, read> corrupted: array<u32>;
 // Of each row: mirrored or not; pixels down and to the right, counted from `-shift`; the bits of a factor.
 @group(0) @binding(9) var<storage, read_write> changes: array<vec4u>;
@@ -62,25 +62,25 @@ fn choose(
     }
     // Both are at most 2^30: the sum cannot wrap.
     let position = cursor.z + row;
-    let place = position % uniforms.count;
+    let index = position % uniforms.count;
     if (uniforms.shuffle == 0u) {
-        samples[row] = place;
+        samples[row] = index;
         return;
     }
     let order = Permutation(uniforms.count, uniforms.half_bits, uniforms.seed);
-    samples[row] = permuted(order, cursor.y + position / uniforms.count, place);
+    samples[row] = permuted(order, cursor.y + position / uniforms.count, index);
 }
 
-// Of a streamed data set: the images of a step lie row by row where the step has its place in the ring.
+// Of a streamed data set: the images of a step lie row by row in the slot of the step in the ring.
 @compute @workgroup_size(64)
-fn place_in_ring(
+fn choose_slots(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
     let row = linear_index(workgroup, workgroups, local, LANES);
     if (row < uniforms.batch) {
-        places[row] = (cursor.x % uniforms.ring) * uniforms.batch + row;
+        slots[row] = (cursor.x % uniforms.ring) * uniforms.batch + row;
     }
 }
 
@@ -119,7 +119,7 @@ fn gather_labels(
 ) {
     let row = linear_index(workgroup, workgroups, local, LANES);
     if (row < uniforms.batch) {
-        labels[row] = all_labels[places[row]];
+        labels[row] = all_labels[slots[row]];
     }
 }
 
@@ -137,7 +137,7 @@ fn unit_interval(bytes: vec4u) -> vec4f {
 
 // The first word of a row's image.
 fn first_word(row: u32) -> u32 {
-    return places[row] * ((uniforms.sample_size + 3u) / 4u);
+    return slots[row] * ((uniforms.sample_size + 3u) / 4u);
 }
 
 fn load_word(row: u32, word: u32) -> vec4f {

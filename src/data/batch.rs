@@ -42,7 +42,7 @@ pub struct Batching {
     pub corrupt: Option<Corruption>,
 }
 
-/// The dispatches that make a batch, and what they leave on the GPU beside it.
+/// The dispatches that make a batch, and what else they leave on the GPU.
 #[derive(Debug)]
 pub struct Gather {
     /// To be recorded in this order.
@@ -71,7 +71,7 @@ impl Dataset {
     /// Dispatches that fill `pixels` `[batch, channels * height * width]` with the batch at `cursor`, scaled to
     /// `[0, 1]` (exactly `byte as f32 / 255.0`), and `labels` `[batch]` with its labels.
     ///
-    /// Row `i` is the image at place `offset + i` of the epoch's order; places past its end go on in the next
+    /// Row `i` is the image at position `offset + i` of the epoch's order; positions past its end continue in the next
     /// epoch with that epoch's order.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Dataset {
     ) -> Result<Gather> {
         let batch = cursor.batch();
         if cursor.count() != self.count {
-            return Err(misfit("cursor", "samples", cursor.count(), self.count));
+            return Err(size_error("cursor", "samples", cursor.count(), self.count));
         }
         if let Some(augmentation) = &batching.augment {
             augmentation.check(self.shape)?;
@@ -103,8 +103,8 @@ impl Dataset {
         };
         let stream = match &self.store {
             Store::Resident { .. } => None,
-            Store::Streamed { images, room } => {
-                let steps = chunk_steps(images, batch, *room)?;
+            Store::Streamed { images, budget } => {
+                let steps = chunk_steps(images, batch, *budget)?;
                 Some(Stream::new(gpu, images, order, steps)?)
             }
         };
@@ -121,14 +121,14 @@ impl Dataset {
             "choose",
             &[(1, cursor.buffer().binding()), (2, samples.binding())],
         )];
-        let (words, all_labels, places) = match (&stream, &self.store) {
+        let (words, all_labels, slots) = match (&stream, &self.store) {
             (Some(stream), _) => {
-                let places: Buffer<u32> = gpu.buffer("places in the ring", batch)?;
+                let slots: Buffer<u32> = gpu.buffer("slots in the ring", batch)?;
                 dispatches.push(rows(
-                    "place_in_ring",
-                    &[(1, cursor.buffer().binding()), (7, places.binding())],
+                    "choose_slots",
+                    &[(1, cursor.buffer().binding()), (7, slots.binding())],
                 ));
-                (&stream.words, &stream.labels, places)
+                (&stream.words, &stream.labels, slots)
             }
             (None, Store::Resident { words, labels }) => (words, labels, samples.clone()),
             (None, Store::Streamed { .. }) => unreachable!("what is streamed has a stream"),
@@ -154,7 +154,7 @@ impl Dataset {
             uniform: &uniform,
             words,
             labels: all_labels.as_ref(),
-            places: &places,
+            slots: &slots,
             changes: changes.as_ref(),
             batch,
         };
@@ -184,7 +184,7 @@ impl Dataset {
         labels: Option<&Buffer<u32>>,
     ) -> Result<Vec<Dispatch>> {
         if indices.is_empty() {
-            return Err(misfit("list of images", "entries", 0, 1));
+            return Err(size_error("list of images", "entries", 0, 1));
         }
         if let Some(&index) = indices.iter().find(|&&index| index as usize >= self.count) {
             return Err(Error::input(
@@ -193,19 +193,19 @@ impl Dataset {
                 format!("choose from 0 to {}", self.count - 1),
             ));
         }
-        let (words, all_labels, places) = match &self.store {
+        let (words, all_labels, slots) = match &self.store {
             Store::Resident { words, labels } => {
-                let places = gpu.upload("chosen samples", indices)?;
-                (words.clone(), labels.clone(), places)
+                let slots = gpu.upload("chosen samples", indices)?;
+                (words.clone(), labels.clone(), slots)
             }
             Store::Streamed { images, .. } => {
                 let (words, labels) = images.packed(indices);
                 let labels = (!labels.is_empty()).then(|| gpu.upload("chosen labels", &labels));
-                let places: Vec<u32> = (0..indices.len() as u32).collect();
+                let slots: Vec<u32> = (0..indices.len() as u32).collect();
                 (
                     gpu.upload("chosen images", &words)?,
                     labels.transpose()?,
-                    gpu.upload("chosen samples", &places)?,
+                    gpu.upload("chosen samples", &slots)?,
                 )
             }
         };
@@ -214,7 +214,7 @@ impl Dataset {
             uniform: &gpu.uniform("chosen samples", &parameters),
             words: &words,
             labels: all_labels.as_ref(),
-            places: &places,
+            slots: &slots,
             changes: None,
             batch: indices.len(),
         };
@@ -250,7 +250,12 @@ impl Dataset {
         let size = self.sample_size();
         let needed = rows.batch.saturating_mul(size);
         if needed > pixels.len() {
-            return Err(misfit("buffer of a batch", "values", pixels.len(), needed));
+            return Err(size_error(
+                "buffer of a batch",
+                "values",
+                pixels.len(),
+                needed,
+            ));
         }
         let entry = match rows.changes {
             Some(_) => "gather_changed",
@@ -261,7 +266,7 @@ impl Dataset {
             (0, rows.uniform.binding()),
             (3, rows.words.binding()),
             (4, pixels.binding()),
-            (7, rows.places.binding()),
+            (7, rows.slots.binding()),
         ];
         bindings.extend(rows.changes.map(|changes| (9, changes.binding())));
         let groups_per_row = size.div_ceil(4).div_ceil(LANES);
@@ -287,7 +292,7 @@ struct Rows<'a> {
     uniform: &'a Uniform,
     words: &'a Buffer<u32>,
     labels: Option<&'a Buffer<u32>>,
-    places: &'a Buffer<u32>,
+    slots: &'a Buffer<u32>,
     changes: Option<&'a Buffer<[u32; 4]>>,
     batch: usize,
 }
@@ -295,9 +300,9 @@ struct Rows<'a> {
 impl Rows<'_> {
     fn copy_labels(&self, gpu: &Gpu, labels: &Buffer<u32>) -> Result<Dispatch> {
         if labels.len() < self.batch {
-            return Err(misfit(
+            return Err(size_error(
                 "buffer of labels",
-                "places",
+                "entries",
                 labels.len(),
                 self.batch,
             ));
@@ -306,24 +311,24 @@ impl Rows<'_> {
             return Err(Error::input(
                 "data set",
                 "it has no labels",
-                "put the file of labels beside the images",
+                "put the file of labels next to the images",
             ));
         };
         let bindings = [
             (0, self.uniform.binding()),
             (5, all.binding()),
             (6, labels.binding()),
-            (7, self.places.binding()),
+            (7, self.slots.binding()),
         ];
         let kernel = gpu.kernel(&SHADER, "gather_labels", &[]);
         Ok(kernel.bind(gpu, &bindings, grid(self.batch, LANES)))
     }
 }
 
-fn misfit(place: &str, what: &str, has: usize, needed: usize) -> Error {
+fn size_error(context: &str, what: &str, has: usize, needed: usize) -> Error {
     Error::input(
-        place,
-        format!("it has {has} {what} where {needed} are needed"),
+        context,
+        format!("expected {needed} {what}, got {has}"),
         "make both for the same data set and batch",
     )
 }

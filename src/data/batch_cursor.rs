@@ -13,7 +13,7 @@ gpu_struct! {
     }
 }
 
-/// A buffer of four words on the GPU: the step, the epoch and the place in the epoch at which the step's batch
+/// A buffer of four words on the GPU: the step, the epoch and the position in the epoch at which the step's batch
 /// begins, and a spare one. Kernels that need the step (noise, Adam's bias correction) read its first word.
 #[derive(Debug, Clone)]
 pub struct BatchCursor {
@@ -99,7 +99,7 @@ impl BatchCursor {
     }
 }
 
-/// Epoch and place in it at which the batch of `step` begins.
+/// Epoch and position in it at which the batch of `step` begins.
 pub(super) fn start_of(step: u64, count: u32, batch: u32) -> (u64, u32) {
     let position = u128::from(step) * u128::from(batch);
     let count = u128::from(count);

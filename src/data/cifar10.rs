@@ -38,7 +38,7 @@ pub fn cifar10(path: &Path, split: &str) -> Result<Images> {
         .ok_or_else(|| {
             Error::input(
                 path.display().to_string(),
-                format!("it holds no file {}", names[0]),
+                format!("found no file {}", names[0]),
                 "name the directory with CIFAR-10's binary version",
             )
         })?;
@@ -75,12 +75,12 @@ fn append(path: &Path, images: &mut Images) -> Result<()> {
             "fetch CIFAR-10's binary version again",
         );
     }
-    for (place, record) in bytes.chunks_exact(RECORD).enumerate() {
+    for (index, record) in bytes.chunks_exact(RECORD).enumerate() {
         if usize::from(record[0]) >= CLASSES {
             return wrong(
                 format!(
-                    "record {place} (byte {}) has the label {}",
-                    place * RECORD,
+                    "record {index} (byte {}) has the label {}",
+                    index * RECORD,
                     record[0]
                 ),
                 "use CIFAR-10's binary version; its labels are 0 to 9",

@@ -1,4 +1,4 @@
-//! Generated clips of textured discs that move, for two-stream networks: a frame and the flow behind it.
+//! Generated clips of textured discs that move, for two-stream networks: a frame and its optical flow.
 //!
 //! An image of the set has 23 channels: red, green and blue of the frame in the middle of the clip, then ten flow fields,
 //! across and down in turn. Bytes stand for 0.0 to 1.0, in which 0.5 is gray and no flow: a color `c` in `[-1, 1]` is
@@ -12,7 +12,7 @@ use crate::random::{Stream, standard_normal, uniform, words};
 
 /// Flow fields of a clip.
 pub const FIELDS: usize = 10;
-/// Channels of the frame; those of the flow stand behind them.
+/// Channels of the frame; those of the flow follow.
 pub const FRAME_CHANNELS: usize = 3;
 /// Textures of a disc.
 pub const TEXTURES: [&str; 4] = ["horizontal stripes", "vertical stripes", "checker", "rings"];
@@ -119,41 +119,44 @@ pub fn clip(seed: u64, task: Task, index: u32, side: usize) -> Clip {
     }
     // Two discs stand on opposite sides of the center, so that they do not cover each other in the middle of the clip.
     let (sin, cos) = (TAU * angle).sin_cos();
-    let discs = kinds.iter().enumerate().map(|(place, &[texture, motion])| {
-        let block = 2 + 3 * place as u32;
-        let [size, speed, across, down] = draw(block);
-        let [period, phase, first, second] = draw(block + 1);
-        let [stripes, ..] = draw(block + 2);
-        let (radius, speed, center) = match task {
-            Task::Motion => {
-                let radius = 5.0 + 3.0 * size;
-                let within = |share: f64| radius + (side - 2.0 * radius) * share;
-                let center = [within(across), within(down)];
-                (radius, 0.5 * 4f64.powf(speed), center)
+    let discs = kinds
+        .iter()
+        .enumerate()
+        .map(|(number, &[texture, motion])| {
+            let block = 2 + 3 * number as u32;
+            let [size, speed, across, down] = draw(block);
+            let [period, phase, first, second] = draw(block + 1);
+            let [stripes, ..] = draw(block + 2);
+            let (radius, speed, center) = match task {
+                Task::Motion => {
+                    let radius = 5.0 + 3.0 * size;
+                    let within = |share: f64| radius + (side - 2.0 * radius) * share;
+                    let center = [within(across), within(down)];
+                    (radius, 0.5 * 4f64.powf(speed), center)
+                }
+                Task::Binding => {
+                    let radius = 4.5 + 1.5 * size;
+                    let sign = if number == 0 { 1.0 } else { -1.0 };
+                    let away = sign * (radius + 0.5 + (side / 2.0 - 2.0 * radius - 0.5) * across);
+                    let center = [side / 2.0 + away * cos, side / 2.0 + away * sin];
+                    (radius, 0.5 + 0.5 * speed, center)
+                }
+            };
+            Disc {
+                texture,
+                motion,
+                radius,
+                center,
+                speed,
+                period: 4.0 + 2.0 * period,
+                phase,
+                look: Look {
+                    period: 3.5 + 1.5 * stripes,
+                    phase: [first, second],
+                    colors: colors(draw(block + 32)),
+                },
             }
-            Task::Binding => {
-                let radius = 4.5 + 1.5 * size;
-                let sign = if place == 0 { 1.0 } else { -1.0 };
-                let away = sign * (radius + 0.5 + (side / 2.0 - 2.0 * radius - 0.5) * across);
-                let center = [side / 2.0 + away * cos, side / 2.0 + away * sin];
-                (radius, 0.5 + 0.5 * speed, center)
-            }
-        };
-        Disc {
-            texture,
-            motion,
-            radius,
-            center,
-            speed,
-            period: 4.0 + 2.0 * period,
-            phase,
-            look: Look {
-                period: 3.5 + 1.5 * stripes,
-                phase: [first, second],
-                colors: colors(draw(block + 32)),
-            },
-        }
-    });
+        });
     let level = 0.6 * tint - 0.3;
     Clip {
         discs: discs.collect(),
@@ -197,9 +200,9 @@ impl Disc {
     }
 
     /// Where it is when flow field `field` is taken, before the camera's drift.
-    fn place(&self, field: usize) -> [f64; 2] {
+    fn position(&self, field: usize) -> [f64; 2] {
         let middle = FIELDS / 2;
-        let mut place = self.center;
+        let mut position = self.center;
         let (range, sign) = if field >= middle {
             (middle..field, 1.0)
         } else {
@@ -207,10 +210,10 @@ impl Disc {
         };
         for between in range {
             let velocity = self.velocity(between);
-            place[0] += sign * velocity[0];
-            place[1] += sign * velocity[1];
+            position[0] += sign * velocity[0];
+            position[1] += sign * velocity[1];
         }
-        place
+        position
     }
 
     /// How much of the pixel at `offset` from its center it covers.
@@ -246,7 +249,7 @@ impl Clip {
         over: impl Fn(&Disc, [f64; 2]) -> [f64; N],
     ) -> [f64; N] {
         for disc in &self.discs {
-            let center = disc.place(field);
+            let center = disc.position(field);
             let offset = [pixel[0] - center[0], pixel[1] - center[1]];
             let share = disc.coverage(offset);
             if share > 0.0 {
@@ -281,17 +284,17 @@ pub fn generate(seed: u64, task: Task, count: usize, side: usize) -> Images {
     for (index, image) in pixels.chunks_exact_mut(channels * area).enumerate() {
         let clip = clip(seed, task, index as u32, side);
         labels.push(clip.label as u8);
-        for place in 0..area {
-            let pixel = [place % side, place / side].map(|i| i as f64 + 0.5);
-            let noise = words(seed, Stream::Synthetic, 64 + place as u32, index as u32);
+        for offset in 0..area {
+            let pixel = [offset % side, offset / side].map(|i| i as f64 + 0.5);
+            let noise = words(seed, Stream::Synthetic, 64 + offset as u32, index as u32);
             let noise = standard_normal(noise);
             for (channel, color) in clip.color(pixel).into_iter().enumerate() {
-                image[channel * area + place] = byte(color + NOISE * noise[channel]);
+                image[channel * area + offset] = byte(color + NOISE * noise[channel]);
             }
             for field in 0..FIELDS {
                 for (part, flow) in clip.flow(field, pixel).into_iter().enumerate() {
                     let channel = FRAME_CHANNELS + 2 * field + part;
-                    image[channel * area + place] = byte(flow / MAX_FLOW);
+                    image[channel * area + offset] = byte(flow / MAX_FLOW);
                 }
             }
         }
@@ -338,12 +341,12 @@ mod tests {
                 let image = &images.pixels[index * 23 * 1024..][..23 * 1024];
                 for disc in &clip.discs {
                     for field in 0..FIELDS {
-                        let place = disc.place(field).map(|at| at.floor());
+                        let position = disc.position(field).map(|at| at.floor());
                         let inside = |at: f64| (0.0..32.0).contains(&at);
-                        if !place.iter().copied().all(inside) {
+                        if !position.iter().copied().all(inside) {
                             continue;
                         }
-                        let at = place[1] as usize * 32 + place[0] as usize;
+                        let at = position[1] as usize * 32 + position[0] as usize;
                         let flow = [0, 1].map(|part| {
                             let byte = image[(3 + 2 * field + part) * 1024 + at];
                             4.0 * (f64::from(byte) / 127.5 - 1.0)
@@ -351,8 +354,8 @@ mod tests {
                         let want = disc.velocity(field);
                         // Another disc may pass before this one.
                         let alone = clip.discs.iter().all(|other| {
-                            let [x, y] = other.place(field);
-                            let away = (x - place[0]).hypot(y - place[1]);
+                            let [x, y] = other.position(field);
+                            let away = (x - position[0]).hypot(y - position[1]);
                             other == disc || away > other.radius + 2.0
                         });
                         for part in (0..2).filter(|_| alone) {

@@ -24,8 +24,8 @@ pub(super) enum Store {
         words: Buffer<u32>,
         labels: Option<Buffer<u32>>,
     },
-    /// In main memory; those of the coming steps on the GPU, in `room` bytes at most.
-    Streamed { images: Arc<Images>, room: u64 },
+    /// In main memory; those of the coming steps on the GPU, in `budget` bytes at most.
+    Streamed { images: Arc<Images>, budget: u64 },
 }
 
 /// Bytes of one image on the GPU.
@@ -33,37 +33,37 @@ fn image_bytes(images: &Images) -> u64 {
     4 * images.sample_size().div_ceil(4) as u64
 }
 
-/// Where a data set has its place, and how much of the adapter's memory it takes there.
+/// Where a data set is kept, and how much of the adapter's memory it takes there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Residency {
     /// Bytes on the adapter.
     pub bytes: u64,
     /// Whether it stays in main memory and is streamed.
     pub streamed: bool,
-    room: u64,
+    budget: u64,
 }
 
 impl Residency {
-    /// On the GPU where all of it fits into `room` bytes and the adapter's bindings, else in main memory.
+    /// On the GPU where all of it fits into `budget` bytes and the adapter's bindings, else in main memory.
     ///
     /// # Errors
     /// Not even two batches of `batch` images fit.
-    pub fn of(gpu: &Gpu, images: &Images, batch: usize, room: u64) -> Result<Self> {
+    pub fn of(gpu: &Gpu, images: &Images, batch: usize, budget: u64) -> Result<Self> {
         let pixels = image_bytes(images).saturating_mul(images.count as u64);
         let bytes = pixels.saturating_add(4 * images.labels.len() as u64);
-        if bytes <= room && pixels <= gpu.max_binding_size() {
+        if bytes <= budget && pixels <= gpu.max_binding_size() {
             return Ok(Self {
                 bytes,
                 streamed: false,
-                room,
+                budget,
             });
         }
-        let room = room.min(gpu.max_binding_size());
-        let steps = stream::chunk_steps(images, batch, room)?;
+        let budget = budget.min(gpu.max_binding_size());
+        let steps = stream::chunk_steps(images, batch, budget)?;
         Ok(Self {
             bytes: stream::ring_bytes(images, batch, steps),
             streamed: true,
-            room,
+            budget,
         })
     }
 }
@@ -87,17 +87,17 @@ impl Dataset {
         Ok(Self::of(images, store))
     }
 
-    /// Keeps `images` in main memory and streams what the coming steps need, with at most `room` bytes of the adapter's.
+    /// Keeps `images` in main memory and streams what the coming steps need, with at most `budget` bytes of the adapter's.
     /// Batches are the same, bit for bit, as those of [`Dataset::upload`].
     ///
     /// # Errors
     /// As there, the adapter's limits apart.
-    pub fn stream(images: Images, room: u64) -> Result<Self> {
+    pub fn stream(images: Images, budget: u64) -> Result<Self> {
         images.check()?;
         let images = Arc::new(images);
         let store = Store::Streamed {
             images: images.clone(),
-            room,
+            budget,
         };
         Ok(Self::of(&images, store))
     }
@@ -106,9 +106,9 @@ impl Dataset {
     ///
     /// # Errors
     /// As [`Dataset::upload`].
-    pub fn house(gpu: &Gpu, images: Images, residency: Residency) -> Result<Self> {
+    pub fn new(gpu: &Gpu, images: Images, residency: Residency) -> Result<Self> {
         if residency.streamed {
-            Self::stream(images, residency.room)
+            Self::stream(images, residency.budget)
         } else {
             Self::upload(gpu, &images)
         }
@@ -209,10 +209,10 @@ impl Images {
             )));
         }
         let beyond = |&label: &u8| usize::from(label) >= self.classes;
-        if let Some(place) = self.labels.iter().position(beyond) {
+        if let Some(index) = self.labels.iter().position(beyond) {
             return Err(wrong(format!(
-                "image {place} has the label {} of {} classes",
-                self.labels[place], self.classes
+                "image {index} has the label {} of {} classes",
+                self.labels[index], self.classes
             )));
         }
         Ok(())

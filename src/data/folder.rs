@@ -12,8 +12,8 @@ const MAX_FILES: usize = 1 << 20;
 const NAMED: usize = 5;
 
 /// Reads the PNG and JPEG files in `path` as red, green and blue of `size` x `size` pixels: the largest square in the
-/// middle, resized. Subfolders are classes, in the order of their names; files beside them have no label, and then none
-/// has. Files that cannot be decoded are skipped and named in [`Images::skipped`].
+/// middle, resized. Subfolders are classes, in the order of their names; if there are files outside of them, no image
+/// has a label. Files that cannot be decoded are skipped and named in [`Images::skipped`].
 ///
 /// # Errors
 /// No folder, no such file in it, or none that can be decoded.

@@ -31,10 +31,10 @@ pub fn mnist() -> Result<Images> {
         env!("CARGO_MANIFEST_DIR"),
         "/assets/mnist/t10k-labels-idx1-ubyte.gz"
     ));
-    let place = "embedded MNIST";
-    let (sizes, pixels) = read(place, &images[..], IMAGES)?;
-    let (_, labels) = read(place, &labels[..], LABELS)?;
-    assemble("mnist", place, &sizes, pixels, labels)
+    let file = "embedded MNIST";
+    let (sizes, pixels) = read(file, &images[..], IMAGES)?;
+    let (_, labels) = read(file, &labels[..], LABELS)?;
+    assemble("mnist", file, &sizes, pixels, labels)
 }
 
 /// Reads a directory of IDX files with MNIST's names: `train-images-idx3-ubyte` and `train-labels-idx1-ubyte` for
@@ -56,31 +56,31 @@ pub fn idx_directory(path: &Path, split: &str) -> Result<Images> {
             ));
         }
     };
-    let place = path.display().to_string();
+    let file = path.display().to_string();
     if !path.is_dir() {
         return Err(Error::file(
-            place,
+            file,
             "it is not a directory",
             "name the directory that holds the IDX files",
         ));
     }
     let images = find(path, prefix, "images", 3).ok_or_else(|| {
         Error::file(
-            &place,
-            format!("it holds no file {prefix}-images-idx3-ubyte, plain or .gz"),
+            &file,
+            format!("found no file {prefix}-images-idx3-ubyte, plain or .gz"),
             "check the path and the split",
         )
     })?;
     let (sizes, pixels) = read_file(&images, IMAGES)?;
-    let (labels_place, labels) = match find(path, prefix, "labels", 1) {
+    let (labels_file, labels) = match find(path, prefix, "labels", 1) {
         Some(labels) => (labels.display().to_string(), read_file(&labels, LABELS)?.1),
-        None => (place, Vec::new()),
+        None => (file, Vec::new()),
     };
     let name = path.file_name().map_or_else(
         || "idx".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     );
-    assemble(&name, &labels_place, &sizes, pixels, labels)
+    assemble(&name, &labels_file, &sizes, pixels, labels)
 }
 
 /// The file of that kind under any of its usual names.
@@ -94,7 +94,7 @@ fn find(path: &Path, prefix: &str, kind: &str, dimensions: usize) -> Option<Path
 
 fn assemble(
     name: &str,
-    labels_place: &str,
+    labels_file: &str,
     sizes: &[usize],
     pixels: Vec<u8>,
     labels: Vec<u8>,
@@ -102,9 +102,9 @@ fn assemble(
     let count = sizes[0];
     if !labels.is_empty() && labels.len() != count {
         return Err(Error::file(
-            labels_place,
+            labels_file,
             format!("{} labels for {count} images", labels.len()),
-            "put the labels that belong to the images beside them",
+            "put the labels that belong to the images next to them",
         ));
     }
     Ok(Images {
@@ -127,19 +127,19 @@ fn read_file(path: &Path, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
 }
 
 /// The sizes and the bytes of an IDX file with this magic number.
-fn read(place: &str, mut source: impl BufRead, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
+fn read(file: &str, mut source: impl BufRead, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
     let start = source
         .fill_buf()
-        .map_err(|error| Error::io(Path::new(place), "read it", &error))?;
+        .map_err(|error| Error::io(Path::new(file), "read it", &error))?;
     if start.starts_with(&[0x1f, 0x8b]) {
-        let place = format!("{place} (unpacked)");
-        parse(&place, MultiGzDecoder::new(source), magic)
+        let file = format!("{file} (unpacked)");
+        parse(&file, MultiGzDecoder::new(source), magic)
     } else {
-        parse(place, source, magic)
+        parse(file, source, magic)
     }
 }
 
-fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
+fn parse(file: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
     let fetch = "fetch it again";
     let mut take = |most: u64, at: usize| -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
@@ -149,17 +149,13 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
             .read_to_end(&mut bytes)
             .map_err(|error| {
                 let at = at + bytes.len();
-                Error::file(
-                    place,
-                    format!("cannot read on at byte {at}: {error}"),
-                    fetch,
-                )
+                Error::file(file, format!("cannot read on at byte {at}: {error}"), fetch)
             })?;
         Ok(bytes)
     };
     let short = |at: usize, wanted: u64| {
         Error::file(
-            place,
+            file,
             format!("it ends at byte {at} of {wanted}"),
             "it is cut short; fetch it again",
         )
@@ -175,9 +171,9 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
         && found != magic
     {
         return Err(Error::file(
-            place,
+            file,
             format!("byte 0 starts with {found:#010x} where IDX has {magic:#010x}"),
-            "it is no IDX file of this kind; check its name",
+            "not an IDX file of this kind; check its name",
         ));
     }
     if header.len() < header_size {
@@ -190,7 +186,7 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
         .filter(|length| (1..=MAX_BYTES).contains(length))
         .ok_or_else(|| {
             Error::file(
-                place,
+                file,
                 format!("bytes 4 to {header_size} give the sizes {sizes:?}"),
                 "use a file that is not empty and unpacks to 2 GiB at most",
             )
@@ -201,8 +197,8 @@ fn parse(place: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, 
     match (body.len() as u64).cmp(&length) {
         std::cmp::Ordering::Less => Err(short(header_size + body.len(), whole)),
         std::cmp::Ordering::Greater => Err(Error::file(
-            place,
-            format!("it goes on after byte {whole}, where its header says it ends"),
+            file,
+            format!("the file continues after byte {whole}, where its header says it ends"),
             fetch,
         )),
         std::cmp::Ordering::Equal => Ok((sizes.iter().map(|&size| size as usize).collect(), body)),

@@ -4,7 +4,7 @@
 //! GPU for good, and [`Dataset::stream`] keeps them where they are and brings what the next steps need. From then on a
 //! [`BatchCursor`], a small buffer on the GPU, says which training step it is, and the dispatches of [`Dataset::gather`] turn
 //! it into a batch; many steps fit into one submission. The order of an epoch is a [`Permutation`] that is computed, not
-//! stored, so that the CPU knows it as well ([`Order`]).
+//! stored, so that the CPU can compute it too ([`Order`]).
 
 mod augmentation;
 mod batch;

@@ -16,7 +16,7 @@ const MAX_VALUES: u64 = 2 << 30;
 /// integers from 0 to 255 `[count]`, where that exists.
 ///
 /// # Errors
-/// A missing, broken or oversized file, another shape or type, a value outside of `[0, 1]` (NaN too), or labels that do
+/// A missing, damaged or oversized file, another shape or type, a value outside of `[0, 1]` (NaN too), or labels that do
 /// not fit.
 pub fn npy_images(path: &Path) -> Result<Images> {
     let array = Array::open(path)?;

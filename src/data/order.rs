@@ -1,4 +1,4 @@
-//! Which samples a step's batch holds, on the CPU: the twin of the kernel `choose` of `shaders/data/batch.wgsl`.
+//! Which samples a step's batch holds, on the CPU: the reference implementation of the kernel `choose` of `shaders/data/batch.wgsl`.
 
 use super::batch_cursor;
 use super::permutation::Permutation;
@@ -22,13 +22,13 @@ impl Order {
         let (first_epoch, offset) = batch_cursor::start_of(step, self.count, self.batch);
         let mut epoch = first_epoch;
         let mut order = Permutation::new(self.count, self.seed, epoch as u32);
-        let mut place = offset;
+        let mut index = offset;
         let mut samples = Vec::with_capacity(self.batch as usize);
         for _ in 0..self.batch {
-            samples.push(if self.shuffle { order.at(place) } else { place });
-            place += 1;
-            if place == self.count {
-                place = 0;
+            samples.push(if self.shuffle { order.at(index) } else { index });
+            index += 1;
+            if index == self.count {
+                index = 0;
                 epoch = epoch.wrapping_add(1);
                 order = Permutation::new(self.count, self.seed, epoch as u32);
             }

@@ -1,7 +1,7 @@
 //! The order of an epoch: a keyed bijection of `0..count` that is computed where it is needed, so that shuffling
 //! needs neither memory nor a sort, and any step of any epoch finds its samples alone.
 //!
-//! A Feistel network permutes the next power of four; places beyond `count` are walked on until one falls inside
+//! A Feistel network permutes the next power of four; indices beyond `count` are permuted again until one falls inside
 //! (cycle walking: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002). Exactly the integers
 //! of `shaders/data/permutation.wgsl`.
 
@@ -18,7 +18,7 @@ pub struct Permutation {
 }
 
 impl Permutation {
-    /// The most places it can order.
+    /// The largest count it can order.
     pub const MAX_COUNT: u32 = 1 << 30;
 
     /// The order of `count` samples in `epoch` under `seed`.
@@ -26,7 +26,10 @@ impl Permutation {
     /// # Panics
     /// `count` is 0 or more than [`Permutation::MAX_COUNT`].
     pub fn new(count: u32, seed: u64, epoch: u32) -> Self {
-        assert!((1..=Self::MAX_COUNT).contains(&count), "places to order");
+        assert!(
+            (1..=Self::MAX_COUNT).contains(&count),
+            "a count that can be ordered"
+        );
         Self {
             count,
             half_bits: half_bits(count),
@@ -34,9 +37,9 @@ impl Permutation {
         }
     }
 
-    /// What stands at `place`, which is below the count.
-    pub fn at(&self, place: u32) -> u32 {
-        let mut value = place;
+    /// The sample at position `index`, which is below the count.
+    pub fn at(&self, index: u32) -> u32 {
+        let mut value = index;
         // The walk comes back to its start at last, which lies inside, so the bound is never reached.
         for _ in 0..1u32 << (2 * self.half_bits) {
             value = self.feistel(value);
@@ -82,8 +85,8 @@ mod tests {
             for epoch in 0..3 {
                 let order = Permutation::new(count, 7, epoch);
                 let mut seen = vec![false; count as usize];
-                for place in 0..count {
-                    let value = order.at(place) as usize;
+                for index in 0..count {
+                    let value = order.at(index) as usize;
                     assert!(!seen[value], "{value} comes twice among {count}");
                     seen[value] = true;
                 }
@@ -100,7 +103,7 @@ mod tests {
         assert_eq!(half_bits(Permutation::MAX_COUNT), 15);
     }
 
-    /// Over many epochs each sample should visit each place equally often: chi-square over the whole table, which
+    /// Over many epochs each sample should visit each position equally often: chi-square over the whole table, which
     /// has `(n - 1)^2` degrees of freedom, within five standard deviations.
     #[test]
     fn places_are_uniform_over_epochs() {
@@ -110,8 +113,8 @@ mod tests {
             let mut table = vec![0u32; n * n];
             for epoch in 0..epochs {
                 let order = Permutation::new(count, 11, epoch);
-                for place in 0..count {
-                    table[place as usize * n + order.at(place) as usize] += 1;
+                for index in 0..count {
+                    table[index as usize * n + order.at(index) as usize] += 1;
                 }
             }
             let expected = f64::from(epochs) / f64::from(count);
@@ -125,7 +128,7 @@ mod tests {
         }
     }
 
-    /// Neighbors in the file should not stay neighbors: the sign of the step between consecutive places is a
+    /// Neighbors in the file should not stay neighbors: the sign of the step between consecutive positions is a
     /// coin that falls towards "descending" half of the time.
     #[test]
     fn neighbors_are_torn_apart() {
@@ -133,8 +136,8 @@ mod tests {
         let order = Permutation::new(count, 3, 0);
         let mut falls = 0;
         let mut near = 0;
-        for place in 1..count {
-            let (a, b) = (order.at(place - 1), order.at(place));
+        for index in 1..count {
+            let (a, b) = (order.at(index - 1), order.at(index));
             falls += u32::from(b < a);
             near += u32::from(a.abs_diff(b) <= 10);
         }

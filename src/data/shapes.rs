@@ -69,8 +69,8 @@ pub fn shapes(seed: u64, count: usize, side: usize) -> Images {
 
 /// How much of a pixel the shape covers, from the distance of its center to the edge.
 fn coverage(factors: &Factors, x: usize, y: usize, side: usize) -> f64 {
-    let place = |i: usize, center: f64| (i as f64 + 0.5) / side as f64 - center;
-    let (dx, dy) = (place(x, factors.center[0]), place(y, factors.center[1]));
+    let offset = |i: usize, center: f64| (i as f64 + 0.5) / side as f64 - center;
+    let (dx, dy) = (offset(x, factors.center[0]), offset(y, factors.center[1]));
     let (sin, cos) = (TAU * factors.orientation).sin_cos();
     // In units of the shape's size, turned back.
     let u = (cos * dx - sin * dy) / factors.size;

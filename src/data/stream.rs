@@ -1,7 +1,7 @@
 //! A data set in main memory, of which the GPU holds what the next steps need.
 //!
 //! The order of the samples is known for all times ([`Order`]), so a thread packs the images of coming steps, in the order
-//! of their rows, into chunks of some steps each. On the GPU two chunks have room: while steps read one, the next is
+//! of their rows, into chunks of some steps each. The GPU holds two chunks: while steps read one, the next is
 //! written into the other. Writes and steps go through one queue, which keeps them in order, so that no step ever waits
 //! for the CPU unless packing is slower than training, and none reads what is not there yet.
 
@@ -16,7 +16,7 @@ use crate::{ByteSize, Error, Result};
 const CHUNKS: u64 = 2;
 /// Steps of a chunk at most.
 const MAX_CHUNK_STEPS: u64 = 32;
-/// Bytes of a chunk that are enough: larger ones only come in larger lumps.
+/// Bytes of a chunk that are worth having: larger ones only cost memory.
 const TARGET_CHUNK_BYTES: u64 = 4 << 20;
 
 /// Bytes of one step's images in a ring.
@@ -25,20 +25,20 @@ fn step_bytes(images: &Images, batch: usize) -> u64 {
     4 * row * batch as u64
 }
 
-/// Steps that a chunk holds where both chunks together may take `room` bytes.
+/// Steps that a chunk holds where both chunks together may take `budget` bytes.
 ///
 /// # Errors
 /// Not even one step's images fit twice.
-pub(super) fn chunk_steps(images: &Images, batch: usize, room: u64) -> Result<u64> {
+pub(super) fn chunk_steps(images: &Images, batch: usize, budget: u64) -> Result<u64> {
     let step = step_bytes(images, batch);
-    let fitting = room / (CHUNKS * step);
+    let fitting = budget / (CHUNKS * step);
     if fitting == 0 {
         return Err(Error::input(
             format!("data set '{}'", images.name),
             format!(
-                "streaming it needs {} on the adapter for two batches of {batch}, and there is room for {}",
+                "streaming it needs {} on the adapter for two batches of {batch}, and the budget is {}",
                 ByteSize(CHUNKS * step),
-                ByteSize(room)
+                ByteSize(budget)
             ),
             "make the batch smaller, or allow more memory (data.memory, --memory)",
         ));
@@ -49,7 +49,7 @@ pub(super) fn chunk_steps(images: &Images, batch: usize, room: u64) -> Result<u6
     Ok(1 << most.ilog2())
 }
 
-/// Bytes on the GPU with chunks of so many steps.
+/// Bytes on the GPU with chunks of `steps` steps.
 pub(super) fn ring_bytes(images: &Images, batch: usize, steps: u64) -> u64 {
     CHUNKS * steps * step_bytes(images, batch)
 }
@@ -112,7 +112,7 @@ impl Stream {
             let packed = packed.ok_or_else(|| stopped(&self.images.name))?;
             self.write(gpu, &packed);
         }
-        // Steps of the chunk before this one, whose room it takes, are all in the queue already.
+        // Steps of the chunk before this one, which it overwrites, are all in the queue already.
         if self.next == chunk + 1 {
             match self.packed.as_ref().map(Receiver::try_recv) {
                 Some(Ok(packed)) => self.write(gpu, &packed),

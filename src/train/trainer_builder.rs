@@ -85,7 +85,7 @@ impl<'a> TrainerBuilder<'a> {
         let outputs: Vec<ProbeOutput> = probes.iter().flat_map(|probe| probe.outputs()).collect();
         let (layout, statistics) = statistics.finish();
 
-        let dataset = Dataset::house(gpu, images, residency)?;
+        let dataset = Dataset::new(gpu, images, residency)?;
         let (input, label) = (&train_step.input, train_step.label.as_ref());
         let gather = dataset.gather(gpu, &cursor, &batching, input, label)?;
         let returned = train_step.returned().map(Buffer::raw);

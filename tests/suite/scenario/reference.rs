@@ -58,6 +58,12 @@ latent = 2
 generator = ["relu"]
 discriminator = ["relu"]
 "#;
+const CUSTOM: &str = r#"
+name = "reference"
+data = { source = "mnist" }
+[model]
+kind = "custom"
+"#;
 const TWO_STREAM: &str = r#"
 name = "reference"
 data = { source = "clips" }
@@ -77,7 +83,7 @@ const fn section(
     }
 }
 
-const SECTIONS: [Section; 29] = [
+const SECTIONS: [Section; 30] = [
     section("Top level", &[], VAE),
     section("`[data]`", &["data"], VAE),
     section("`augment`", &["data", "augment"], VAE),
@@ -87,6 +93,7 @@ const SECTIONS: [Section; 29] = [
     section("`kind = \"classifier\"`", &["model"], CLASSIFIER),
     section("`kind = \"gan\"`", &["model"], GAN),
     section("`kind = \"two_stream\"`", &["model"], TWO_STREAM),
+    section("`kind = \"custom\"`", &["model"], CUSTOM),
     section(
         "Layers with one value",
         &["model", "layers", "0"],
@@ -145,7 +152,7 @@ fn sample(key: &str) -> Value {
         "kind" => "\"classifier\"",
         "path" => "\"images\"",
         "memory" => "\"64 MiB\"",
-        "train" | "record" => "{}",
+        "train" | "record" | "settings" => "{}",
         "augment" => "{ flip = true }",
         "corrupt" => "{ count = 1 }",
         "samples" => "[0, 1]",
@@ -389,7 +396,7 @@ fn kinds_of_models_have_the_documented_keys() {
         .iter()
         .filter(|(section, _)| section.heading.starts_with("`kind"))
         .collect();
-    assert_eq!(kinds.len(), 4);
+    assert_eq!(kinds.len(), 5);
     for (section, rows) in &kinds {
         for (_, other_rows) in &kinds {
             for other in other_rows {
