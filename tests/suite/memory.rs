@@ -1,7 +1,10 @@
 //! A model that does not fit is refused before anything is allocated, with what it requires and what there is.
 
 use trainscope::ByteSize;
-use trainscope::gpu::{AdapterChoice, Gpu};
+use trainscope::gpu::{AdapterChoice, Buffer, Gpu, MemoryEstimate};
+use trainscope::nn::losses::SoftmaxCrossEntropy;
+use trainscope::nn::ops::{Activation, BatchNorm, Conv2d, Dense};
+use trainscope::nn::{Conv2dGeometry, Graph, Loss, Mode, NodeId, Parameters, Plan, PlanRequest};
 use trainscope::train::{Scenario, Trainer};
 
 use crate::support::SMALL;
@@ -99,5 +102,61 @@ fn memory_estimate_matches_allocation() {
             "{name}: {needed} against {}",
             gpu.total_allocated_bytes()
         );
+    }
+}
+
+/// A plan allocates what its request has estimated, whatever it is asked for.
+#[test]
+fn plan_estimates_match_allocation_for_every_request() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[3, 24, 24]);
+    let label = graph.input("label", &[]);
+    let conv = Conv2d::new(8, Conv2dGeometry::new(3).padding(1));
+    let conv = graph.add("conv", conv, &[x]).unwrap();
+    let norm = graph.add("norm", BatchNorm::default(), &[conv]).unwrap();
+    let relu = graph.add("relu", Activation::Relu, &[norm]).unwrap();
+    let logits = graph.add("logits", Dense::new(5), &[relu]).unwrap();
+    let entropy = graph.add("entropy", SoftmaxCrossEntropy, &[logits, label]);
+    let mut loss = Loss::new();
+    loss.add(&graph, "entropy", entropy.unwrap(), 1.0).unwrap();
+    type Ask = for<'a> fn(PlanRequest<'a>, &'a Loss, [NodeId; 3], &Buffer<f32>) -> PlanRequest<'a>;
+    let asks: [(&str, Ask); 5] = [
+        ("forward", |request, _, _, _| request),
+        ("training", |request, loss, _, _| request.loss(loss)),
+        ("saliency", |request, loss, [x, ..], _| {
+            request.loss(loss).parameter_gradients(false).wrt(x)
+        }),
+        ("product", |request, _, [x, relu, _], cotangent| {
+            request
+                .cotangent(relu, cotangent)
+                .parameter_gradients(false)
+                .wrt(x)
+        }),
+        ("kept", |request, loss, [_, relu, logits], _| {
+            let kept = request.loss(loss).keep_value(relu).keep_value(logits);
+            kept.keep_gradient(relu).keep_gradient(logits)
+        }),
+    ];
+    for mode in [Mode::Train, Mode::TrainFrozenState, Mode::Eval] {
+        for (name, ask) in asks {
+            let gpu = fresh();
+            let parameters = Parameters::new(&gpu, &graph, 1).unwrap();
+            let cotangent = gpu
+                .buffer("cotangent", 16 * graph.node(relu).size())
+                .unwrap();
+            let request = Plan::request(&graph, 16).mode(mode);
+            let request = ask(request, &loss, [x, relu, logits], &cotangent);
+            let before = gpu.total_allocated_bytes();
+            let mut estimate = MemoryEstimate::default();
+            request.estimate_memory(&gpu, &mut estimate);
+            request.build(&gpu, &parameters).unwrap();
+            let allocated = gpu.total_allocated_bytes() - before;
+            let off = allocated.abs_diff(estimate.bytes());
+            let estimate = estimate.bytes();
+            assert!(
+                off < 16 << 10,
+                "{name}, {mode:?}: {estimate} against {allocated}"
+            );
+        }
     }
 }
