@@ -155,7 +155,7 @@ impl Parameters {
         self
     }
 
-    /// Whether there is one of that name, [`Parameters::fallback`] not counted.
+    /// Whether these parameters have one of that name; those of [`Parameters::with_fallback`] do not count.
     pub fn contains(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }

@@ -5,7 +5,7 @@
 //! none in evaluation; the gradient takes the singular vectors for constants. The parameter is then `weight_orig`, the
 //! state `weight_u` `[rows]` and `weight_v` `[columns]`.
 //!
-//! In [`Mode::TrainFrozenState`](super::Mode::TrainFrozenState) the step of the power iteration writes its vectors to
+//! In [`Mode::TrainFrozenState`] the step of the power iteration writes its vectors to
 //! shared memory instead of the state, and the workspace keeps them for the backward pass.
 
 use std::borrow::Cow;

@@ -17,7 +17,7 @@ pub struct ReferenceForward<'a> {
     pub output_shape: &'a [usize],
     /// Seed, step and place in the graph, for operations that draw noise.
     pub noise_key: (u64, u32, usize),
-    /// As [`Context::mode`].
+    /// As [`Context::mode`](super::Context::mode).
     pub mode: Mode,
 }
 

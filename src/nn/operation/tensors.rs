@@ -40,9 +40,10 @@ pub struct Forward<'a> {
     pub inputs: Vec<&'a Buffer<f32>>,
     /// Per-sample shapes of the inputs.
     pub input_shapes: Vec<&'a [usize]>,
-    /// Parameters, in the order of [`Operation::parameters`], then state, in that of [`Operation::buffers`].
+    /// Parameters, in the order of [`Operation::parameters`](super::Operation::parameters), then state, in that of
+    /// [`Operation::buffers`](super::Operation::buffers).
     pub parameters: Vec<ParameterSlice<'a>>,
-    /// Memory that lives until the backward pass, where [`Operation::workspace`] asks for some.
+    /// Memory that lives until the backward pass, where [`Operation::workspace`](super::Operation::workspace) asks for some.
     pub workspace: Option<&'a Buffer<f32>>,
     /// The output, to be written.
     pub output: &'a Buffer<f32>,
@@ -62,7 +63,7 @@ pub struct GradientTarget<'a> {
 /// Buffers of a backward pass.
 #[derive(Debug)]
 pub struct Backward<'a> {
-    /// Input values; only valid where [`Operation::saved`] asks for them.
+    /// Input values; only valid where [`Operation::saved`](super::Operation::saved) asks for them.
     pub inputs: Vec<&'a Buffer<f32>>,
     /// Per-sample shapes of the inputs.
     pub input_shapes: Vec<&'a [usize]>,
@@ -70,7 +71,7 @@ pub struct Backward<'a> {
     pub parameters: Vec<ParameterSlice<'a>>,
     /// As the forward pass left it.
     pub workspace: Option<&'a Buffer<f32>>,
-    /// The output's value; only valid where [`Operation::saved`] asks for it.
+    /// The output's value; only valid where [`Operation::saved`](super::Operation::saved) asks for it.
     pub output: &'a Buffer<f32>,
     /// Its per-sample shape.
     pub output_shape: &'a [usize],
