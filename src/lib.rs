@@ -9,7 +9,8 @@
 //!
 //! ```
 //! use trainscope::gpu::{AdapterChoice, Gpu};
-//! use trainscope::sample::{Budget, SampleOptions, Scale, sample_values};
+//! use trainscope::sample::{Budget, SampleOptions, sample};
+//! use trainscope::series::{Scale, SeriesBuffer};
 //! use trainscope::train::{Scenario, Trainer};
 //!
 //! # fn main() -> trainscope::Result<()> {
@@ -30,9 +31,9 @@
 //!
 //! // Ten lines that represent a thousand, of any time series: here of 64 steps each.
 //! let lines: Vec<f32> = (0..64_000).map(|i| (i as f32 * 0.37).sin()).collect();
+//! let series = SeriesBuffer::upload(&gpu, &lines, 64, Scale::Linear)?;
 //! let options = SampleOptions { budget: Budget::Keep(10), ..Default::default() };
-//! let sample = sample_values(&gpu, &lines, 64, Scale::Linear, &options)?;
-//! assert_eq!(sample.kept.len(), 10);
+//! assert_eq!(sample(&gpu, &series, &options)?.kept.len(), 10);
 //! # Ok(())
 //! # }
 //! ```
@@ -47,7 +48,7 @@
 //! | [`data`] | data sets, on the GPU or streamed to it, and their batches |
 //! | [`nn`], [`models`] | operations, graphs, memory plans, optimizers; the models built from them |
 //! | [`trace`] | what is recorded and how it is kept: statistics, events, checkpoints |
-//! | [`sample`] | selection of the lines that represent all others |
+//! | [`series`], [`sample`] | series of units on the GPU; selection of the lines that represent all others |
 //! | [`diagnose`] | what a run's records say about it |
 //! | [`view`], [`report`] | charts and pictures, drawn by shaders; the HTML report |
 //! | [`gpu`] | adapters, buffers, kernels: below all of them |

@@ -45,7 +45,11 @@ pub fn to_bytes<T: UniformData>(items: &[T]) -> Vec<u8> {
 /// ```
 /// use trainscope::gpu::Shader;
 ///
-/// static SHADER: Shader = trainscope::shader!("nn/optimizer/sgd.wgsl");
+/// static SHADER: Shader = Shader::new(
+///     "update.wgsl",
+///     "struct Uniforms { vectors: u32, learning_rate: f32, momentum: f32, weight_decay: f32 }
+///     @group(0) @binding(0) var<uniform> uniforms: Uniforms;",
+/// );
 ///
 /// trainscope::gpu_struct! {
 ///     /// The settings of one update.
