@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 use crate::files;
 use crate::{Error, Result};
 
+/// The name of its file in a run directory.
+pub(super) const RUN: &str = "run.json";
+
 /// The version of the run directory's format that this crate writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 
@@ -131,7 +134,7 @@ impl RunInfo {
             Some(_) => Ok(serde_json::from_value(value).map_err(|error| {
                 Error::file(
                     context,
-                    format!("not a valid {}: {error}", super::run_writer::RUN),
+                    format!("not a valid {}: {error}", RUN),
                     "restore the file from a copy",
                 )
             })),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::event::Event;
 use super::event_file::{self, read_lines};
 use super::model_description::ModelDescription;
-use super::run_info::{RunInfo, Status};
+use super::run_info::{RUN, RunInfo, Status};
 use super::segment::{
     Scalars, SegmentFile, Statistics, StatisticsFile, encode_scalars, read_scalars, step_of,
 };
@@ -20,7 +20,6 @@ use crate::{Error, ErrorKind, Result};
 const MAX_OPEN_BYTES: usize = 32 << 20;
 
 pub(super) const SCENARIO: &str = "scenario.toml";
-pub(super) const RUN: &str = "run.json";
 pub(super) const GRAPH: &str = "graph.json";
 pub(super) const EVENTS: &str = "events.jsonl";
 pub(super) const TRACE: &str = "trace";
