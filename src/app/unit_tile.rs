@@ -186,7 +186,7 @@ impl UnitTile {
             unit.kind.name(),
             unit.unit,
             self.step_of(picked),
-            short(f64::from(picked.value))
+            short(series.value(picked.value))
         );
         egui::Tooltip::always_open(
             ui.ctx().clone(),

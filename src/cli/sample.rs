@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
 use trainscope::formats::{read_series, write_ids};
 use trainscope::sample::{Budget, Sample, SampleOptions};
-use trainscope::series::{LineGroup, Scale, SeriesBuffer};
+use trainscope::series::{LineGroup, Scale, SeriesBuffer, SeriesTable};
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{RunView, Statistic, UnitSeries};
 use trainscope::view::{Caption, Painter, SampledChart, Theme};
@@ -87,7 +87,7 @@ fn radius(word: &str) -> std::result::Result<f32, String> {
 
 /// Lines and what a plot says of them.
 struct Lines {
-    series: UnitSeries,
+    table: SeriesTable,
     caption: Caption,
     /// The lines of each tensor of a run.
     groups: Vec<LineGroup>,
@@ -98,7 +98,7 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         check_writable(path)?;
     }
     let lines = read(common, args)?;
-    let series = &lines.series;
+    let table = &lines.table;
     let gpu = common.gpu()?;
     let budget = match (args.amount.keep, args.amount.radius) {
         (Some(keep), _) => Budget::Keep(keep as usize),
@@ -110,9 +110,8 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         seed: args.seed,
     };
     let started = Instant::now();
-    let steps = series.steps.len();
-    let buffer = SeriesBuffer::upload(&gpu, &series.values, steps, args.scale)?
-        .with_groups(lines.groups.clone());
+    let buffer =
+        SeriesBuffer::upload_table(&gpu, table, args.scale)?.with_groups(lines.groups.clone());
     let chart = SampledChart::new(&gpu, buffer, lines.caption.clone(), &options)?;
     let seconds = started.elapsed().as_secs_f64();
 
@@ -132,10 +131,10 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
             .collect();
         write_ids(path, &ids)?;
     }
-    say(common, args, series, sample, seconds);
+    say(common, args, table, sample, seconds);
     common.print_json(&json!({
-        "lines": series.units,
-        "steps": series.steps.len(),
+        "lines": table.lines,
+        "steps": table.steps.len(),
         "kept": sample.kept.len(),
         "radius": sample.radius,
         "rounds": sample.rounds,
@@ -155,12 +154,12 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
     Ok(())
 }
 
-fn say(common: &Common, args: &SampleArgs, series: &UnitSeries, sample: &Sample, seconds: f64) {
+fn say(common: &Common, args: &SampleArgs, table: &SeriesTable, sample: &Sample, seconds: f64) {
     common.note(&format!(
         "kept {} of {} lines of {} steps in {seconds:.2} s",
         sample.kept.len(),
-        series.units,
-        series.steps.len(),
+        table.lines,
+        table.steps.len(),
     ));
     common.note(&sample.guarantee());
     if sample.nonfinite > 0 {
@@ -207,7 +206,7 @@ fn read(common: &Common, args: &SampleArgs) -> Result<Lines> {
             first_step: 0,
             stride: 1,
         },
-        series: read_series(&args.input)?,
+        table: read_series(&args.input)?,
         groups: Vec::new(),
     })
 }
@@ -265,7 +264,7 @@ fn read_run(common: &Common, args: &SampleArgs) -> Result<Lines> {
             first_step,
             stride,
         },
-        series: all,
+        table: all.into(),
         groups,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Scale, ValueScale};
+use super::{Scale, SeriesTable, Stored, ValueAxis, ValueScale};
 use crate::gpu::{Buffer, Gpu};
 use crate::tensor::TensorKind;
 use crate::{Error, Result};
@@ -48,7 +48,7 @@ pub struct SeriesBuffer {
     values: Buffer<f32>,
     lines: usize,
     steps: usize,
-    scale: ValueScale,
+    stored: Stored,
     groups: Vec<LineGroup>,
 }
 
@@ -70,17 +70,37 @@ impl SeriesBuffer {
             values,
             lines,
             steps,
-            scale,
+            stored: Stored::raw(scale),
             groups: Vec::new(),
         })
     }
 
-    /// Uploads `values` `[lines, steps]`, with heights after a `scale` fitted to them.
+    /// Uploads `values` `[lines, steps]`, with heights after a `scale` fitted to them. Where a GPU would not tell them
+    /// apart (a small range on a large base, numbers near the smallest) they are uploaded as their heights.
     ///
     /// # Errors
     /// The values are not a whole number of lines, or the adapter has no room for them.
     pub fn upload(gpu: &Gpu, values: &[f32], steps: usize, scale: Scale) -> Result<Self> {
-        Self::upload_with(gpu, values, steps, ValueScale::fit(scale, values))
+        let fitted = ValueScale::fit(scale, values);
+        if fitted.is_precise() {
+            return Self::upload_with(gpu, values, steps, fitted);
+        }
+        let axis = ValueAxis::fit(scale, values.iter().map(|&value| value.into()));
+        let stored = Stored::heights(axis);
+        let narrowed: Vec<f32> = values.iter().map(|&v| stored.narrow(v.into())).collect();
+        let series = Self::upload_with(gpu, &narrowed, steps, stored.scale)?;
+        Ok(Self { stored, ..series })
+    }
+
+    /// Uploads all lines of a table, with heights after a `scale` fitted to them.
+    ///
+    /// # Errors
+    /// The adapter has no room for them.
+    pub fn upload_table(gpu: &Gpu, table: &SeriesTable, scale: Scale) -> Result<Self> {
+        let stored = table.stored(scale);
+        let narrowed = table.narrowed(0..table.lines, &stored);
+        let series = Self::upload_with(gpu, &narrowed, table.steps.len(), stored.scale)?;
+        Ok(Self { stored, ..series })
     }
 
     /// Uploads `values` `[lines, steps]`, with heights after `scale`.
@@ -108,7 +128,7 @@ impl SeriesBuffer {
         Self { groups, ..self }
     }
 
-    /// The values, `[lines, steps]`.
+    /// What is stored, `[lines, steps]`: the values, or their heights (see [`SeriesBuffer::upload`]).
     pub fn values(&self) -> &Buffer<f32> {
         &self.values
     }
@@ -123,9 +143,19 @@ impl SeriesBuffer {
         self.steps
     }
 
-    /// How a value becomes a height.
+    /// How what is stored becomes a height.
     pub fn scale(&self) -> ValueScale {
-        self.scale
+        self.stored.scale
+    }
+
+    /// How a value becomes a height, for the labels of an axis.
+    pub fn axis(&self) -> ValueAxis {
+        self.stored.axis
+    }
+
+    /// The value that is stored as `stored`.
+    pub fn value(&self, stored: f32) -> f64 {
+        self.stored.value(stored)
     }
 
     /// The tensors whose units the lines are; empty where they are not units.

@@ -2,6 +2,8 @@
 //!
 //! Sampling and drawing share it, so that a distance between lines means the same on the screen.
 
+use std::cmp::Ordering;
+
 #[cfg(test)]
 use crate::gpu::Shader;
 use crate::gpu_struct;
@@ -39,12 +41,18 @@ impl Scale {
     pub fn for_values(values: &[f32]) -> Self {
         let mut magnitudes = nonzero_magnitudes(values);
         let largest = magnitudes.iter().copied().fold(0.0, f32::max);
-        match median(&mut magnitudes) {
+        match median(&mut magnitudes, f32::total_cmp) {
             Some(median) if largest / median > SYMLOG_FROM => Self::Symlog,
             _ => Self::Linear,
         }
     }
 }
+
+/// Heights are worked out from transformed values of up to so many times their extent: rounding then stays below a
+/// hundred-thousandth of the chart's height.
+const MAX_BASE: f32 = 32.0;
+/// Below this, extents and thresholds come near to numbers that GPUs may take for zero.
+const MIN_NORMAL: f32 = 1e-30;
 
 /// Ratio of the largest magnitude to the median one from which a linear axis would flatten most lines.
 const SYMLOG_FROM: f32 = 50.0;
@@ -58,18 +66,18 @@ fn nonzero_magnitudes(values: &[f32]) -> Vec<f32> {
 }
 
 /// The median, which reorders `values`; `None` where there are none.
-fn median(values: &mut [f32]) -> Option<f32> {
+pub(super) fn median<T: Copy>(values: &mut [T], order: fn(&T, &T) -> Ordering) -> Option<T> {
     if values.is_empty() {
         return None;
     }
     let middle = values.len() / 2;
-    let (_, median, _) = values.select_nth_unstable_by(middle, f32::total_cmp);
+    let (_, median, _) = values.select_nth_unstable_by(middle, order);
     Some(*median)
 }
 
 impl ValueScale {
     /// Fits the scale to the finite values among `values`. The linear threshold of a symlog scale is the median
-    /// magnitude of the non-zero values, but not less than a millionth of the largest.
+    /// magnitude of the non-zero values: half of the values would have to explode before the others are flattened.
     pub fn fit(scale: Scale, values: &[f32]) -> Self {
         let mut low = f32::INFINITY;
         let mut high = f32::NEG_INFINITY;
@@ -82,8 +90,7 @@ impl ValueScale {
         }
         let linear_threshold = match scale {
             Scale::Linear => 0.0,
-            Scale::Symlog => median(&mut nonzero_magnitudes(values))
-                .map_or(1.0, |median| median.max(low.abs().max(high.abs()) * 1e-6)),
+            Scale::Symlog => median(&mut nonzero_magnitudes(values), f32::total_cmp).unwrap_or(1.0),
         };
         Self::over(low, high, linear_threshold)
     }
@@ -104,6 +111,24 @@ impl ValueScale {
             scale.inverse_extent = inverse_extent;
         }
         scale
+    }
+
+    /// The scale of values that are heights already.
+    pub fn of_heights() -> Self {
+        Self {
+            low: 0.0,
+            inverse_extent: 16.0,
+            linear_threshold: 0.0,
+        }
+    }
+
+    /// Whether float32 works out the heights of the fitted range well: it is no small range on a large base, and neither
+    /// it nor the threshold is near to numbers that GPUs take for zero.
+    pub fn is_precise(&self) -> bool {
+        let extent = 16.0 / self.inverse_extent;
+        let has_normal_threshold =
+            self.linear_threshold == 0.0 || self.linear_threshold >= MIN_NORMAL;
+        has_normal_threshold && extent >= MIN_NORMAL && self.low.abs() <= MAX_BASE * extent
     }
 
     /// The transformed value before scaling.

@@ -11,7 +11,7 @@ use super::legend::{LegendEntry, LegendKey, place_entries};
 use super::theme::{LABEL_SIZE, TICK_SIZE};
 use super::ticks::{self, Tick};
 use super::typeface::{Align, TextMetrics};
-use crate::series::ValueScale;
+use crate::series::ValueAxis;
 use crate::{Error, Result, number};
 
 /// Between the label of a tick and the axis, in points.
@@ -80,14 +80,14 @@ pub struct ChartLayout {
 }
 
 impl ChartLayout {
-    /// Lays out a chart of `steps` columns in a picture of `size` pixels, of which a point takes `scale_factor`.
+    /// Lays out a chart of `steps` columns and values along `axis` in a picture of `size` pixels, of which a point takes `scale_factor`.
     ///
     /// # Errors
     /// The picture is too small for a chart.
     pub fn new(
         frame: &ChartFrame<'_>,
         steps: usize,
-        scale: &ValueScale,
+        axis: &ValueAxis,
         legend: &[(LegendKey, String)],
         size: Vec2,
         scale_factor: f32,
@@ -115,7 +115,7 @@ impl ChartLayout {
         if bottom - top < px(MIN_PLOT) {
             return Err(too_small(size));
         }
-        let y_ticks = y_ticks(scale, rows, px(TICK_SPACING[0]));
+        let y_ticks = y_ticks(axis, rows, px(TICK_SPACING[0]));
         let widest = y_ticks
             .iter()
             .map(|tick| metrics.width(&tick.label, TICK_SIZE))
@@ -154,7 +154,7 @@ impl ChartLayout {
             size,
             metrics,
             x_ticks: x_marks(frame, steps, &plot, size.x, metrics),
-            y_ticks: y_marks(scale, y_ticks, rows, plot.rect.left(), metrics),
+            y_ticks: y_marks(axis, y_ticks, rows, plot.rect.left(), metrics),
             plot,
             titles,
             legend,
@@ -193,19 +193,19 @@ impl Axis {
 }
 
 /// Ticks of the y-axis, with room for their labels between them.
-fn y_ticks(scale: &ValueScale, rows: Axis, spacing: f32) -> Vec<Tick> {
+fn y_ticks(axis: &ValueAxis, rows: Axis, spacing: f32) -> Vec<Tick> {
     let extent = f64::from(rows.from - rows.to);
-    if scale.linear_threshold > 0.0 {
+    if axis.linear_threshold() > 0.0 {
         let gap = f64::from(spacing) / extent * (rows.high - rows.low);
-        return ticks::symlog_ticks(scale, rows.low, rows.high, gap.min(0.5));
+        return ticks::symlog_ticks(axis, rows.low, rows.high, gap.min(0.5));
     }
     let most = (extent / f64::from(spacing)).floor().max(2.0) as usize;
-    let [low, high] = [rows.low, rows.high].map(|height| ticks::value_at(scale, height));
+    let [low, high] = [rows.low, rows.high].map(|height| axis.value(height));
     ticks::linear_ticks(low, high, most, false)
 }
 
 fn y_marks(
-    scale: &ValueScale,
+    axis: &ValueAxis,
     ticks: Vec<Tick>,
     rows: Axis,
     left: f32,
@@ -213,7 +213,7 @@ fn y_marks(
 ) -> Vec<TickMark> {
     let px = |points: f32| points * metrics.scale_factor;
     let mark = |tick: Tick| {
-        let position = rows.position(ticks::height(scale, tick.value));
+        let position = rows.position(axis.height(tick.value));
         let x = left - px(TICK_GAP);
         let baseline = position + px(TICK_SIZE * 0.35);
         TickMark {

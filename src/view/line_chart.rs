@@ -110,11 +110,10 @@ impl LineChart<'_> {
         if self.data.has_nonfinite {
             legend.push((LegendKey::Nonfinite, "not finite from here".to_owned()));
         }
-        let scale = series.scale();
         ChartLayout::new(
             &self.frame,
             series.steps(),
-            &scale,
+            &series.axis(),
             &legend,
             size,
             scale_factor,

@@ -37,7 +37,7 @@ pub struct Picked {
     pub line: u32,
     /// The step index: of both ends of the nearest segment the one nearer along the x-axis.
     pub step: u32,
-    /// The value of the line at that step, which is finite.
+    /// What the series stores at that step, which is finite: see [`SeriesBuffer::value`].
     pub value: f32,
     /// From the pixel to the line, in pixels.
     pub distance: f32,

@@ -63,8 +63,8 @@ impl SeriesChart<'_> {
     pub fn layout(&self, size: Vec2, scale_factor: f32) -> Result<ChartLayout> {
         let series = self.data.series();
         let legend = self.legend();
-        let (frame, scale) = (&self.frame, series.scale());
-        ChartLayout::new(frame, series.steps(), &scale, &legend, size, scale_factor)
+        let (frame, axis) = (&self.frame, series.axis());
+        ChartLayout::new(frame, series.steps(), &axis, &legend, size, scale_factor)
     }
 
     /// Draws the chart over the whole picture, without waiting for it. While lines are highlighted, all others fade.

@@ -1,7 +1,7 @@
 //! The values of the ticks of an axis, and how they are written.
 
 use crate::number::{grouped, scientific, short};
-use crate::series::ValueScale;
+use crate::series::ValueAxis;
 
 /// A value on an axis and its label.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,19 +76,19 @@ fn multiples(low: f64, high: f64, number: i32) -> impl Iterator<Item = f64> {
 
 /// Ticks of a symlog scale between two heights: powers of ten of both signs and zero, thinned until labels that
 /// need `gap` of height are clear of each other; linear ticks where the range holds too few powers.
-pub fn symlog_ticks(scale: &ValueScale, low: f64, high: f64, gap: f64) -> Vec<Tick> {
+pub fn symlog_ticks(axis: &ValueAxis, low: f64, high: f64, gap: f64) -> Vec<Tick> {
     let most = ((high - low) / gap).floor().clamp(2.0, 50.0) as usize;
-    let (from, to) = (value_at(scale, low), value_at(scale, high));
-    let threshold = f64::from(scale.linear_threshold);
+    let (from, to) = (axis.value(low), axis.value(high));
+    let threshold = axis.linear_threshold();
     let largest = from.abs().max(to.abs());
-    let top = largest.log10().floor().clamp(-45.0, 39.0) as i32;
-    let bottom = (threshold.log10().floor() as i32 - 1).clamp(-45, 39);
+    let top = largest.log10().floor().clamp(-308.0, 308.0) as i32;
+    let bottom = (threshold.log10().floor() as i32 - 1).clamp(-308, 308);
     let mut chosen: Vec<f64> = Vec::new();
     let clear = |chosen: &[f64], value: f64| {
         (from..=to).contains(&value)
             && chosen
                 .iter()
-                .all(|other| (height(scale, *other) - height(scale, value)).abs() >= gap)
+                .all(|other| (axis.height(*other) - axis.height(value)).abs() >= gap)
     };
     // Zero first, then the largest powers down, then twice and five times a power where there is room.
     if clear(&chosen, 0.0) {
@@ -112,7 +112,7 @@ pub fn symlog_ticks(scale: &ValueScale, low: f64, high: f64, gap: f64) -> Vec<Ti
             Vec::new(),
             |mut kept: Vec<Tick>, tick| {
                 let apart = kept.last().is_none_or(|last| {
-                    (height(scale, last.value) - height(scale, tick.value)).abs() >= gap
+                    (axis.height(last.value) - axis.height(tick.value)).abs() >= gap
                 });
                 if apart || kept.len() < 2 {
                     kept.push(tick);
@@ -139,28 +139,6 @@ fn power_of_ten(factor: f64, exponent: i32) -> f64 {
     }
 }
 
-/// [`ValueScale::height`] in double precision, where extreme values neither overflow nor vanish.
-pub fn height(scale: &ValueScale, value: f64) -> f64 {
-    let threshold = f64::from(scale.linear_threshold);
-    let transformed = if threshold > 0.0 {
-        ((value.abs() / threshold).ln_1p() / std::f64::consts::LN_10).copysign(value)
-    } else {
-        value
-    };
-    (transformed - f64::from(scale.low)) * f64::from(scale.inverse_extent) / 16.0
-}
-
-/// [`ValueScale::value`] in double precision.
-pub fn value_at(scale: &ValueScale, height: f64) -> f64 {
-    let transformed = height * 16.0 / f64::from(scale.inverse_extent) + f64::from(scale.low);
-    let threshold = f64::from(scale.linear_threshold);
-    if threshold > 0.0 {
-        ((transformed.abs() * std::f64::consts::LN_10).exp_m1() * threshold).copysign(transformed)
-    } else {
-        transformed
-    }
-}
-
 /// A multiple of a step of `10^exponent` (times 1, 2 or 5) among values of at most `largest`.
 fn label(value: f64, largest: f64, exponent: i32) -> String {
     if value == 0.0 {
@@ -176,6 +154,7 @@ fn label(value: f64, largest: f64, exponent: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::series::ValueScale;
     use proptest::prelude::*;
 
     fn labels(ticks: &[Tick]) -> Vec<&str> {
@@ -197,8 +176,8 @@ mod tests {
             ["0", "1e\u{2212}5", "2e\u{2212}5", "3e\u{2212}5"]
         );
         assert_eq!(labels(&linear_ticks(7.0, 7.0, 5, true)), ["7"]);
-        let scale = ValueScale::over(-100.0, 1e4, 1.0);
-        let ticks = symlog_ticks(&scale, 0.0, 1.0, 0.08);
+        let axis = ValueAxis::over(-100.0, 1e4, 1.0);
+        let ticks = symlog_ticks(&axis, 0.0, 1.0, 0.08);
         assert_eq!(
             labels(&ticks),
             [
@@ -261,9 +240,9 @@ mod tests {
                 _ => (-a.max(b), -a.min(b)),
             };
             prop_assume!(f64::from(high) - f64::from(low) > 1e-3 * f64::from(high.abs().max(low.abs())));
-            let scale = ValueScale::over(low, high, (high.abs().max(low.abs()) * 1e-4).max(1e-37));
-            let ticks = symlog_ticks(&scale, 0.0, 1.0, gap);
-            hold(&ticks, value_at(&scale, 0.0), value_at(&scale, 1.0), 60)?;
+            let axis = ValueAxis::from(ValueScale::over(low, high, (high.abs().max(low.abs()) * 1e-4).max(1e-37)));
+            let ticks = symlog_ticks(&axis, 0.0, 1.0, gap);
+            hold(&ticks, axis.value(0.0), axis.value(1.0), 60)?;
         }
     }
 }

@@ -6,12 +6,18 @@ use npyz::WriterBuilder as _;
 use proptest::prelude::*;
 use tempfile::TempDir;
 use trainscope::formats::read_series as read;
-use trainscope::trace::UnitSeries;
+use trainscope::series::{Numbers, SeriesTable};
 
 fn file(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
     path
+}
+
+/// The values narrowed to float32, with what was taken off them.
+fn narrowed(table: &SeriesTable) -> Vec<f32> {
+    let values = table.values.iter();
+    values.map(|value| (value + table.origin) as f32).collect()
 }
 
 fn refused(path: &Path, part: &str) {
@@ -38,11 +44,7 @@ fn header(kind: &str, order: &str, shape: &str) -> String {
 fn arrays_of_every_type_and_order() {
     let folder = TempDir::new().unwrap();
     let numbers = [1i8, -2, 3, 4, 5, -6];
-    let wanted = UnitSeries {
-        steps: vec![0, 1, 2],
-        units: 2,
-        values: numbers.map(f32::from).to_vec(),
-    };
+    let wanted = numbers.map(f32::from);
     let bytes = |convert: &dyn Fn(i8) -> Vec<u8>| -> Vec<u8> {
         numbers.iter().flat_map(|&number| convert(number)).collect()
     };
@@ -63,15 +65,21 @@ fn arrays_of_every_type_and_order() {
             "a.npy",
             npy(&header(kind, "False", "(2, 3)"), &data),
         );
-        assert_eq!(read(&path).unwrap(), wanted, "{kind}");
+        let table = read(&path).unwrap();
+        assert_eq!((table.lines, &table.steps[..]), (2, &[0, 1, 2][..]));
+        assert_eq!(narrowed(&table), wanted, "{kind}");
         let path = file(
             &folder,
             "a.NPY",
             npy(&header(kind, "True", "(3, 2)"), &data),
         );
         let turned = read(&path).unwrap();
-        assert_eq!((turned.units, turned.steps.len()), (3, 2));
-        assert_eq!(turned.values, [1.0, 4.0, -2.0, 5.0, 3.0, -6.0], "{kind}");
+        assert_eq!((turned.lines, turned.steps.len()), (3, 2));
+        assert_eq!(
+            narrowed(&turned),
+            [1.0, 4.0, -2.0, 5.0, 3.0, -6.0],
+            "{kind}"
+        );
     }
     let large = [u64::MAX, 0].map(u64::to_le_bytes).concat();
     let path = file(
@@ -79,7 +87,15 @@ fn arrays_of_every_type_and_order() {
         "u.npy",
         npy(&header("<u8", "False", "(1, 2)"), &large),
     );
-    assert_eq!(read(&path).unwrap().values, [u64::MAX as f32, 0.0]);
+    assert_eq!(narrowed(&read(&path).unwrap()), [u64::MAX as f32, 0.0]);
+    // Whole numbers that float64 would round keep their distances.
+    let near = [i64::MAX - 3, i64::MAX - 1].map(i64::to_le_bytes).concat();
+    let path = file(
+        &folder,
+        "n.npy",
+        npy(&header("<i8", "False", "(2, 1)"), &near),
+    );
+    assert_eq!(read(&path).unwrap().values, Numbers::F64(vec![0.0, 2.0]));
     let huge = [1e300f64, f64::NAN].map(f64::to_le_bytes).concat();
     let path = file(
         &folder,
@@ -87,7 +103,7 @@ fn arrays_of_every_type_and_order() {
         npy(&header("<f8", "False", "(2, 1)"), &huge),
     );
     let values = read(&path).unwrap().values;
-    assert!(values[0] == f32::INFINITY && values[1].is_nan());
+    assert!(values.get(0) == 1e300 && values.get(1).is_nan());
 }
 
 #[test]
@@ -165,10 +181,11 @@ fn tables_with_and_without_header() {
         "\u{feff}\"a\",\"b\",\"\"\r\n1,2.5,-0.3\r\n\r\n4,nan,+Inf\r\n",
     ] {
         let series = read(&file(&folder, "a.csv", text)).unwrap();
-        assert_eq!((series.units, series.steps.len()), (2, 3), "{text:?}");
-        assert_eq!(series.values[..4], [1.0, 2.5, -0.3, 4.0]);
-        assert!(series.values[4].is_nan());
-        assert_eq!(series.values[5], f32::INFINITY);
+        assert_eq!((series.lines, series.steps.len()), (2, 3), "{text:?}");
+        let values: Vec<f64> = series.values.iter().collect();
+        assert_eq!(values[..4], [1.0, 2.5, -0.3, 4.0]);
+        assert!(values[4].is_nan());
+        assert_eq!(values[5], f64::INFINITY);
     }
 }
 
@@ -208,7 +225,7 @@ proptest! {
         writer.extend(&values).unwrap();
         writer.finish().unwrap();
         let read = read(&file(&folder, "a.npy", bytes)).unwrap();
-        prop_assert_eq!(read, UnitSeries { steps: (0..steps).collect(), units: lines as usize, values });
+        prop_assert_eq!(read, SeriesTable::new(lines as usize, Numbers::F32(values)));
     }
 
     #[test]
@@ -218,7 +235,8 @@ proptest! {
         let rows = values.chunks(steps).map(|row| row.iter().map(f32::to_string).collect::<Vec<_>>().join(","));
         let text = rows.collect::<Vec<_>>().join("\n");
         let read = read(&file(&folder, "a.csv", text)).unwrap();
-        prop_assert_eq!(read, UnitSeries { steps: (0..steps as u64).collect(), units: lines, values });
+        prop_assert_eq!((read.lines, read.steps.len()), (lines, steps));
+        prop_assert_eq!(narrowed(&read), values);
     }
 
     /// Whatever a file holds, reading it ends with a series or a sentence.

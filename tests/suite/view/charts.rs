@@ -1,10 +1,10 @@
 //! Whole charts: hard inputs, refusals, and the ticks of their axes.
 
 use proptest::prelude::*;
-use trainscope::series::{Scale, SeriesBuffer, ValueScale};
+use trainscope::series::{Scale, SeriesBuffer, ValueAxis, ValueScale};
 use trainscope::view::{
     ChartFrame, ImageGrid, ImageRow, LineChart, Picture, Representatives, ScalarData, ScalarLine,
-    SeriesChart, SeriesData, ShownLines, Theme, ticks,
+    SeriesChart, SeriesData, ShownLines, Theme,
 };
 
 use super::{painter, pixels, series, unit_scale};
@@ -251,8 +251,8 @@ proptest! {
     fn heights_and_values_are_inverse(low in -1e6f32..1e6, extent in 1e-3f32..1e6, threshold in 1e-3f32..1e3, height in 0f64..1.0) {
         for threshold in [0.0, threshold] {
             let scale = ValueScale::over(low, low + extent, threshold);
-            let value = ticks::value_at(&scale, height);
-            prop_assert!((ticks::height(&scale, value) - height).abs() < 1e-6);
+            let value = ValueAxis::from(scale).value(height);
+            prop_assert!((ValueAxis::from(scale).height(value) - height).abs() < 1e-6);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The density of all lines against its reference in double precision.
 
-use trainscope::series::{Scale, SeriesBuffer, ValueScale};
-use trainscope::view::{Density, Plot, Rect, SeriesData, ShownLines, ticks};
+use trainscope::series::{Scale, SeriesBuffer, ValueAxis, ValueScale};
+use trainscope::view::{Density, Plot, Rect, SeriesData, ShownLines};
 
 use super::{series, unit_scale};
 use crate::support::gpu;
@@ -13,7 +13,9 @@ fn reference_density(values: &[f32], steps: usize, scale: ValueScale, plot: &Plo
     let (first, last) = (f64::from(plot.first), f64::from(plot.last));
     let (low, high) = (f64::from(plot.bottom), f64::from(plot.top));
     let row_of = |value: f32| {
-        let height = ticks::height(&scale, f64::from(value)).clamp(-1e12, 1e12);
+        let height = ValueAxis::from(scale)
+            .height(f64::from(value))
+            .clamp(-1e12, 1e12);
         (high - height) / (high - low) * rows as f64
     };
     for line in values.chunks_exact(steps) {

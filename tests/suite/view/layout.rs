@@ -57,7 +57,7 @@ proptest! {
         let scale = ValueScale::over(-0.3 * high, high, if is_symlog { high * 1e-3 } else { 0.0 });
         let frame = ChartFrame { first_step, ..FRAME };
         let size = Vec2::new(width, height) * scale_factor;
-        let layout = ChartLayout::new(&frame, steps, &scale, &legend(), size, scale_factor).unwrap();
+        let layout = ChartLayout::new(&frame, steps, &scale.into(), &legend(), size, scale_factor).unwrap();
         prop_assert!(inside(size, layout.plot.rect));
         let boxes = boxes(&layout);
         for (i, a) in boxes.iter().enumerate() {
@@ -75,7 +75,7 @@ proptest! {
 fn ticks_are_where_their_values_are() {
     let scale = ValueScale::over(0.0, 1.0, 0.0);
     let size = Vec2::new(800.0, 400.0);
-    let layout = ChartLayout::new(&FRAME, 101, &scale, &[], size, 1.0).unwrap();
+    let layout = ChartLayout::new(&FRAME, 101, &scale.into(), &[], size, 1.0).unwrap();
     for tick in &layout.x_ticks {
         let column = (tick.value / 20.0) as f32;
         let expected = layout.plot.to_pixel(column, 0.0).x;
@@ -96,9 +96,9 @@ fn ticks_are_where_their_values_are() {
 fn layout_depends_on_size_and_not_on_theme_or_data() {
     let scale = ValueScale::over(-2.0, 3.0, 0.0);
     let size = Vec2::new(640.0, 360.0);
-    let layout = || ChartLayout::new(&FRAME, 50, &scale, &legend(), size, 1.0).unwrap();
+    let layout = || ChartLayout::new(&FRAME, 50, &scale.into(), &legend(), size, 1.0).unwrap();
     assert_eq!(layout(), layout());
-    let twice = ChartLayout::new(&FRAME, 50, &scale, &legend(), 2.0 * size, 2.0).unwrap();
+    let twice = ChartLayout::new(&FRAME, 50, &scale.into(), &legend(), 2.0 * size, 2.0).unwrap();
     let (one, two) = (layout().plot.rect, twice.plot.rect);
     assert!((two.size - 2.0 * one.size).abs().max_element() <= 2.0);
 }
@@ -108,7 +108,7 @@ fn legend_moves_to_its_own_line_where_the_axis_title_leaves_no_room() {
     let scale = ValueScale::over(0.0, 1.0, 0.0);
     let layout = |width: f32| {
         let size = Vec2::new(width, 400.0);
-        ChartLayout::new(&FRAME, 50, &scale, &legend(), size, 1.0).unwrap()
+        ChartLayout::new(&FRAME, 50, &scale.into(), &legend(), size, 1.0).unwrap()
     };
     let below = |layout: &ChartLayout| {
         let role = LabelRole::AxisTitle;
@@ -127,7 +127,7 @@ fn legend_moves_to_its_own_line_where_the_axis_title_leaves_no_room() {
 fn too_small_pictures_are_refused_in_a_sentence() {
     let scale = ValueScale::over(0.0, 1.0, 0.0);
     for size in [Vec2::new(40.0, 400.0), Vec2::new(400.0, 60.0)] {
-        let error = ChartLayout::new(&FRAME, 50, &scale, &[], size, 1.0).unwrap_err();
+        let error = ChartLayout::new(&FRAME, 50, &scale.into(), &[], size, 1.0).unwrap_err();
         assert!(error.to_string().contains("does not fit"), "{error}");
     }
     assert!(TextMetrics { scale_factor: 1.0 }.width("text", 12.0) > 10.0);

@@ -1,9 +1,9 @@
 //! Picking against distances in double precision.
 
 use proptest::prelude::*;
-use trainscope::series::{Scale, SeriesBuffer, ValueScale};
+use trainscope::series::{Scale, SeriesBuffer, ValueAxis, ValueScale};
 use trainscope::view::{
-    PickFrom, Picked, Picker, Plot, Rect, Representatives, SeriesData, ShownLines, Vec2, ticks,
+    PickFrom, Picked, Picker, Plot, Rect, Representatives, SeriesData, ShownLines, Vec2,
 };
 
 use super::{series, unit_scale};
@@ -24,7 +24,7 @@ fn distance(p: [f64; 2], a: [f64; 2], b: [f64; 2]) -> f64 {
 /// Positions in pixels of the finite values of one line.
 fn positions(line: &[f32], scale: &ValueScale, plot: &Plot) -> Vec<Option<[f64; 2]>> {
     let position = |(step, value): (usize, &f32)| {
-        let height = ticks::height(scale, f64::from(*value));
+        let height = ValueAxis::from(*scale).height(f64::from(*value));
         let right = (step as f64 - f64::from(plot.first)) / f64::from(plot.last - plot.first);
         let down = (f64::from(plot.top) - height) / f64::from(plot.top - plot.bottom);
         let rect = plot.rect;
