@@ -28,6 +28,10 @@ pub struct GanConfig {
 /// Follows the names of a discriminator's tensors on generated images.
 pub const FAKE_SUFFIX: &str = "@generated";
 
+/// Turns a scenario's seed, which is below 2^63, into the one of the discriminator: of its first values, and of its dropout
+/// masks on generated images.
+pub(super) const DISCRIMINATOR_SEED_BIT: u64 = 1 << 63;
+
 /// Follows the names of its tensors within the generator's pass.
 const GENERATOR_PASS_SUFFIX: &str = "@generator";
 
@@ -78,6 +82,7 @@ impl Gan {
     pub(super) fn passes_of_discriminator(&self) -> [Pass<'_>; 2] {
         let fake = Pass {
             suffix: FAKE_SUFFIX,
+            seed_bits: DISCRIMINATOR_SEED_BIT,
             ..Pass::new(
                 "discriminator on generated images",
                 &self.fake_pass.graph,

@@ -5,7 +5,7 @@
 //! against the discriminator as it is now. The generated images of both halves are the same.
 
 use super::command_list::CommandList;
-use super::gan::Gan;
+use super::gan::{DISCRIMINATOR_SEED_BIT, Gan};
 use super::model::Model;
 use super::network::TrainableNetwork;
 use super::preview::Decoder;
@@ -18,10 +18,6 @@ use crate::nn::{
     Graph, NodeId, Parameters, Pass, Plan, PlanRequest, Segment, StepCounter, vectors,
 };
 use crate::tensor::TensorKind;
-
-/// Turns a scenario's seed, which is below 2^63, into the one of the discriminator: of its first values, and of its dropout
-/// masks on generated images.
-const DISCRIMINATOR_SEED_BIT: u64 = 1 << 63;
 
 impl Model for Gan {
     fn kind(&self) -> &str {
@@ -155,9 +151,10 @@ impl Gan {
         let real = Plan::request(&self.real_pass.graph, config.batch)
             .seed(config.seed)
             .loss(&self.real_pass.loss);
-        let fake = Plan::request(&self.fake_pass.graph, config.batch)
-            .seed(config.seed ^ DISCRIMINATOR_SEED_BIT)
-            .loss(&self.fake_pass.loss)
+        let [_, fake_pass] = self.passes_of_discriminator();
+        let fake = Plan::request(fake_pass.graph, config.batch)
+            .seed(config.seed ^ fake_pass.seed_bits)
+            .loss(fake_pass.loss)
             .external_input(self.fake_pass.x);
         [generator, real, fake]
     }

@@ -128,6 +128,7 @@ impl<'a> StepBuilder<'a> {
         let view = ParameterView {
             graph,
             parameters: &network.parameters,
+            state: &network.state,
             stage,
         };
         for probe in &mut self.probes {

@@ -12,7 +12,7 @@ pub enum Mode {
     /// does not change the run.
     TrainFrozenState,
     /// Evaluation: batch norm uses its running statistics, spectral norm its singular vectors as they are, dropout passes
-    /// everything on, and no state changes.
+    /// everything on, a latent vector is the mean of its distribution, and no state changes.
     Eval,
 }
 

@@ -6,6 +6,7 @@
 
 use super::graph::{Graph, NodeId};
 use super::loss::Loss;
+use super::optimizer::OptimizerState;
 use super::parameters::Parameters;
 use super::plan::ProbeEvent;
 use crate::Result;
@@ -27,6 +28,8 @@ pub struct Pass<'a> {
     /// The part of the graph that another pass already stands for: the nodes after this one, and the suffix of their
     /// names.
     pub repeated: Option<(NodeId, &'a str)>,
+    /// Turns bits of the run's seed, for noise of its own where a graph runs more than once in a step.
+    pub seed_bits: u64,
 }
 
 impl<'a> Pass<'a> {
@@ -38,6 +41,7 @@ impl<'a> Pass<'a> {
             loss,
             suffix: "",
             repeated: None,
+            seed_bits: 0,
         }
     }
 
@@ -74,6 +78,8 @@ pub struct ParameterView<'a> {
     pub graph: &'a Graph,
     /// Values and gradients.
     pub parameters: &'a Parameters,
+    /// What the optimizer remembers.
+    pub state: &'a OptimizerState,
     /// When.
     pub stage: ParameterStage,
 }

@@ -127,6 +127,12 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// Of a layer whose parameters are a weight and a bias for each unit of its output (a channel of images): the same
+    /// layer with one unit. Analyses look at a unit through it, and know layers with weights by it.
+    fn single_unit(&self) -> Option<Box<dyn Operation>> {
+        None
+    }
+
     /// How rules of attribution go through it; an operation without an answer is only differentiated.
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         None

@@ -123,6 +123,13 @@ impl Operation for Conv2d {
         }
     }
 
+    fn single_unit(&self) -> Option<Box<dyn Operation>> {
+        Some(Box::new(Self {
+            channels: 1,
+            ..*self
+        }))
+    }
+
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
     }

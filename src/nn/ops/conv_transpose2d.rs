@@ -143,6 +143,13 @@ impl Operation for ConvTranspose2d {
         }
     }
 
+    fn single_unit(&self) -> Option<Box<dyn Operation>> {
+        Some(Box::new(Self {
+            channels: 1,
+            ..*self
+        }))
+    }
+
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
     }

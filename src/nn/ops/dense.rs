@@ -97,6 +97,10 @@ impl Operation for Dense {
         }
     }
 
+    fn single_unit(&self) -> Option<Box<dyn Operation>> {
+        Some(Box::new(Self { units: 1, ..*self }))
+    }
+
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
     }

@@ -11,7 +11,8 @@ use crate::{Result, gpu_struct, shader};
 
 static REPARAMETERIZE: Shader = shader!("nn/ops/reparameterize.wgsl");
 
-/// Draws from a diagonal Gaussian. Inputs: `mu` and `log_variance`, of one shape; output: `z` of that shape.
+/// Draws from a diagonal Gaussian. Inputs: `mu` and `log_variance`, of one shape; output: `z` of that shape. In
+/// [`Mode::Eval`] it passes the mean on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Reparameterize {
     /// Scale of the noise; 0 passes `mu` through.
@@ -36,9 +37,13 @@ impl Reparameterize {
             stream: Stream::Reparameterization as u32,
             node: context.node as u32,
             vectors: (context.batch * elements(shape)).div_ceil(4) as u32,
-            noise: self.noise,
+            noise: self.noise_in(context.mode),
             accumulate: 0,
         }
+    }
+
+    fn noise_in(&self, mode: Mode) -> f32 {
+        if mode.is_training() { self.noise } else { 0.0 }
     }
 
     /// `noise eps exp(log_variance / 2)` in float64, with the noise that the kernels draw.
@@ -54,7 +59,7 @@ impl Reparameterize {
             ];
             random::standard_normal(random::philox(counter, random::key(seed)))
         });
-        let noise = f64::from(self.noise);
+        let noise = f64::from(self.noise_in(io.mode));
         log_variance
             .iter()
             .zip(eps)
@@ -92,8 +97,8 @@ impl Operation for Reparameterize {
         }
     }
 
-    fn propagation(&self, _mode: Mode) -> Option<Propagation> {
-        (self.noise == 0.0).then_some(Propagation::Routing)
+    fn propagation(&self, mode: Mode) -> Option<Propagation> {
+        (self.noise_in(mode) == 0.0).then_some(Propagation::Routing)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -220,6 +220,11 @@ impl OptimizerState {
         found.map(|(_, buffer)| buffer)
     }
 
+    /// Share of the learning rate and scale of the gradients in the last step.
+    pub fn step_scale(&self) -> &Buffer<f32> {
+        &self.step_scale
+    }
+
     /// Reads all memories back as tensors named `parameter.memory`.
     ///
     /// # Errors
