@@ -24,6 +24,7 @@ pub struct Error {
     problem: String,
     hint: String,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    further: Vec<Error>,
 }
 
 /// What sort of failure an [`Error`] is.
@@ -71,6 +72,7 @@ impl Error {
             problem: problem.into(),
             hint: hint.into(),
             source: None,
+            further: Vec::new(),
         }
     }
 
@@ -190,6 +192,20 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> &str {
         &self.hint
+    }
+
+    /// What else is wrong with the same file, each a sentence of its own: a scenario's faults are found all at once.
+    pub fn further(&self) -> &[Error] {
+        &self.further
+    }
+
+    /// The same error with others of the same file.
+    #[must_use]
+    pub(crate) fn with_further(self, further: impl Iterator<Item = Error>) -> Self {
+        Self {
+            further: further.collect(),
+            ..self
+        }
     }
 
     /// Whether the adapter, its driver or its memory failed, and not what was asked for.

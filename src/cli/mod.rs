@@ -80,7 +80,9 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(std::io::stderr(), "trainscope: {error}");
+            for error in std::iter::once(&error).chain(error.further()) {
+                let _ = writeln!(std::io::stderr(), "trainscope: {error}");
+            }
             ExitCode::from(error.exit_code())
         }
     }

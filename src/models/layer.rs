@@ -1,5 +1,6 @@
 //! Layers as a scenario writes them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -10,7 +11,7 @@ use crate::nn::ops::{
 use crate::nn::{Conv2dGeometry, Graph, Initialization, NodeId, Size2};
 
 /// One layer of a sequence: `"relu"`, `{ dense = { units = 400 } }`, `{ reshape = [1, 28, 28] }`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Layer {
     /// [`Dense`].
@@ -73,6 +74,7 @@ pub enum Layer {
     /// [`Activation::LeakyRelu`].
     LeakyRelu {
         /// Below zero.
+        #[serde(default = "default_slope")]
         slope: f32,
     },
     /// [`Activation::Tanh`].
@@ -88,6 +90,7 @@ pub enum Layer {
     /// [`Activation::Elu`].
     Elu {
         /// Minus the limit at minus infinity.
+        #[serde(default = "default_alpha")]
         alpha: f32,
     },
     /// [`Activation::Affine`]: `{ affine = { scale = 2.0, shift = -1.0 } }`.
@@ -142,6 +145,14 @@ pub enum Layer {
 
 fn is_false(value: &bool) -> bool {
     !value
+}
+
+fn default_slope() -> f32 {
+    0.01
+}
+
+fn default_alpha() -> f32 {
+    1.0
 }
 
 fn one() -> Size2 {

@@ -1,6 +1,7 @@
 //! The two-stream network (Simonyan and Zisserman 2014; Feichtenhofer, Pinz and Zisserman 2016): one stream sees how
 //! things look, the other how they move, and a convolution brings both together.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Classifier;
@@ -30,7 +31,7 @@ pub struct TwoStreamConfig {
 }
 
 /// Which streams a network has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Streams {
     /// Both.
@@ -43,7 +44,7 @@ pub enum Streams {
 }
 
 /// Where the streams come together.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fusion {
     /// A convolution over both streams' feature maps.
@@ -54,7 +55,7 @@ pub enum Fusion {
 }
 
 /// What becomes of the last feature maps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
     /// Their means.
@@ -65,7 +66,7 @@ pub enum Pooling {
 }
 
 /// What is asked about a clip.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Targets {
     /// Its class, by a softmax.

@@ -1,5 +1,6 @@
 //! The variational autoencoder (Kingma and Welling 2014), also conditioned on the class (Sohn et al. 2015).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layer::{Layer, stack};
@@ -15,7 +16,7 @@ use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
 
 /// How the standard deviation comes out of the variance head `h`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Variance {
     /// `sigma = exp(h / 2)`: `h` is the log-variance itself, without bounds.
@@ -28,7 +29,7 @@ pub enum Variance {
 }
 
 /// What is compared with the input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReconstructionLoss {
     /// Binary cross-entropy; the decoder ends in logits.
@@ -36,6 +37,13 @@ pub enum ReconstructionLoss {
     BceWithLogits,
     /// Squared error; the decoder ends in pixel values.
     SquaredError,
+}
+
+impl ReconstructionLoss {
+    /// Whether the decoder ends in logits, to which the loss applies a sigmoid.
+    pub fn reads_logits(self) -> bool {
+        self == Self::BceWithLogits
+    }
 }
 
 /// A VAE as a scenario describes it.

@@ -1,5 +1,6 @@
 //! Bounds on gradients before an optimizer sees them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
@@ -12,7 +13,7 @@ static CLIP: Shader = shader!("nn/clip.wgsl");
 const LANES: usize = 4096;
 
 /// How gradients are bounded.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Clip {
     /// Each element to this magnitude (PyTorch's `clip_grad_value_`); a NaN stays one.

@@ -1,11 +1,12 @@
 //! Kernel size, stride, padding and dilation of convolutions and pooling.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::operation::ShapeError;
 
 /// A number for height and width alike, or one for each: `3` or `[3, 5]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "NumberOrPair", into = "NumberOrPair")]
 pub struct Size2 {
     /// Along the height.
@@ -14,7 +15,7 @@ pub struct Size2 {
     pub x: usize,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number or a pair of numbers")]
 enum NumberOrPair {
     Number(usize),

@@ -3,7 +3,16 @@
 use crate::random::{self, Stream};
 
 /// A distribution for a parameter's first values.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Initialization {
     /// PyTorch's default for linear layers, weight and bias alike: uniform within `1 / sqrt(fan_in)`.

@@ -1,5 +1,6 @@
 //! How the learning rate changes over the steps, computed on the GPU from the step counter.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::InvalidSetting;
@@ -11,7 +12,7 @@ static SCHEDULE: Shader = shader!("nn/schedule.wgsl");
 
 /// What share of its learning rate an optimizer uses in a step. All of them may begin with a linear warm-up: step `t`
 /// of `warmup` uses `(t + 1) / warmup`; what follows is counted from its end.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// All of it.

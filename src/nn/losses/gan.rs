@@ -1,5 +1,6 @@
 //! What a discriminator's score costs the discriminator or the generator.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::gpu::{Dispatch, Shader, grid};
@@ -13,7 +14,7 @@ use crate::{Result, gpu_struct, shader};
 static GAN_LOSS: Shader = shader!("nn/losses/gan.wgsl");
 
 /// What a generator and a discriminator minimize.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GanObjective {
     /// Cross-entropy with logits; the generator's is the non-saturating one (Goodfellow et al. 2014).

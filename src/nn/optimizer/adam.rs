@@ -1,5 +1,6 @@
 //! Adam and AdamW.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Job;
@@ -11,10 +12,11 @@ use crate::{gpu_struct, shader};
 static ADAM: Shader = shader!("nn/optimizer/adam.wgsl");
 
 /// The settings of Adam (Kingma and Ba 2015) and of AdamW (Loshchilov and Hutter 2019); PyTorch's defaults.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Adam {
     /// Learning rate.
+    #[serde(default = "default_lr")]
     pub lr: f64,
     /// Decay of the first moment.
     #[serde(default = "default_beta1")]
@@ -50,6 +52,10 @@ const fn default_beta2() -> f64 {
 
 const fn default_eps() -> f64 {
     1e-8
+}
+
+const fn default_lr() -> f64 {
+    1e-3
 }
 
 gpu_struct! {

@@ -4,6 +4,7 @@ mod adam;
 mod rmsprop;
 mod sgd;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clip::Clip;
@@ -19,7 +20,7 @@ pub use rmsprop::RmsProp;
 pub use sgd::Sgd;
 
 /// How gradients become updates; the formulas are PyTorch's.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Optimizer {
     /// Gradient descent with momentum.

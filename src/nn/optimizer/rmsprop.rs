@@ -1,5 +1,6 @@
 //! RMSprop.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Job;
@@ -12,10 +13,11 @@ static RMSPROP: Shader = shader!("nn/optimizer/rmsprop.wgsl");
 
 /// RMSprop (Hinton 2012): the gradient over the root of its mean square. Where rounding puts the centered variance below
 /// 0 it counts as 0; PyTorch's float32 gives NaN there.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RmsProp {
     /// Learning rate.
+    #[serde(default = "default_lr")]
     pub lr: f64,
     /// Decay of the mean square.
     #[serde(default = "default_alpha")]
@@ -40,6 +42,10 @@ const fn default_alpha() -> f64 {
 
 const fn default_eps() -> f64 {
     1e-8
+}
+
+const fn default_lr() -> f64 {
+    1e-2
 }
 
 gpu_struct! {

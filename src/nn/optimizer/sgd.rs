@@ -1,5 +1,6 @@
 //! Gradient descent with momentum.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Job;
@@ -11,10 +12,11 @@ use crate::{gpu_struct, shader};
 static SGD: Shader = shader!("nn/optimizer/sgd.wgsl");
 
 /// `v = momentum v + (g + weight_decay w)`, `w -= lr v`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sgd {
     /// Learning rate.
+    #[serde(default = "default_lr")]
     pub lr: f64,
     /// Share of the last velocity that is kept.
     #[serde(default)]
@@ -22,6 +24,10 @@ pub struct Sgd {
     /// L2 penalty, added to the gradient.
     #[serde(default)]
     pub weight_decay: f64,
+}
+
+const fn default_lr() -> f64 {
+    1e-3
 }
 
 gpu_struct! {

@@ -1,5 +1,6 @@
 //! `data.augment` and `data.corrupt`: how samples change on their way into a batch.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::data::{Augmentation, Corruption, MAX_CORRUPTED, Permutation};
@@ -10,7 +11,7 @@ use crate::{Error, InvalidSetting, Result};
 const MAX_SHIFT: usize = 512;
 
 /// `augment = { flip = true, shift = 2 }`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
     expecting = "a table like { flip = true, shift = 2 }"
@@ -39,7 +40,7 @@ impl AugmentSection {
 }
 
 /// `corrupt = { samples = [3, 14], scale = 255.0 }`, or `count = 2` for two samples that the seed chooses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
     expecting = "a table like { count = 3, scale = 255.0 }"

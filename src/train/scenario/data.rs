@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::batching::{AugmentSection, CorruptSection};
@@ -23,7 +24,7 @@ const DEFAULT_COUNT: usize = 4096;
 const MAX_COUNT: usize = 1 << 18;
 
 /// `[data]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section [data]")]
 pub struct DataSection {
     /// The kind of source.
@@ -58,7 +59,7 @@ pub struct DataSection {
 }
 
 /// Where samples come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
     /// The embedded MNIST (the original test set).
@@ -78,7 +79,7 @@ pub enum Source {
 }
 
 /// What clips show.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClipTask {
     /// [`Task::Motion`].
@@ -112,7 +113,7 @@ impl Source {
 }
 
 /// A part of a data set.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// The training set.
@@ -151,6 +152,11 @@ impl DataSection {
                 Ok(clips::generate(seed, task, count, size))
             }
         }
+    }
+
+    /// The least and the greatest value that a pixel can have in a batch.
+    pub fn range(&self) -> (f64, f64) {
+        (0.0, 1.0)
     }
 
     /// Bytes of the adapter's memory that the data set may take.

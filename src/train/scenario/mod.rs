@@ -1,23 +1,30 @@
 //! A scenario: everything that a run depends on, as TOML.
 //!
-//! The text is read twice: by serde into [`Scenario`], and by the TOML parser's own tree of spans, so that an error
-//! about a value names its line. `docs/scenarios.md` is the reference of the format; a test compares it with this code.
+//! The text becomes a table, whose short forms are written out and whose keys and types are compared with the schema
+//! of [`Scenario`] ([`check`]) before serde reads it: so every fault is found, and says in words of its own what would be
+//! right. `docs/scenarios.md` is the reference of the format; a test compares it with this code.
 
 mod batching;
 mod built_in;
+mod check;
 mod data;
 mod model;
 mod model_builder;
+mod schema;
 mod settings;
+mod short_forms;
 mod source_map;
+mod suggestions;
 mod train;
 
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::model_builder::ModelBuilder;
 use self::source_map::SourceMap;
+use self::suggestions::nearest;
 use crate::data::{Batching, Images};
 use crate::invalid_setting::check_setting;
 use crate::models::{DataShape, Model, TrainConfig};
@@ -32,9 +39,11 @@ pub use train::{RecordSection, TrainSection};
 
 /// Bytes of a scenario file at most.
 const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Where the format is described.
+const FORMAT_HINT: &str = "see docs/scenarios.md for the scenario format";
 
 /// Everything that a run depends on. `docs/scenarios.md` describes every key.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a scenario")]
 pub struct Scenario {
     /// The name of the scenario; run directories are named after it.
@@ -74,12 +83,19 @@ impl Scenario {
         let path = Path::new(name_or_path);
         let looks_like_a_name = path.extension().is_none() && path.components().count() == 1;
         if looks_like_a_name && !path.exists() {
-            let names: Vec<_> = BUILT_IN.iter().map(|entry| entry.name).collect();
+            let names = || BUILT_IN.iter().map(|entry| entry.name);
+            let hint = match nearest(name_or_path, names()) {
+                Some(near) => format!("did you mean {near}?"),
+                None => {
+                    let names: Vec<_> = names().collect();
+                    format!("name a TOML file or one of: {}", names.join(", "))
+                }
+            };
             return Err(Error::new(
                 ErrorKind::NotFound,
                 format!("scenario '{name_or_path}'"),
                 "no built-in scenario and no file has that name",
-                format!("name a TOML file or one of: {}", names.join(", ")),
+                hint,
             ));
         }
         let size = std::fs::metadata(path)
@@ -111,23 +127,45 @@ impl Scenario {
     /// As [`Scenario::load`].
     pub fn parse(text: &str, source: &str, settings: &[String]) -> Result<Self> {
         let source_map = SourceMap::new(text, source);
-        let scenario: Self =
-            toml::from_str(text).map_err(|error| source_map.parse_error(&error))?;
-        let Ok(table) = toml::Table::try_from(&scenario) else {
-            // TOML cannot hold one of the numbers; the range checks name the key.
-            scenario.checked(source_map)?;
-            return Err(Error::input(
-                source,
-                "a number is 2^63 or more",
-                "use a smaller number",
-            ));
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| source_map.syntax_error(&error))?;
+        short_forms::write_out(&mut table);
+        let faults = check::check(&mut table);
+        if !faults.is_empty() {
+            return Err(source_map.errors(all_faults(&table, faults)));
+        }
+        Self::with_settings(table, settings, source_map)
+    }
+
+    /// The scenario of a table whose keys and types are right, with `settings` on top.
+    fn with_settings(
+        mut table: toml::Table,
+        settings: &[String],
+        source_map: SourceMap,
+    ) -> Result<Self> {
+        settings::apply(&mut table, settings)?;
+        let source_map = source_map.with_settings(settings);
+        let scenario = match Self::deserialize(table) {
+            Ok(scenario) => scenario,
+            // The schema allows what a type does not: nothing that is known.
+            Err(error) => {
+                let problem = format!("cannot be read: {}", error.message().replace('\n', " "));
+                let invalid = InvalidSetting::new("scenario", problem, FORMAT_HINT);
+                return Err(source_map.errors(vec![invalid]));
+            }
         };
-        let scenario = if settings.is_empty() {
-            scenario
-        } else {
-            settings::apply(table, settings)?
-        };
-        scenario.checked(source_map.with_settings(settings))
+        match scenario.validate() {
+            faults if faults.is_empty() => Ok(Self {
+                source_map,
+                ..scenario
+            }),
+            faults => Err(source_map.errors(faults)),
+        }
+    }
+
+    /// The JSON Schema of the format, short forms included: what an editor needs to complete and check a scenario.
+    pub fn json_schema() -> serde_json::Value {
+        schema::with_short_forms()
     }
 
     /// This scenario with `settings` on top: `KEY=VALUE`, keys with dots, as `--set` takes them.
@@ -153,48 +191,33 @@ impl Scenario {
                 "use numbers below 2^63",
             )
         })?;
-        let source_map = self.source_map.clone().with_settings(settings);
-        let changed = settings::apply(table, settings)?.checked(source_map)?;
+        let changed = Self::with_settings(table, settings, self.source_map.clone())?;
         Ok(Self {
             model_builder: self.model_builder.clone(),
             ..changed
         })
     }
 
-    /// This scenario, if its values are in range; `source_map` gives errors their lines.
-    fn checked(self, source_map: SourceMap) -> Result<Self> {
-        self.validate()
-            .map_err(|invalid| source_map.error(&invalid))?;
-        Ok(Self { source_map, ..self })
-    }
-
-    /// Checks the ranges that types do not express.
-    fn validate(&self) -> std::result::Result<(), InvalidSetting> {
-        let is_file_name = !self.name.is_empty()
-            && !self.name.starts_with('.')
-            && !self.name.contains(['/', '\\', '\0']);
-        let name = format!("{:?}", self.name);
-        check_setting(
-            is_file_name,
-            "name",
-            name,
-            "use a name that a folder can have",
-        )?;
+    /// What is wrong with the ranges, which types do not express.
+    fn validate(&self) -> Vec<InvalidSetting> {
         let fits_toml = i64::try_from(self.seed).is_ok();
-        check_setting(fits_toml, "seed", self.seed, "use a number below 2^63")?;
-        self.train
-            .validate()
-            .map_err(|invalid| invalid.within("train"))?;
-        self.record
-            .validate()
-            .map_err(|invalid| invalid.within("record"))?;
-        self.data
-            .validate()
-            .map_err(|invalid| invalid.within("data"))?;
-        self.model
-            .config()
-            .map_err(|invalid| invalid.within("model"))?;
-        Ok(())
+        let own = [
+            check_name(&self.name),
+            check_setting(fits_toml, "seed", self.seed, "use a number below 2^63"),
+        ];
+        let mut faults: Vec<_> = own
+            .into_iter()
+            .filter_map(std::result::Result::err)
+            .collect();
+        for (section, found) in [
+            ("train", self.train.validate()),
+            ("record", self.record.validate()),
+            ("data", self.data.validate()),
+            ("model", self.model.config().map(|_| ())),
+        ] {
+            faults.extend(found.err().map(|invalid| invalid.within(section)));
+        }
+        faults
     }
 
     /// The model's configuration: the keys of `[model]` that belong to its kind, defaults filled in.
@@ -268,4 +291,38 @@ impl Scenario {
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a scenario is a table")
     }
+}
+
+/// Refuses a name that no folder can have.
+fn check_name(name: &str) -> std::result::Result<(), InvalidSetting> {
+    let is_file_name =
+        !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', '\0']);
+    let hint = "use a name that a folder can have";
+    check_setting(is_file_name, "name", format!("{name:?}"), hint)
+}
+
+/// The faults of keys and types, and those of the ranges of each section that has none of them.
+fn all_faults(table: &toml::Table, mut faults: Vec<InvalidSetting>) -> Vec<InvalidSetting> {
+    fn ranges<'t, S: Deserialize<'t>>(
+        value: &toml::Value,
+        validate: impl Fn(&S) -> std::result::Result<(), InvalidSetting>,
+    ) -> Option<InvalidSetting> {
+        let section = S::deserialize(value.clone()).ok()?;
+        validate(&section).err()
+    }
+    for (section, value) in table {
+        let is_faulty = |fault: &InvalidSetting| fault.key.split('.').next() == Some(section);
+        if faults.iter().any(is_faulty) {
+            continue;
+        }
+        let found = match section.as_str() {
+            "train" => ranges(value, TrainSection::validate),
+            "record" => ranges(value, RecordSection::validate),
+            "data" => ranges(value, DataSection::validate),
+            "model" => ranges(value, |model: &ModelSection| model.config().map(|_| ())),
+            _ => None,
+        };
+        faults.extend(found.map(|invalid| invalid.within(section)));
+    }
+    faults
 }

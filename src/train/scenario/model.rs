@@ -1,5 +1,8 @@
 //! `[model]`: what is trained.
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::InvalidSetting;
@@ -17,7 +20,7 @@ const MAX_CRITIC_STEPS: u64 = 1000;
 
 /// `[model]`: the keys of all kinds of models together. [`Scenario::model`](super::Scenario::model) gives those of one
 /// kind, with defaults filled in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a section [model]")]
 pub struct ModelSection {
     /// The kind of model.
@@ -87,11 +90,12 @@ pub struct ModelSection {
     pub name: Option<String>,
     /// Model of one's own: settings that only the program that builds it understands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     pub settings: Option<toml::Table>,
 }
 
 /// A kind of model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ModelKind {
     /// [`VaeConfig`].
@@ -145,7 +149,7 @@ impl ModelKind {
     }
 
     /// The keys of this kind, and those of them that are required.
-    fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
+    pub(super) fn keys(self) -> (&'static [&'static str], &'static [&'static str]) {
         match self {
             Self::Vae => (
                 &[

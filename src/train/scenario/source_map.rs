@@ -1,5 +1,6 @@
 //! Where keys stand in a scenario's text, and errors that say so.
 
+use super::FORMAT_HINT;
 use crate::{Error, ErrorKind, InvalidSetting};
 
 /// A scenario's text, its file and the settings made on top of it, kept so that later errors can name a line.
@@ -13,6 +14,9 @@ pub(super) struct SourceMap {
     /// What was set on top of the text, as `KEY=VALUE`.
     settings: Vec<String>,
 }
+
+/// Characters of a faulty line that a message shows.
+const SHOWN: usize = 60;
 
 impl PartialEq for SourceMap {
     fn eq(&self, _: &Self) -> bool {
@@ -36,40 +40,52 @@ impl SourceMap {
         self
     }
 
+    /// The error for one or more settings that cannot work: the first one, which carries the others.
+    pub fn errors(&self, faults: Vec<InvalidSetting>) -> Error {
+        let mut errors: Vec<(Option<usize>, Error)> = faults
+            .iter()
+            .map(|invalid| (self.line_of(&invalid.key), self.error(invalid)))
+            .collect();
+        errors.sort_by_key(|(line, _)| line.unwrap_or(usize::MAX));
+        let mut errors = errors.into_iter().map(|(_, error)| error);
+        let first = errors.next().expect("there is a fault");
+        first.with_further(errors)
+    }
+
+    /// The line of a key, or of the closest section around it.
+    fn line_of(&self, key: &str) -> Option<usize> {
+        let path: Vec<&str> = key.split('.').collect();
+        (1..=path.len())
+            .rev()
+            .find_map(|depth| self.line_of_key(&path[..depth]))
+    }
+
     /// The error for a setting that cannot work, with the line or the `--set` option that asks for it.
-    pub fn error(&self, invalid: &InvalidSetting) -> Error {
+    fn error(&self, invalid: &InvalidSetting) -> Error {
         let path: Vec<&str> = invalid.key.split('.').collect();
         if let Some(setting) = self.setting(&path) {
             let context = format!("--set {setting}");
             return Error::usage(context, invalid.to_string(), invalid.hint.clone());
         }
-        let line = (1..=path.len())
-            .rev()
-            .find_map(|depth| self.line_of_key(&path[..depth]));
         Error::new(
             ErrorKind::InvalidSetting,
-            self.context(line),
+            self.context(self.line_of(&invalid.key)),
             invalid.to_string(),
             invalid.hint.clone(),
         )
     }
 
-    /// The error for text that is not TOML or not a scenario, as one sentence with its line.
-    pub fn parse_error(&self, error: &toml::de::Error) -> Error {
-        let message = error.message().replace('\n', ", ");
-        let mut context = self.context(error.span().map(|span| self.line_at(span.start)));
-        let marked = error.span().and_then(|span| self.text.get(span));
-        let is_short =
-            |marked: &&str| !marked.is_empty() && marked.len() <= 40 && !marked.contains('\n');
-        if let Some(marked) = marked.filter(is_short) {
-            context.push_str(&format!(" at `{marked}`"));
+    /// The error for text that is not TOML, as one sentence with its line.
+    pub fn syntax_error(&self, error: &toml::de::Error) -> Error {
+        let problem = format!("not valid TOML: {}", error.message().replace('\n', ", "));
+        let line = error.span().map(|span| self.line_at(span.start));
+        let mut context = self.context(line);
+        let written = line.and_then(|line| self.text.lines().nth(line - 1));
+        if let Some(written) = written.map(str::trim).filter(|text| !text.is_empty()) {
+            let shown: String = written.chars().take(SHOWN).collect();
+            context.push_str(&format!(" at `{shown}`"));
         }
-        Error::file(
-            context,
-            message,
-            "see docs/scenarios.md for the scenario format",
-        )
-        .with_source(error.clone())
+        Error::file(context, problem, FORMAT_HINT).with_source(error.clone())
     }
 
     /// An error about `layer NAME ...` or `model.KEY`, preceded by the line that asks for it; any other error as it is.
@@ -102,20 +118,29 @@ impl SourceMap {
         }
     }
 
-    /// The line of a key, or of the closest section around it that is written out.
+    /// The line of a key, of an entry of a list, or of the closest one around it that is written out.
     fn line_of_key(&self, path: &[&str]) -> Option<usize> {
         let root = toml::de::DeTable::parse(&self.text).ok()?;
-        let mut table = root.get_ref();
-        let mut offset = None;
-        for part in path {
-            let (key, value) = table.get_key_value(*part)?;
-            offset = Some(key.span().start);
-            match value.get_ref() {
-                toml::de::DeValue::Table(inner) => table = inner,
+        let (first, rest) = path.split_first()?;
+        let (key, value) = root.get_ref().get_key_value(*first)?;
+        let mut offset = key.span().start;
+        let mut value = value.get_ref();
+        for part in rest {
+            match value {
+                toml::de::DeValue::Table(table) => {
+                    let (key, inner) = table.get_key_value(*part)?;
+                    offset = key.span().start;
+                    value = inner.get_ref();
+                }
+                toml::de::DeValue::Array(list) => {
+                    let entry = list.get(part.parse::<usize>().ok()?)?;
+                    offset = entry.span().start;
+                    value = entry.get_ref();
+                }
                 _ => break,
             }
         }
-        offset.map(|offset| self.line_at(offset))
+        Some(self.line_at(offset))
     }
 
     /// The line of a layer of `[model]`. `indices` are those in the layer's name: the first counts layers, the next

@@ -1,5 +1,6 @@
 //! `[train]` and `[record]`: how long a model is trained, with which updates, and what is recorded.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::InvalidSetting;
@@ -12,7 +13,7 @@ const MAX_BATCH: u64 = 65_536;
 const MAX_STEPS: u64 = 1 << 31;
 
 /// `[train]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a section [train]")]
 pub struct TrainSection {
     /// How many samples a batch has.
@@ -107,7 +108,7 @@ fn check_range(key: &str, value: u64, max: u64) -> std::result::Result<(), Inval
 }
 
 /// `[record]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a section [record]")]
 pub struct RecordSection {
     /// Statistics of every unit are recorded at every n-th step.

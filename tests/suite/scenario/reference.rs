@@ -258,16 +258,16 @@ impl Section {
         }
         table.insert(key.to_owned(), unknown);
         let error = parse(&root).expect_err(self.heading);
-        // Two wordings: serde's, and that of the TOML parser for a variant's table.
-        if let Some((_, keys)) = error.split_once("available keys: ") {
-            let (keys, _) = keys.split_once(';').expect("a hint follows");
-            return keys.split(", ").map(str::to_owned).collect();
-        }
-        let (_, expected) = error
-            .split_once("expected")
+        // Keys of a section, or words and tables of one key.
+        let names = ["may be here are ", "use one of "]
+            .iter()
+            .find_map(|start| error.split_once(start))
             .unwrap_or_else(|| panic!("{}: {error}", self.heading));
-        let names = expected.split('`').skip(1).step_by(2);
-        names.map(str::to_owned).collect()
+        let name = |text: &str| {
+            let text = text.trim_matches(['{', '}', '"', ' ']);
+            text.split(" =").next().unwrap_or_default().to_owned()
+        };
+        names.1.split(", ").map(name).collect()
     }
 }
 
@@ -349,7 +349,7 @@ fn documented_keys_are_those_of_the_program() {
         match section.path {
             ["model"] => {
                 model_keys.extend(documented);
-                known_model_keys = known;
+                known_model_keys.extend(known);
             }
             // Variants: the known ones include those that have a section of their own.
             ["model", "layers", "0"] => layers.extend(documented),
