@@ -1,9 +1,9 @@
 //! The panel at the left: how the run is doing, and what is looked at.
 
-use super::dashboard::ViewOptions;
 use super::selection::Selection;
 use super::session::Contents;
 use super::status::{Pacing, RunStatus};
+use super::view_options::ViewOptions;
 use crate::series::Scale;
 use crate::tensor::TensorKind;
 use crate::trace::Statistic;

@@ -13,6 +13,7 @@ use super::status::{Pacing, RunStatus};
 use super::surface::Surface;
 use super::tile::Tile;
 use super::unit_tile::UnitTile;
+use super::view_options::ViewOptions;
 use super::worker::Worker;
 use crate::series::Scale;
 use crate::view::{Painter, SampledChart, ScalarChart, Theme};
@@ -39,19 +40,6 @@ pub(super) enum Prepared {
     Scalars(Option<ScalarChart>),
     Units(Option<Box<SampledChart>>),
     Images(Option<Images>),
-}
-
-/// How things are shown.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct ViewOptions {
-    /// The title of the chart of scalars.
-    pub group: Option<&'static str>,
-    /// Lines in the chart of units.
-    pub keep: usize,
-    /// Its y-axis.
-    pub scale: Scale,
-    /// Light on near-black.
-    pub is_dark: bool,
 }
 
 pub(super) struct Dashboard {

@@ -14,6 +14,7 @@ mod status;
 mod surface;
 mod tile;
 mod unit_tile;
+mod view_options;
 mod worker;
 
 use std::path::PathBuf;

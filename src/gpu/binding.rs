@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::allocation::Allocation;
-use super::device::Gpu;
 use super::image_alias::image_alias;
 
 /// A part of a buffer that a kernel reads or writes, or that it reads as an image ([`Binding::as_image`]).
@@ -67,19 +66,24 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// With a share of what it refers to, for binding number `number`.
+    /// With a share of what it refers to, for binding number `number`. A `placeholder` is bound in place of images.
     ///
     /// # Panics
     /// It is to be read as an image and is not of a [`super::Buffer`] of a device with image loads.
-    pub(super) fn bound(&self, gpu: &Gpu, number: u32) -> Bound {
-        let resource = match (self.as_image, gpu.profile().image_loads) {
-            (true, false) => Resource::Image(gpu.no_image.clone()),
-            (true, true) => {
+    pub(super) fn bound(
+        &self,
+        device: &wgpu::Device,
+        placeholder: Option<&wgpu::TextureView>,
+        number: u32,
+    ) -> Bound {
+        let resource = match (self.as_image, placeholder) {
+            (true, Some(placeholder)) => Resource::Image(placeholder.clone()),
+            (true, None) => {
                 let memory = self
                     .allocation
                     .and_then(|allocation| allocation.memory.as_ref());
                 let memory = memory.expect("buffers of this device can be bound as images");
-                Resource::Image(image_alias(&gpu.device, memory, self.offset, self.size))
+                Resource::Image(image_alias(device, memory, self.offset, self.size))
             }
             (false, _) => Resource::Part {
                 buffer: self.buffer.clone(),

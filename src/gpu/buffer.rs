@@ -6,15 +6,8 @@ use std::sync::Arc;
 
 use bytemuck::Pod;
 
-use super::aliasing;
 use super::allocation::Allocation;
 use super::binding::Binding;
-use super::device::Gpu;
-use crate::{ByteSize, Error, ErrorKind, Result};
-
-/// The hint for a lack of memory.
-pub(super) const SMALLER: &str =
-    "make the layers or the batch smaller, or choose a larger adapter with --adapter";
 
 /// What storage buffers are for.
 pub(super) const USAGE: wgpu::BufferUsages = wgpu::BufferUsages::STORAGE
@@ -32,46 +25,17 @@ pub struct Buffer<T> {
     element: PhantomData<T>,
 }
 
-impl<T: Pod> Buffer<T> {
-    pub(super) fn new(gpu: &Gpu, label: &str, len: usize) -> Result<Self> {
-        let size = bytes_of::<T>(len);
-        let max = gpu.max_binding_size();
-        if size > max {
-            return Err(too_large(
-                gpu,
-                format!("buffer '{label}'"),
-                "requires",
-                size,
-            ));
-        }
-        let made = if gpu.profile().image_loads {
-            aliasing::buffer(&gpu.device, label, size, USAGE)
-                .map(|(raw, memory)| (Some(memory), raw))
-        } else {
-            // Without a scope of its own, running out of memory would show as an error of some later call.
-            let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-            let raw = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size,
-                usage: USAGE,
-                mapped_at_creation: false,
-            });
-            let is_made = pollster::block_on(scope.pop()).is_none();
-            is_made.then_some((None, raw))
-        };
-        let Some((memory, raw)) = made else {
-            return Err(no_memory(gpu, label, size));
-        };
-        Ok(Self {
-            allocation: Allocation::new(memory, size, &gpu.memory_use),
+impl<T> Buffer<T> {
+    /// A buffer of `len` elements whose wgpu buffer is made and counted.
+    pub(super) fn new(raw: wgpu::Buffer, allocation: Arc<Allocation>, len: usize) -> Self {
+        Self {
+            allocation,
             raw,
             len,
             element: PhantomData,
-        })
+        }
     }
-}
 
-impl<T> Buffer<T> {
     /// The wgpu buffer.
     pub fn raw(&self) -> &wgpu::Buffer {
         &self.raw
@@ -138,29 +102,4 @@ pub(super) fn bytes_of<T>(len: usize) -> u64 {
         .max(16)
         .checked_next_multiple_of(16)
         .unwrap_or(u64::MAX)
-}
-
-/// More bytes than one binding holds; `what` names them.
-pub(super) fn too_large(gpu: &Gpu, context: String, what: &str, bytes: u64) -> Error {
-    Error::new(
-        ErrorKind::OutOfMemory,
-        context,
-        format!(
-            "{what} {} in one buffer, the adapter '{}' allows {}",
-            ByteSize(bytes),
-            gpu.info().name,
-            ByteSize(gpu.max_binding_size())
-        ),
-        SMALLER,
-    )
-}
-
-fn no_memory(gpu: &Gpu, label: &str, bytes: u64) -> Error {
-    let problem = format!(
-        "no memory left for {} of '{label}', next to {} of other buffers",
-        ByteSize(bytes),
-        ByteSize(gpu.live_bytes())
-    );
-    gpu.error(problem, SMALLER)
-        .with_kind(ErrorKind::OutOfMemory)
 }

@@ -4,18 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytemuck::Pod;
-
 use super::adapter::{self, AdapterChoice};
 use super::adapter_profile::{Abilities, AdapterProfile};
 use super::aliasing;
 use super::allocation::MemoryUse;
-use super::buffer::Buffer;
 use super::errors::FirstError;
 use super::image_alias::placeholder;
-use super::kernel::KernelCache;
+use super::kernel::{Kernel, KernelCache};
 use super::pipeline_cache::PipelineCache;
 use super::scratch::ScratchPool;
+use super::shader::Shader;
 use crate::{Error, ErrorKind, Result};
 
 /// A submission that takes longer than this counts as hung: far longer than any that is meant to run.
@@ -35,15 +33,15 @@ pub struct Gpu {
     limits: wgpu::Limits,
     abilities: Abilities,
     profile: AdapterProfile,
-    pub(super) kernels: Arc<KernelCache>,
-    pub(super) pipeline_cache: Option<Arc<PipelineCache>>,
+    kernels: Arc<KernelCache>,
+    pipeline_cache: Option<Arc<PipelineCache>>,
     pub(super) scratch: ScratchPool,
     /// Bound where a kernel declares an image and the profile has no image loads.
-    pub(super) no_image: wgpu::TextureView,
+    no_image: wgpu::TextureView,
     first_error: FirstError,
     pub(super) memory_use: Arc<MemoryUse>,
-    memory: Option<u64>,
-    max_binding_size: u64,
+    pub(super) memory: Option<u64>,
+    pub(super) max_binding_size: u64,
     pub(super) timeout: Duration,
 }
 
@@ -147,14 +145,6 @@ impl Gpu {
         }
     }
 
-    /// The same device, of whose memory training may use so many bytes. wgpu does not expose how much there is.
-    pub fn with_memory(self, bytes: u64) -> Self {
-        Self {
-            memory: Some(bytes),
-            ..self
-        }
-    }
-
     /// The same device with another choice of kernels: to compare results of the variants, or to reproduce what
     /// another adapter computes. Buffers of the two must not be mixed.
     ///
@@ -170,14 +160,6 @@ impl Gpu {
             scratch: ScratchPool::default(),
             ..self
         })
-    }
-
-    /// The same device, with bindings of at most so many bytes where it would allow more.
-    pub fn with_max_binding_size(self, bytes: u64) -> Self {
-        Self {
-            max_binding_size: self.max_binding_size.min(bytes),
-            ..self
-        }
     }
 
     /// The same device, which counts as hung when it takes longer than this for what was submitted. The default is 10
@@ -201,24 +183,27 @@ impl Gpu {
         &self.profile
     }
 
-    /// The limit of [`Gpu::with_memory`], if there is one.
-    pub fn memory(&self) -> Option<u64> {
-        self.memory
+    /// The kernel at `entry` of `shader` with these override constants. It is built once, by a thread of its own, then
+    /// shared by all who ask for the same. Errors of a shader show at [`Gpu::check`], when it is first run.
+    pub fn kernel(
+        &self,
+        shader: &Shader,
+        entry: &'static str,
+        constants: &[(&'static str, f64)],
+    ) -> Kernel {
+        let cache = self.pipeline_cache.as_ref();
+        self.kernels
+            .get(&self.device, cache, shader, entry, constants)
     }
 
-    /// Bytes of all storage buffers that were ever made on this device.
-    pub fn total_allocated_bytes(&self) -> u64 {
-        self.memory_use.total()
+    /// The labels of the kernels that were asked for so far, in alphabetical order.
+    pub fn kernel_labels(&self) -> Vec<String> {
+        self.kernels.labels()
     }
 
-    /// Bytes of the storage buffers that exist on this device.
-    pub fn live_bytes(&self) -> u64 {
-        self.memory_use.live()
-    }
-
-    /// The most bytes of a buffer that is bound as a whole: the adapter's limits, and what indices of 32 bits reach.
-    pub fn max_binding_size(&self) -> u64 {
-        self.max_binding_size
+    /// What is bound in place of an image, where the profile has no image loads.
+    pub(super) fn image_placeholder(&self) -> Option<&wgpu::TextureView> {
+        (!self.profile.image_loads).then_some(&self.no_image)
     }
 
     /// The adapter in one line (see [`adapter::describe`]).
@@ -236,15 +221,6 @@ impl Gpu {
                 "resume the run from its last checkpoint, or choose another adapter with --adapter";
             Err(self.lost(message, hint))
         })
-    }
-
-    /// A zeroed storage buffer of `len` elements, which can be copied from and to.
-    ///
-    /// # Errors
-    /// More bytes than the adapter allows in one buffer or one binding (the message gives both numbers), or no memory
-    /// left.
-    pub fn buffer<T: Pod>(&self, label: &str, len: usize) -> Result<Buffer<T>> {
-        Buffer::new(self, label, len)
     }
 
     /// An error of this adapter.

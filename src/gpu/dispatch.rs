@@ -19,13 +19,26 @@ pub struct Dispatch {
     bytes: u64,
 }
 
+impl Kernel {
+    /// Binds buffers to the numbers of `@group(0)` and fixes the number of workgroups.
+    pub fn bind(
+        &self,
+        gpu: &Gpu,
+        bindings: &[(u32, Binding<'_>)],
+        workgroups: [u32; 3],
+    ) -> Dispatch {
+        Dispatch::new(gpu, self.clone(), bindings, workgroups)
+    }
+}
+
 impl Dispatch {
-    pub(super) fn new(
+    fn new(
         gpu: &Gpu,
         kernel: Kernel,
         bindings: &[(u32, Binding<'_>)],
         workgroups: [u32; 3],
     ) -> Self {
+        let placeholder = gpu.image_placeholder();
         let bound = bindings.iter();
         Self {
             kernel,
@@ -34,7 +47,7 @@ impl Dispatch {
             flops: 0.0,
             bytes: bindings.iter().map(|(_, binding)| binding.bytes()).sum(),
             bindings: bound
-                .map(|(number, binding)| binding.bound(gpu, *number))
+                .map(|(number, binding)| binding.bound(&gpu.device, placeholder, *number))
                 .collect(),
             bind_group: Arc::default(),
         }

@@ -5,9 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use super::binding::Binding;
-use super::device::Gpu;
-use super::dispatch::Dispatch;
+use super::pipeline_cache::PipelineCache;
 use super::pipeline_pool::{Pipeline, PipelinePool};
 use super::shader::Shader;
 
@@ -35,11 +33,12 @@ impl Default for KernelCache {
     }
 }
 
-impl Gpu {
-    /// The kernel at `entry` of `shader` with these override constants. It is built once, by a thread of its own, then
-    /// shared by all who ask for the same. Errors of a shader show at [`Gpu::check`], when it is first run.
-    pub fn kernel(
+impl KernelCache {
+    /// The kernel at `entry` of `shader` with these override constants, made now if nobody has asked for it.
+    pub fn get(
         &self,
+        device: &wgpu::Device,
+        cache: Option<&Arc<PipelineCache>>,
         shader: &Shader,
         entry: &'static str,
         constants: &[(&'static str, f64)],
@@ -52,29 +51,20 @@ impl Gpu {
             entry,
             constants: bits.collect(),
         };
-        let mut kernels = self
-            .kernels
-            .kernels
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        kernels
-            .entry(key)
-            .or_insert_with(|| Kernel::new(self, *shader, entry, constants))
-            .clone()
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let kernel = kernels.entry(key).or_insert_with(|| {
+            let kernel = Kernel::new(device, cache.cloned(), *shader, entry, constants);
+            self.pool.order(&kernel.pipeline);
+            kernel
+        });
+        kernel.clone()
     }
 
-    /// The labels of the kernels that were asked for so far, in alphabetical order.
-    pub fn kernel_labels(&self) -> Vec<String> {
-        let kernels = self
-            .kernels
-            .kernels
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let labels: BTreeSet<String> = kernels
-            .values()
-            .map(|kernel| kernel.label().to_owned())
-            .collect();
-        labels.into_iter().collect()
+    /// The labels of all kernels, in alphabetical order.
+    pub fn labels(&self) -> Vec<String> {
+        let kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let labels = kernels.values().map(|kernel| kernel.label().to_owned());
+        labels.collect::<BTreeSet<_>>().into_iter().collect()
     }
 }
 
@@ -87,13 +77,14 @@ pub struct Kernel {
 
 impl Kernel {
     fn new(
-        gpu: &Gpu,
+        device: &wgpu::Device,
+        cache: Option<Arc<PipelineCache>>,
         shader: Shader,
         entry: &'static str,
         constants: &[(&'static str, f64)],
     ) -> Self {
         let label: Arc<str> = format!("{}:{entry}", shader.path).into();
-        let (device, cache) = (gpu.device.clone(), gpu.pipeline_cache.clone());
+        let device = device.clone();
         let constants = constants.to_vec();
         let name = label.clone();
         let build = move || {
@@ -110,9 +101,10 @@ impl Kernel {
                 cache: cache.as_ref().map(|cache| cache.get()),
             })
         };
-        let pipeline: Arc<Pipeline> = Arc::new(LazyLock::new(Box::new(build)));
-        gpu.kernels.pool.order(&pipeline);
-        Self { pipeline, label }
+        Self {
+            pipeline: Arc::new(LazyLock::new(Box::new(build))),
+            label,
+        }
     }
 
     /// Path of its shader and entry point.
@@ -123,15 +115,5 @@ impl Kernel {
     /// The compiled pipeline; waits for it.
     pub(super) fn pipeline(&self) -> &wgpu::ComputePipeline {
         &self.pipeline
-    }
-
-    /// Binds buffers to the numbers of `@group(0)` and fixes the number of workgroups.
-    pub fn bind(
-        &self,
-        gpu: &Gpu,
-        bindings: &[(u32, Binding<'_>)],
-        workgroups: [u32; 3],
-    ) -> Dispatch {
-        Dispatch::new(gpu, self.clone(), bindings, workgroups)
     }
 }

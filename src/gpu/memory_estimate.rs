@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::buffer::{SMALLER, bytes_of, too_large};
+use super::buffer::bytes_of;
 use super::device::Gpu;
+use super::memory::{SMALLER, too_large};
 use super::scratch::Scratch;
 use crate::{ByteSize, Error, ErrorKind, Result};
 

@@ -44,6 +44,7 @@ mod errors;
 mod gpu_struct;
 mod image_alias;
 mod kernel;
+mod memory;
 mod memory_estimate;
 mod pipeline_cache;
 mod pipeline_pool;

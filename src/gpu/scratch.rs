@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::buffer::Buffer;
-use super::device::Gpu;
 use crate::Result;
 
-/// A request for shared memory ([`Gpu::scratch`]).
+/// A request for shared memory ([`super::Gpu::scratch`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scratch {
     /// Requests of one label share their memory.
@@ -27,21 +26,18 @@ impl Scratch {
 #[derive(Debug, Clone, Default)]
 pub(super) struct ScratchPool(Arc<Mutex<HashMap<&'static str, Buffer<f32>>>>);
 
-impl Gpu {
-    /// Memory of `len` elements that all requests under this label share, for what one group of dispatches writes and
-    /// reads within one submission: dispatches run in order, so none reads what another group has left there.
-    ///
-    /// # Errors
-    /// As [`Gpu::buffer`].
-    pub fn scratch(&self, label: &'static str, len: usize) -> Result<Buffer<f32>> {
-        let mut buffers = self
-            .scratch
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+impl ScratchPool {
+    /// At least `len` values under `label`, made by `make` where there are fewer.
+    pub fn get(
+        &self,
+        label: &'static str,
+        len: usize,
+        make: impl FnOnce() -> Result<Buffer<f32>>,
+    ) -> Result<Buffer<f32>> {
+        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let buffer = match buffers.get(label) {
             Some(buffer) if buffer.len() >= len => buffer.clone(),
-            _ => self.buffer(label, len)?,
+            _ => make()?,
         };
         buffers.insert(label, buffer.clone());
         Ok(buffer.prefix(len))

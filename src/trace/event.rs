@@ -5,13 +5,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::event_file::EventRecord;
 use crate::tensor::TensorKind;
 
 /// Something that happened in a run: the first non-finite value, a dead unit, a spike of the loss, a GAN out of balance.
 /// Its JSON form is a line of `events.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(into = "EventRecord", from = "EventRecord")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     /// The training step at which it was noticed, counted from 0.
     pub step: u64,

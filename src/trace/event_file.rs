@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::event::{Event, EventKind, Severity, Subject};
 use crate::files;
@@ -20,7 +20,7 @@ const SINCE: &str = "since_step";
 
 /// A line as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct EventRecord {
+struct EventRecord {
     step: u64,
     kind: String,
     #[serde(default)]
@@ -54,6 +54,18 @@ enum SubjectRecord {
     Scalar {
         scalar: String,
     },
+}
+
+impl Serialize for Event {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        EventRecord::from(self.clone()).serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        EventRecord::deserialize(from).map(Self::from)
+    }
 }
 
 impl From<Event> for EventRecord {

@@ -1,0 +1,16 @@
+//! How the window shows what is looked at.
+
+use crate::series::Scale;
+
+/// How things are shown.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ViewOptions {
+    /// The title of the chart of scalars.
+    pub group: Option<&'static str>,
+    /// Lines in the chart of units.
+    pub keep: usize,
+    /// Its y-axis.
+    pub scale: Scale,
+    /// Light on near-black.
+    pub is_dark: bool,
+}
