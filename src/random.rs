@@ -1,6 +1,6 @@
 //! Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy
 //! as 1, 2, 3", SC 2011). A value is a pure function of (seed, stream, step, index), so that any step can be
-//! replayed alone. The twin of `shaders/shared/philox.wgsl`.
+//! replayed alone. The CPU reference of `shaders/shared/philox.wgsl`.
 
 /// What the numbers are for. Streams of one seed never share a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 // uses shared/philox.wgsl
 // The order of an epoch as a keyed bijection of 0..count: a Feistel network on the next power of four, walked on
-// until it falls inside. The CPU twin is `data::Permutation`. A shader that uses this one uses philox as well.
+// until it falls inside. The CPU reference is `data::Permutation`. A shader that uses this one uses philox as well.
 
 const SHUFFLE_STREAM = 2u;
 

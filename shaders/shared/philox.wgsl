@@ -1,6 +1,6 @@
 // Counter-based random numbers: Philox 4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as
 // 1, 2, 3", SC 2011). A value depends only on its key and counter, so any invocation draws any number in any
-// order, and a replayed step draws the same. The CPU twin is `random::philox`.
+// order, and a replayed step draws the same. The CPU reference is `random::philox`.
 
 // High and low word of a product; WGSL has no wide multiply, so it goes by halves.
 fn multiply_wide(a: u32, b: u32) -> vec2u {

@@ -10,7 +10,7 @@ fn row_of(local: u32) -> u32 {
     return local % ROWS;
 }
 
-// Its place among those that sum the same row.
+// Its number among those that sum the same row.
 fn lane_of(local: u32) -> u32 {
     return local / ROWS;
 }

@@ -26,7 +26,7 @@ pub struct GanConfig {
 }
 
 /// Follows the names of a discriminator's tensors on generated images.
-pub const FAKE_SUFFIX: &str = "@generated";
+const FAKE_SUFFIX: &str = "@generated";
 
 /// Turns a scenario's seed, which is below 2^63, into the one of the discriminator: of its first values, and of its dropout
 /// masks on generated images.
@@ -190,7 +190,8 @@ impl GanConfig {
     ) -> Result<DiscriminatorPass> {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
-        graph.set_role(x, Role::Input);
+        let is_fake = role == GanRole::Fake;
+        graph.set_role(x, if is_fake { Role::Image } else { Role::Input });
         let score = self.score(&mut graph, x)?;
         let mut loss = self.loss(&mut graph, score, role, name)?;
         loss.metric(&graph, "score", score)?;

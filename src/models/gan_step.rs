@@ -15,7 +15,7 @@ use crate::Result;
 use crate::gpu::{Buffer, Gpu, MemoryEstimate};
 use crate::nn::metrics::diversity;
 use crate::nn::{
-    Graph, NodeId, Parameters, Pass, Plan, PlanRequest, Segment, StepCounter, vectors,
+    Graph, NodeId, Parameters, Pass, Plan, PlanRequest, Property, Segment, StepCounter, vectors,
 };
 use crate::tensor::TensorKind;
 
@@ -262,13 +262,12 @@ fn scalars_of(diversities: usize) -> Vec<Scalar> {
         .collect()
 }
 
-/// What goes into the last dense or convolutional layer before `image`.
+/// What goes into the last layer with weights before `image`.
 fn last_layer_input(graph: &Graph, image: NodeId) -> Option<NodeId> {
-    let layers = ["dense", "conv2d", "conv_transpose2d"];
     let mut before = graph.nodes().iter().take(image.index() + 1).rev();
     let last = before.find(|node| {
-        let kind = node.operation.as_ref().map(|operation| operation.kind());
-        kind.is_some_and(|kind| layers.contains(&kind))
+        let operation = node.operation.as_ref();
+        operation.is_some_and(|operation| operation.properties().contains(&Property::WeightedSum))
     });
     last.map(|node| node.inputs[0])
 }

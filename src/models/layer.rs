@@ -31,7 +31,7 @@ pub enum Layer {
         channels: usize,
         /// A number, or height and width; so are the others.
         kernel: Size2,
-        /// From place to place.
+        /// From position to position.
         #[serde(default = "one")]
         stride: Size2,
         /// Zeros around the image.
@@ -53,7 +53,7 @@ pub enum Layer {
         channels: usize,
         /// A number, or height and width; so are the others.
         kernel: Size2,
-        /// From place to place of the output.
+        /// From position to position of the output.
         #[serde(default = "one")]
         stride: Size2,
         /// What is cut off the output on each side.
@@ -104,7 +104,7 @@ pub enum Layer {
     MaxPool2d {
         /// A number, or height and width; so are the others.
         kernel: Size2,
-        /// From place to place; the kernel where left out.
+        /// From position to position; the kernel where left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stride: Option<Size2>,
         /// Around the image.
@@ -115,7 +115,7 @@ pub enum Layer {
     AvgPool2d {
         /// A number, or height and width; so are the others.
         kernel: Size2,
-        /// From place to place; the kernel where left out.
+        /// From position to position; the kernel where left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stride: Option<Size2>,
         /// Zeros around the image; they count.

@@ -20,7 +20,7 @@ mod vae;
 
 pub use classifier::{Classifier, ClassifierConfig};
 pub use command_list::CommandList;
-pub use gan::{DiscriminatorPass, FAKE_SUFFIX, Gan, GanConfig};
+pub use gan::{DiscriminatorPass, Gan, GanConfig};
 pub use layer::{Layer, stack};
 pub use model::{DataShape, Model};
 pub use network::TrainableNetwork;

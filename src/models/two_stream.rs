@@ -172,7 +172,7 @@ impl TwoStreamConfig {
         let mut node = input;
         for (block, &width) in self.widths.iter().enumerate() {
             // Numbers as in a Sequential of convolution, ReLU and pool.
-            let layer = |place: usize| format!("{name}.{}", 3 * block + place);
+            let layer = |index: usize| format!("{name}.{}", 3 * block + index);
             let convolution = Conv2d::new(width, Conv2dGeometry::new(3).padding(1));
             node = graph.add(&layer(0), convolution, &[node])?;
             node = graph.add(&layer(1), Activation::Relu, &[node])?;

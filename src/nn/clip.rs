@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::parameters::Parameters;
+use super::optimizer::OptimizedTensor;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::invalid_setting::check_setting;
 use crate::{InvalidSetting, Result, gpu_struct, shader};
@@ -46,7 +46,7 @@ impl Clip {
     pub(super) fn dispatches(
         self,
         gpu: &Gpu,
-        parameters: &Parameters,
+        tensor: OptimizedTensor<'_>,
         step_scale: &Buffer<f32>,
     ) -> Result<Vec<Dispatch>> {
         let Self::Norm(bound) = self else {
@@ -56,13 +56,13 @@ impl Clip {
         let uniform = gpu.uniform(
             "clip",
             &ClipUniforms {
-                vectors: parameters.trainable_len().div_ceil(4) as u32,
+                vectors: tensor.vectors() as u32,
                 bound: bound as f32,
                 not_a_number: f32::NAN.to_bits(),
             },
         );
         let (uniform, sums) = (uniform.binding(), sums.binding());
-        let squares = [(0, uniform), (1, parameters.gradients.binding()), (2, sums)];
+        let squares = [(0, uniform), (1, tensor.gradients.binding()), (2, sums)];
         let scale = [(0, uniform), (2, sums), (3, step_scale.binding())];
         Ok(vec![
             gpu.kernel(&CLIP, "partial_sums", &[])

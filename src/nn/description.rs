@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Loss;
 use super::graph::{Graph, Node, Role};
+use super::operation::Property;
 
 /// A graph in words, for run directories, reports and views.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +15,9 @@ pub struct GraphDescription {
     /// Its nodes, in the order of computation.
     #[serde(default)]
     pub layers: Vec<LayerDescription>,
+    /// Follows the names of its tensors among all tensors of a step ([`Pass::suffix`](super::Pass::suffix)).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub suffix: String,
     /// The terms of its loss, and what else is averaged over the batch and recorded.
     #[serde(default)]
     pub losses: Vec<LossDescription>,
@@ -36,6 +40,9 @@ pub struct LayerDescription {
     /// What its operation keeps from step to step, such as running statistics.
     #[serde(default)]
     pub state: Vec<ParameterDescription>,
+    /// What follows from its operation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<Property>,
     /// What it means to its model, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
@@ -66,6 +73,7 @@ impl Graph {
     pub fn describe(&self, name: &str, loss: &Loss) -> GraphDescription {
         GraphDescription {
             name: name.to_owned(),
+            suffix: String::new(),
             layers: self.nodes().iter().map(|node| self.layer(node)).collect(),
             losses: loss
                 .terms()
@@ -106,6 +114,10 @@ impl Graph {
                 .collect(),
             parameters: kept(true),
             state: kept(false),
+            properties: match &node.operation {
+                Some(operation) => operation.properties().to_vec(),
+                None => Vec::new(),
+            },
             role: node.role,
         }
     }
@@ -130,8 +142,8 @@ impl GraphDescription {
 }
 
 impl LayerDescription {
-    /// Whether a unit whose outputs are all zero gets no gradient any more, so that it stays as it is.
-    pub fn can_die(&self) -> bool {
-        self.kind == "relu"
+    /// Whether its operation has a property.
+    pub fn has(&self, property: Property) -> bool {
+        self.properties.contains(&property)
     }
 }

@@ -54,7 +54,7 @@ pub struct Node {
     pub inputs: Vec<NodeId>,
     /// Per-sample shape.
     pub shape: Vec<usize>,
-    /// Its parameters and its state, as places in [`Graph::parameters`].
+    /// Its parameters and its state, as indices of [`Graph::parameters`].
     pub parameters: Vec<usize>,
     /// What it means to its model, where that is known.
     pub role: Option<Role>,
@@ -90,6 +90,33 @@ impl Parameter {
 
 /// Nodes in the order of computation, and the parameters and state that they have. What is minimized is a
 /// [`Loss`](super::Loss) beside it.
+///
+/// # Examples
+/// ```
+/// use trainscope::nn::losses::SoftmaxCrossEntropy;
+/// use trainscope::nn::ops::{Activation, Dense};
+/// use trainscope::nn::{Graph, Loss};
+///
+/// # fn main() -> trainscope::Result<()> {
+/// let mut graph = Graph::new();
+/// let x = graph.input("x", &[784]);
+/// let label = graph.input("label", &[]);
+/// let hidden = graph.add("hidden", Dense::new(100), &[x])?;
+/// let hidden = graph.add("relu", Activation::Relu, &[hidden])?;
+/// let logits = graph.add("logits", Dense::new(10), &[hidden])?;
+/// let cross_entropy = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
+///
+/// let mut loss = Loss::new();
+/// loss.add(&graph, "cross_entropy", cross_entropy, 1.0)?;
+///
+/// assert_eq!(graph.node(logits).shape, [10]);
+/// assert_eq!(graph.parameters()[0].name, "hidden.weight");
+/// assert_eq!(graph.parameters()[0].shape, [100, 784]);
+/// // Shapes are checked when a node is added: a label is one number per sample.
+/// assert!(graph.add("wrong", SoftmaxCrossEntropy, &[logits, x]).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
@@ -130,9 +157,35 @@ impl Graph {
         operation: impl Operation + 'static,
         inputs: &[NodeId],
     ) -> Result<NodeId> {
-        let place = format!("layer {name} ({})", operation.kind());
+        self.add_boxed(name, Box::new(operation), inputs)
+    }
+
+    /// Adds a chain of operations of one input each after `input`, named `name.0`, `name.1`, ... as PyTorch's `Sequential`
+    /// counts them, and returns the last.
+    ///
+    /// # Errors
+    /// As [`Graph::add`].
+    pub fn sequential(
+        &mut self,
+        name: &str,
+        operations: impl IntoIterator<Item = Box<dyn Operation>>,
+        input: NodeId,
+    ) -> Result<NodeId> {
+        let mut operations = operations.into_iter().enumerate();
+        operations.try_fold(input, |node, (index, operation)| {
+            self.add_boxed(&format!("{name}.{index}"), operation, &[node])
+        })
+    }
+
+    fn add_boxed(
+        &mut self,
+        name: &str,
+        operation: Box<dyn Operation>,
+        inputs: &[NodeId],
+    ) -> Result<NodeId> {
+        let context = format!("layer {name} ({})", operation.kind());
         if self.find(name).is_some() {
-            return Err(Error::input(place, "the name is taken", "choose another"));
+            return Err(Error::input(context, "the name is taken", "choose another"));
         }
         let shapes: Vec<&[usize]> = inputs
             .iter()
@@ -140,7 +193,7 @@ impl Graph {
             .collect();
         let misfit = |misfit: ShapeError| {
             Error::shape(
-                place.clone(),
+                context.clone(),
                 format!("got {}", misfit.got),
                 format!("it needs {}", misfit.needs),
             )
@@ -176,7 +229,7 @@ impl Graph {
         }
         self.nodes.push(Node {
             name: name.to_owned(),
-            operation: Some(Box::new(operation)),
+            operation: Some(operation),
             inputs: inputs.to_vec(),
             shape,
             parameters: (first..self.parameters.len()).collect(),

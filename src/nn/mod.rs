@@ -2,7 +2,7 @@
 //!
 //! A [`Graph`] says what is computed. [`Parameters`] holds what is trainable, in one buffer. A [`Plan`] fixes a batch
 //! size, places every tensor once by its lifetime and builds every dispatch once; running a step is then nothing
-//! but recording them. Forward and backward are WGSL only; the float64 twin of each operation stands beside it and
+//! but recording them. Forward and backward are WGSL only; the float64 reference implementation of each operation stands beside it and
 //! serves the tests ([`mod@reference`]).
 
 mod clip;
@@ -21,6 +21,7 @@ mod operation;
 pub mod ops;
 mod optimizer;
 mod parameters;
+mod per_sample;
 mod plan;
 mod probe;
 pub mod reference;
@@ -40,11 +41,11 @@ pub use initialization::Initialization;
 pub use loss::{Loss, LossTerm};
 pub use mode::Mode;
 pub use operation::{
-    Backward, Context, Forward, GradientTarget, Operation, ParameterSlice, ParameterSpec,
+    Backward, Context, Forward, GradientTarget, Operation, ParameterSlice, ParameterSpec, Property,
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
     ScratchRequest, ShapeError,
 };
-pub use optimizer::{Adam, Optimizer, OptimizerState, RmsProp, Sgd};
+pub use optimizer::{Adam, OptimizedTensor, Optimizer, OptimizerState, RmsProp, Sgd};
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanRequest, ProbeEvent, Segment, TensorView};
 pub use probe::{ParameterStage, ParameterView, Pass, Probe, ProbeOutput};

@@ -10,7 +10,7 @@ use crate::gpu::{Buffer, Gpu, MemoryEstimate};
 use crate::tensor::NamedTensor;
 use crate::{Error, Result};
 
-/// Elements that a parameter's place is rounded up to: 256 bytes, the storage offset alignment that every adapter
+/// Elements that a parameter's slot is rounded up to: 256 bytes, the storage offset alignment that every adapter
 /// can do.
 const ALIGNMENT: usize = 64;
 
@@ -19,9 +19,9 @@ const ALIGNMENT: usize = 64;
 pub struct Parameters {
     /// All values, each parameter on a boundary of 256 bytes, zeros between.
     pub values: Buffer<f32>,
-    /// Gradients in the same places; after the optimizer's pass, the updates that it applied.
+    /// Gradients in the same slots; after the optimizer's pass, the updates that it applied.
     pub gradients: Buffer<f32>,
-    places: Vec<Place>,
+    slots: Vec<Slot>,
     /// Elements that the trainable ones take; state follows.
     trainable: usize,
     by_name: HashMap<String, usize>,
@@ -30,7 +30,7 @@ pub struct Parameters {
 }
 
 #[derive(Debug, Clone)]
-struct Place {
+struct Slot {
     name: String,
     shape: Vec<usize>,
     trainable: bool,
@@ -39,12 +39,12 @@ struct Place {
 }
 
 impl Parameters {
-    /// Places, elements of what is trainable, and of all.
-    fn places(graph: &Graph) -> (Vec<Place>, usize, usize) {
-        let mut places: Vec<Place> = graph
+    /// Slots, elements of what is trainable, and of all.
+    fn slots(graph: &Graph) -> (Vec<Slot>, usize, usize) {
+        let mut slots: Vec<Slot> = graph
             .parameters()
             .iter()
-            .map(|parameter| Place {
+            .map(|parameter| Slot {
                 name: parameter.name.clone(),
                 shape: parameter.shape.clone(),
                 trainable: parameter.trainable,
@@ -55,15 +55,15 @@ impl Parameters {
         let mut start = 0;
         let mut trainable = 0;
         for kind in [true, false] {
-            for place in places.iter_mut().filter(|place| place.trainable == kind) {
-                place.start = start;
-                start += place.len.next_multiple_of(ALIGNMENT);
+            for slot in slots.iter_mut().filter(|slot| slot.trainable == kind) {
+                slot.start = start;
+                start += slot.len.next_multiple_of(ALIGNMENT);
             }
             if kind {
                 trainable = start;
             }
         }
-        (places, trainable, start)
+        (slots, trainable, start)
     }
 
     /// Adds to `need` what the parameters of `graph` will take, with so many buffers of gradients and so many of an
@@ -74,34 +74,34 @@ impl Parameters {
         memories: usize,
         estimate: &mut MemoryEstimate,
     ) {
-        let (places, trainable, all) = Self::places(graph);
-        let largest = places.iter().max_by_key(|place| place.len);
-        let name = largest.map_or("", |place| &place.name);
-        let place = layer(name.rsplit_once('.').map_or(name, |(layer, _)| layer));
-        estimate.buffer("parameters", &place, all);
+        let (slots, trainable, all) = Self::slots(graph);
+        let largest = slots.iter().max_by_key(|slot| slot.len);
+        let name = largest.map_or("", |slot| &slot.name);
+        let context = layer(name.rsplit_once('.').map_or(name, |(layer, _)| layer));
+        estimate.buffer("parameters", &context, all);
         for _ in 0..gradients {
-            estimate.buffer("gradients of parameters", &place, all);
+            estimate.buffer("gradients of parameters", &context, all);
         }
         for _ in 0..memories {
-            estimate.buffer("optimizer", &place, trainable);
+            estimate.buffer("optimizer", &context, trainable);
         }
     }
 
-    /// Places all parameters of `graph` and draws their first values from `seed`.
+    /// Makes room for all parameters of `graph` and draws their first values from `seed`.
     ///
     /// # Errors
     /// They need more memory than the adapter gives one binding.
     pub fn new(gpu: &Gpu, graph: &Graph, seed: u64) -> Result<Self> {
-        let (places, trainable, start) = Self::places(graph);
-        let by_name = places
+        let (slots, trainable, start) = Self::slots(graph);
+        let by_name = slots
             .iter()
             .enumerate()
-            .map(|(index, place)| (place.name.clone(), index))
+            .map(|(index, slot)| (slot.name.clone(), index))
             .collect();
         let parameters = Self {
             values: gpu.buffer("parameters", start)?,
             gradients: gpu.buffer("parameter gradients", start)?,
-            places,
+            slots,
             trainable,
             by_name,
             fallback: None,
@@ -120,8 +120,8 @@ impl Parameters {
             });
             for &index in &node.parameters {
                 let parameter = &graph.parameters()[index];
-                let place = &parameters.places[index];
-                values[place.start..place.start + place.len].copy_from_slice(
+                let slot = &parameters.slots[index];
+                values[slot.start..slot.start + slot.len].copy_from_slice(
                     &parameter.initialization.values(
                         &parameter.shape,
                         fan_in,
@@ -160,24 +160,24 @@ impl Parameters {
         self.by_name.contains_key(name)
     }
 
-    /// The place of a parameter, if there is one of that name.
+    /// The values and gradients of a parameter, if there is one of that name.
     pub fn slice(&self, name: &str) -> Option<ParameterSlice<'_>> {
         let Some(&index) = self.by_name.get(name) else {
             return self.fallback.as_ref()?.slice(name);
         };
-        let place = &self.places[index];
+        let slot = &self.slots[index];
         Some(ParameterSlice {
             values: &self.values,
             gradients: &self.gradients,
-            start: place.start,
-            len: place.len,
+            start: slot.start,
+            len: slot.len,
         })
     }
 
     /// Number of trainable values.
     pub fn count(&self) -> usize {
-        let trainable = self.places.iter().filter(|place| place.trainable);
-        trainable.map(|place| place.len).sum()
+        let trainable = self.slots.iter().filter(|slot| slot.trainable);
+        trainable.map(|slot| slot.len).sum()
     }
 
     /// Elements at the front of [`Parameters::values`] that are trainable, gaps included: where an optimizer ends.
@@ -185,28 +185,28 @@ impl Parameters {
         self.trainable
     }
 
-    /// Names and places of what is trainable.
+    /// Names and ranges of what is trainable.
     pub(super) fn trainable(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
-        let trainable = self.places.iter().filter(|place| place.trainable);
-        trainable.map(|place| (place.name.as_str(), place.start..place.start + place.len))
+        let trainable = self.slots.iter().filter(|slot| slot.trainable);
+        trainable.map(|slot| (slot.name.as_str(), slot.start..slot.start + slot.len))
     }
 
     /// Splits a buffer laid out like the parameters (their values or gradients, read back with [`Gpu::read`]) into named
     /// tensors.
     pub fn unpack(&self, all: &[f32]) -> Vec<NamedTensor> {
-        Self::tensors(self.places.iter(), all)
+        Self::tensors(self.slots.iter(), all)
     }
 
     /// Splits a buffer laid out like the trainable parameters (an optimizer's moments) into named tensors.
     pub fn unpack_trainable(&self, all: &[f32]) -> Vec<NamedTensor> {
-        Self::tensors(self.places.iter().filter(|place| place.trainable), all)
+        Self::tensors(self.slots.iter().filter(|slot| slot.trainable), all)
     }
 
-    fn tensors<'a>(places: impl Iterator<Item = &'a Place>, all: &[f32]) -> Vec<NamedTensor> {
-        places
-            .map(|place| {
-                let values = all[place.start..place.start + place.len].to_vec();
-                NamedTensor::new(&place.name, place.shape.clone(), values)
+    fn tensors<'a>(slots: impl Iterator<Item = &'a Slot>, all: &[f32]) -> Vec<NamedTensor> {
+        slots
+            .map(|slot| {
+                let values = all[slot.start..slot.start + slot.len].to_vec();
+                NamedTensor::new(&slot.name, slot.shape.clone(), values)
             })
             .collect()
     }
@@ -224,7 +224,7 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::pack`].
     pub fn pack_trainable(&self, tensors: &[NamedTensor], source: &str) -> Result<Vec<f32>> {
-        self.packed(tensors, source, self.trainable, &|place| place.trainable)
+        self.packed(tensors, source, self.trainable, &|slot| slot.trainable)
     }
 
     fn packed(
@@ -232,19 +232,19 @@ impl Parameters {
         tensors: &[NamedTensor],
         source: &str,
         len: usize,
-        wanted: &dyn Fn(&Place) -> bool,
+        wanted: &dyn Fn(&Slot) -> bool,
     ) -> Result<Vec<f32>> {
         let mut all = vec![0.0; len];
         let names = || {
-            let names = self.places.iter().filter(|place| wanted(place));
-            let names: Vec<_> = names.map(|place| place.name.as_str()).collect();
+            let names = self.slots.iter().filter(|slot| wanted(slot));
+            let names: Vec<_> = names.map(|slot| slot.name.as_str()).collect();
             names.join(", ")
         };
-        let mut missing: HashMap<&str, &Place> = self
-            .places
+        let mut missing: HashMap<&str, &Slot> = self
+            .slots
             .iter()
-            .filter(|place| wanted(place))
-            .map(|place| (place.name.as_str(), place))
+            .filter(|slot| wanted(slot))
+            .map(|slot| (slot.name.as_str(), slot))
             .collect();
         for NamedTensor {
             name,
@@ -252,11 +252,11 @@ impl Parameters {
             values,
         } in tensors
         {
-            let Some(place) = missing.remove(name.as_str()) else {
+            let Some(slot) = missing.remove(name.as_str()) else {
                 let twice = self
                     .by_name
                     .get(name)
-                    .is_some_and(|&i| wanted(&self.places[i]));
+                    .is_some_and(|&i| wanted(&self.slots[i]));
                 let problem = if twice {
                     format!("the parameter '{name}' comes twice")
                 } else {
@@ -265,33 +265,33 @@ impl Parameters {
                 let hint = format!("it needs exactly these: {}", names());
                 return Err(Error::input(source, problem, hint));
             };
-            if *shape != place.shape {
+            if *shape != slot.shape {
                 return Err(Error::shape(
                     source,
                     format!("'{name}' has shape {shape:?}"),
-                    format!("the model needs {:?}", place.shape),
+                    format!("the model needs {:?}", slot.shape),
                 ));
             }
-            if values.len() != place.len {
+            if values.len() != slot.len {
                 return Err(Error::input(
                     source,
                     format!(
                         "'{name}' has {} values for its shape {shape:?}",
                         values.len()
                     ),
-                    format!("it needs {}", place.len),
+                    format!("it needs {}", slot.len),
                 ));
             }
-            all[place.start..place.start + place.len].copy_from_slice(values);
+            all[slot.start..slot.start + slot.len].copy_from_slice(values);
         }
         let left = self
-            .places
+            .slots
             .iter()
-            .find(|place| missing.contains_key(place.name.as_str()));
-        if let Some(place) = left {
+            .find(|slot| missing.contains_key(slot.name.as_str()));
+        if let Some(slot) = left {
             return Err(Error::input(
                 source,
-                format!("the parameter '{}' is missing", place.name),
+                format!("the parameter '{}' is missing", slot.name),
                 format!("the model needs exactly these: {}", names()),
             ));
         }

@@ -4,6 +4,7 @@
 //! with dispatches of its own: statistics of every unit, copies of single tensors, whatever an analysis needs. Steps that
 //! are not probed run without them.
 
+use super::description::GraphDescription;
 use super::graph::{Graph, NodeId};
 use super::loss::Loss;
 use super::optimizer::OptimizerState;
@@ -52,6 +53,14 @@ impl<'a> Pass<'a> {
             _ => self.suffix,
         };
         format!("{}{suffix}", self.graph.node(node).name)
+    }
+
+    /// The pass in words.
+    pub fn describe(&self) -> GraphDescription {
+        GraphDescription {
+            suffix: self.suffix.to_owned(),
+            ..self.graph.describe(self.name, self.loss)
+        }
     }
 
     /// Whether a node belongs to the part that another pass stands for; the statistics of a run leave it out.

@@ -107,7 +107,7 @@ impl Schedule {
         ))
     }
 
-    /// The float64 twin: the share of `step`, counted from 0.
+    /// The float64 reference implementation: the share of `step`, counted from 0.
     pub fn share(&self, step: u32) -> f64 {
         let warmup = self.warmup();
         if step < warmup {

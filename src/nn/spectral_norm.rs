@@ -102,7 +102,7 @@ impl Weight {
         }
     }
 
-    /// What comes when the gradient of [`Weight::value`] is in the parameter's place.
+    /// What comes when the gradient of [`Weight::value`] is where the parameter's gradient is kept.
     pub fn backward(
         self,
         context: &Context<'_>,

@@ -1,8 +1,7 @@
 //! A whole update of the parameters: schedule, clipping, optimizer and the average of weights.
 
 use super::clip::Clip;
-use super::optimizer::{Optimizer, OptimizerState};
-use super::parameters::Parameters;
+use super::optimizer::{OptimizedTensor, Optimizer, OptimizerState};
 use super::schedule::Schedule;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::{Result, gpu_struct, shader};
@@ -48,33 +47,39 @@ impl UpdateRule {
         self.optimizer.moments().len() + usize::from(self.ema.is_some())
     }
 
-    /// A zeroed memory for `parameters`.
+    /// A zeroed memory for `tensor`: parameters or an [`OptimizedTensor`].
     ///
     /// # Errors
     /// The adapter's limits.
-    pub fn state(&self, gpu: &Gpu, parameters: &Parameters) -> Result<OptimizerState> {
-        let mut state = self.optimizer.state(gpu, parameters)?;
+    pub fn state<'a>(
+        &self,
+        gpu: &Gpu,
+        tensor: impl Into<OptimizedTensor<'a>>,
+    ) -> Result<OptimizerState> {
+        let tensor = tensor.into();
+        let mut state = self.optimizer.state(gpu, tensor)?;
         if self.ema.is_some() {
-            let average = gpu.buffer(AVERAGE, parameters.trainable_len())?;
+            let average = gpu.buffer(AVERAGE, tensor.len)?;
             state.moments.push((AVERAGE, average));
         }
         Ok(state)
     }
 
-    /// The dispatches that update `parameters` from their gradients; with `keep_updates` they leave the updates in place
+    /// The dispatches that update `tensor` from its gradients; with `keep_updates` they leave the updates in place
     /// of those, for a probe to read. `step_counter`'s first word is the step, counted from 0: all that changes from step to
     /// step follows from it.
     ///
     /// # Errors
     /// The adapter's limits.
-    pub fn dispatches(
+    pub fn dispatches<'a>(
         &self,
         gpu: &Gpu,
-        parameters: &Parameters,
+        tensor: impl Into<OptimizedTensor<'a>>,
         state: &OptimizerState,
         step_counter: &Buffer<u32>,
         keep_updates: bool,
     ) -> Result<Vec<Dispatch>> {
+        let tensor = tensor.into();
         let step_scale = &state.step_scale;
         let mut dispatches: Vec<Dispatch> = self
             .schedule
@@ -82,18 +87,18 @@ impl UpdateRule {
             .into_iter()
             .collect();
         if let Some(clip) = self.clip {
-            dispatches.extend(clip.dispatches(gpu, parameters, step_scale)?);
+            dispatches.extend(clip.dispatches(gpu, tensor, step_scale)?);
         }
         dispatches.push(self.optimizer.clipped_dispatch(
             gpu,
-            parameters,
+            tensor,
             state,
             step_counter,
             self.clip,
             keep_updates,
         ));
         if let (Some(decay), Some(average)) = (self.ema, state.memory(AVERAGE)) {
-            let vectors = parameters.trainable_len().div_ceil(4);
+            let vectors = tensor.vectors();
             let uniform = gpu.uniform(
                 "ema",
                 &EmaUniforms {
@@ -104,7 +109,7 @@ impl UpdateRule {
             let bindings = [
                 (0, uniform.binding()),
                 (1, step_counter.binding()),
-                (2, parameters.values.binding()),
+                (2, tensor.values.binding()),
                 (3, average.binding()),
             ];
             let kernel = gpu.kernel(&EMA, "main", &[]);
@@ -113,7 +118,7 @@ impl UpdateRule {
         Ok(dispatches)
     }
 
-    /// The float64 twin of one step on all parameters: `moments` of each as in [`OptimizerState::moments`], `step`
+    /// The float64 reference implementation of one step on all parameters: `moments` of each as in [`OptimizerState::moments`], `step`
     /// counted from 0. The gradients are left clipped.
     pub fn reference_step(
         &self,

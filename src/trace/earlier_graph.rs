@@ -1,7 +1,7 @@
-//! Graphs as the first version described them, without roles. What a layer means to its model followed from its name and
-//! from the loss that reads it.
+//! Graphs as earlier versions described them. The first one wrote no roles: what a layer means to its model followed from
+//! its name and from the loss that reads it. Until properties were written, they followed from the kind of a layer.
 
-use crate::nn::{GraphDescription, LayerDescription, Role};
+use crate::nn::{GraphDescription, LayerDescription, Property, Role};
 
 /// Completes a graph of the first version: gives its layers roles, and the one kind that was spelled differently its
 /// present name.
@@ -27,6 +27,21 @@ pub(super) fn update(graph: &mut GraphDescription) {
         if let Some(layer) = layer {
             layer.role.get_or_insert(role);
         }
+    }
+}
+
+/// Gives the layers of a graph without properties those that follow from their kinds.
+pub(super) fn add_properties(graph: &mut GraphDescription) {
+    for layer in &mut graph.layers {
+        layer.properties = match layer.kind.as_str() {
+            "dense" | "conv2d" | "conv_transpose2d" => vec![Property::WeightedSum],
+            "relu" => vec![Property::Rectifier],
+            "softmax_cross_entropy"
+            | "binary_cross_entropy"
+            | "adversarial_cross_entropy"
+            | "minimax" => vec![Property::CrossEntropy],
+            _ => Vec::new(),
+        };
     }
 }
 

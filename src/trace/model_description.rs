@@ -72,11 +72,16 @@ impl ModelDescription {
         if graphs.is_empty() && !file.layers.is_empty() {
             let mut graph = GraphDescription {
                 name: "model".to_owned(),
+                suffix: String::new(),
                 layers: file.layers,
                 losses: file.losses,
             };
             earlier_graph::update(&mut graph);
             graphs.push(graph);
+        }
+        let mut layers = graphs.iter().flat_map(|graph| &graph.layers);
+        if layers.all(|layer| layer.properties.is_empty()) {
+            graphs.iter_mut().for_each(earlier_graph::add_properties);
         }
         Ok(Self { graphs })
     }

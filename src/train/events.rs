@@ -7,6 +7,7 @@ use super::gan_monitor::GanMonitor;
 use super::thresholds::{
     DEAD_RECORDS, SPIKE_AVERAGE_WEIGHT, SPIKE_DEVIATIONS, SPIKE_FRACTION, SPIKE_WARMUP_STEPS,
 };
+use crate::nn::Property;
 use crate::tensor::TensorKind;
 use crate::trace::{
     Event, EventKind, ModelDescription, Subject, TraceEntry, TraceLayout, UnitStatistics,
@@ -29,7 +30,8 @@ impl EventDetector {
     pub fn new(layout: &TraceLayout, scalar_names: &[String], model: &ModelDescription) -> Self {
         let activations = layout.entries().iter().filter(|entry| {
             let layer = || model.layer(&entry.tensor);
-            entry.kind == TensorKind::Activation && layer().is_some_and(|layer| layer.can_die())
+            entry.kind == TensorKind::Activation
+                && layer().is_some_and(|layer| layer.has(Property::Rectifier))
         });
         Self {
             rectifiers: activations.map(Rectifier::new).collect(),

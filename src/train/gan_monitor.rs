@@ -6,12 +6,9 @@ use super::debounce::Debounce;
 use super::thresholds::{
     COLLAPSED_FRACTION, COLLAPSED_RECORDS, COLLAPSED_STEPS, SATURATED_LOSS, SATURATED_STEPS,
 };
-use crate::models::FAKE_SUFFIX;
+use crate::nn::{GraphDescription, Property, Role};
 use crate::tensor::TensorKind;
 use crate::trace::{Event, EventKind, ModelDescription, Subject, TraceLayout, UnitStatistics};
-
-/// Losses that come near 0 only where the discriminator tells all images apart with certainty.
-const CROSS_ENTROPIES: [&str; 2] = ["adversarial_cross_entropy", "minimax"];
 
 /// Observes the records of a GAN in order.
 #[derive(Debug, Clone)]
@@ -34,13 +31,14 @@ struct ComparedLayer {
 impl GanMonitor {
     /// A monitor of the GAN whose records have this layout; `None` for other models.
     pub fn new(layout: &TraceLayout, model: &ModelDescription) -> Option<Self> {
-        let mut layers = model.layers();
-        let has_cross_entropy = layers.any(|layer| CROSS_ENTROPIES.contains(&layer.kind.as_str()));
-        // The variance of a channel over its positions says nothing about how images differ.
-        let mut flat = model
-            .layers()
-            .filter(|layer| layer.shape.len() == 1 && layer.shape[0] > 1);
-        let compared = flat.find_map(|layer| ComparedLayer::new(layout, &layer.name));
+        let has_cross_entropy = model.graphs.iter().any(scores_with_cross_entropy);
+        let on_generated = model.graphs.iter().find(|graph| reads_generated(graph));
+        let compared = on_generated.and_then(|graph| {
+            // The variance of a channel over its positions says nothing about how images differ.
+            let layers = graph.layers.iter();
+            let mut flat = layers.filter(|layer| layer.shape.len() == 1 && layer.shape[0] > 1);
+            flat.find_map(|layer| ComparedLayer::new(layout, &layer.name, &graph.suffix))
+        });
         (has_cross_entropy || compared.is_some()).then(|| Self {
             has_cross_entropy,
             compared,
@@ -83,12 +81,29 @@ impl GanMonitor {
     }
 }
 
+/// Whether a score is trained with cross-entropy: the loss then comes near 0 only where the discriminator tells all images
+/// apart with certainty.
+fn scores_with_cross_entropy(graph: &GraphDescription) -> bool {
+    let reads_score = |input: &String| {
+        let layer = graph.layer(input);
+        layer.is_some_and(|layer| layer.role == Some(Role::Score))
+    };
+    let mut losses = graph.layers.iter();
+    losses.any(|loss| loss.has(Property::CrossEntropy) && loss.inputs.iter().any(reads_score))
+}
+
+/// Whether the graph is a discriminator that reads images of a generator.
+fn reads_generated(graph: &GraphDescription) -> bool {
+    let mut inputs = graph.layers.iter().filter(|layer| layer.inputs.is_empty());
+    inputs.any(|layer| layer.role == Some(Role::Image)) && graph.with_role(Role::Score).is_some()
+}
+
 impl ComparedLayer {
-    /// The layer `tensor`, if it is recorded on both sorts of images.
-    fn new(layout: &TraceLayout, tensor: &str) -> Option<Self> {
+    /// The layer `tensor`, if it is recorded on both sorts of images; `suffix` follows its name on generated ones.
+    fn new(layout: &TraceLayout, tensor: &str, suffix: &str) -> Option<Self> {
         let entry = |name: &str| layout.find(name, TensorKind::Activation);
         let real = entry(tensor)?;
-        let generated = entry(&format!("{tensor}{FAKE_SUFFIX}"))?;
+        let generated = entry(&format!("{tensor}{suffix}"))?;
         Some(Self {
             tensor: tensor.to_owned(),
             units: real.units,

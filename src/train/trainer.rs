@@ -11,7 +11,7 @@ use crate::Result;
 use crate::data::{BatchCursor, Dataset, Gather};
 use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
 use crate::models::{Model, TrainStep};
-use crate::nn::{Graph, Parameters, ProbeOutput};
+use crate::nn::{Graph, Parameters, Pass, ProbeOutput};
 use crate::tensor::NamedTensor;
 use crate::trace::{Checkpoint, ModelDescription, RunReader, TraceLayout, UnitStatistics};
 
@@ -218,11 +218,9 @@ impl Trainer {
 
     /// The graphs of its training step in words, for `graph.json`.
     pub fn describe(&self) -> ModelDescription {
-        let passes = self.model.passes().into_iter();
+        let passes = self.model.passes();
         ModelDescription {
-            graphs: passes
-                .map(|pass| pass.graph.describe(pass.name, pass.loss))
-                .collect(),
+            graphs: passes.iter().map(Pass::describe).collect(),
         }
     }
 

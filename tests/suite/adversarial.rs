@@ -107,12 +107,12 @@ fn reference_steps(
             values,
             step,
         );
-        let place = gan
+        let index = gan
             .generator_pass
             .nodes()
             .iter()
             .position(|n| n.name == gan.generator_pass.node(gan.fake).name);
-        let fake = played[place.expect("its own node")].clone();
+        let fake = played[index.expect("its own node")].clone();
         // What goes into the generator's last dense layer.
         let features = gan
             .generator_pass

@@ -69,10 +69,10 @@ fn digest_depends_on_every_bit() {
     let good = checkpoint().digest();
     let mut others = Vec::new();
     for tensor in 0..2 {
-        for place in 0..checkpoint().parameters[tensor].values.len() {
+        for index in 0..checkpoint().parameters[tensor].values.len() {
             for bit in 0..32 {
                 let mut other = checkpoint();
-                let value = &mut other.parameters[tensor].values[place];
+                let value = &mut other.parameters[tensor].values[index];
                 *value = f32::from_bits(value.to_bits() ^ (1 << bit));
                 others.push(other);
             }

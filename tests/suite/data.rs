@@ -158,8 +158,8 @@ fn shuffled_epochs_hold_every_sample_once() {
         gpu.run("epoch", &gather.dispatches);
         gpu.run("advance", &[cursor.advance()]);
         let order = gpu.read(&gather.samples).unwrap();
-        let twin = Permutation::new(count as u32, 99, epoch);
-        assert!((0..count).all(|place| order[place] == twin.at(place as u32)));
+        let reference = Permutation::new(count as u32, 99, epoch);
+        assert!((0..count).all(|position| order[position] == reference.at(position as u32)));
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert!(sorted.iter().copied().eq(0..count as u32));

@@ -1,4 +1,4 @@
-//! The built-in scenarios that fail do so for the reason they name, whatever the seed, and their mended twins do not.
+//! The built-in scenarios that fail do so for the reason they name, whatever the seed, and with their fixes they do not.
 
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{Event, EventKind, Subject, TraceLayout, UnitStatistics};
@@ -96,7 +96,7 @@ fn the_posterior_collapses_under_a_heavy_divergence() {
         let (layout, records) = run("vae-collapses", 60, &settings("1.0"));
         let last = &records[records.len() - 1];
         let used = used(&layout, last);
-        assert!(used > 10, "seed {seed}: mended, {used} of 20 are used");
+        assert!(used > 10, "seed {seed}: fixed, {used} of 20 are used");
         assert!(last.scalars[2] > 2.0, "seed {seed}: {}", last.scalars[2]);
     }
 }
@@ -123,8 +123,8 @@ fn hidden_layers_die_under_a_high_rate() {
             (last.scalars[0] - 10f32.ln()).abs() < 0.5,
             "{seed}: a guess"
         );
-        let mended = [seed.clone(), "train.optimizer.adam.lr=1e-3".to_owned()];
-        let (layout, records) = run("mlp-dead-relu", 60, &mended);
+        let fixed = [seed.clone(), "train.optimizer.adam.lr=1e-3".to_owned()];
+        let (layout, records) = run("mlp-dead-relu", 60, &fixed);
         let last = &records[records.len() - 1];
         assert!(dead(&layout, last, "layers.5") < 0.5, "{seed}");
         assert!(last.scalars[0] < 1.5, "{seed}: {}", last.scalars[0]);
@@ -210,11 +210,11 @@ impl Game {
 
     /// A scalar of every step.
     fn scalar(&self, name: &str) -> Vec<f64> {
-        let place = self.scalar_names.iter().position(|other| other == name);
-        let place = place.expect("it has that scalar");
+        let index = self.scalar_names.iter().position(|other| other == name);
+        let index = index.expect("it has that scalar");
         let records = self.records.iter();
         records
-            .map(|record| f64::from(record.scalars[place]))
+            .map(|record| f64::from(record.scalars[index]))
             .collect()
     }
 
@@ -260,7 +260,7 @@ fn a_generator_stands_still_before_a_certain_discriminator() {
         let batch = "train.batch=16";
         let failing = Game::new(name, 91, &[&seed, batch]);
         let objective = "model.objective=cross_entropy";
-        let mended = Game::new(name, 91, &[&seed, batch, objective]);
+        let fixed = Game::new(name, 91, &[&seed, batch, objective]);
 
         // The event names the first of the steps in which the discriminator's loss is below a hundredth of guessing.
         let (_, since) = failing.event(EventKind::DiscriminatorSaturated);
@@ -273,16 +273,16 @@ fn a_generator_stands_still_before_a_certain_discriminator() {
         assert!(largest < 0.01 * guessing, "{seed}: {largest}");
         let late = mean(&losses[60..]);
         assert!(late < 0.01 * guessing, "{seed}: {late}");
-        let late = mean(&mended.scalar("loss")[60..]);
-        assert!(late > 0.1 * guessing, "{seed}: mended, {late}");
-        assert!(mended.events(EventKind::DiscriminatorSaturated).is_empty());
+        let late = mean(&fixed.scalar("loss")[60..]);
+        assert!(late > 0.1 * guessing, "{seed}: fixed, {late}");
+        assert!(fixed.events(EventKind::DiscriminatorSaturated).is_empty());
 
-        for (failing_step, mended_step) in failing.recorded(80).zip(mended.recorded(80)) {
+        for (failing_step, fixed_step) in failing.recorded(80).zip(fixed.recorded(80)) {
             // The surest that it is of a generated image being real: a sigmoid below 1/400.
             let score = units(&failing.layout, failing_step, "discriminator.2@generated")[0];
             assert!(score.max < -6.0, "{seed}: {}", score.max);
             let size = gradient_size(&failing.layout, failing_step);
-            let other = gradient_size(&mended.layout, mended_step);
+            let other = gradient_size(&fixed.layout, fixed_step);
             assert!(size < 1e-3 * other, "{seed}: {size:e} and {other:e}");
         }
     }
@@ -295,10 +295,10 @@ fn real_diversity() -> f64 {
     let size = images.pixels.len() / images.count;
     let (mut sums, mut squares) = (vec![0.0; size], vec![0.0; size]);
     for image in images.pixels.chunks_exact(size) {
-        for (place, &pixel) in image.iter().enumerate() {
+        for (index, &pixel) in image.iter().enumerate() {
             let value = f64::from(pixel) / 255.0;
-            sums[place] += value;
-            squares[place] += value * value;
+            sums[index] += value;
+            squares[index] += value * value;
         }
     }
     let count = images.count as f64;
@@ -314,16 +314,16 @@ fn samples_repeat_where_the_discriminator_hardly_learns() {
         let name = "gan-mode-collapse";
         let failing = Game::new(name, 151, &[&seed]);
         let rate = "train.discriminator_optimizer.adam.lr=2e-3";
-        let mended = Game::new(name, 151, &[&seed, rate]);
+        let fixed = Game::new(name, 151, &[&seed, rate]);
 
         // Two images have something in common from the first, but not all.
         let all = failing.scalar("diversity");
         assert!(all[0] > 0.05 * real, "{seed}: {}", all[0] / real);
         let late = all[60..].iter().copied().fold(0.0, f64::max);
         assert!(late < 0.01 * real, "{seed}: {}", late / real);
-        let late = mean(&mended.scalar("diversity")[100..]);
-        assert!(late > 0.1 * real, "{seed}: mended, {}", late / real);
-        assert!(mended.events(EventKind::DiversityCollapse).is_empty());
+        let late = mean(&fixed.scalar("diversity")[100..]);
+        assert!(late > 0.1 * real, "{seed}: fixed, {}", late / real);
+        assert!(fixed.events(EventKind::DiversityCollapse).is_empty());
 
         // The event names a layer and the first record since which its units hardly vary any more.
         let (event, since) = failing.event(EventKind::DiversityCollapse);

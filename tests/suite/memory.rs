@@ -42,11 +42,11 @@ fn too_large_layers_are_refused() {
         .position(|line| line.contains("200000 } },") && !line.contains("relu"))
         .unwrap();
     let has = ByteSize(gpu.max_binding_size()).to_string();
-    let place = format!("my.toml, line {line}, layer encoder.2");
+    let context = format!("my.toml, line {line}, layer encoder.2");
     refused(
         &gpu,
         &scenario(&text, &[]),
-        &[&place, "its parameters require 149.", &has],
+        &[&context, "its parameters require 149.", &has],
     );
     let set = ["model.encoder=[{dense={units=200000}},{dense={units=200000}}]"];
     refused(

@@ -60,6 +60,7 @@ fn event(step: u64) -> Event {
 /// A graph with one layer of one kind.
 fn model() -> ModelDescription {
     let layer = LayerDescription {
+        properties: Vec::new(),
         name: "encoder.0".to_owned(),
         kind: "dense".to_owned(),
         shape: vec![5],
@@ -69,6 +70,7 @@ fn model() -> ModelDescription {
         role: None,
     };
     let graph = GraphDescription {
+        suffix: String::new(),
         name: "made-up".to_owned(),
         layers: vec![layer],
         losses: Vec::new(),

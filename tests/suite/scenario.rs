@@ -349,9 +349,9 @@ fn layers_that_do_not_fit_are_told_with_their_line() {
             .map(|_| ())
             .expect_err(layers)
             .to_string();
-        let place = format!("my.toml, line {}, ", line(&text, marked));
+        let context = format!("my.toml, line {}, ", line(&text, marked));
         assert!(
-            error.starts_with(&place) && error.contains(layer),
+            error.starts_with(&context) && error.contains(layer),
             "{error}"
         );
     }
@@ -385,7 +385,7 @@ fn settings_change_what_they_name() {
     assert_eq!(parse(&expected).unwrap(), changed);
     let sgd = set(&["train.optimizer={sgd={lr=0.5}}"]).unwrap();
     assert!(sgd.to_toml().contains("sgd"));
-    // Another choice takes the place of the one there is.
+    // Another choice takes the context of the one there is.
     let chosen = [
         "train.optimizer.sgd.lr=0.5",
         "train.clip.norm=1.0",

@@ -189,31 +189,31 @@ fn replay_finds_what_was_tampered_with() {
 #[test]
 fn given_parameters_are_taken_or_refused_by_name() {
     let scratch = tempfile::tempdir().unwrap();
-    let place = |name: &str| scratch.path().join(name);
-    train(&["train.steps=10"], &place("first"));
-    let parameters = place("first/checkpoints/000010/parameters.safetensors");
+    let path = |name: &str| scratch.path().join(name);
+    train(&["train.steps=10"], &path("first"));
+    let parameters = path("first/checkpoints/000010/parameters.safetensors");
     let good = read_safetensors(&parameters).unwrap();
     let short = scenario(&["train.steps=1", "seed=99"]);
-    let start = |init: &Path, dir: &str| Run::create(gpu(), &short, &place(dir), Some(init));
+    let start = |init: &Path, dir: &str| Run::create(gpu(), &short, &path(dir), Some(init));
 
     end(start(&parameters, "second").unwrap());
-    let taken = Checkpoint::read(&place("second"), 0).unwrap();
+    let taken = Checkpoint::read(&path("second"), 0).unwrap();
     assert_eq!(taken.parameters, good);
     assert!(
-        verify(&place("second"), 0, 1)
+        verify(&path("second"), 0, 1)
             .unwrap()
             .differences
             .is_empty()
     );
 
-    let file = place("bent.safetensors");
+    let file = path("corrupt.safetensors");
     let bend = |change: &dyn Fn(&mut Vec<NamedTensor>)| {
         let mut tensors = good.clone();
         change(&mut tensors);
         write_safetensors(&file, &tensors).unwrap();
         let error = refused(start(&file, "third"));
-        assert!(error.contains("bent.safetensors"), "{error}");
-        assert!(!place("third").exists());
+        assert!(error.contains("corrupt.safetensors"), "{error}");
+        assert!(!path("third").exists());
         error
     };
     let at = |name: &str| good.iter().position(|tensor| tensor.name == name).unwrap();
@@ -236,11 +236,11 @@ fn given_parameters_are_taken_or_refused_by_name() {
     for length in [0, 5, 8, 60, bytes.len() / 2, bytes.len() - 1] {
         fs::write(&file, &bytes[..length]).unwrap();
         let error = refused(start(&file, "third"));
-        assert!(error.contains("bent.safetensors"), "{error}");
+        assert!(error.contains("corrupt.safetensors"), "{error}");
     }
-    let error = refused(start(&place("none.safetensors"), "third"));
+    let error = refused(start(&path("none.safetensors"), "third"));
     assert!(error.contains("none.safetensors") && error.contains("does not exist"));
-    assert!(!place("third").exists());
+    assert!(!path("third").exists());
 }
 
 #[test]

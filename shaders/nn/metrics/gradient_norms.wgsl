@@ -15,13 +15,13 @@ const LARGE = 1048576.0;
 const SMALL_SCALE = 1073741824.0;
 const LARGE_SCALE = 3.308722450212111e-24;
 
-struct Place {
+struct Range {
     // A multiple of 4.
     start: u32,
     len: u32,
 }
 
-@group(0) @binding(0) var<storage, read> places: array<Place>;
+@group(0) @binding(0) var<storage, read> ranges: array<Range>;
 @group(0) @binding(1) var<storage, read> gradients: array<vec4f>;
 // Sums of small and of large squares.
 @group(0) @binding(2) var<storage, read_write> sums: array<vec2f>;
@@ -38,15 +38,15 @@ fn gradient_vector(i: u32) -> vec4f {
 
 @compute @workgroup_size(LANES)
 fn squares(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let place = places[workgroup.y];
-    let first = place.start / 4u;
-    let vectors = (place.len + 3u) / 4u;
+    let range = ranges[workgroup.y];
+    let first = range.start / 4u;
+    let vectors = (range.len + 3u) / 4u;
     var small = vec4f(0.0);
     var large = vec4f(0.0);
     let slice = (vectors + SLICES - 1u) / SLICES;
     let end = min((workgroup.x + 1u) * slice, vectors);
     for (var i = workgroup.x * slice + lane; i < end; i += LANES) {
-        let is_inside = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(place.len);
+        let is_inside = vec4u(4u * i) + vec4u(0u, 1u, 2u, 3u) < vec4u(range.len);
         let gradient = select(vec4f(0.0), gradient_vector(first + i), is_inside);
         let is_large = abs(gradient) >= vec4f(LARGE);
         let little = select(gradient, vec4f(0.0), is_large) * SMALL_SCALE;

@@ -1,17 +1,17 @@
-// Batch normalization (Ioffe and Szegedy 2015) over [batch, channels, places]. A workgroup's lanes are spread over
-// CHANNELS side by side, PLACES of each and, as many times as they fit, samples; neighboring lanes read neighboring
+// Batch normalization (Ioffe and Szegedy 2015) over [batch, channels, positions]. A workgroup's lanes are spread over
+// CHANNELS side by side, POSITIONS of each and, as many times as they fit, samples; neighboring lanes read neighboring
 // elements. Sums run along each lane first, then over the lanes of a channel, in a fixed order.
 
-// Lanes of a workgroup: a multiple of CHANNELS * PLACES, at most 256.
+// Lanes of a workgroup: a multiple of CHANNELS * POSITIONS, at most 256.
 override LANES: u32 = 64u;
 override CHANNELS: u32 = 64u;
-override PLACES: u32 = 1u;
+override POSITIONS: u32 = 1u;
 
 struct Uniforms {
     batch: u32,
     channels: u32,
     // Of a channel in one sample.
-    places: u32,
+    positions: u32,
     // Samples that a workgroup walks over in kernels that go element by element.
     chunk: u32,
     epsilon: f32,
@@ -55,18 +55,18 @@ struct Statistics {
 var<workgroup> partials: array<vec2f, 256>;
 
 struct Lane {
-    place: u32,
+    position: u32,
     // Within the workgroup's channels.
     channel: u32,
     sample: u32,
 }
 
 fn lane_of(local: u32) -> Lane {
-    return Lane(local % PLACES, local / PLACES % CHANNELS, local / PLACES / CHANNELS);
+    return Lane(local % POSITIONS, local / POSITIONS % CHANNELS, local / POSITIONS / CHANNELS);
 }
 
 fn samples_side_by_side() -> u32 {
-    return LANES / (PLACES * CHANNELS);
+    return LANES / (POSITIONS * CHANNELS);
 }
 
 // Over the lanes of a channel; every lane of the workgroup must call it.
@@ -78,8 +78,8 @@ fn sum_over_channel(value: vec2f, lane: Lane, local: u32) -> vec2f {
     workgroupBarrier();
     var sum = vec2f(0.0);
     for (var sample = 0u; sample < samples_side_by_side(); sample += 1u) {
-        for (var place = 0u; place < PLACES; place += 1u) {
-            sum += partials[(sample * CHANNELS + lane.channel) * PLACES + place];
+        for (var position = 0u; position < POSITIONS; position += 1u) {
+            sum += partials[(sample * CHANNELS + lane.channel) * POSITIONS + position];
         }
     }
     workgroupBarrier();
@@ -87,7 +87,7 @@ fn sum_over_channel(value: vec2f, lane: Lane, local: u32) -> vec2f {
 }
 
 fn count() -> f32 {
-    return f32(uniforms.batch) * f32(uniforms.places);
+    return f32(uniforms.batch) * f32(uniforms.positions);
 }
 
 // Lanes beyond the last channel walk along that and write nothing.
@@ -100,10 +100,10 @@ fn writes(workgroup: vec3u, lane: Lane) -> bool {
 }
 
 fn first_of(sample: u32, channel: u32) -> u32 {
-    return (sample * uniforms.channels + channel) * uniforms.places;
+    return (sample * uniforms.channels + channel) * uniforms.positions;
 }
 
-// Mean and variance in two passes; the second one also mends the rounding of the first.
+// Mean and variance in two passes; the second one also corrects the rounding of the first.
 @compute @workgroup_size(LANES)
 fn measure(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
     let lane = lane_of(local);
@@ -111,21 +111,21 @@ fn measure(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
     var sum = 0.0;
     for (var sample = lane.sample; sample < uniforms.batch; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < uniforms.places; place += PLACES) {
-            sum += x[first + place];
+        for (var position = lane.position; position < uniforms.positions; position += POSITIONS) {
+            sum += x[first + position];
         }
     }
     let rough = sum_over_channel(vec2f(sum, 0.0), lane, local).x / count();
     var deviations = vec2f(0.0);
     for (var sample = lane.sample; sample < uniforms.batch; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < uniforms.places; place += PLACES) {
-            let d = x[first + place] - rough;
+        for (var position = lane.position; position < uniforms.positions; position += POSITIONS) {
+            let d = x[first + position] - rough;
             deviations += vec2f(d, d * d);
         }
     }
     deviations = sum_over_channel(deviations, lane, local) / count();
-    if (lane.place == 0u && lane.sample == 0u && writes(workgroup, lane)) {
+    if (lane.position == 0u && lane.sample == 0u && writes(workgroup, lane)) {
         let variance = deviations.y - deviations.x * deviations.x;
         let scale = 1.0 / sqrt(variance + uniforms.epsilon);
         statistics[channel] = Statistics(rough + deviations.x, scale, variance, 0.0);
@@ -161,8 +161,8 @@ fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_in
     let end = min((workgroup.y + 1u) * uniforms.chunk, uniforms.batch);
     for (var sample = workgroup.y * uniforms.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < uniforms.places; place += PLACES) {
-            y[first + place] = (x[first + place] - now.mean) * slope + shift;
+        for (var position = lane.position; position < uniforms.positions; position += POSITIONS) {
+            y[first + position] = (x[first + position] - now.mean) * slope + shift;
         }
     }
 }
@@ -180,8 +180,8 @@ fn infer(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_inde
     let end = min((workgroup.y + 1u) * uniforms.chunk, uniforms.batch);
     for (var sample = workgroup.y * uniforms.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < uniforms.places; place += PLACES) {
-            y[first + place] = (x[first + place] - mean) * slope + shift;
+        for (var position = lane.position; position < uniforms.positions; position += POSITIONS) {
+            y[first + position] = (x[first + position] - mean) * slope + shift;
         }
     }
 }
@@ -207,13 +207,13 @@ fn backward_parameters(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_i
     var sums = vec2f(0.0);
     for (var sample = lane.sample; sample < uniforms.batch; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < uniforms.places; place += PLACES) {
-            let g = y_gradient[first + place];
-            sums += vec2f(g * (x[first + place] - mean), g);
+        for (var position = lane.position; position < uniforms.positions; position += POSITIONS) {
+            let g = y_gradient[first + position];
+            sums += vec2f(g * (x[first + position] - mean), g);
         }
     }
     sums = sum_over_channel(sums, lane, local);
-    if (lane.place == 0u && lane.sample == 0u && writes(workgroup, lane)) {
+    if (lane.position == 0u && lane.sample == 0u && writes(workgroup, lane)) {
         weight_gradient[channel] = sums.x * statistics[channel].scale;
         bias_gradient[channel] = sums.y;
     }
@@ -233,8 +233,8 @@ fn backward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_i
     let end = min((workgroup.y + 1u) * uniforms.chunk, uniforms.batch);
     for (var sample = workgroup.y * uniforms.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < uniforms.places; place += PLACES) {
-            let i = first + place;
+        for (var position = lane.position; position < uniforms.positions; position += POSITIONS) {
+            let i = first + position;
             var gradient = factor * (y_gradient[i] - shift - (x[i] - now.mean) * slope);
             if (uniforms.accumulate != 0u) {
                 gradient += x_gradient[i];
@@ -256,8 +256,8 @@ fn backward_fixed(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invoca
     let end = min((workgroup.y + 1u) * uniforms.chunk, uniforms.batch);
     for (var sample = workgroup.y * uniforms.chunk + lane.sample; sample < end; sample += samples_side_by_side()) {
         let first = first_of(sample, channel);
-        for (var place = lane.place; place < uniforms.places; place += PLACES) {
-            let i = first + place;
+        for (var position = lane.position; position < uniforms.positions; position += POSITIONS) {
+            let i = first + position;
             var gradient = factor * y_gradient[i];
             if (uniforms.accumulate != 0u) {
                 gradient += x_gradient[i];

@@ -25,15 +25,38 @@ struct Uniforms {
 @group(0) @binding(6) var<storage, read_write> weight_gradient: array<f32>;
 @group(0) @binding(7) var<storage, read_write> bias_gradient: array<f32>;
 
+// The row of an invocation, and where it begins in x and y. The lanes of a row past the last compute the last one again and
+// write nothing, so that all lanes reach the same barriers.
+struct Row {
+    is_past_end: bool,
+    index: u32,
+    first: u32,
+    lane: u32,
+}
+
+fn own_row(workgroup: vec3u, workgroups: vec3u, local: u32) -> Row {
+    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
+    let own = min(row, uniforms.rows - 1u);
+    return Row(row >= uniforms.rows, own, own * uniforms.size, lane_of(local));
+}
+
+fn write_gradient(at: u32, gradient: f32) {
+    if (uniforms.accumulate != 0u) {
+        x_gradient[at] = gradient + x_gradient[at];
+    } else {
+        x_gradient[at] = gradient;
+    }
+}
+
 @compute @workgroup_size(LANES * ROWS)
 fn forward(
     @builtin(workgroup_id) workgroup: vec3u,
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
-    let lane = lane_of(local);
-    let first = min(row, uniforms.rows - 1u) * uniforms.size;
+    let row = own_row(workgroup, workgroups, local);
+    let lane = row.lane;
+    let first = row.first;
     let count = f32(uniforms.size);
     var sum = 0.0;
     for (var i = lane; i < uniforms.size; i += LANES) {
@@ -46,11 +69,11 @@ fn forward(
         squares += d * d;
     }
     let scale = 1.0 / sqrt(sum_over_lanes(squares, lane) / count + uniforms.epsilon);
-    if (row >= uniforms.rows) {
+    if (row.is_past_end) {
         return;
     }
     if (lane == 0u) {
-        statistics[row] = vec2f(mean, scale);
+        statistics[row.index] = vec2f(mean, scale);
     }
     for (var i = lane; i < uniforms.size; i += LANES) {
         y[first + i] = (x[first + i] - mean) * scale * weight[i] + bias[i];
@@ -63,10 +86,10 @@ fn backward(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
-    let lane = lane_of(local);
-    let own = min(row, uniforms.rows - 1u);
-    let first = own * uniforms.size;
+    let row = own_row(workgroup, workgroups, local);
+    let lane = row.lane;
+    let own = row.index;
+    let first = row.first;
     let mean = statistics[own].x;
     let scale = statistics[own].y;
     var sum = 0.0;
@@ -79,16 +102,12 @@ fn backward(
     let count = f32(uniforms.size);
     let shift = sum_over_lanes(sum, lane) / count;
     let slope = sum_over_lanes(product, lane) * scale * scale / count;
-    if (row >= uniforms.rows) {
+    if (row.is_past_end) {
         return;
     }
     for (var i = lane; i < uniforms.size; i += LANES) {
         let g = y_gradient[first + i] * weight[i];
-        var gradient = scale * (g - shift - (x[first + i] - mean) * slope);
-        if (uniforms.accumulate != 0u) {
-            gradient += x_gradient[first + i];
-        }
-        x_gradient[first + i] = gradient;
+        write_gradient(first + i, scale * (g - shift - (x[first + i] - mean) * slope));
     }
 }
 
@@ -99,24 +118,20 @@ fn backward_fixed_scale(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
-    let lane = lane_of(local);
-    let own = min(row, uniforms.rows - 1u);
-    let first = own * uniforms.size;
+    let row = own_row(workgroup, workgroups, local);
+    let lane = row.lane;
+    let own = row.index;
+    let first = row.first;
     var sum = 0.0;
     for (var i = lane; i < uniforms.size; i += LANES) {
         sum += y_gradient[first + i] * weight[i];
     }
     let shift = sum_over_lanes(sum, lane) / f32(uniforms.size);
-    if (row >= uniforms.rows) {
+    if (row.is_past_end) {
         return;
     }
     for (var i = lane; i < uniforms.size; i += LANES) {
-        var gradient = statistics[own].y * (y_gradient[first + i] * weight[i] - shift);
-        if (uniforms.accumulate != 0u) {
-            gradient += x_gradient[first + i];
-        }
-        x_gradient[first + i] = gradient;
+        write_gradient(first + i, statistics[own].y * (y_gradient[first + i] * weight[i] - shift));
     }
 }
 
@@ -128,12 +143,12 @@ fn backward_rescale(
     @builtin(num_workgroups) workgroups: vec3u,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let row = linear_index(workgroup, workgroups, row_of(local), ROWS);
-    let lane = lane_of(local);
-    let own = min(row, uniforms.rows - 1u);
+    let row = own_row(workgroup, workgroups, local);
+    let lane = row.lane;
+    let own = row.index;
     let half = uniforms.rows / 2u;
     let partner = select(own - half, own + half, own < half);
-    let first = own * uniforms.size;
+    let first = row.first;
     let partner_first = partner * uniforms.size;
     let mean = 0.5 * (statistics[own].x + statistics[partner].x);
     let scales = vec2f(statistics[own].y, statistics[partner].y);
@@ -151,17 +166,13 @@ fn backward_rescale(
     let square = scales.x * scales.y;
     let quotient = -square * square / (scales.x + scales.y);
     let slope = 2.0 * quotient * sum_over_lanes(product, lane) / count;
-    if (row >= uniforms.rows) {
+    if (row.is_past_end) {
         return;
     }
     for (var i = lane; i < uniforms.size; i += LANES) {
         let g = y_gradient[first + i] * weight[i];
         let centered = 0.5 * (x[first + i] + x[partner_first + i]) - mean;
-        var gradient = scale * (g - shift) + centered * slope;
-        if (uniforms.accumulate != 0u) {
-            gradient += x_gradient[first + i];
-        }
-        x_gradient[first + i] = gradient;
+        write_gradient(first + i, scale * (g - shift) + centered * slope);
     }
 }
 

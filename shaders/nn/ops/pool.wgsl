@@ -70,15 +70,40 @@ fn covering(position: u32, kernel: u32, stride: u32, padding: u32, size: u32) ->
     return vec2u(first, min(at / stride + 1u, size));
 }
 
-// The sum over rows and columns (first and end) of the plane that begins at `start`.
-fn sum_of(start: u32, rows: vec2u, columns: vec2u, width: u32) -> f32 {
+// First and end of rows and columns.
+struct Area {
+    rows: vec2u,
+    columns: vec2u,
+}
+
+// What of the input side lies in the window at a position of the output side.
+fn window_of(position: Position) -> Area {
+    let p = uniforms;
+    return Area(
+        covered(position.y, p.kernel.y, p.stride.y, p.padding.y, p.input_height),
+        covered(position.x, p.kernel.x, p.stride.x, p.padding.x, p.input_width),
+    );
+}
+
+// The windows of the output side that a position of the input side lies in.
+fn windows_over(position: Position) -> Area {
+    let p = uniforms;
+    return Area(
+        covering(position.y, p.kernel.y, p.stride.y, p.padding.y, p.output_height),
+        covering(position.x, p.kernel.x, p.stride.x, p.padding.x, p.output_width),
+    );
+}
+
+// Writes the scaled sum over an area of the position's plane, which has so many rows and columns.
+fn write_sum(position: Position, area: Area, height: u32, width: u32) {
+    let start = position.plane * height * width;
     var sum = 0.0;
-    for (var y = rows.x; y < rows.y; y += 1u) {
-        for (var x = columns.x; x < columns.y; x += 1u) {
+    for (var y = area.rows.x; y < area.rows.y; y += 1u) {
+        for (var x = area.columns.x; x < area.columns.y; x += 1u) {
             sum += source[start + y * width + x];
         }
     }
-    return sum;
+    write(position.index, uniforms.scale * sum);
 }
 
 // The first of equal maxima counts; a NaN is greater than everything, the last of several NaNs counts.
@@ -93,14 +118,13 @@ fn maximum(
         return;
     }
     let p = uniforms;
-    let rows = covered(position.y, p.kernel.y, p.stride.y, p.padding.y, p.input_height);
-    let columns = covered(position.x, p.kernel.x, p.stride.x, p.padding.x, p.input_width);
+    let window = window_of(position);
     let start = position.plane * p.input_height * p.input_width;
-    var best_at = rows.x * p.input_width + columns.x;
+    var best_at = window.rows.x * p.input_width + window.columns.x;
     var best = source[start + best_at];
     var has_nan = is_nan(best);
-    for (var y = rows.x; y < rows.y; y += 1u) {
-        for (var x = columns.x; x < columns.y; x += 1u) {
+    for (var y = window.rows.x; y < window.rows.y; y += 1u) {
+        for (var x = window.columns.x; x < window.columns.y; x += 1u) {
             let at = y * p.input_width + x;
             let value = source[start + at];
             let nan = is_nan(value);
@@ -126,13 +150,12 @@ fn maximum_backward(
         return;
     }
     let p = uniforms;
-    let rows = covering(position.y, p.kernel.y, p.stride.y, p.padding.y, p.output_height);
-    let columns = covering(position.x, p.kernel.x, p.stride.x, p.padding.x, p.output_width);
+    let windows = windows_over(position);
     let start = position.plane * p.output_height * p.output_width;
     let own = position.y * p.input_width + position.x;
     var sum = 0.0;
-    for (var y = rows.x; y < rows.y; y += 1u) {
-        for (var x = columns.x; x < columns.y; x += 1u) {
+    for (var y = windows.rows.x; y < windows.rows.y; y += 1u) {
+        for (var x = windows.columns.x; x < windows.columns.y; x += 1u) {
             let at = start + y * p.output_width + x;
             if (was_chosen[at] == own) {
                 sum += source[at];
@@ -155,19 +178,18 @@ fn maximum_rescale(
         return;
     }
     let p = uniforms;
-    let rows = covering(position.y, p.kernel.y, p.stride.y, p.padding.y, p.output_height);
-    let columns = covering(position.x, p.kernel.x, p.stride.x, p.padding.x, p.output_width);
+    let windows = windows_over(position);
     let half = p.planes / 2u;
     let partner = select(position.plane - half, position.plane + half, position.plane < half);
-    let windows = p.output_height * p.output_width;
+    let window_count = p.output_height * p.output_width;
     let pixels = p.input_height * p.input_width;
     let own = position.y * p.input_width + position.x;
     var sum = 0.0;
-    for (var y = rows.x; y < rows.y; y += 1u) {
-        for (var x = columns.x; x < columns.y; x += 1u) {
+    for (var y = windows.rows.x; y < windows.rows.y; y += 1u) {
+        for (var x = windows.columns.x; x < windows.columns.y; x += 1u) {
             let at = y * p.output_width + x;
-            let here = was_chosen[position.plane * windows + at];
-            let there = was_chosen[partner * windows + at];
+            let here = was_chosen[position.plane * window_count + at];
+            let there = was_chosen[partner * window_count + at];
             if (here != own && there != own) {
                 continue;
             }
@@ -178,7 +200,7 @@ fn maximum_rescale(
             if (lead + partner_lead > 0.0) {
                 share = lead / (lead + partner_lead);
             }
-            let upstream = source[position.plane * windows + at];
+            let upstream = source[position.plane * window_count + at];
             sum += select(0.0, share, here == own) * upstream;
             sum += select(0.0, 1.0 - share, there == own) * upstream;
         }
@@ -196,11 +218,7 @@ fn sum_windows(
     if (!position.inside) {
         return;
     }
-    let p = uniforms;
-    let rows = covered(position.y, p.kernel.y, p.stride.y, p.padding.y, p.input_height);
-    let columns = covered(position.x, p.kernel.x, p.stride.x, p.padding.x, p.input_width);
-    let start = position.plane * p.input_height * p.input_width;
-    write(position.index, p.scale * sum_of(start, rows, columns, p.input_width));
+    write_sum(position, window_of(position), uniforms.input_height, uniforms.input_width);
 }
 
 @compute @workgroup_size(64)
@@ -213,9 +231,5 @@ fn spread_windows(
     if (!position.inside) {
         return;
     }
-    let p = uniforms;
-    let rows = covering(position.y, p.kernel.y, p.stride.y, p.padding.y, p.output_height);
-    let columns = covering(position.x, p.kernel.x, p.stride.x, p.padding.x, p.output_width);
-    let start = position.plane * p.output_height * p.output_width;
-    write(position.index, p.scale * sum_of(start, rows, columns, p.output_width));
+    write_sum(position, windows_over(position), uniforms.output_height, uniforms.output_width);
 }

@@ -25,8 +25,12 @@ pub(crate) mod reference;
 
 use self::implicit_gemm::ImplicitGemm;
 use self::interleave::{Interleaved, interleave};
-use super::conv2d_geometry::Conv2dGeometry;
-use super::operation::{Context, ParameterSlice, ScratchRequest, ShapeError, expect_indices};
+use super::conv2d_geometry::{Conv2dGeometry, Size2};
+use super::initialization::Initialization;
+use super::operation::{
+    Context, GradientTarget, ParameterSlice, ParameterSpec, ScratchRequest, ShapeError,
+    expect_indices,
+};
 use crate::Result;
 use crate::gpu::{Binding, Buffer, Dispatch, MatmulKernel, Scratch};
 
@@ -46,6 +50,25 @@ pub(crate) fn expect_weights(counts: [usize; 3]) -> std::result::Result<(), Shap
     Ok(())
 }
 
+/// The parameters of a convolution or a transposed one with so many `channels` that come out: the weight, under its `name`
+/// and with so many `rows` and `columns` of kernels, and the bias.
+pub(crate) fn parameters(
+    name: &'static str,
+    [rows, columns]: [usize; 2],
+    geometry: &Conv2dGeometry,
+    channels: usize,
+    initialization: Initialization,
+) -> Vec<ParameterSpec> {
+    let Size2 { y, x } = geometry.kernel;
+    let shapes = [(name, vec![rows, columns, y, x]), ("bias", vec![channels])];
+    let spec = |(name, shape)| ParameterSpec {
+        name,
+        shape,
+        initialization,
+    };
+    shapes.map(spec).into()
+}
+
 /// A geometry between an input side and an output side, both `[channels, height, width]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Convolution {
@@ -60,6 +83,16 @@ pub(crate) struct Target<'a> {
     pub images: &'a Buffer<f32>,
     pub bias: Option<ParameterSlice<'a>>,
     pub accumulate: bool,
+}
+
+impl<'a> From<GradientTarget<'a>> for Target<'a> {
+    fn from(target: GradientTarget<'a>) -> Self {
+        Self {
+            images: target.buffer,
+            bias: None,
+            accumulate: target.accumulate,
+        }
+    }
 }
 
 /// Which products an operation uses.

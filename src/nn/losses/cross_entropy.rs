@@ -2,9 +2,10 @@
 
 use crate::gpu::{Dispatch, Shader, groups};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::per_sample;
 use crate::{Result, gpu_struct, shader};
 
 static CROSS_ENTROPY: Shader = shader!("nn/losses/cross_entropy.wgsl");
@@ -22,6 +23,16 @@ gpu_struct! {
     }
 }
 
+impl CrossEntropyUniforms {
+    fn new(context: &Context<'_>, logits: &[usize], accumulate: bool) -> Self {
+        Self {
+            batch: context.batch as u32,
+            classes: elements(logits) as u32,
+            accumulate: accumulate.into(),
+        }
+    }
+}
+
 fn log_sum_exp(logits: &[f64]) -> f64 {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     largest
@@ -35,6 +46,10 @@ fn log_sum_exp(logits: &[f64]) -> f64 {
 impl Operation for SoftmaxCrossEntropy {
     fn kind(&self) -> &'static str {
         "softmax_cross_entropy"
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        &[Property::CrossEntropy]
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
@@ -60,50 +75,24 @@ impl Operation for SoftmaxCrossEntropy {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        let uniform = context.gpu.uniform(
-            self.kind(),
-            &CrossEntropyUniforms {
-                batch: context.batch as u32,
-                classes: elements(io.input_shapes[0]) as u32,
-                accumulate: 0,
-            },
-        );
         let kernel = context.gpu.kernel(&CROSS_ENTROPY, "forward", &[]);
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.inputs[1].binding()),
-                (3, io.output.binding()),
-            ],
-            [groups(context.batch, 64), 1, 1],
-        )])
+        let uniforms = CrossEntropyUniforms::new(context, io.input_shapes[0], false);
+        let workgroups = [groups(context.batch, 64), 1, 1];
+        Ok(per_sample::forward(
+            context, io, &kernel, &uniforms, workgroups,
+        ))
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let Some(target) = io.input_gradients[0] else {
             return Ok(Vec::new());
         };
-        let uniform = context.gpu.uniform(
-            self.kind(),
-            &CrossEntropyUniforms {
-                batch: context.batch as u32,
-                classes: elements(io.input_shapes[0]) as u32,
-                accumulate: target.accumulate.into(),
-            },
-        );
         let kernel = context.gpu.kernel(&CROSS_ENTROPY, "backward", &[]);
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.inputs[1].binding()),
-                (3, io.output_gradient.binding()),
-                (4, target.buffer.binding()),
-            ],
-            [groups(context.batch, 64), 1, 1],
+        let uniforms = CrossEntropyUniforms::new(context, io.input_shapes[0], target.accumulate);
+        let workgroups = [groups(context.batch, 64), 1, 1];
+        let read = (target, &[0, 1][..]);
+        Ok(vec![per_sample::backward(
+            context, io, &kernel, read, &uniforms, workgroups,
         )])
     }
 

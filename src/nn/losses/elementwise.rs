@@ -2,10 +2,11 @@
 
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::ops::Activation;
+use crate::nn::per_sample;
 use crate::{Result, gpu_struct, shader};
 
 static RECONSTRUCTION: Shader = shader!("nn/losses/elementwise.wgsl");
@@ -25,6 +26,16 @@ gpu_struct! {
         batch: u32,
         size: u32,
         accumulate: u32,
+    }
+}
+
+impl ElementwiseUniforms {
+    fn new(context: &Context<'_>, prediction: &[usize], accumulate: bool) -> Self {
+        Self {
+            batch: context.batch as u32,
+            size: elements(prediction) as u32,
+            accumulate: accumulate.into(),
+        }
     }
 }
 
@@ -59,6 +70,13 @@ impl Operation for ElementwiseLoss {
         }
     }
 
+    fn properties(&self) -> &'static [Property] {
+        match self {
+            Self::BceWithLogits => &[Property::CrossEntropy],
+            Self::SquaredError => &[],
+        }
+    }
+
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [prediction, target] = expect_inputs(inputs, ["prediction", "target"])?;
         if elements(prediction) != elements(target) {
@@ -86,55 +104,28 @@ impl Operation for ElementwiseLoss {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        let uniform = context.gpu.uniform(
-            self.kind(),
-            &ElementwiseUniforms {
-                batch: context.batch as u32,
-                size: elements(io.input_shapes[0]) as u32,
-                accumulate: 0,
-            },
-        );
         let [lanes, rows] = context.row_constants();
         let constants = [self.constant(), lanes, rows];
         let kernel = context.gpu.kernel(&RECONSTRUCTION, "forward", &constants);
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.inputs[1].binding()),
-                (3, io.output.binding()),
-            ],
-            context.row_workgroups()?,
-        )])
+        let uniforms = ElementwiseUniforms::new(context, io.input_shapes[0], false);
+        let workgroups = context.row_workgroups()?;
+        Ok(per_sample::forward(
+            context, io, &kernel, &uniforms, workgroups,
+        ))
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let Some(target) = io.input_gradients[0] else {
             return Ok(Vec::new());
         };
+        let constants = [self.constant()];
+        let kernel = context.gpu.kernel(&RECONSTRUCTION, "backward", &constants);
+        let uniforms = ElementwiseUniforms::new(context, io.input_shapes[0], target.accumulate);
         let size = elements(io.input_shapes[0]);
-        let uniform = context.gpu.uniform(
-            self.kind(),
-            &ElementwiseUniforms {
-                batch: context.batch as u32,
-                size: size as u32,
-                accumulate: target.accumulate.into(),
-            },
-        );
-        let kernel = context
-            .gpu
-            .kernel(&RECONSTRUCTION, "backward", &[self.constant()]);
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.inputs[1].binding()),
-                (3, io.output_gradient.binding()),
-                (4, target.buffer.binding()),
-            ],
-            grid((context.batch * size).div_ceil(4), 64),
+        let workgroups = grid((context.batch * size).div_ceil(4), 64);
+        let read = (target, &[0, 1][..]);
+        Ok(vec![per_sample::backward(
+            context, io, &kernel, read, &uniforms, workgroups,
         )])
     }
 

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::ops::Activation;
+use crate::nn::per_sample;
 use crate::{Result, gpu_struct, shader};
 
 static GAN_LOSS: Shader = shader!("nn/losses/gan.wgsl");
@@ -86,7 +87,7 @@ impl GanLoss {
         }
     }
 
-    fn uniform(self, batch: usize, accumulate: bool) -> GanUniforms {
+    fn uniforms(self, batch: usize, accumulate: bool) -> GanUniforms {
         GanUniforms {
             batch: batch as u32,
             sign: self.sign(),
@@ -109,6 +110,13 @@ impl Operation for GanLoss {
         }
     }
 
+    fn properties(&self) -> &'static [Property] {
+        match self.margin_loss() {
+            MarginLoss::Softplus => &[Property::CrossEntropy],
+            MarginLoss::Linear | MarginLoss::Hinge | MarginLoss::LogSigmoid => &[],
+        }
+    }
+
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [score] = expect_inputs(inputs, ["score"])?;
         if elements(score) != 1 {
@@ -128,37 +136,24 @@ impl Operation for GanLoss {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        let uniform = context
-            .gpu
-            .uniform(self.kind(), &self.uniform(context.batch, false));
         let kernel = context.gpu.kernel(&GAN_LOSS, "forward", &self.constants());
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.output.binding()),
-            ],
-            grid(context.batch.div_ceil(4), 64),
-        )])
+        let uniforms = self.uniforms(context.batch, false);
+        let workgroups = grid(context.batch.div_ceil(4), 64);
+        Ok(per_sample::forward(
+            context, io, &kernel, &uniforms, workgroups,
+        ))
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let Some(target) = io.input_gradients[0] else {
             return Ok(Vec::new());
         };
-        let parameters = self.uniform(context.batch, target.accumulate);
-        let uniform = context.gpu.uniform(self.kind(), &parameters);
         let kernel = context.gpu.kernel(&GAN_LOSS, "backward", &self.constants());
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.output_gradient.binding()),
-                (3, target.buffer.binding()),
-            ],
-            grid(context.batch.div_ceil(4), 64),
+        let uniforms = self.uniforms(context.batch, target.accumulate);
+        let workgroups = grid(context.batch.div_ceil(4), 64);
+        let read = (target, &[0][..]);
+        Ok(vec![per_sample::backward(
+            context, io, &kernel, read, &uniforms, workgroups,
         )])
     }
 

@@ -5,6 +5,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::per_sample;
 use crate::{Result, gpu_struct, shader};
 
 static GAUSSIAN_KL: Shader = shader!("nn/losses/gaussian_kl.wgsl");
@@ -19,6 +20,16 @@ gpu_struct! {
         batch: u32,
         size: u32,
         accumulate: u32,
+    }
+}
+
+impl GaussianKlUniforms {
+    fn new(context: &Context<'_>, mu: &[usize], accumulate: bool) -> Self {
+        Self {
+            batch: context.batch as u32,
+            size: elements(mu) as u32,
+            accumulate: accumulate.into(),
+        }
     }
 }
 
@@ -46,54 +57,28 @@ impl Operation for GaussianKl {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        let uniform = context.gpu.uniform(
-            self.kind(),
-            &GaussianKlUniforms {
-                batch: context.batch as u32,
-                size: elements(io.input_shapes[0]) as u32,
-                accumulate: 0,
-            },
-        );
-        let kernel = context
-            .gpu
-            .kernel(&GAUSSIAN_KL, "forward", &context.row_constants());
-        Ok(vec![kernel.bind(
-            context.gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.inputs[1].binding()),
-                (3, io.output.binding()),
-            ],
-            context.row_workgroups()?,
-        )])
+        let constants = context.row_constants();
+        let kernel = context.gpu.kernel(&GAUSSIAN_KL, "forward", &constants);
+        let uniforms = GaussianKlUniforms::new(context, io.input_shapes[0], false);
+        let workgroups = context.row_workgroups()?;
+        Ok(per_sample::forward(
+            context, io, &kernel, &uniforms, workgroups,
+        ))
     }
 
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
-        let size = elements(io.input_shapes[0]);
         let heads = ["backward_mu", "backward_log_variance"];
+        let workgroups = grid(context.batch * elements(io.input_shapes[0]), 64);
         let mut dispatches = Vec::new();
-        for (place, (entry, target)) in heads.into_iter().zip(&io.input_gradients).enumerate() {
-            let Some(target) = target else {
+        for (input, (entry, target)) in heads.into_iter().zip(&io.input_gradients).enumerate() {
+            let Some(target) = *target else {
                 continue;
             };
-            let uniform = context.gpu.uniform(
-                self.kind(),
-                &GaussianKlUniforms {
-                    batch: context.batch as u32,
-                    size: size as u32,
-                    accumulate: target.accumulate.into(),
-                },
-            );
-            dispatches.push(context.gpu.kernel(&GAUSSIAN_KL, entry, &[]).bind(
-                context.gpu,
-                &[
-                    (0, uniform.binding()),
-                    (1 + place as u32, io.inputs[place].binding()),
-                    (3, io.output_gradient.binding()),
-                    (4, target.buffer.binding()),
-                ],
-                grid(context.batch * size, 64),
+            let kernel = context.gpu.kernel(&GAUSSIAN_KL, entry, &[]);
+            let uniforms = GaussianKlUniforms::new(context, io.input_shapes[0], target.accumulate);
+            let read = (target, &[input][..]);
+            dispatches.push(per_sample::backward(
+                context, io, &kernel, read, &uniforms, workgroups,
             ));
         }
         Ok(dispatches)

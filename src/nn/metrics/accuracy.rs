@@ -5,6 +5,7 @@ use crate::nn::operation::{
     Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
     ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
+use crate::nn::per_sample;
 use crate::{Result, gpu_struct, shader};
 
 static ACCURACY: Shader = shader!("nn/metrics/accuracy.wgsl");
@@ -62,27 +63,19 @@ impl Operation for Accuracy {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        let uniform = context.gpu.uniform(
-            self.kind(),
-            &AccuracyUniforms {
-                batch: context.batch as u32,
-                outputs: elements(io.input_shapes[0]) as u32,
-            },
-        );
         let entry = match self {
             Self::TopOne => "largest",
             Self::ExactMatch => "exact_match",
         };
-        Ok(vec![context.gpu.kernel(&ACCURACY, entry, &[]).bind(
-            context.gpu,
-            &[
-                (0, uniform.binding()),
-                (1, io.inputs[0].binding()),
-                (2, io.inputs[1].binding()),
-                (3, io.output.binding()),
-            ],
-            [groups(context.batch, 64), 1, 1],
-        )])
+        let kernel = context.gpu.kernel(&ACCURACY, entry, &[]);
+        let uniforms = AccuracyUniforms {
+            batch: context.batch as u32,
+            outputs: elements(io.input_shapes[0]) as u32,
+        };
+        let workgroups = [groups(context.batch, 64), 1, 1];
+        Ok(per_sample::forward(
+            context, io, &kernel, &uniforms, workgroups,
+        ))
     }
 
     fn backward(&self, _context: &Context<'_>, _io: &Backward<'_>) -> Result<Vec<Dispatch>> {

@@ -71,7 +71,7 @@ fn scale(batch: usize, size: usize) -> f64 {
     }
 }
 
-/// The float64 twin of [`diversity`].
+/// The float64 reference implementation of [`diversity`].
 pub fn reference_diversity(values: &[f64], [batch, size]: [usize; 2]) -> f64 {
     let mut squares = 0.0;
     for element in 0..size {

@@ -77,7 +77,7 @@ impl GradientNorms {
     }
 }
 
-/// The float64 twin: the norm of one gradient.
+/// The float64 reference implementation: the norm of one gradient.
 pub fn reference_norm(gradient: &[f64]) -> f64 {
     gradient
         .iter()

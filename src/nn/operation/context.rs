@@ -18,7 +18,7 @@ pub struct Context<'a> {
     pub step_counter: &'a Buffer<u32>,
     /// Seed of all random numbers.
     pub seed: u64,
-    /// Place of the node in its graph.
+    /// Index of the node in its graph.
     pub node: usize,
     /// What the pass is for.
     pub mode: Mode,

@@ -14,6 +14,8 @@ pub use self::reference::{
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation,
 };
 pub use self::tensors::{Backward, Forward, GradientTarget, ParameterSlice};
+use serde::{Deserialize, Serialize};
+
 use super::{Initialization, Mode, Propagation};
 use crate::Result;
 use crate::gpu::{AdapterProfile, Dispatch, Scratch};
@@ -82,10 +84,30 @@ impl Saved {
     };
 }
 
+/// What follows from an operation for those who look at a run, whatever the operation is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Property {
+    /// Each unit is a sum of the input with trainable weights.
+    WeightedSum,
+    /// A unit whose outputs are all zero gets no gradient any more, so that it stays as it is.
+    Rectifier,
+    /// A loss that comes near 0 only where every sample is classified with certainty.
+    CrossEntropy,
+    /// A property that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
 /// A node's computation.
 pub trait Operation: std::fmt::Debug + Send + Sync {
     /// Its name in messages and in `graph.json`.
     fn kind(&self) -> &'static str;
+
+    /// What a reader of a run may conclude from it.
+    fn properties(&self) -> &'static [Property] {
+        &[]
+    }
 
     /// The output's per-sample shape.
     ///

@@ -2,7 +2,7 @@
 
 use crate::nn::{BackwardRule, Mode};
 
-/// Inputs of a float64 twin's forward pass.
+/// Inputs of a float64 reference implementation's forward pass.
 #[derive(Debug)]
 pub struct ReferenceForward<'a> {
     /// Samples in a batch.
@@ -15,13 +15,13 @@ pub struct ReferenceForward<'a> {
     pub parameters: Vec<&'a [f64]>,
     /// Per-sample shape of the output.
     pub output_shape: &'a [usize],
-    /// Seed, step and place in the graph, for operations that draw noise.
+    /// Seed, step and index in the graph, for operations that draw noise.
     pub noise_key: (u64, u32, usize),
     /// As [`Context::mode`](super::Context::mode).
     pub mode: Mode,
 }
 
-/// Inputs of a float64 twin's backward pass.
+/// Inputs of a float64 reference implementation's backward pass.
 #[derive(Debug)]
 pub struct ReferenceBackward<'a> {
     /// What the forward pass saw.
@@ -34,7 +34,7 @@ pub struct ReferenceBackward<'a> {
     pub rule: BackwardRule,
 }
 
-/// What a float64 twin's backward pass returns.
+/// What a float64 reference implementation's backward pass returns.
 #[derive(Debug, Clone, Default)]
 pub struct ReferenceGradients {
     /// For each input.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::gpu::{Binding, Buffer};
 
-/// A parameter's place in the buffers of all parameters and all gradients.
+/// A parameter's part of the buffers of all parameters and all gradients.
 #[derive(Debug, Clone, Copy)]
 pub struct ParameterSlice<'a> {
     /// Values of all parameters.

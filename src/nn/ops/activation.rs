@@ -2,8 +2,8 @@
 
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -93,7 +93,7 @@ impl Activation {
         }
     }
 
-    /// The float64 twin of the function.
+    /// The float64 reference implementation of the function.
     pub fn value(self, x: f64) -> f64 {
         match self {
             Self::Relu if x < 0.0 => 0.0,
@@ -113,7 +113,7 @@ impl Activation {
         }
     }
 
-    /// The float64 twin of its derivative.
+    /// The float64 reference implementation of its derivative.
     pub fn derivative(self, x: f64) -> f64 {
         match self {
             Self::Relu if x <= 0.0 => 0.0,
@@ -233,6 +233,13 @@ impl Operation for Activation {
             Self::Silu => "silu",
             Self::Elu { .. } => "elu",
             Self::Affine { .. } => "affine",
+        }
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        match self {
+            Self::Relu => &[Property::Rectifier],
+            _ => &[],
         }
     }
 

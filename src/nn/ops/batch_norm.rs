@@ -11,7 +11,7 @@ use crate::{Error, Result, gpu_struct, shader};
 
 static BATCH_NORM: Shader = shader!("nn/ops/batch_norm.wgsl");
 
-/// Normalizes each channel over the batch and all of its places, with PyTorch's formulas for 1, 2 and more dimensions:
+/// Normalizes each channel over the batch and all of its positions, with PyTorch's formulas for 1, 2 and more dimensions:
 /// `(x - mean) / sqrt(variance + eps) * weight + bias`. The first dimension of a sample is the channels `[channels]`,
 /// `[channels, height, width]`.
 ///
@@ -39,7 +39,7 @@ gpu_struct! {
     struct BatchNormUniforms in BATCH_NORM::Uniforms {
         batch: u32,
         channels: u32,
-        places: u32,
+        positions: u32,
         chunk: u32,
         epsilon: f32,
         momentum: f32,
@@ -55,7 +55,7 @@ const CHANNEL_SUMS: &str = "batch norm sums";
 /// A binding starts on a multiple of so many elements.
 const ALIGNMENT: usize = 64;
 /// One dimension of a dispatch.
-const MOST_CHANNELS: usize = 65_535;
+const MAX_CHANNELS: usize = 65_535;
 
 fn channels(shape: &[usize]) -> usize {
     shape[0]
@@ -66,7 +66,7 @@ fn sums_len(channels: usize) -> usize {
     channels.next_multiple_of(ALIGNMENT) + channels
 }
 
-fn places(shape: &[usize]) -> usize {
+fn positions(shape: &[usize]) -> usize {
     elements(&shape[1..])
 }
 
@@ -74,7 +74,7 @@ fn places(shape: &[usize]) -> usize {
 struct Spread {
     lanes: usize,
     channels: usize,
-    places: usize,
+    positions: usize,
 }
 
 impl Spread {
@@ -84,16 +84,16 @@ impl Spread {
             Reduction::Serial => (64, 64),
             Reduction::Parallel => (256, 16),
         };
-        match places(shape) {
+        match positions(shape) {
             1 => Self {
                 lanes,
                 channels: channels_side_by_side,
-                places: 1,
+                positions: 1,
             },
-            places => Self {
+            positions => Self {
                 lanes,
                 channels: 1,
-                places: places.next_power_of_two().min(lanes),
+                positions: positions.next_power_of_two().min(lanes),
             },
         }
     }
@@ -102,7 +102,7 @@ impl Spread {
         [
             ("LANES", self.lanes as f64),
             ("CHANNELS", self.channels as f64),
-            ("PLACES", self.places as f64),
+            ("POSITIONS", self.positions as f64),
         ]
     }
 
@@ -113,7 +113,7 @@ impl Spread {
     /// Samples of a workgroup that goes element by element: some thousand elements, and never more workgroups than one
     /// dimension holds.
     fn chunk(&self, batch: usize, shape: &[usize]) -> usize {
-        let wanted = 4096 / (places(shape) * self.channels);
+        let wanted = 4096 / (positions(shape) * self.channels);
         wanted.clamp(batch.div_ceil(65_535), batch)
     }
 }
@@ -126,7 +126,7 @@ impl BatchNorm {
             &BatchNormUniforms {
                 batch: context.batch as u32,
                 channels: channels(shape) as u32,
-                places: places(shape) as u32,
+                positions: positions(shape) as u32,
                 chunk: chunk as u32,
                 epsilon: self.eps,
                 momentum: self.momentum,
@@ -138,12 +138,12 @@ impl BatchNorm {
 
     /// Mean and variance of each channel of the batch.
     fn measure(io: &ReferenceForward<'_>) -> (Vec<f64>, Vec<f64>) {
-        let (channels, places) = (channels(io.output_shape), places(io.output_shape));
-        let count = (io.batch * places) as f64;
+        let (channels, positions) = (channels(io.output_shape), positions(io.output_shape));
+        let count = (io.batch * positions) as f64;
         let of = |value: &dyn Fn(usize, f64) -> f64| {
             let mut sums = vec![0.0; channels];
             for (i, &x) in io.inputs[0].iter().enumerate() {
-                let channel = i / places % channels;
+                let channel = i / positions % channels;
                 sums[channel] += value(channel, x) / count;
             }
             sums
@@ -173,10 +173,10 @@ impl Operation for BatchNorm {
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
-        if x.is_empty() || x[0] > MOST_CHANNELS {
+        if x.is_empty() || x[0] > MAX_CHANNELS {
             return Err(ShapeError::new(
                 format!("shape {x:?}"),
-                format!("[channels, ...] with at most {MOST_CHANNELS} channels"),
+                format!("[channels, ...] with at most {MAX_CHANNELS} channels"),
             ));
         }
         if !(self.eps > 0.0 && self.eps.is_finite()) {
@@ -262,7 +262,7 @@ impl Operation for BatchNorm {
             let bindings = [&common[..], &ends, &[(6, mean), (7, variance)]].concat();
             return Ok(vec![kernel.bind(gpu, &bindings, by_element)]);
         }
-        if context.batch * places(shape) < 2 {
+        if context.batch * positions(shape) < 2 {
             return Err(Error::input(
                 format!("batch norm of shape {shape:?}"),
                 "a batch of 1 has one value per channel, which has no variance",
@@ -361,11 +361,11 @@ impl Operation for BatchNorm {
 impl ReferenceOperation for BatchNorm {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let (means, scales) = self.statistics(io);
-        let (channels, places) = (channels(io.output_shape), places(io.output_shape));
+        let (channels, positions) = (channels(io.output_shape), positions(io.output_shape));
         let values = io.inputs[0].iter().enumerate();
         values
             .map(|(i, x)| {
-                let c = i / places % channels;
+                let c = i / positions % channels;
                 (x - means[c]) * scales[c] * io.parameters[0][c] + io.parameters[1][c]
             })
             .collect()
@@ -373,7 +373,7 @@ impl ReferenceOperation for BatchNorm {
 
     fn reference_buffers(&self, io: &ReferenceForward<'_>) -> Vec<Vec<f64>> {
         let (means, variances) = Self::measure(io);
-        let count = (io.batch * places(io.output_shape)) as f64;
+        let count = (io.batch * positions(io.output_shape)) as f64;
         let momentum = f64::from(self.momentum);
         let mix = |running: &[f64], now: &[f64], factor: f64| {
             let pairs = running.iter().zip(now);
@@ -391,12 +391,15 @@ impl ReferenceOperation for BatchNorm {
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
         let forward = &io.forward;
         let (means, scales) = self.statistics(forward);
-        let (channels, places) = (channels(forward.output_shape), places(forward.output_shape));
-        let count = (forward.batch * places) as f64;
+        let (channels, positions) = (
+            channels(forward.output_shape),
+            positions(forward.output_shape),
+        );
+        let count = (forward.batch * positions) as f64;
         let mut to_weight = vec![0.0; channels];
         let mut to_bias = vec![0.0; channels];
         let normalized = |i: usize| {
-            let c = i / places % channels;
+            let c = i / positions % channels;
             (c, (forward.inputs[0][i] - means[c]) * scales[c])
         };
         for (i, upstream) in io.output_gradient.iter().enumerate() {

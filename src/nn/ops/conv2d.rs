@@ -3,11 +3,11 @@
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
-use crate::nn::convolution::{Convolution, PassSet, Target, expect_weights, reference};
+use crate::nn::convolution::{self, Convolution, PassSet, Target, expect_weights, reference};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, expect_indices,
-    expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError,
+    expect_indices, expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
@@ -70,25 +70,23 @@ impl Operation for Conv2d {
         "conv2d"
     }
 
+    fn properties(&self) -> &'static [Property] {
+        &[Property::WeightedSum]
+    }
+
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         Ok(self.convolution(x)?.output.to_vec())
     }
 
     fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
-        let spec = |name, shape| ParameterSpec {
-            name,
-            shape,
-            initialization: self.initialization,
-        };
-        let Size2 { y, x } = self.geometry.kernel;
-        vec![
-            spec(
-                self.weight(inputs[0]).name(),
-                vec![self.channels, inputs[0][0], y, x],
-            ),
-            spec("bias", vec![self.channels]),
-        ]
+        convolution::parameters(
+            self.weight(inputs[0]).name(),
+            [self.channels, inputs[0][0]],
+            &self.geometry,
+            self.channels,
+            self.initialization,
+        )
     }
 
     fn buffers(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
@@ -163,13 +161,8 @@ impl Operation for Conv2d {
             passes.backward_weight(&output, &input, io.parameters[0].gradient())?;
         }
         if let Some(target) = io.input_gradients[0] {
-            let target = Target {
-                images: target.buffer,
-                bias: None,
-                accumulate: target.accumulate,
-            };
             let value = weight.value(&io.parameters, io.workspace);
-            passes.backward_input(value, &output, &target)?;
+            passes.backward_input(value, &output, &target.into())?;
         }
         let mut dispatches = passes.dispatches;
         if io.parameter_gradients {

@@ -3,11 +3,11 @@
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
-use crate::nn::convolution::{Convolution, PassSet, Target, expect_weights, reference};
+use crate::nn::convolution::{self, Convolution, PassSet, Target, expect_weights, reference};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, expect_indices,
-    expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError,
+    expect_indices, expect_inputs,
 };
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
 use crate::nn::{Initialization, Mode, Propagation};
@@ -102,22 +102,23 @@ impl Operation for ConvTranspose2d {
         "conv_transpose2d"
     }
 
+    fn properties(&self) -> &'static [Property] {
+        &[Property::WeightedSum]
+    }
+
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
         let [x] = expect_inputs(inputs, ["x"])?;
         Ok(self.convolution(x)?.input.to_vec())
     }
 
     fn parameters(&self, inputs: &[&[usize]]) -> Vec<ParameterSpec> {
-        let spec = |name, shape| ParameterSpec {
-            name,
-            shape,
-            initialization: self.initialization,
-        };
-        let Size2 { y, x } = self.geometry.kernel;
-        vec![
-            spec("weight", vec![inputs[0][0], self.channels, y, x]),
-            spec("bias", vec![self.channels]),
-        ]
+        convolution::parameters(
+            "weight",
+            [inputs[0][0], self.channels],
+            &self.geometry,
+            self.channels,
+            self.initialization,
+        )
     }
 
     fn scratch(&self, request: &ScratchRequest<'_>) -> Vec<Scratch> {
@@ -183,12 +184,7 @@ impl Operation for ConvTranspose2d {
             passes.backward_weight(&output, &input, weight.gradient())?;
         }
         if let Some(target) = io.input_gradients[0] {
-            let target = Target {
-                images: target.buffer,
-                bias: None,
-                accumulate: target.accumulate,
-            };
-            passes.forward(weight.value(), &input, &target)?;
+            passes.forward(weight.value(), &input, &target.into())?;
         }
         let mut dispatches = passes.dispatches;
         if io.parameter_gradients {

@@ -4,9 +4,9 @@ use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::matmul::{self, Matmul, MatrixLayout};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, elements,
-    expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError,
+    elements, expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::{Initialization, Mode, Propagation};
@@ -44,6 +44,10 @@ impl Dense {
 impl Operation for Dense {
     fn kind(&self) -> &'static str {
         "dense"
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        &[Property::WeightedSum]
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

@@ -50,13 +50,13 @@ impl Operation for Add {
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
         let size = elements(io.output_shape);
-        let add = |(place, input): (usize, &&Buffer<f32>)| {
+        let add = |(index, input): (usize, &&Buffer<f32>)| {
             copy(
                 context,
                 size,
                 (*input, size, 0),
                 (io.output, size, 0),
-                place > 0,
+                index > 0,
             )
         };
         Ok(io.inputs.iter().enumerate().map(add).collect())

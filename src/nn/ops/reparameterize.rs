@@ -121,7 +121,7 @@ impl Operation for Reparameterize {
     fn backward(&self, context: &Context<'_>, io: &Backward<'_>) -> Result<Vec<Dispatch>> {
         let heads = ["backward_mu", "backward_log_variance"];
         let mut dispatches = Vec::new();
-        for (place, (entry, target)) in heads.into_iter().zip(&io.input_gradients).enumerate() {
+        for (input, (entry, target)) in heads.into_iter().zip(&io.input_gradients).enumerate() {
             let Some(target) = target else {
                 continue;
             };
@@ -135,7 +135,7 @@ impl Operation for Reparameterize {
                 (3, io.output_gradient.binding()),
                 (4, target.buffer.binding()),
             ];
-            if place == 1 {
+            if input == 1 {
                 bindings.push((1, context.step_counter.binding()));
                 bindings.push((2, io.inputs[1].binding()));
             }

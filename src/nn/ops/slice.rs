@@ -10,10 +10,10 @@ use crate::nn::operation::{
 use crate::nn::vectors;
 use crate::nn::{Mode, Propagation};
 
-/// `count` places along the first axis from `first` on: channels of images. The other axes stay.
+/// `count` positions along the first axis from `first` on: channels of images. The other axes stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slice {
-    /// The first place.
+    /// The first position.
     pub first: usize,
     /// How many.
     pub count: usize,
@@ -39,7 +39,7 @@ impl Operation for Slice {
             return Err(ShapeError::new(
                 format!("{x:?}"),
                 format!(
-                    "places {} to {} along the first axis",
+                    "positions {} to {} along the first axis",
                     self.first,
                     end.unwrap_or(usize::MAX)
                 ),

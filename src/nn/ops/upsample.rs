@@ -91,16 +91,20 @@ impl ReferenceOperation for Upsample {
     fn reference_forward(&self, io: &ReferenceForward<'_>) -> Vec<f64> {
         let pooling = self.fitting(io.input_shapes[0]);
         let mut y = vec![0.0; io.batch * pooling.input.iter().product::<usize>()];
-        for (at, places) in pooling.windows(io.batch) {
-            places.iter().for_each(|&place| y[place] = io.inputs[0][at]);
+        for (at, positions) in pooling.windows(io.batch) {
+            positions
+                .iter()
+                .for_each(|&position| y[position] = io.inputs[0][at]);
         }
         y
     }
 
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
         let pooling = self.fitting(io.forward.input_shapes[0]);
-        let sum = |(_, places): (usize, Vec<usize>)| {
-            let upstream = places.iter().map(|&place| io.output_gradient[place]);
+        let sum = |(_, positions): (usize, Vec<usize>)| {
+            let upstream = positions
+                .iter()
+                .map(|&position| io.output_gradient[position]);
             upstream.sum()
         };
         ReferenceGradients {

@@ -112,7 +112,7 @@ impl Adam {
         let uniform = job.gpu.uniform(
             "adam",
             &AdamUniforms {
-                vectors: job.vectors as u32,
+                vectors: job.tensor.vectors() as u32,
                 learning_rate: self.lr as f32,
                 complement1: (1.0 - self.beta1) as f32,
                 complement2: (1.0 - self.beta2) as f32,
@@ -133,11 +133,11 @@ impl Adam {
         constants.push(job.gpu.profile().image_loads_constant());
         job.gpu
             .kernel(&ADAM, "main", &constants)
-            .bind(job.gpu, &bindings, grid(job.vectors, 64))
+            .bind(job.gpu, &bindings, grid(job.tensor.vectors(), 64))
             .with_bytes(read_and_written.iter().map(Binding::bytes).sum())
     }
 
-    /// The float64 twin: one weight after step `step`, counted from 0, from its gradient and its memories.
+    /// The float64 reference implementation: one weight after step `step`, counted from 0, from its gradient and its memories.
     pub(super) fn reference_step(
         &self,
         kind: Decay,

@@ -39,24 +39,52 @@ impl Default for Optimizer {
     }
 }
 
+/// What an optimizer updates: all trainable parameters of a network (`&Parameters` becomes this), or any tensor that a loss
+/// is differentiated with respect to, such as an input that shall activate a unit.
+#[derive(Debug, Clone, Copy)]
+pub struct OptimizedTensor<'a> {
+    /// Its values.
+    pub values: &'a Buffer<f32>,
+    /// Its gradients, in whose place the updates are left.
+    pub gradients: &'a Buffer<f32>,
+    /// Elements at the front of both that are updated. The elements after them up to a multiple of four are updated too, and
+    /// a clip by norm counts their gradients, so those must be zero.
+    pub len: usize,
+}
+
+impl<'a> From<&'a Parameters> for OptimizedTensor<'a> {
+    fn from(parameters: &'a Parameters) -> Self {
+        Self {
+            values: &parameters.values,
+            gradients: &parameters.gradients,
+            len: parameters.trainable_len(),
+        }
+    }
+}
+
+impl OptimizedTensor<'_> {
+    /// Vectors of four elements.
+    pub(super) fn vectors(&self) -> usize {
+        self.len.div_ceil(4)
+    }
+}
+
 /// What an optimizer's dispatch works on.
 struct Job<'a> {
     gpu: &'a Gpu,
-    parameters: &'a Parameters,
+    tensor: OptimizedTensor<'a>,
     state: &'a OptimizerState,
     step_counter: &'a Buffer<u32>,
-    /// Vectors of four parameters.
-    vectors: usize,
     constants: Vec<(&'static str, f64)>,
 }
 
 impl Job<'_> {
     fn values(&self) -> Binding<'_> {
-        self.parameters.values.binding()
+        self.tensor.values.binding()
     }
 
     fn gradients(&self) -> Binding<'_> {
-        self.parameters.gradients.binding()
+        self.tensor.gradients.binding()
     }
 
     fn moment(&self, index: usize) -> Binding<'_> {
@@ -88,15 +116,20 @@ impl Optimizer {
         }
     }
 
-    /// A zeroed memory for `parameters`.
+    /// A zeroed memory for `tensor`: parameters or an [`OptimizedTensor`].
     ///
     /// # Errors
     /// The adapter's limits.
-    pub fn state(&self, gpu: &Gpu, parameters: &Parameters) -> Result<OptimizerState> {
+    pub fn state<'a>(
+        &self,
+        gpu: &Gpu,
+        tensor: impl Into<OptimizedTensor<'a>>,
+    ) -> Result<OptimizerState> {
+        let len = tensor.into().len;
         let moments = self
             .moments()
             .iter()
-            .map(|name| Ok((*name, gpu.buffer(name, parameters.trainable_len())?)))
+            .map(|name| Ok((*name, gpu.buffer(name, len)?)))
             .collect::<Result<_>>()?;
         let step_scale = gpu.upload("step_scale", &[1.0, 1.0, 0.0, 0.0])?;
         Ok(OptimizerState {
@@ -105,23 +138,23 @@ impl Optimizer {
         })
     }
 
-    /// The dispatch that updates `parameters` from their gradients and leaves the updates in place of those.
-    /// `step_counter`'s first word is the step, counted from 0.
-    pub fn dispatch(
+    /// The dispatch that updates `tensor` from its gradients and leaves the updates in place of those. `step_counter`'s
+    /// first word is the step, counted from 0.
+    pub fn dispatch<'a>(
         &self,
         gpu: &Gpu,
-        parameters: &Parameters,
+        tensor: impl Into<OptimizedTensor<'a>>,
         state: &OptimizerState,
         step_counter: &Buffer<u32>,
     ) -> Dispatch {
-        self.clipped_dispatch(gpu, parameters, state, step_counter, None, true)
+        self.clipped_dispatch(gpu, tensor.into(), state, step_counter, None, true)
     }
 
     /// The same, of gradients as `clip` leaves them; without `keep_updates` these stay where they are.
     pub(super) fn clipped_dispatch(
         &self,
         gpu: &Gpu,
-        parameters: &Parameters,
+        tensor: OptimizedTensor<'_>,
         state: &OptimizerState,
         step_counter: &Buffer<u32>,
         clip: Option<Clip>,
@@ -131,10 +164,9 @@ impl Optimizer {
         constants.push(("KEEP_UPDATES", f64::from(u8::from(keep_updates))));
         let job = Job {
             gpu,
-            parameters,
+            tensor,
             state,
             step_counter,
-            vectors: parameters.trainable_len().div_ceil(4),
             constants,
         };
         let dispatch = match self {
@@ -189,7 +221,7 @@ impl Optimizer {
         self
     }
 
-    /// The float64 twin of one step on one parameter: `moments` as in [`OptimizerState::moments`], `step` counted
+    /// The float64 reference implementation of one step on one parameter: `moments` as in [`OptimizerState::moments`], `step` counted
     /// from 0.
     pub fn reference_step(
         &self,

@@ -104,7 +104,7 @@ impl RmsProp {
         let uniform = job.gpu.uniform(
             "rmsprop",
             &RmsPropUniforms {
-                vectors: job.vectors as u32,
+                vectors: job.tensor.vectors() as u32,
                 learning_rate: self.lr as f32,
                 complement: (1.0 - self.alpha) as f32,
                 epsilon: self.eps as f32,
@@ -134,11 +134,11 @@ impl RmsProp {
         job.gpu.kernel(&RMSPROP, entry, &job.constants).bind(
             job.gpu,
             &bindings,
-            grid(job.vectors, 64),
+            grid(job.tensor.vectors(), 64),
         )
     }
 
-    /// The float64 twin: one weight after a step, from its gradient and its memories.
+    /// The float64 reference implementation: one weight after a step, from its gradient and its memories.
     pub(super) fn reference_step(
         &self,
         weight: f64,

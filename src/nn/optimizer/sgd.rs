@@ -63,7 +63,7 @@ impl Sgd {
         let uniform = job.gpu.uniform(
             "sgd",
             &SgdUniforms {
-                vectors: job.vectors as u32,
+                vectors: job.tensor.vectors() as u32,
                 learning_rate: self.lr as f32,
                 momentum: self.momentum as f32,
                 weight_decay: self.weight_decay as f32,
@@ -76,12 +76,14 @@ impl Sgd {
             (3, job.moment(0)),
             (4, job.step_scale()),
         ];
-        job.gpu
-            .kernel(&SGD, "main", &job.constants)
-            .bind(job.gpu, &bindings, grid(job.vectors, 64))
+        job.gpu.kernel(&SGD, "main", &job.constants).bind(
+            job.gpu,
+            &bindings,
+            grid(job.tensor.vectors(), 64),
+        )
     }
 
-    /// The float64 twin: one weight after a step, from its gradient and its memories.
+    /// The float64 reference implementation: one weight after a step, from its gradient and its memories.
     pub(super) fn reference_step(
         &self,
         weight: f64,

@@ -66,9 +66,9 @@ impl Liveness {
             if operation.is_view() || !differentiated[index] {
                 continue;
             }
-            for (place, input) in node.inputs.iter().enumerate() {
+            for (number, input) in node.inputs.iter().enumerate() {
                 added_to[root[input.0]] |=
-                    operation.differentiable(place) && differentiated[input.0];
+                    operation.differentiable(number) && differentiated[input.0];
             }
         }
         let mut pinned_values = vec![false; nodes.len()];
@@ -282,8 +282,9 @@ fn differentiated(request: &PlanRequest<'_>) -> Vec<bool> {
             || request.parameter_gradients && node.parameters.iter().any(trainable);
         if let Some(operation) = &node.operation {
             let mut inputs = node.inputs.iter().enumerate();
-            depends |= inputs
-                .any(|(place, input)| operation.differentiable(place) && depends_on_root[input.0]);
+            depends |= inputs.any(|(number, input)| {
+                operation.differentiable(number) && depends_on_root[input.0]
+            });
         }
         depends_on_root[index] = depends;
     }
@@ -296,8 +297,8 @@ fn differentiated(request: &PlanRequest<'_>) -> Vec<bool> {
     }
     for (index, node) in nodes.iter().enumerate().rev() {
         if let (true, Some(operation)) = (reached[index], &node.operation) {
-            for (place, input) in node.inputs.iter().enumerate() {
-                reached[input.0] |= operation.differentiable(place);
+            for (number, input) in node.inputs.iter().enumerate() {
+                reached[input.0] |= operation.differentiable(number);
             }
         }
     }

@@ -205,10 +205,10 @@ impl<'a> PlanRequest<'a> {
             estimate.buffer("values and gradients", &layer(largest), elements);
         }
         for (index, node) in nodes.iter().enumerate() {
-            let place = layer(&node.name);
+            let context = layer(&node.name);
             match workspace(self.graph, node, self.batch) {
                 0 => {}
-                elements => estimate.buffer("workspace", &place, elements),
+                elements => estimate.buffer("workspace", &context, elements),
             }
             if let Some(operation) = &node.operation {
                 let inputs = self.graph.shapes(&node.inputs);
@@ -223,13 +223,13 @@ impl<'a> PlanRequest<'a> {
                     parameter_gradients: has_backward && self.parameter_gradients,
                 };
                 for scratch in operation.scratch(&request) {
-                    estimate.scratch(scratch, &place);
+                    estimate.scratch(scratch, &context);
                 }
                 if request.input_gradients {
                     let largest = inputs.iter().map(|shape| elements(shape)).max();
                     let sizes = [largest.unwrap_or(0), node.size()].map(|size| self.batch * size);
                     for scratch in rules::scratch(self.rule, sizes) {
-                        estimate.scratch(scratch, &place);
+                        estimate.scratch(scratch, &context);
                     }
                 }
             }
@@ -384,10 +384,10 @@ impl<'a> PlanRequest<'a> {
         size: usize,
         buffer: Option<&Buffer<f32>>,
     ) -> Result<()> {
-        let place = || format!("{what} {name}");
+        let context = || format!("{what} {name}");
         let Some(buffer) = buffer else {
             return Err(Error::input(
-                place(),
+                context(),
                 "the buffer that was announced is missing",
                 format!("give it with `{what}` before the plan is built"),
             ));
@@ -395,7 +395,7 @@ impl<'a> PlanRequest<'a> {
         let expected = self.batch * size;
         if buffer.len() != expected {
             return Err(Error::input(
-                place(),
+                context(),
                 format!(
                     "expected a buffer of {expected} values, got {}",
                     buffer.len()

@@ -30,7 +30,7 @@ pub(super) struct Stage {
     pub after: Vec<Dispatch>,
 }
 
-/// Builds the stages of a plan whose tensors have their places.
+/// Builds the stages of a plan whose tensors have their buffers.
 pub(super) struct Builder<'a> {
     pub gpu: &'a Gpu,
     pub request: &'a PlanRequest<'a>,
@@ -79,7 +79,7 @@ impl<'a> Builder<'a> {
     }
 
     fn slices(&self, node: usize) -> Result<Vec<ParameterSlice<'a>>> {
-        let place = |&index: &usize| {
+        let slice = |&index: &usize| {
             let name = &self.request.graph.parameters()[index].name;
             self.parameters.slice(name).ok_or_else(|| {
                 Error::input(
@@ -92,7 +92,7 @@ impl<'a> Builder<'a> {
         self.request.graph.nodes()[node]
             .parameters
             .iter()
-            .map(place)
+            .map(slice)
             .collect()
     }
 
@@ -141,14 +141,14 @@ impl<'a> Builder<'a> {
     pub fn losses(&self, scalars: &Buffer<f32>) -> Stage {
         let mut work = Vec::new();
         let terms = self.request.loss.map_or(&[][..], |loss| loss.terms());
-        for (place, term) in terms.iter().enumerate() {
+        for (position, term) in terms.iter().enumerate() {
             let uniform = self.gpu.uniform(
                 "loss mean",
                 &BatchMeanUniforms {
                     batch: self.request.batch as u32,
-                    slot: place as u32 + 1,
+                    slot: position as u32 + 1,
                     weight: term.weight,
-                    first: u32::from(place == 0),
+                    first: u32::from(position == 0),
                 },
             );
             let bindings = [
@@ -226,7 +226,7 @@ impl<'a> Builder<'a> {
             .inputs
             .iter()
             .enumerate()
-            .map(|(place, input)| self.target(operation, place, input.0, written))
+            .map(|(number, input)| self.target(operation, number, input.0, written))
             .collect();
         let mut before = Vec::new();
         for target in input_gradients.iter().flatten() {
@@ -311,11 +311,11 @@ impl<'a> Builder<'a> {
     fn target(
         &self,
         operation: &dyn Operation,
-        place: usize,
+        number: usize,
         input: usize,
         written: &mut [bool],
     ) -> Option<GradientTarget<'a>> {
-        let wanted = operation.differentiable(place) && self.liveness.differentiated[input];
+        let wanted = operation.differentiable(number) && self.liveness.differentiated[input];
         wanted.then(|| {
             let buffer = self.gradient(input);
             // A view passes its gradient on as it is: that writes nothing.

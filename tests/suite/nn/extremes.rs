@@ -47,11 +47,13 @@ fn run(gpu: &Gpu, operation: &dyn Operation, batch: usize, inputs: &[&[f32]]) ->
         output: &output,
         output_shape: &output_shape,
     };
-    let targets = gradients.iter().enumerate().map(|(place, buffer)| {
-        operation.differentiable(place).then_some(GradientTarget {
-            buffer,
-            accumulate: false,
-        })
+    let targets = gradients.iter().enumerate().map(|(position, buffer)| {
+        operation
+            .differentiable(position)
+            .then_some(GradientTarget {
+                buffer,
+                accumulate: false,
+            })
     });
     let backward = Backward {
         workspace: None,
@@ -222,13 +224,13 @@ fn losses_agree_with_pytorch() {
 fn a_nan_is_never_hidden() {
     const N: usize = 6;
     for (variant, gpu) in &variants() {
-        for place in 0..N {
+        for position in 0..N {
             let mut poisoned = [0.5f32; N];
-            poisoned[place] = f32::NAN;
+            poisoned[position] = f32::NAN;
             let clean = [0.25f32; N];
             let only_there = |what: &str, values: &[f32]| {
                 let where_nan: Vec<usize> = (0..N).filter(|&i| values[i].is_nan()).collect();
-                assert_eq!(where_nan, [place], "{what}, {variant}");
+                assert_eq!(where_nan, [position], "{what}, {variant}");
             };
             for activation in ACTIVATIONS {
                 let got = run(gpu, &activation, N, &[&poisoned]);
@@ -246,7 +248,7 @@ fn a_nan_is_never_hidden() {
                     only_there(&format!("derivative of {activation:?}"), &got.gradients[0]);
                 } else {
                     assert_ne!(
-                        got.gradients[0][place], 0.0,
+                        got.gradients[0][position], 0.0,
                         "{activation:?} cuts off a NaN"
                     );
                 }

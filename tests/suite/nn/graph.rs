@@ -2,7 +2,7 @@
 
 use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{Activation, Dense, Reparameterize, Reshape};
-use trainscope::nn::{Initialization, NodeId, Operation, Parameters, Plan};
+use trainscope::nn::{Graph, Initialization, Loss, NodeId, Operation, Parameters, Plan, Property};
 
 use super::harness::Network;
 use crate::support;
@@ -117,6 +117,31 @@ fn plans_that_cannot_be_built_say_why() {
     let large = refusal(&graph, &with, 1 << 50);
     assert!(large.contains("the adapter"), "{large}");
     gpu.check().expect("nothing reached the device");
+}
+
+#[test]
+fn a_sequence_is_numbered_as_in_pytorch() {
+    let mut graph = Graph::new();
+    let x = graph.input("x", &[4]);
+    let layers: [Box<dyn Operation>; 3] = [
+        Box::new(Dense::new(3)),
+        Box::new(Activation::Relu),
+        Box::new(Dense::new(2)),
+    ];
+    let last = graph.sequential("layers", layers, x).expect("it fits");
+    assert_eq!(graph.node(last).name, "layers.2");
+    assert_eq!(graph.node(last).shape, [2]);
+    assert_eq!(graph.parameters()[2].name, "layers.2.weight");
+    assert_eq!(graph.sequential("none", [], last).expect("it fits"), last);
+    let again: [Box<dyn Operation>; 1] = [Box::new(Activation::Relu)];
+    let error = graph.sequential("layers", again, x).expect_err("taken");
+    assert!(error.to_string().contains("layer layers.0"), "{error}");
+
+    let description = graph.describe("made-up", &Loss::new());
+    let properties = |name: &str| description.layer(name).expect("its own").properties.clone();
+    assert_eq!(properties("layers.0"), [Property::WeightedSum]);
+    assert_eq!(properties("layers.1"), [Property::Rectifier]);
+    assert_eq!(properties("x"), []);
 }
 
 #[test]

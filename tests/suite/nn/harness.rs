@@ -275,15 +275,15 @@ pub fn distance(got: &[f32], want: &[f64]) -> f64 {
 /// Float32 sums of a few hundred terms stay well within this share of a tensor's largest value.
 const TOLERANCE: f64 = 2e-5;
 
-/// Holds a graph against its twin on these inputs, in both variants of the kernels.
+/// Holds a graph against its reference on these inputs, in both variants of the kernels.
 pub fn check(what: &str, graph: &Network, batch: usize, inputs: &[Input], seed: u64) {
     let step = 3;
     for (variant, gpu) in &variants() {
         let probed = Probed::new(gpu, graph, batch, seed);
-        // First the twin: a step changes the state of what keeps some.
+        // First the reference: a step changes the state of what keeps some.
         let want = probed.reference(inputs, seed, step);
         let got = probed.run(inputs, step);
-        let place = format!("{what}, batch {batch}, {variant}");
+        let context = format!("{what}, batch {batch}, {variant}");
         for (index, node) in graph.nodes().iter().enumerate() {
             let Some(operation) = &node.operation else {
                 continue;
@@ -291,7 +291,7 @@ pub fn check(what: &str, graph: &Network, batch: usize, inputs: &[Input], seed: 
             let off = distance(&got.values[index], &want.values[index]);
             assert!(
                 off < TOLERANCE,
-                "{place}: value of {} off by {off}",
+                "{context}: value of {} off by {off}",
                 node.name
             );
             // A view has one gradient with what it views, and shows a part of it: see `TensorKind::Gradient`.
@@ -300,7 +300,7 @@ pub fn check(what: &str, graph: &Network, batch: usize, inputs: &[Input], seed: 
                 let off = distance(gradient, exact);
                 assert!(
                     off < TOLERANCE,
-                    "{place}: gradient of {} off by {off}",
+                    "{context}: gradient of {} off by {off}",
                     node.name
                 );
             }
@@ -309,17 +309,20 @@ pub fn check(what: &str, graph: &Network, batch: usize, inputs: &[Input], seed: 
             let name = &parameter.name;
             let got = &got.parameter_gradients[index];
             let off = distance(got, &want.parameter_gradients[index]);
-            assert!(off < TOLERANCE, "{place}: gradient of {name} off by {off}");
+            assert!(
+                off < TOLERANCE,
+                "{context}: gradient of {name} off by {off}"
+            );
         }
         let after = gpu.read(&probed.parameters.values).expect("values");
         let after = split(&probed.parameters, &after);
         for (index, parameter) in graph.parameters().iter().enumerate() {
             let off = distance(&after[index], &want.parameters[index]);
             let name = &parameter.name;
-            assert!(off < TOLERANCE, "{place}: {name} afterwards off by {off}");
+            assert!(off < TOLERANCE, "{context}: {name} afterwards off by {off}");
         }
         let off = distance(&got.scalars, &want.scalars);
-        assert!(off < TOLERANCE, "{place}: scalars off by {off}");
+        assert!(off < TOLERANCE, "{context}: scalars off by {off}");
         gpu.check().expect("no device error");
     }
 }

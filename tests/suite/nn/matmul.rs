@@ -195,14 +195,14 @@ fn non_finite_values_do_not_spread() {
         let [m, n, k] = shape;
         for orientations in ORIENTATIONS {
             for poison in [f32::NAN, f32::INFINITY] {
-                for place in 0..5 {
+                for position in 0..5 {
                     let mut case = Case::random(shape, orientations, &mut numbers);
                     case.bias = Some(numbers.many(n, -1.0, 1.0));
                     case.accumulate = true;
-                    let last = place % 2 == 0;
+                    let last = position % 2 == 0;
                     let mut pick = |end: usize| if last { end - 1 } else { numbers.below(end) };
                     let (row, column, inner) = (pick(m), pick(n), pick(k));
-                    match place {
+                    match position {
                         0 | 1 => {
                             case.a[match orientations[0] {
                                 RowMajor => row * k + inner,
@@ -229,7 +229,7 @@ fn non_finite_values_do_not_spread() {
                             };
                             assert!(
                                 same,
-                                "{poison} at place {place} of {shape:?} {orientations:?} {variant:?}: \
+                                "{poison} at position {position} of {shape:?} {orientations:?} {variant:?}: \
                                  element {i} is {got}, not {exact}"
                             );
                         }

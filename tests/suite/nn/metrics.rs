@@ -141,8 +141,10 @@ fn gradient_norms_are_their_twin_at_any_size() {
         let mut gradients = vec![0.0; parameters.gradients.len()];
         assert_eq!(of(&gradients), [0.0; 8], "{variant}");
         gradients[0] = f32::NAN;
-        // The first place of the fourth tensor, found by numbering all places.
-        let numbered: Vec<f32> = (0..gradients.len()).map(|place| place as f32).collect();
+        // The first position of the fourth tensor, found by numbering all places.
+        let numbered: Vec<f32> = (0..gradients.len())
+            .map(|position| position as f32)
+            .collect();
         let fourth = parameters.unpack(&numbered)[3].values[0];
         gradients[fourth as usize] = f32::NEG_INFINITY;
         let got = of(&gradients);

@@ -1,4 +1,4 @@
-//! Networks: every kernel against its float64 twin, whole models against PyTorch.
+//! Networks: every kernel against its float64 reference, whole models against PyTorch.
 
 pub mod fixture;
 pub mod harness;

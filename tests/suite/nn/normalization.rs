@@ -61,7 +61,7 @@ fn layer_norms() {
     }
 }
 
-/// Of shapes [channels, ...places], small and large, fewer and more than a workgroup has lanes.
+/// Of shapes [channels, ...positions], small and large, fewer and more than a workgroup has lanes.
 const CHANNELLED: [(usize, &[usize]); 13] = [
     (7, &[1]),
     (7, &[4]),
@@ -100,7 +100,7 @@ fn batch_norms() {
     check("another momentum", &graph, 10, &inputs, 1);
 }
 
-/// A plan that infers, with the state that training has left, gives what the twin infers.
+/// A plan that infers, with the state that training has left, gives what the reference infers.
 #[test]
 fn inference_uses_the_running_statistics() {
     for (batch, shape) in CHANNELLED {

@@ -1,7 +1,10 @@
-//! Optimizers against their float64 twins, and their memories to and from named tensors.
+//! Optimizers against their float64 references, and their memories to and from named tensors.
 
 use trainscope::nn::ops::Dense;
-use trainscope::nn::{Adam, Graph, Optimizer, Parameters, RmsProp, Sgd};
+use trainscope::nn::{
+    Adam, Graph, Loss, Mode, OptimizedTensor, Optimizer, Parameters, Plan, RmsProp, Sgd,
+    StepCounter,
+};
 use trainscope::tensor::NamedTensor;
 
 use super::harness::{Numbers, distance, split, variants, wide};
@@ -96,18 +99,18 @@ fn steps_agree_with_float64() {
                             step,
                         );
                     }
-                    let place = format!("{optimizer:?}, step {step}, {variant}");
+                    let what = format!("{optimizer:?}, step {step}, {variant}");
                     let got = split(&parameters, &gpu.read(&parameters.values).expect("values"));
                     let updates = split(
                         &parameters,
                         &gpu.read(&parameters.gradients).expect("updates"),
                     );
                     let off = distance(&got.concat(), &weights.concat());
-                    assert!(off < 1e-6, "{place}: weights off by {off}");
+                    assert!(off < 1e-6, "{what}: weights off by {off}");
                     let changes = weights.concat().into_iter().zip(before.concat());
                     let exact: Vec<f64> = changes.map(|(after, before)| after - before).collect();
                     let off = distance(&updates.concat(), &exact);
-                    assert!(off < 1e-6, "{place}: updates off by {off}");
+                    assert!(off < 1e-6, "{what}: updates off by {off}");
                 }
                 for (m, (name, buffer)) in state.moments.iter().enumerate() {
                     let got = split(&parameters, &gpu.read(buffer).expect("moments"));
@@ -118,6 +121,52 @@ fn steps_agree_with_float64() {
             }
         }
     }
+}
+
+/// Activation maximization: what is optimized is the input of a graph, by the gradients that a plan gives it, and the
+/// parameters stay.
+#[test]
+fn an_input_can_be_optimized() {
+    let gpu = support::gpu();
+    let graph = graph();
+    let [x, y] = ["x", "y"].map(|name| graph.find(name).expect("its own node"));
+    let mut loss = Loss::new();
+    loss.add(&graph, "minus y", y, -1.0).expect("a scalar");
+    let parameters = Parameters::new(gpu, &graph, 5).expect("parameters");
+    let before = gpu.read(&parameters.values).expect("values");
+    // 3 * 13 elements are no multiple of four.
+    let start = Numbers::new(8).many(3 * 13, -1.0, 1.0);
+    let input = gpu.upload("x", &start).expect("a buffer");
+    let plan = Plan::request(&graph, 3).mode(Mode::Eval).loss(&loss);
+    let plan = plan.wrt(x).keep_gradient(x).parameter_gradients(false);
+    let plan = plan.input(x, &input).build(gpu, &parameters).expect("plan");
+    let gradients = plan.gradient(x).expect("asked for");
+    let step_counter = StepCounter::new(gpu).expect("a counter");
+    for optimizer in OPTIMIZERS {
+        gpu.write(&input, 0, &start);
+        let tensor = OptimizedTensor {
+            values: &input,
+            gradients,
+            len: input.len(),
+        };
+        let state = optimizer.state(gpu, tensor).expect("state");
+        let update = optimizer.dispatch(gpu, tensor, &state, step_counter.buffer());
+        let mut exact = wide(&start);
+        let mut moments = vec![vec![0.0; exact.len()]; state.moments.len()];
+        let mut scores = Vec::new();
+        for step in 0..3 {
+            step_counter.set(gpu, step);
+            gpu.run("gradients", plan.dispatches(false));
+            let gradient = wide(&gpu.read(gradients).expect("gradients"));
+            scores.push(gpu.read(plan.scalars()).expect("scalars")[0]);
+            gpu.run("update", [&update]);
+            optimizer.reference_step(&mut exact, &gradient, &mut moments, step);
+        }
+        let off = distance(&gpu.read(&input).expect("values"), &exact);
+        assert!(off < 1e-6, "{optimizer:?}: the input is off by {off}");
+        assert!(scores[2] < scores[0], "{optimizer:?}: {scores:?}");
+    }
+    assert_eq!(gpu.read(&parameters.values).expect("values"), before);
 }
 
 #[test]

@@ -98,7 +98,11 @@ fn check_gradients(graph: &Network, fixture: &Fixture, inputs: &[Input], names: 
             // The fixture's gradients were rounded to float32.
             let want = fixture.narrow(&format!("{gradients}.{}", parameter.name));
             let off = distance(&want, got);
-            assert!(off < 1e-7, "the twin's {} is off by {off}", parameter.name);
+            assert!(
+                off < 1e-7,
+                "the reference's {} is off by {off}",
+                parameter.name
+            );
         }
     }
 }

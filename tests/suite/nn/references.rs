@@ -1,4 +1,4 @@
-//! The float64 twins: their backward passes against central differences of their forward passes.
+//! The float64 reference implementations: their backward passes against central differences of their forward passes.
 
 use trainscope::nn::losses::{
     ElementwiseLoss, GanLoss, GanObjective, GanRole, GaussianKl, SoftmaxCrossEntropy,
@@ -250,7 +250,7 @@ fn gradients_agree_with_central_differences() {
     }
 }
 
-/// The twin of a model that PyTorch differentiated with noise of its own: z = mu + eps exp(logvar / 2).
+/// The reference of a model that PyTorch differentiated with noise of its own: z = mu + eps exp(logvar / 2).
 #[test]
 fn reparameterization_agrees_with_pytorch() {
     let fixture = super::fixture::Fixture::open("vae_gradients");

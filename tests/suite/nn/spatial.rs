@@ -1,4 +1,4 @@
-//! Operations on images: twins against central differences, kernels against twins.
+//! Operations on images: references against central differences, kernels against references.
 
 use trainscope::models::{Layer, stack};
 use trainscope::nn::losses::ElementwiseLoss;
@@ -117,7 +117,7 @@ fn sizes() -> Vec<(usize, [usize; 2], [usize; 2], Conv2dGeometry)> {
         ),
         // Several slices of the weight's gradient.
         (9, [8, 4], [24, 24], Conv2dGeometry::new(5).padding(2)),
-        // Every place modulo the stride has a product of its own: some with fewer elements of the kernel, some with none.
+        // Every position modulo the stride has a product of its own: some with fewer elements of the kernel, some with none.
         (3, [9, 12], [7, 5], Conv2dGeometry::new(2).stride(3)),
         (
             6,

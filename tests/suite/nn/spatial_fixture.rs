@@ -20,8 +20,8 @@ impl Case<'_> {
         self.fixture.get(&format!("{}.{what}", self.name))
     }
 
-    /// The twin's output and gradients, in the fixture's words.
-    fn twin(&self) -> Vec<(&'static str, Vec<f64>)> {
+    /// The reference's output and gradients, in the fixture's words.
+    fn reference(&self) -> Vec<(&'static str, Vec<f64>)> {
         let shapes: [&[usize]; 1] = [&self.shape];
         let output_shape = self.operation.output_shape(&shapes).expect("it fits");
         let names = ["weight", "bias"];
@@ -63,7 +63,7 @@ impl Case<'_> {
     }
 
     fn check(&self) {
-        for (what, got) in self.twin() {
+        for (what, got) in self.reference() {
             let want = self.get(what);
             assert_eq!(got.len(), want.len(), "{}.{what}", self.name);
             for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
@@ -78,7 +78,7 @@ impl Case<'_> {
     }
 }
 
-/// Every twin agrees with PyTorch, so every kernel that agrees with its twin does.
+/// Every reference agrees with PyTorch, so every kernel that agrees with its reference does.
 #[test]
 fn twins_of_operations_on_images_agree_with_pytorch() {
     let fixture = Fixture::open("spatial");
@@ -250,7 +250,7 @@ fn the_first_of_equal_maxima_gets_the_gradient() {
         };
         let mut graph = Network::new();
         let x = graph.input("x", &[1]);
-        // Weights 0 and a bias: the same image for every sample, and a place for its gradient.
+        // Weights 0 and a bias: the same image for every sample, and a buffer for its gradient.
         let dense = trainscope::nn::ops::Dense::new(126);
         let flat = graph.add("flat", dense, &[x]).expect("it fits");
         let shape = vec![3, 7, 6];

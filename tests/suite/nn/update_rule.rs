@@ -42,7 +42,7 @@ fn update(optimizer: Optimizer, schedule: Schedule, clip: Option<Clip>) -> Updat
 }
 
 /// Parameters, their memory and what updates them, on the GPU and in float64.
-struct Twin<'a> {
+struct Compared<'a> {
     gpu: &'a trainscope::gpu::Gpu,
     update: UpdateRule,
     parameters: Parameters,
@@ -53,7 +53,7 @@ struct Twin<'a> {
     moments: Vec<Vec<Vec<f64>>>,
 }
 
-impl<'a> Twin<'a> {
+impl<'a> Compared<'a> {
     fn new(gpu: &'a trainscope::gpu::Gpu, graph: &Graph, update: UpdateRule) -> Self {
         let parameters = Parameters::new(gpu, graph, 3).expect("parameters");
         let step_counter = gpu.upload("step_counter", &[0u32]).expect("small");
@@ -119,22 +119,25 @@ fn schedules_clips_and_averages_agree_with_float64() {
                 let optimizers = [MOMENTUM, adamw, rmsprop];
                 let mut update = update(optimizers[(i + j) % 3], schedule, clip);
                 update.ema = Some(0.7);
-                let mut twin = Twin::new(support::gpu(), &graph, update);
+                let mut compared = Compared::new(support::gpu(), &graph, update);
                 let mut numbers = Numbers::new(4);
                 for step in 0..12 {
                     let size = if step % 3 == 0 { 0.3 } else { 0.001 };
-                    let gradients = numbers.many(twin.parameters.values.len(), -size, size);
+                    let gradients = numbers.many(compared.parameters.values.len(), -size, size);
                     // The gaps between parameters hold zeros, as they do in training.
-                    let named = twin.parameters.unpack(&gradients);
-                    let gradients = twin.parameters.pack(&named, "test").expect("its own");
-                    let got = twin.step(&gradients, step);
-                    let off = distance(&got.concat(), &twin.weights.concat());
+                    let named = compared.parameters.unpack(&gradients);
+                    let gradients = compared.parameters.pack(&named, "test").expect("its own");
+                    let got = compared.step(&gradients, step);
+                    let off = distance(&got.concat(), &compared.weights.concat());
                     assert!(off < 2e-6, "{update:?}, step {step}: off by {off}");
                 }
-                let average = twin.state.memory("ema").expect("kept");
-                let got = twin.gpu.read(average).expect("averages");
-                let got = split(&twin.parameters, &got).concat();
-                let want = twin.moments.iter().map(|m| m.last().expect("kept").clone());
+                let average = compared.state.memory("ema").expect("kept");
+                let got = compared.gpu.read(average).expect("averages");
+                let got = split(&compared.parameters, &got).concat();
+                let want = compared
+                    .moments
+                    .iter()
+                    .map(|m| m.last().expect("kept").clone());
                 let off = distance(&got, &want.collect::<Vec<_>>().concat());
                 assert!(off < 2e-6, "{update:?}: average off by {off}");
             }
@@ -154,13 +157,16 @@ fn schedules_hold_at_any_step() {
         step(1, 0.9999, 0),
         Schedule::Constant { warmup: 50_000 },
     ] {
-        let mut twin = Twin::new(support::gpu(), &graph, update(sgd, schedule, None));
+        let mut compared = Compared::new(support::gpu(), &graph, update(sgd, schedule, None));
         for step in [
             0, 1, 9, 10, 999, 1000, 33_333, 69_999, 99_000, 99_999, 100_000, 200_000,
         ] {
-            let ones = vec![1.0; twin.parameters.values.len()];
-            twin.step(&ones, step);
-            let updates = twin.gpu.read(&twin.parameters.gradients).expect("updates");
+            let ones = vec![1.0; compared.parameters.values.len()];
+            compared.step(&ones, step);
+            let updates = compared
+                .gpu
+                .read(&compared.parameters.gradients)
+                .expect("updates");
             let (got, want) = (-f64::from(updates[0]), schedule.share(step));
             // Each change rounds.
             let changes = match schedule {
@@ -255,11 +261,14 @@ fn updates_agree_with_pytorch() {
     ];
     let names = ["h.weight", "h.bias"];
     for (case, update) in cases {
-        let mut twin = Twin::new(support::gpu(), &graph, update);
+        let mut compared = Compared::new(support::gpu(), &graph, update);
         let initial = fixture.named("param.");
-        let values = twin.parameters.pack(&initial, "fixture").expect("the same");
-        twin.gpu.write(&twin.parameters.values, 0, &values);
-        twin.weights = names
+        let values = compared
+            .parameters
+            .pack(&initial, "fixture")
+            .expect("the same");
+        compared.gpu.write(&compared.parameters.values, 0, &values);
+        compared.weights = names
             .map(|name| fixture.get(&format!("param.{name}")).to_vec())
             .into();
         for step in 0..20 {
@@ -275,15 +284,18 @@ fn updates_agree_with_pytorch() {
                     NamedTensor::new(name, shape.clone(), values)
                 })
                 .collect();
-            let gradients = twin
+            let gradients = compared
                 .parameters
                 .pack(&gradients, "fixture")
                 .expect("the same");
-            let mut got = twin.step(&gradients, step as u32);
-            let mut exact = twin.weights.clone();
-            if let Some(average) = twin.state.memory("ema") {
-                got = split(&twin.parameters, &twin.gpu.read(average).expect("averages"));
-                exact = twin
+            let mut got = compared.step(&gradients, step as u32);
+            let mut exact = compared.weights.clone();
+            if let Some(average) = compared.state.memory("ema") {
+                got = split(
+                    &compared.parameters,
+                    &compared.gpu.read(average).expect("averages"),
+                );
+                exact = compared
                     .moments
                     .iter()
                     .map(|m| m.last().expect("kept").clone())
@@ -294,7 +306,7 @@ fn updates_agree_with_pytorch() {
                 let twin_off = exact[p].iter().zip(&want).map(|(a, b)| (a - b).abs());
                 assert!(
                     twin_off.fold(0.0, f64::max) < 1e-12,
-                    "{case}: the twin's {name}"
+                    "{case}: the reference's {name}"
                 );
                 let off = distance(&got[p], &want);
                 // Centered, the first steps divide by the root of a difference of nearly equal numbers.
@@ -314,11 +326,14 @@ fn a_norm_that_is_not_finite() {
         .flat_map(|clip| [f32::INFINITY, f32::NAN, 1e30].map(|bad| (clip, bad)))
     {
         let update = update(sgd, Schedule::default(), Some(clip));
-        let mut twin = Twin::new(support::gpu(), &graph, update);
-        let mut gradients = vec![0.25; twin.parameters.values.len()];
+        let mut compared = Compared::new(support::gpu(), &graph, update);
+        let mut gradients = vec![0.25; compared.parameters.values.len()];
         gradients[5] = bad;
-        twin.step(&gradients, 0);
-        let updates = twin.gpu.read(&twin.parameters.gradients).expect("updates");
+        compared.step(&gradients, 0);
+        let updates = compared
+            .gpu
+            .read(&compared.parameters.gradients)
+            .expect("updates");
         let [at, other] = [updates[5], updates[0]];
         match clip {
             Clip::Norm(_) if bad.is_nan() => assert!(at.is_nan() && other.is_nan()),

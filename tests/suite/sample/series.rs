@@ -36,7 +36,7 @@ pub fn families(lines: usize, steps: usize, seed: u32) -> Vec<f32> {
         .collect()
 }
 
-/// Adds `height` to `width` steps in a row, at a random place of each of `count` lines spread over all. Gives the lines.
+/// Adds `height` to `width` steps in a row, at a random position of each of `count` lines spread over all. Gives the lines.
 pub fn plant_spikes(
     values: &mut [f32],
     steps: usize,
@@ -49,8 +49,8 @@ pub fn plant_spikes(
     (0..count)
         .map(|i| {
             let line = spread(i);
-            let place = uniform(words(9, Stream::Synthetic, 2, i as u32)[0]);
-            let first = (place * (steps - width + 1) as f64) as usize;
+            let position = uniform(words(9, Stream::Synthetic, 2, i as u32)[0]);
+            let first = (position * (steps - width + 1) as f64) as usize;
             for value in &mut values[line * steps + first..][..width] {
                 *value += height;
             }
