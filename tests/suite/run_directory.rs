@@ -60,7 +60,7 @@ fn event(step: u64) -> Event {
 /// A graph with one layer of one kind.
 fn model() -> ModelDescription {
     let layer = LayerDescription {
-        properties: Vec::new(),
+        properties: vec![Property::WeightedSum],
         name: "encoder.0".to_owned(),
         kind: "dense".to_owned(),
         shape: vec![5],
