@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::optimizer::OptimizedTensor;
+use super::optimized_tensor::OptimizedTensor;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};
 use crate::invalid_setting::check_setting;
 use crate::{InvalidSetting, Result, gpu_struct, shader};

@@ -19,6 +19,7 @@ pub mod metrics;
 mod mode;
 mod operation;
 pub mod ops;
+mod optimized_tensor;
 mod optimizer;
 mod parameters;
 mod per_sample;
@@ -45,7 +46,8 @@ pub use operation::{
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
     ScratchRequest, ShapeError,
 };
-pub use optimizer::{Adam, OptimizedTensor, Optimizer, OptimizerState, RmsProp, Sgd};
+pub use optimized_tensor::OptimizedTensor;
+pub use optimizer::{Adam, Optimizer, OptimizerState, RmsProp, Sgd};
 pub use parameters::Parameters;
 pub use plan::{Plan, PlanRequest, ProbeEvent, Segment, TensorView};
 pub use probe::{ParameterStage, ParameterView, Pass, Probe, ProbeOutput};

@@ -1,7 +1,8 @@
 //! A whole update of the parameters: schedule, clipping, optimizer and the average of weights.
 
 use super::clip::Clip;
-use super::optimizer::{OptimizedTensor, Optimizer, OptimizerState};
+use super::optimized_tensor::OptimizedTensor;
+use super::optimizer::{Optimizer, OptimizerState};
 use super::schedule::Schedule;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::{Result, gpu_struct, shader};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use trainscope::nn::Property;
 use trainscope::tensor::{NamedTensor, TensorKind};
 
 use trainscope::trace::{

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::clip::Clip;
+use super::optimized_tensor::OptimizedTensor;
 use super::parameters::Parameters;
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu};
 use crate::invalid_setting::check_setting;
@@ -36,36 +37,6 @@ pub enum Optimizer {
 impl Default for Optimizer {
     fn default() -> Self {
         Self::Adam(Adam::new(1e-3))
-    }
-}
-
-/// What an optimizer updates: all trainable parameters of a network (`&Parameters` becomes this), or any tensor that a loss
-/// is differentiated with respect to, such as an input that shall activate a unit.
-#[derive(Debug, Clone, Copy)]
-pub struct OptimizedTensor<'a> {
-    /// Its values.
-    pub values: &'a Buffer<f32>,
-    /// Its gradients, in whose place the updates are left.
-    pub gradients: &'a Buffer<f32>,
-    /// Elements at the front of both that are updated. The elements after them up to a multiple of four are updated too, and
-    /// a clip by norm counts their gradients, so those must be zero.
-    pub len: usize,
-}
-
-impl<'a> From<&'a Parameters> for OptimizedTensor<'a> {
-    fn from(parameters: &'a Parameters) -> Self {
-        Self {
-            values: &parameters.values,
-            gradients: &parameters.gradients,
-            len: parameters.trainable_len(),
-        }
-    }
-}
-
-impl OptimizedTensor<'_> {
-    /// Vectors of four elements.
-    pub(super) fn vectors(&self) -> usize {
-        self.len.div_ceil(4)
     }
 }
 
