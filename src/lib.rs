@@ -85,6 +85,7 @@ pub mod sample;
 pub mod series;
 mod size;
 pub mod tensor;
+pub mod text;
 pub mod trace;
 pub mod train;
 pub mod view;

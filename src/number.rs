@@ -55,6 +55,20 @@ pub(crate) fn grouped(value: f64, decimals: usize) -> String {
     out
 }
 
+/// IEEE 754 binary16, exactly.
+pub(crate) fn from_half(bits: u16) -> f32 {
+    let sign = u32::from(bits >> 15) << 31;
+    let exponent = u32::from(bits >> 10) & 0x1f;
+    let fraction = u32::from(bits) & 0x3ff;
+    let magnitude = match exponent {
+        // Subnormal: the fraction in units of 2^-24.
+        0 => (fraction as f32 / 16_777_216.0).to_bits(),
+        31 => 0x7f80_0000 | (fraction << 13),
+        _ => ((exponent + 112) << 23) | (fraction << 13),
+    };
+    f32::from_bits(sign | magnitude)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +87,26 @@ mod tests {
             assert_eq!(short(value), text);
         }
         assert_eq!(grouped(1_234_567.5, 1), "1,234,567.5");
+    }
+
+    #[test]
+    fn half_floats_are_exact() {
+        let cases = [
+            (0x0000, 0.0),
+            (0x8000, -0.0),
+            (0x3c00, 1.0),
+            (0xc000, -2.0),
+            (0x7bff, 65504.0),
+            (0x0400, 2f32.powi(-14)),
+            (0x0001, 2f32.powi(-24)),
+            (0x83ff, -1023.0 * 2f32.powi(-24)),
+            (0x3555, 0.333_251_95),
+            (0x7c00, f32::INFINITY),
+            (0xfc00, f32::NEG_INFINITY),
+        ];
+        for (bits, value) in cases {
+            assert_eq!(from_half(bits).to_bits(), value.to_bits(), "{bits:#06x}");
+        }
+        assert!(from_half(0x7e00).is_nan());
     }
 }

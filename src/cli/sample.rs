@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
-use trainscope::formats::{read_series, write_ids};
+use trainscope::formats::{Header, LinesAre, ReadOptions, TableLayout, read_series, write_ids};
 use trainscope::sample::{Budget, Sample, SampleOptions};
 use trainscope::series::{LineGroup, Scale, SeriesBuffer, SeriesTable};
 use trainscope::tensor::TensorKind;
@@ -36,6 +36,12 @@ pub struct SampleArgs {
     input: PathBuf,
     #[command(flatten)]
     amount: Amount,
+    /// Of a table: whether row 1 is its header [default: as it looks]
+    #[arg(long, value_name = "yes|no", value_parser = PossibleValuesParser::new(["yes", "no"]))]
+    header: Option<String>,
+    /// Of a file: each column is a line and each row a step, as TensorBoard and Weights & Biases export them
+    #[arg(long)]
+    columns_are_lines: bool,
     /// Compare lines in this many pixel columns
     #[arg(long, value_name = "W", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     columns: u32,
@@ -65,6 +71,24 @@ pub struct SampleArgs {
     quantity: Statistic,
 }
 
+impl SampleArgs {
+    /// How the table is to be read.
+    fn read_options(&self) -> ReadOptions {
+        ReadOptions {
+            header: match self.header.as_deref() {
+                Some("yes") => Header::Yes,
+                Some(_) => Header::No,
+                None => Header::Auto,
+            },
+            lines_are: if self.columns_are_lines {
+                LinesAre::Columns
+            } else {
+                LinesAre::Rows
+            },
+        }
+    }
+}
+
 /// The value with this name; the parser in front lets no other word through.
 fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str, word: &str) -> T {
     let found = all.iter().find(|value| name(**value) == word);
@@ -88,6 +112,10 @@ fn radius(word: &str) -> std::result::Result<f32, String> {
 /// Lines and what a plot says of them.
 struct Lines {
     table: SeriesTable,
+    /// How a file was read.
+    layout: Option<TableLayout>,
+    /// The names of a file's lines; empty where it has none.
+    names: Vec<String>,
     caption: Caption,
     /// The lines of each tensor of a run.
     groups: Vec<LineGroup>,
@@ -99,6 +127,9 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
     }
     let lines = read(common, args)?;
     let table = &lines.table;
+    if let Some(layout) = &lines.layout {
+        common.note(&layout.to_string());
+    }
     let gpu = common.gpu()?;
     let budget = match (args.amount.keep, args.amount.radius) {
         (Some(keep), _) => Budget::Keep(keep as usize),
@@ -144,6 +175,8 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         "columns": args.columns,
         "scale": match args.scale { Scale::Linear => "linear", Scale::Symlog => "symlog" },
         "seed": args.seed,
+        "read": lines.layout,
+        "names": sample.kept.iter().filter_map(|&line| lines.names.get(line as usize)).collect::<Vec<_>>(),
         "tensors": lines.groups.iter()
             .map(|group| json!({ "tensor": group.tensor, "from": group.lines.start, "to": group.lines.end }))
             .collect::<Vec<_>>(),
@@ -198,15 +231,25 @@ fn read(common: &Common, args: &SampleArgs) -> Result<Lines> {
         ));
     }
     let name = args.input.file_name().unwrap_or(args.input.as_os_str());
+    let file = read_series(&args.input, args.read_options())?;
+    let steps = &file.table.steps;
+    let stride = match steps[..] {
+        [first, second, ..] => second - first,
+        _ => 1,
+    };
+    let is_even = steps.windows(2).all(|pair| pair[1] - pair[0] == stride);
+    let (first_step, stride) = if is_even { (steps[0], stride) } else { (0, 1) };
     Ok(Lines {
         caption: Caption {
             title: name.to_string_lossy().into_owned(),
             x_title: "step".to_owned(),
             y_title: "value".to_owned(),
-            first_step: 0,
-            stride: 1,
+            first_step,
+            stride,
         },
-        table: read_series(&args.input)?,
+        table: file.table,
+        layout: Some(file.layout),
+        names: file.names,
         groups: Vec::new(),
     })
 }
@@ -265,6 +308,8 @@ fn read_run(common: &Common, args: &SampleArgs) -> Result<Lines> {
             stride,
         },
         table: all.into(),
+        layout: None,
+        names: Vec::new(),
         groups,
     })
 }

@@ -5,14 +5,14 @@ use std::path::Path;
 use npyz::TypeChar;
 
 use super::Images;
-use crate::formats::npy::Array;
+use crate::formats::npy::{Array, Number};
 use crate::{Error, Result};
 
 /// How many pixel values an array may hold.
 const MAX_VALUES: u64 = 2 << 30;
 
-/// Reads images `[count, height, width]` or `[count, channels, height, width]` of 1 or 3 channels, as bytes or as float32
-/// or float64 in `[0, 1]`; those are rounded to 255 steps. For `images.npy` labels are read from `images.labels.npy`,
+/// Reads images `[count, height, width]` or `[count, channels, height, width]` of 1 or 3 channels: bytes; floats in
+/// `[0, 1]`, which are rounded to 255 steps; or booleans, black and white. For `images.npy` labels are read from `images.labels.npy`,
 /// integers from 0 to 255 `[count]`, where that exists.
 ///
 /// # Errors
@@ -48,18 +48,18 @@ pub fn npy_images(path: &Path) -> Result<Images> {
             "save numpy.ascontiguousarray(images)",
         ));
     }
-    let pixels = match array.kind()? {
-        (TypeChar::Uint, 1) => array.collect::<u8, _>(Ok)?,
-        (TypeChar::Float, 4) => array.collect(|value: f32| byte(value.into()))?,
-        (TypeChar::Float, 8) => array.collect(byte)?,
-        _ => {
-            return Err(wrong(
-                path,
-                format!("its values are of type '{}'", array.kind_text()),
-                "save bytes, or float32 in [0, 1]",
-            ));
-        }
-    };
+    let is_readable = matches!(
+        array.kind()?,
+        (TypeChar::Uint, 1) | (TypeChar::Float, _) | (TypeChar::Bool, _)
+    );
+    if !is_readable {
+        return Err(wrong(
+            path,
+            format!("its values are of type '{}'", array.kind_text()),
+            "save bytes, or float32 in [0, 1]",
+        ));
+    }
+    let pixels = array.numbers(byte)?;
     let labels = labels(&path.with_extension("labels.npy"), count)?;
     let name = path.file_stem().unwrap_or(path.as_os_str());
     Ok(Images {
@@ -73,11 +73,15 @@ pub fn npy_images(path: &Path) -> Result<Images> {
     })
 }
 
-fn byte(value: f64) -> std::result::Result<u8, String> {
-    if (0.0..=1.0).contains(&value) {
-        Ok((value * 255.0).round() as u8)
-    } else {
-        Err(format!("{value} is not in [0, 1]"))
+/// A pixel: bytes as they are, floats in 255 steps, and true as white.
+fn byte(value: Number) -> std::result::Result<u8, String> {
+    match value {
+        Number::Bool(is_set) => Ok(if is_set { 255 } else { 0 }),
+        Number::Integer(value) => {
+            u8::try_from(value).map_err(|_| format!("{value} is not in 0 to 255"))
+        }
+        Number::Float(value) if (0.0..=1.0).contains(&value) => Ok((value * 255.0).round() as u8),
+        Number::Float(value) => Err(format!("{value} is not in [0, 1]")),
     }
 }
 
@@ -93,19 +97,18 @@ fn labels(path: &Path, count: u64) -> Result<Vec<u8>> {
             &format!("save one label for each of the {count} images"),
         ));
     }
-    let label = |value: i64| {
-        u8::try_from(value).map_err(|_| format!("the label {value} is not in 0 to 255"))
-    };
-    match array.kind()? {
-        (TypeChar::Uint, 1) => array.collect::<u8, _>(Ok),
-        (TypeChar::Int, 4) => array.collect(|value: i32| label(value.into())),
-        (TypeChar::Int, 8) => array.collect(label),
-        _ => Err(wrong(
+    let is_readable = matches!(array.kind()?, (TypeChar::Uint, 1) | (TypeChar::Int, 4 | 8));
+    if !is_readable {
+        return Err(wrong(
             path,
             format!("its values are of type '{}'", array.kind_text()),
             "save labels as uint8, int32 or int64",
-        )),
+        ));
     }
+    array.numbers(|value| {
+        let value = value.to_i128();
+        u8::try_from(value).map_err(|_| format!("the label {value} is not in 0 to 255"))
+    })
 }
 
 fn wrong(path: &Path, problem: String, hint: &str) -> Error {

@@ -1,7 +1,11 @@
 //! File formats that are not trainscope's own: series from NumPy arrays and CSV tables, and numbers as NumPy arrays.
 
+mod csv_table;
+mod layout;
 pub(crate) mod npy;
 mod series;
+pub(crate) mod signature;
 
+pub use layout::{Header, LinesAre, ReadOptions, TableLayout};
 pub use npy::write_ids;
-pub use series::read_series;
+pub use series::{SeriesFile, read_series};

@@ -1,53 +1,140 @@
-//! Series from NumPy arrays and CSV tables, one series a row.
+//! Series from NumPy arrays and CSV tables.
 
-use std::io::BufReader;
 use std::path::Path;
 
 use npyz::TypeChar;
 
+use super::csv_table;
+use super::layout::{LinesAre, ReadOptions, TableLayout, is_axis};
 use super::npy::Array;
 use crate::series::{Numbers, SeriesTable};
-use crate::{Error, Result, files};
+use crate::{Error, Result};
 
 /// The most values of a file: 4 GiB of float32, which is also what the sampler takes.
-const MAX_VALUES: u64 = 1 << 30;
+pub(super) const MAX_VALUES: u64 = 1 << 30;
+/// Whole numbers beyond this are not all float64 numbers.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// The lines of a file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesFile {
+    /// The lines, in the precision of the file. Their steps are the file's own where it has some, else counted from 0.
+    pub table: SeriesTable,
+    /// The names of the lines; empty where the file has none.
+    pub names: Vec<String>,
+    /// The names of the steps; empty where the file has none.
+    pub(super) columns: Vec<String>,
+    /// How the file was read.
+    pub layout: TableLayout,
+}
+
+impl SeriesFile {
+    /// Each column as a line. Columns that say where a row lies become the axis: its steps, where they are whole numbers
+    /// that ascend.
+    pub(super) fn transposed(self) -> Self {
+        let (rows, width) = (self.table.lines, self.table.steps.len());
+        let named = |column: usize| self.columns.get(column).map_or("", String::as_str);
+        let mut axes: Vec<usize> = (0..width)
+            .filter(|&column| is_axis(named(column)))
+            .collect();
+        if axes.len() == width {
+            axes.clear();
+        }
+        let lines: Vec<usize> = (0..width).filter(|column| !axes.contains(column)).collect();
+        // A step says more than a time does.
+        let is_step = |column: &&usize| !named(**column).to_ascii_lowercase().contains("time");
+        let steps = axes.iter().filter(is_step);
+        let steps = steps
+            .map(|&column| self.whole_steps(column))
+            .find_map(|steps| steps);
+        let order = lines
+            .iter()
+            .flat_map(|&column| (0..rows).map(move |row| row * width + column));
+        let values = match &self.table.values {
+            Numbers::F32(values) => Numbers::F32(order.map(|index| values[index]).collect()),
+            Numbers::F64(values) => Numbers::F64(order.map(|index| values[index]).collect()),
+        };
+        let mut table = SeriesTable::new(lines.len(), values);
+        table.origin = self.table.origin;
+        if let Some(steps) = steps {
+            table.steps = steps;
+        }
+        let names = lines.iter().filter(|_| !self.columns.is_empty());
+        Self {
+            names: names.map(|&column| named(column).to_owned()).collect(),
+            layout: TableLayout {
+                lines: lines.len(),
+                steps: rows,
+                lines_are: LinesAre::Columns,
+                axes: axes
+                    .iter()
+                    .map(|&column| named(column).to_owned())
+                    .collect(),
+                ..self.layout
+            },
+            table,
+            columns: self.names,
+        }
+    }
+
+    /// A column as steps, where its values are whole numbers that ascend.
+    fn whole_steps(&self, column: usize) -> Option<Vec<u64>> {
+        let table = &self.table;
+        let step = |row: usize| {
+            let value = table.values.get(row * table.steps.len() + column) + table.origin;
+            (value >= 0.0 && value.fract() == 0.0 && value < EXACT).then_some(value as u64)
+        };
+        let steps: Option<Vec<u64>> = (0..table.lines).map(step).collect();
+        steps.filter(|steps| steps.windows(2).all(|pair| pair[0] < pair[1]))
+    }
+}
 
 /// Reads a `.npy` array `[lines, steps]` of real numbers, of any byte order and in C or Fortran order, or a `.csv` table
-/// of one line a row. A first row of a table without any number is taken for a header; `nan` and `inf` are values.
+/// of one line a row or, with [`LinesAre::Columns`], a column. `nan` and `inf` are values.
+///
 /// What float32 does not hold exactly stays float64, and whole numbers beyond 2^53 lose none of their digits.
+///
+/// A table's first row is taken for its header where it is words, or integers that ascend evenly over other values;
+/// [`SeriesFile::layout`] tells what was taken for what.
 ///
 /// # Errors
 /// A missing, broken, empty or oversized file, an array of another rank or type, rows of unequal length, an empty cell
-/// or one that is no number: the message names the file and the position in it.
-pub fn read_series(path: &Path) -> Result<SeriesTable> {
+/// or one that is not a number: the message names the file and the position in it, and what the file is where it is
+/// something else.
+pub fn read_series(path: &Path, options: ReadOptions) -> Result<SeriesFile> {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    let series = match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("npy") => read_npy(path)?,
-        Some("csv") => read_csv(path)?,
-        _ => {
-            return Err(wrong(
-                path,
-                "neither a .npy nor a .csv file",
-                "save the series as a NumPy array [lines, steps] or as CSV, one line a row",
-            ));
+    match extension.map(str::to_ascii_lowercase).as_deref() {
+        Some("npy") => {
+            let series = read_npy(path)?;
+            Ok(match options.lines_are {
+                LinesAre::Rows => series,
+                LinesAre::Columns => series.transposed(),
+            })
         }
-    };
-    if series.values.is_empty() {
-        return Err(wrong(
+        Some("csv") => csv_table::read(path, options),
+        _ => Err(wrong(
             path,
-            "no series in it",
-            "give it at least one line of one value",
-        ));
+            "neither a .npy nor a .csv file",
+            "save the series as a NumPy array [lines, steps] or as CSV, one line a row",
+        )),
     }
-    Ok(series)
 }
 
 fn wrong(path: &Path, problem: impl Into<String>, hint: &str) -> Error {
     Error::file(path.display().to_string(), problem, hint)
 }
 
-fn read_npy(path: &Path) -> Result<SeriesTable> {
+pub(super) fn too_many(path: &Path, values: String) -> Error {
+    wrong(
+        path,
+        format!("{values} are too many"),
+        "sample a part of them, at most 1,073,741,824 values",
+    )
+}
+
+fn read_npy(path: &Path) -> Result<SeriesFile> {
     let array = Array::open(path)?;
+    let kind = array.kind()?;
     let &[lines, steps] = array.shape() else {
         return Err(wrong(
             path,
@@ -57,10 +144,13 @@ fn read_npy(path: &Path) -> Result<SeriesTable> {
     };
     let count = lines.checked_mul(steps);
     if count.is_none_or(|count| count > MAX_VALUES) {
+        return Err(too_many(path, format!("{lines} x {steps} values")));
+    }
+    if count == Some(0) {
         return Err(wrong(
             path,
-            format!("{lines} x {steps} values are too many"),
-            "sample a part of them, at most 1,073,741,824 values",
+            format!("no series in it: its shape is ({})", array.shape_text()),
+            "give it at least one line of one value",
         ));
     }
     let (lines, steps) = (lines as usize, steps as usize);
@@ -69,37 +159,33 @@ fn read_npy(path: &Path) -> Result<SeriesTable> {
         lines,
         steps,
     };
-    let single = |values: Vec<f32>| SeriesTable::new(lines, Numbers::F32(order.rows(values)));
-    let double = |values: Vec<f64>| SeriesTable::new(lines, Numbers::F64(order.rows(values)));
-    match array.kind()? {
-        (TypeChar::Float, 4) => array.collect(Ok).map(single),
-        (TypeChar::Float, 8) => array.collect(Ok).map(double),
-        (TypeChar::Int, 1) => array.collect(|v: i8| Ok(v.into())).map(single),
-        (TypeChar::Int, 2) => array.collect(|v: i16| Ok(v.into())).map(single),
-        (TypeChar::Int, 4) => array.collect(|v: i32| Ok(v.into())).map(double),
-        (TypeChar::Uint, 1) => array.collect(|v: u8| Ok(v.into())).map(single),
-        (TypeChar::Uint, 2) => array.collect(|v: u16| Ok(v.into())).map(single),
-        (TypeChar::Uint, 4) => array.collect(|v: u32| Ok(v.into())).map(double),
-        (TypeChar::Int, 8) => {
-            let values = order.rows(array.collect::<i64, _>(Ok)?);
-            Ok(SeriesTable::of_integers(
-                lines,
-                values.iter().map(|&v| v.into()),
-            ))
+    let table = match kind {
+        // What float32 holds exactly.
+        (TypeChar::Bool, _)
+        | (TypeChar::Float, 2 | 4)
+        | (TypeChar::Int | TypeChar::Uint, 1 | 2) => {
+            let values = array.numbers(|number| Ok(number.to_f64() as f32))?;
+            SeriesTable::new(lines, Numbers::F32(order.rows(values)))
         }
-        (TypeChar::Uint, 8) => {
-            let values = order.rows(array.collect::<u64, _>(Ok)?);
-            Ok(SeriesTable::of_integers(
-                lines,
-                values.iter().map(|&v| v.into()),
-            ))
+        (TypeChar::Int | TypeChar::Uint, 8) => {
+            let values = order.rows(array.numbers(|number| Ok(number.to_i128()))?);
+            SeriesTable::of_integers(lines, values.iter().copied())
         }
-        _ => Err(wrong(
-            path,
-            format!("its values are of type '{}'", array.kind_text()),
-            "save it as float32: array.astype('float32')",
-        )),
-    }
+        _ => {
+            let values = array.numbers(|number| Ok(number.to_f64()))?;
+            SeriesTable::new(lines, Numbers::F64(order.rows(values)))
+        }
+    };
+    Ok(SeriesFile {
+        table,
+        names: Vec::new(),
+        columns: Vec::new(),
+        layout: TableLayout {
+            lines,
+            steps,
+            ..TableLayout::default()
+        },
+    })
 }
 
 /// The order in which a file holds its values.
@@ -119,102 +205,5 @@ impl Order {
         (0..lines * steps)
             .map(|i| values[(i % steps) * lines + i / steps])
             .collect()
-    }
-}
-
-fn read_csv(path: &Path) -> Result<SeriesTable> {
-    let (file, _) = files::open(path)?;
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(BufReader::new(file));
-    let mut values: Vec<f64> = Vec::new();
-    // The same numbers as long as all are whole: beyond 2^53 float64 would round them.
-    let mut whole = Some(Vec::<i64>::new());
-    let (mut lines, mut steps) = (0, 0);
-    let mut record = csv::StringRecord::new();
-    let mut is_first = true;
-    loop {
-        match reader.read_record(&mut record) {
-            Ok(true) => {}
-            Ok(false) => {
-                return Ok(match whole {
-                    Some(whole) => SeriesTable::of_integers(lines, whole.iter().map(|&v| v.into())),
-                    None => SeriesTable::new(lines, Numbers::F64(values)),
-                });
-            }
-            Err(error) => return Err(broken_csv(path, error)),
-        }
-        let row = record.position().map_or(0, csv::Position::line);
-        let is_header = is_first && record.iter().all(|cell| cell.parse::<f64>().is_err());
-        is_first = false;
-        if is_header {
-            continue;
-        }
-        if lines == 0 {
-            steps = record.len();
-        } else if record.len() != steps {
-            return Err(wrong(
-                path,
-                format!(
-                    "row {row} has {} cells, the rows before it have {}",
-                    record.len(),
-                    steps
-                ),
-                "give every row the same number of cells",
-            ));
-        }
-        for (column, cell) in record.iter().enumerate() {
-            let value = cell
-                .parse()
-                .map_err(|_| bad_cell(path, row, column + 1, cell))?;
-            values.push(value);
-            if let Some(numbers) = &mut whole {
-                match cell.parse() {
-                    Ok(number) => numbers.push(number),
-                    Err(_) => whole = None,
-                }
-            }
-        }
-        if values.len() as u64 > MAX_VALUES {
-            return Err(wrong(
-                path,
-                "too many values",
-                "sample a part of them, at most 1,073,741,824 values",
-            ));
-        }
-        lines += 1;
-    }
-}
-
-fn bad_cell(path: &Path, row: u64, column: usize, cell: &str) -> Error {
-    let problem = if cell.is_empty() {
-        format!("row {row}, column {column} is empty")
-    } else {
-        let shown: String = cell.chars().take(20).collect();
-        format!("row {row}, column {column}: '{shown}' is not a number")
-    };
-    wrong(
-        path,
-        problem,
-        "write a number there, or nan where there is none",
-    )
-}
-
-fn broken_csv(path: &Path, error: csv::Error) -> Error {
-    let row = error.position().map_or(0, csv::Position::line);
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => Error::io(path, "read the series", &error),
-        csv::ErrorKind::Utf8 { .. } => wrong(
-            path,
-            format!("row {row} is not UTF-8 text"),
-            "save it as a UTF-8 CSV file",
-        ),
-        other => wrong(
-            path,
-            format!("row {row} cannot be read: {other:?}"),
-            "save it as a UTF-8 CSV file",
-        ),
     }
 }

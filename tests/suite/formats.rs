@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use npyz::WriterBuilder as _;
 use proptest::prelude::*;
 use tempfile::TempDir;
-use trainscope::formats::read_series as read;
+use trainscope::formats::{Header, LinesAre, ReadOptions, SeriesFile, read_series};
 use trainscope::series::{Numbers, SeriesTable};
 
 fn file(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
@@ -14,10 +14,24 @@ fn file(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
     path
 }
 
+fn read(path: &Path) -> trainscope::Result<SeriesTable> {
+    read_series(path, ReadOptions::default()).map(|file| file.table)
+}
+
 /// The values narrowed to float32, with what was taken off them.
 fn narrowed(table: &SeriesTable) -> Vec<f32> {
     let values = table.values.iter();
     values.map(|value| (value + table.origin) as f32).collect()
+}
+
+/// The values of a file's lines.
+fn values(series: &SeriesFile) -> Vec<f64> {
+    series
+        .table
+        .values
+        .iter()
+        .map(|value| value + series.table.origin)
+        .collect()
 }
 
 fn refused(path: &Path, part: &str) {
@@ -96,6 +110,20 @@ fn arrays_of_every_type_and_order() {
         npy(&header("<i8", "False", "(2, 1)"), &near),
     );
     assert_eq!(read(&path).unwrap().values, Numbers::F64(vec![0.0, 2.0]));
+    // Half floats, booleans, and the sizes that Python 2 wrote.
+    let halves = [0x3c00u16, 0xc000].map(u16::to_le_bytes).concat();
+    let path = file(
+        &folder,
+        "f.npy",
+        npy(&header("<f2", "False", "(1L, 2L)"), &halves),
+    );
+    assert_eq!(narrowed(&read(&path).unwrap()), [1.0, -2.0]);
+    let path = file(
+        &folder,
+        "b.npy",
+        npy(&header("|b1", "False", "(2, 1)"), &[1, 0]),
+    );
+    assert_eq!(narrowed(&read(&path).unwrap()), [1.0, 0.0]);
     let huge = [1e300f64, f64::NAN].map(f64::to_le_bytes).concat();
     let path = file(
         &folder,
@@ -110,11 +138,19 @@ fn arrays_of_every_type_and_order() {
 fn broken_arrays_are_refused() {
     let folder = TempDir::new().unwrap();
     let data = [0u8; 24];
-    let cases: [(Vec<u8>, &str); 15] = [
-        (Vec::new(), "not a valid NumPy array"),
+    let cases: &[(Vec<u8>, &str)] = &[
+        (Vec::new(), "it is empty"),
+        (b"PK\x03\x04 something else".to_vec(), "a zip archive"),
+        (b"1,2,3\n4,5,6".to_vec(), "text that begins with '1,2,3'"),
         (
-            b"PK\x03\x04 something else".to_vec(),
-            "not a valid NumPy array",
+            b"\x93NUMPY\x03\x00\x05\0\0\0what?".to_vec(),
+            "its header cannot be read: 'what?'",
+        ),
+        (npy(&header("<M8[ns]", "False", "(1, 3)"), &data), "dates"),
+        (npy(&header("<U1", "False", "(2, 3)"), &data), "text"),
+        (
+            npy(&header("<f16", "False", "(1, 1)"), &data),
+            "long floats",
         ),
         (
             npy(&header("<f4", "False", "(2, 3)"), &data[..23]),
@@ -130,8 +166,10 @@ fn broken_arrays_are_refused() {
             "two dimensions",
         ),
         (npy(&header("<f4", "False", "(0, 3)"), &data), "no series"),
-        (npy(&header("<f2", "False", "(2, 3)"), &data), "'<f2'"),
-        (npy(&header("<c8", "False", "(1, 3)"), &data), "'<c8'"),
+        (
+            npy(&header("<c8", "False", "(1, 3)"), &data),
+            "complex numbers ('<c8'); save their magnitude",
+        ),
         (npy(&header("|O", "False", "(1, 3)"), &data), "'|O'"),
         (
             npy(&header("<f4", "False", "(100000000, 100)"), &data),
@@ -190,24 +228,137 @@ fn tables_with_and_without_header() {
 }
 
 #[test]
+fn what_was_taken_for_what_is_told() {
+    let folder = TempDir::new().unwrap();
+    let read = |text: &str, options: ReadOptions| {
+        read_series(&file(&folder, "a.csv", text), options).unwrap()
+    };
+    let plain = ReadOptions::default();
+    // pandas.DataFrame(a).to_csv("x.csv", index=False)
+    let series = read("0,1,2\n0.5,0.25,0.125\n3,2,1\n", plain);
+    assert_eq!((series.table.lines, series.table.steps.len()), (2, 3));
+    let told = "read 2 lines of 3 steps, row 1 taken as the header";
+    assert_eq!(series.layout.to_string(), told);
+    // With its index.
+    let series = read(",0,10,20\n0,0.5,0.25,0.125\n1,3,2,1\n", plain);
+    assert_eq!(
+        (series.table.lines, &series.table.steps[..]),
+        (2, &[0, 10, 20][..])
+    );
+    assert_eq!(series.names, ["0", "1"]);
+    assert_eq!(values(&series)[..3], [0.5, 0.25, 0.125]);
+    assert!(
+        series
+            .layout
+            .to_string()
+            .ends_with("column 1 taken as names")
+    );
+    let series = read("unit,0,10\nrelu,1,2\nconv,4,5\n", plain);
+    assert_eq!(series.names, ["relu", "conv"]);
+    assert_eq!(values(&series), [1.0, 2.0, 4.0, 5.0]);
+    // Both ways, where one knows better.
+    let no = ReadOptions {
+        header: Header::No,
+        ..plain
+    };
+    let series = read("0,1,2\n0.5,0.25,0.125\n", no);
+    assert_eq!((series.table.lines, series.layout.header), (2, Some(false)));
+    let yes = ReadOptions {
+        header: Header::Yes,
+        ..plain
+    };
+    let series = read("3,7\n0.5,0.25\n", yes);
+    assert_eq!(
+        (series.table.lines, &series.table.steps[..]),
+        (1, &[3, 7][..])
+    );
+}
+
+#[test]
+fn columns_can_be_lines() {
+    let folder = TempDir::new().unwrap();
+    let exported =
+        "Wall time,Step,Value\n1700000000.5,0,2.5\n1700000001.5,10,1.5\n1700000003.0,20,1.25\n";
+    let path = file(&folder, "a.csv", exported);
+    refused(&path, "'Wall time'");
+    refused(&path, "--columns-are-lines");
+    let columns = ReadOptions {
+        lines_are: LinesAre::Columns,
+        ..ReadOptions::default()
+    };
+    let series = read_series(&path, columns).unwrap();
+    assert_eq!(
+        (series.table.lines, &series.table.steps[..]),
+        (1, &[0, 10, 20][..])
+    );
+    assert_eq!(series.names, ["Value"]);
+    assert_eq!(values(&series), [2.5, 1.5, 1.25]);
+    assert_eq!(
+        series.layout.to_string(),
+        "read 1 line of 3 steps, row 1 taken as the header, each column a line, 'Wall time' and 'Step' taken as the axis"
+    );
+    let series = read_series(&file(&folder, "b.csv", "1,2\n3,4\n5,6\n"), columns).unwrap();
+    assert_eq!(values(&series), [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+}
+
+#[test]
 fn broken_tables_are_refused() {
     let folder = TempDir::new().unwrap();
     for (text, part) in [
-        ("", "no series"),
+        ("", "it is empty"),
         ("a,b\n", "no series"),
         ("1,2\n3\n", "row 2 has 1 cells, the rows before it have 2"),
         ("1,2\n3,4,5\n", "row 2 has 3 cells"),
         ("a,b\n1,2\n3,\n", "row 3, column 2 is empty"),
         ("1,2\n3,x\n", "row 2, column 2: 'x' is not a number"),
-        (",0,1\n0,5,6\n", "row 1, column 1 is empty"),
         ("a,b\nc,d\n", "row 2, column 1: 'c'"),
+        ("NA,NA,NA\n1,2,3\n", "row 1, column 1: 'NA' is missing"),
+        (",,\n1,2,3\n", "row 1, column 1 is empty"),
+        ("1,2\n\u{2212}3,4\n", "write its minus sign as '-'"),
+        (
+            "1;2;3\n2.5;3.5;4.5\n",
+            "separated by semicolons; separate cells with commas",
+        ),
+        ("2.5;3.5;4.5\n", "separated by semicolons"),
+        ("a;b;c\n2.5;3.5;4.5\n", "separated by semicolons"),
+        ("1\t2\n3\t4\n", "separated by tabs"),
+        ("1.0e+00 2.0e+00\n3.0e+00 4.0e+00\n", "separated by blanks"),
+        (
+            "1,5;2,5\n3,5;4,5\n",
+            "semicolons and its numbers have decimal commas",
+        ),
+        ("<!DOCTYPE html>\n<html>", "an HTML page"),
+        (
+            "version https://git-lfs.github.com/spec/v1\n",
+            "git lfs pull",
+        ),
     ] {
         refused(&file(&folder, "a.csv", text), part);
     }
+    let latin = file(&folder, "a.csv", b"1,2\n3,\xff\n");
+    refused(&latin, "row 2 is not UTF-8");
+    let wide: Vec<u8> = "1,2\n3,4\n"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    refused(&file(&folder, "a.csv", &wide), "UTF-16");
     refused(
-        &file(&folder, "a.csv", b"1,2\n3,\xff\n"),
-        "row 2 is not UTF-8",
+        &file(&folder, "a.csv", [b"\xff\xfe".to_vec(), wide].concat()),
+        "UTF-16",
     );
+    refused(&file(&folder, "a.csv", b"\x1f\x8b\x08\0\0"), "gzip archive");
+    let array = npy(&header("<f4", "False", "(1, 1)"), &[0; 4]);
+    refused(
+        &file(&folder, "a.csv", array),
+        "a NumPy array, not a CSV table",
+    );
+    // However long the input, the message is short and speaks to no terminal.
+    let hostile = format!("1,2\n3,\u{1b}[2J{}\n", "y".repeat(60_000));
+    let message = read(&file(&folder, "a.csv", hostile))
+        .unwrap_err()
+        .to_string();
+    assert!(message.chars().count() < 400, "{message}");
+    assert!(!message.chars().any(char::is_control), "{message:?}");
 }
 
 proptest! {
