@@ -2,10 +2,13 @@
 
 mod adapters;
 mod bench;
+mod completions;
 mod progress;
 mod replay;
 mod report;
+mod run_options;
 mod sample;
+mod scenarios;
 mod train;
 #[cfg(feature = "window")]
 mod watch;
@@ -42,6 +45,9 @@ pub struct Common {
     /// Print one JSON object on stdout; progress and notes go to stderr
     #[arg(long, global = true)]
     json: bool,
+    /// Print no notes, only results and errors
+    #[arg(long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,6 +67,12 @@ enum Command {
     Bench(bench::BenchArgs),
     /// List the adapters of this machine, best first
     Adapters,
+    /// List the built-in scenarios, show one, or check a scenario without training
+    Scenarios(scenarios::ScenariosArgs),
+    /// Print completions for a shell, such as `trainscope completions bash`
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, such as `trainscope man | man -l -`
+    Man,
 }
 
 /// Parses the command line, runs the command and turns its error into a sentence and an exit code.
@@ -76,6 +88,9 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(common, args),
         Command::Bench(args) => bench::run(common, args),
         Command::Adapters => adapters::run(common),
+        Command::Scenarios(args) => scenarios::run(common, args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man => completions::man(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -114,12 +129,22 @@ impl Common {
 
     /// A line for a person: on stdout, or on stderr where stdout is for JSON.
     fn note(&self, line: &str) {
+        if self.quiet {
+            return;
+        }
         // A closed pipe (`| head -1`) must not end the work.
         let _ = if self.json {
             writeln!(std::io::stderr(), "{line}")
         } else {
             writeln!(std::io::stdout(), "{line}")
         };
+    }
+
+    /// A line that is the result of a command; it is printed with `--quiet` too, and not where JSON is.
+    fn result(&self, line: &str) {
+        if !self.json {
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
     }
 
     /// The command's result as JSON, where asked for.

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use serde_json::json;
-use trainscope::models::Variance;
+use trainscope::diagnose::static_checks;
+use trainscope::models::{DataShape, Variance};
 use trainscope::trace::{RunView, Status};
-use trainscope::train::{BUILT_IN, BuiltIn, Finished, ModelConfig, Run, Scenario, StepRecord};
+use trainscope::train::{Finished, ModelConfig, Run, StepRecord, ValidationResult};
 use trainscope::{Error, Result};
 
-use super::{Common, interrupt, progress};
+use super::run_options::{RunOptions, no_scenario};
+use super::{Common, interrupt, progress, scenarios};
 
 /// How many unreadable files of a data set are named.
 const NAMED_FILES: usize = 10;
@@ -18,23 +20,18 @@ const NAMED_FILES: usize = 10;
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     /// A TOML file or the name of a built-in scenario
-    #[arg(required_unless_present_any = ["resume", "list"])]
     scenario: Option<String>,
-    /// Write the run here [default: runs/NAME, numbered]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    /// Train this many steps in all
-    #[arg(long, value_name = "N")]
-    steps: Option<u64>,
+    #[command(flatten)]
+    options: RunOptions,
     /// Start from the parameters of this safetensors file
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
     init: Option<PathBuf>,
     /// Continue the run in this directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["scenario", "out", "set"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["scenario", "out", "set", "seed"])]
     resume: Option<PathBuf>,
-    /// Change a key of the scenario, such as train.batch=64
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    /// Write no report at the end
+    #[arg(long)]
+    no_report: bool,
     /// List the built-in scenarios
     #[arg(long)]
     list: bool,
@@ -43,36 +40,36 @@ pub struct TrainArgs {
 pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     let started = Instant::now();
     if args.list {
-        return list(common);
+        return scenarios::list(common);
     }
     let interrupted = interrupt();
-    let scenario = match &args.scenario {
-        Some(name) => {
-            let mut settings = args.set.clone();
-            settings.extend(args.steps.map(|steps| format!("train.steps={steps}")));
-            Some(Scenario::load(name, &settings)?)
-        }
-        None => None,
-    };
+    let scenario = args
+        .scenario
+        .as_deref()
+        .map(|name| args.options.scenario(name));
+    let scenario = scenario.transpose()?;
+    if scenario.is_none() && args.resume.is_none() {
+        return Err(no_scenario());
+    }
     let gpu = common.gpu()?;
     let mut run = match (&scenario, &args.resume) {
         (Some(scenario), _) => {
-            let dir = match &args.out {
-                Some(dir) => dir.clone(),
-                None => free_directory(&scenario.name),
-            };
+            let dir = args.options.directory(scenario);
             Run::create(&gpu, scenario, &dir, args.init.as_deref())?
         }
-        (None, Some(dir)) => Run::resume(&gpu, dir, args.steps)?,
-        (None, None) => {
-            let names: Vec<_> = BUILT_IN.iter().map(|scenario| scenario.name).collect();
-            return Err(Error::usage(
-                "train",
-                "no scenario given",
-                format!("name a TOML file or one of: {}", names.join(", ")),
-            ));
-        }
+        (None, Some(dir)) => Run::resume(&gpu, dir, args.options.steps)?,
+        (None, None) => return Err(no_scenario()),
     };
+    if let Some(scenario) = &scenario {
+        let dataset = run.trainer().dataset();
+        let data = DataShape {
+            sample: dataset.shape(),
+            classes: dataset.classes(),
+        };
+        let warnings = static_checks(scenario, Some(data));
+        scenarios::print_warnings(common, &warnings);
+        run.keep_warnings(&warnings)?;
+    }
     let skipped = run.trainer().skipped();
     if !skipped.is_empty() {
         common.note(&format!(
@@ -105,24 +102,42 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     let finished = run.finish(was_interrupted, &mut each)?;
     let trained = started.elapsed().as_secs_f64();
     bar.finish_and_clear();
-    conclude(common, &finished, trained, first_step_seconds)
+    conclude(
+        common,
+        &finished,
+        args.no_report,
+        trained,
+        first_step_seconds,
+    )
 }
 
 /// Writes the report and prints what the run noticed.
 fn conclude(
     common: &Common,
     finished: &Finished,
+    no_report: bool,
     trained: f64,
     first_step_seconds: Option<f64>,
 ) -> Result<()> {
-    let report = trainscope::report::write_report_of(&finished.trainer, &finished.dir)?;
+    let report = match no_report {
+        true => None,
+        false => Some(trainscope::report::write_report_of(
+            &finished.trainer,
+            &finished.dir,
+        )?),
+    };
     let lines = trainscope::diagnose::summary(&RunView::open(&finished.dir)?);
     let steps = finished.trainer.steps_done();
     let status = finished.status.to_string();
     let first = first_step_seconds.map_or(String::new(), |s| format!(", the first after {s:.1} s"));
     common.note(&format!("{steps} steps in {trained:.1} s{first}: {status}"));
     common.note(&format!("run:    {}", finished.dir.display()));
-    common.note(&format!("report: {}", report.display()));
+    if let Some(report) = &report {
+        common.note(&format!("report: {}", report.display()));
+    }
+    if let Some(validation) = &finished.validation {
+        common.note(&validation_line(validation));
+    }
     for line in &lines {
         common.note(&format!("  {line}"));
     }
@@ -134,6 +149,8 @@ fn conclude(
         "seconds": trained,
         "first_step_seconds": first_step_seconds,
         "findings": lines,
+        "warnings": finished.warnings,
+        "validation": finished.validation.as_ref().map(validation_json),
         "adapter": finished.trainer.gpu().describe(),
     }));
     match &finished.status {
@@ -146,6 +163,37 @@ fn conclude(
     }
 }
 
+/// What a model reached on the validation data, its scalars by name.
+fn validation_json(validation: &ValidationResult) -> serde_json::Value {
+    let scalars: serde_json::Map<_, _> = validation
+        .scalars
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect();
+    let confusion = validation.confusion.as_ref();
+    json!({
+        "step": validation.step,
+        "samples": validation.samples,
+        "scalars": scalars,
+        "confusion": confusion.map(|confusion| &confusion.counts),
+        "class_accuracy": confusion.map(trainscope::train::Confusion::accuracies),
+    })
+}
+
+/// One line about the validation data.
+fn validation_line(validation: &ValidationResult) -> String {
+    let scalars: Vec<String> = validation
+        .scalars
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.4}"))
+        .collect();
+    format!(
+        "validation, {} samples: {}",
+        validation.samples,
+        scalars.join(", ")
+    )
+}
+
 /// What to look at, and what often helps, after a run of `model` has become non-finite.
 fn advice(model: &ModelConfig) -> &'static str {
     match model {
@@ -154,18 +202,6 @@ fn advice(model: &ModelConfig) -> &'static str {
         }
         _ => "see events.jsonl and the report there; a smaller learning rate often helps",
     }
-}
-
-fn list(common: &Common) -> Result<()> {
-    for BuiltIn { name, about, .. } in BUILT_IN {
-        common.note(&format!("{name:24} {about}"));
-    }
-    let rows: Vec<_> = BUILT_IN
-        .iter()
-        .map(|BuiltIn { name, about, .. }| json!({ "name": name, "about": about }))
-        .collect();
-    common.print_json(&json!({ "scenarios": rows }));
-    Ok(())
 }
 
 /// `runs/NAME`, or `runs/NAME-2` and so on where that is taken.

@@ -1,20 +1,21 @@
 //! `trainscope watch`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 use trainscope::app::{self, Source};
-use trainscope::train::Scenario;
 use trainscope::{Error, Result};
 
 use super::Common;
-use super::train::free_directory;
+use super::run_options::RunOptions;
 
 #[derive(Debug, clap::Args)]
 pub struct WatchArgs {
     /// A scenario to train live, or the directory of a run to look at
     #[arg(value_name = "SCENARIO|DIR", default_value = "vae-mnist")]
     what: String,
+    #[command(flatten)]
+    options: RunOptions,
 }
 
 pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
@@ -28,8 +29,8 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
             "name a run directory or a scenario",
         ));
     } else {
-        let scenario = Scenario::load(&args.what, &[])?;
-        let dir: PathBuf = free_directory(&scenario.name);
+        let scenario = args.options.scenario(&args.what)?;
+        let dir = args.options.directory(&scenario);
         Source::Scenario(Box::new(scenario), dir)
     };
     let dir = app::show(&common.choice(), &|gpu| common.prepared(gpu), source)?;

@@ -13,6 +13,7 @@ mod cifar10;
 pub mod clips;
 mod dataset;
 mod folder;
+mod hold_out;
 mod idx;
 mod image_file;
 mod npy;

@@ -5,7 +5,8 @@ use super::model::{DataShape, Model};
 use super::step_builder::StepBuilder;
 use super::supervised;
 use super::train_step::{TrainConfig, TrainStep};
-use crate::gpu::{Gpu, MemoryEstimate};
+use super::validation::Validation;
+use crate::gpu::{AdapterProfile, MemoryEstimate};
 use crate::nn::losses::SoftmaxCrossEntropy;
 use crate::nn::metrics::Accuracy;
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
@@ -89,11 +90,21 @@ impl Model for Classifier {
         true
     }
 
-    fn estimate_memory(&self, gpu: &Gpu, config: &TrainConfig, estimate: &mut MemoryEstimate) {
-        supervised::estimate_memory(gpu, config, &self.passes()[0], estimate);
+    fn estimate_memory(
+        &self,
+        profile: &AdapterProfile,
+        config: &TrainConfig,
+        estimate: &mut MemoryEstimate,
+    ) {
+        supervised::estimate_memory(profile, config, &self.passes()[0], estimate);
     }
 
     fn train_step(&self, builder: &mut StepBuilder<'_>) -> Result<TrainStep> {
         supervised::train_step(builder, &self.passes()[0], self.x, Some(self.label))
+    }
+
+    fn validation(&self) -> Option<Validation<'_>> {
+        let pass = Pass::new("model", &self.graph, &self.loss);
+        Some(Validation::of_pass(pass, self.x, Some(self.label)))
     }
 }

@@ -11,8 +11,9 @@ use super::network::TrainableNetwork;
 use super::preview::Decoder;
 use super::step_builder::StepBuilder;
 use super::train_step::{Scalar, TrainConfig, TrainStep};
+use super::validation::Validation;
 use crate::Result;
-use crate::gpu::{Buffer, Gpu, MemoryEstimate};
+use crate::gpu::{AdapterProfile, Buffer, MemoryEstimate};
 use crate::nn::metrics::diversity;
 use crate::nn::{
     Graph, NodeId, Parameters, Pass, Plan, PlanRequest, Property, Segment, StepCounter, vectors,
@@ -33,14 +34,19 @@ impl Model for Gan {
         false
     }
 
-    fn estimate_memory(&self, gpu: &Gpu, config: &TrainConfig, estimate: &mut MemoryEstimate) {
+    fn estimate_memory(
+        &self,
+        profile: &AdapterProfile,
+        config: &TrainConfig,
+        estimate: &mut MemoryEstimate,
+    ) {
         // The discriminator has three passes in a step, each with gradients of its own.
         let generator_state = config.update_rule.memories();
         let discriminator_state = config.discriminator_update_rule.memories();
         Parameters::estimate_memory(&self.generator, 1, generator_state, estimate);
         Parameters::estimate_memory(&self.real_pass.graph, 3, discriminator_state, estimate);
         for request in self.requests(config) {
-            request.estimate_memory(gpu, estimate);
+            request.estimate_memory(profile, estimate);
         }
     }
 
@@ -77,6 +83,22 @@ impl Model for Gan {
             networks: vec![networks.generator, networks.discriminator],
             programs,
             first_program_counter: Some(generator_steps),
+        })
+    }
+
+    /// The discriminator on real images that it has not been trained on: one that has learned its images by heart scores
+    /// these lower.
+    fn validation(&self) -> Option<Validation<'_>> {
+        let [real, _] = self.passes_of_discriminator();
+        Some(Validation {
+            pass: real,
+            input: self.real_pass.x,
+            label: None,
+            network: 1,
+            scalars: vec![
+                Scalar::sum("real_loss", vec![(0, 1)]),
+                Scalar::sum("real_score", vec![(0, 2)]),
+            ],
         })
     }
 

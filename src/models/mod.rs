@@ -17,6 +17,7 @@ mod supervised;
 mod train_step;
 mod two_stream;
 mod vae;
+mod validation;
 
 pub use classifier::{Classifier, ClassifierConfig};
 pub use command_list::CommandList;
@@ -30,3 +31,4 @@ pub use supervised::Supervised;
 pub use train_step::{Scalar, TrainConfig, TrainStep};
 pub use two_stream::{Fusion, Pooling, Streams, Targets, TwoStreamConfig};
 pub use vae::{ReconstructionLoss, Vae, VaeConfig, Variance};
+pub use validation::Validation;

@@ -5,8 +5,9 @@ use std::fmt;
 use super::preview::{Decoder, Reconstructor};
 use super::step_builder::StepBuilder;
 use super::train_step::{TrainConfig, TrainStep};
+use super::validation::Validation;
 use crate::Result;
-use crate::gpu::{Gpu, MemoryEstimate};
+use crate::gpu::{AdapterProfile, MemoryEstimate};
 use crate::nn::Pass;
 
 /// What a model has to know of the data that it is built for.
@@ -33,13 +34,23 @@ pub trait Model: fmt::Debug + Send + Sync {
     fn needs_labels(&self) -> bool;
 
     /// Adds what [`Model::train_step`] will allocate.
-    fn estimate_memory(&self, gpu: &Gpu, config: &TrainConfig, estimate: &mut MemoryEstimate);
+    fn estimate_memory(
+        &self,
+        profile: &AdapterProfile,
+        config: &TrainConfig,
+        estimate: &mut MemoryEstimate,
+    );
 
     /// Builds its training step.
     ///
     /// # Errors
     /// The adapter's limits, or a probe fails.
     fn train_step(&self, builder: &mut StepBuilder<'_>) -> Result<TrainStep>;
+
+    /// What is measured on samples that training does not see; nothing unless the model says so.
+    fn validation(&self) -> Option<Validation<'_>> {
+        None
+    }
 
     /// Of a generative model, the graph that makes samples from latent vectors.
     ///

@@ -6,8 +6,9 @@ use super::model::Model;
 use super::network::TrainableNetwork;
 use super::step_builder::StepBuilder;
 use super::train_step::{Scalar, TrainConfig, TrainStep};
+use super::validation::Validation;
 use crate::Result;
-use crate::gpu::{Gpu, MemoryEstimate};
+use crate::gpu::{AdapterProfile, MemoryEstimate};
 use crate::nn::{Graph, Loss, NodeId, Parameters, Pass, Plan, PlanRequest, Role};
 
 /// A model of one graph whose losses one optimizer minimizes.
@@ -62,12 +63,22 @@ impl Model for Supervised {
         self.label.is_some()
     }
 
-    fn estimate_memory(&self, gpu: &Gpu, config: &TrainConfig, estimate: &mut MemoryEstimate) {
-        estimate_memory(gpu, config, &self.passes()[0], estimate);
+    fn estimate_memory(
+        &self,
+        profile: &AdapterProfile,
+        config: &TrainConfig,
+        estimate: &mut MemoryEstimate,
+    ) {
+        estimate_memory(profile, config, &self.passes()[0], estimate);
     }
 
     fn train_step(&self, builder: &mut StepBuilder<'_>) -> Result<TrainStep> {
         train_step(builder, &self.passes()[0], self.input, self.label)
+    }
+
+    fn validation(&self) -> Option<Validation<'_>> {
+        let pass = Pass::new("model", &self.graph, &self.loss);
+        Some(Validation::of_pass(pass, self.input, self.label))
     }
 }
 
@@ -80,14 +91,14 @@ fn request<'a>(config: &TrainConfig, pass: &Pass<'a>) -> PlanRequest<'a> {
 
 /// Adds what [`train_step`] will allocate.
 pub(super) fn estimate_memory(
-    gpu: &Gpu,
+    profile: &AdapterProfile,
     config: &TrainConfig,
     pass: &Pass<'_>,
     estimate: &mut MemoryEstimate,
 ) {
     let state_buffers = config.update_rule.memories();
     Parameters::estimate_memory(pass.graph, 1, state_buffers, estimate);
-    request(config, pass).estimate_memory(gpu, estimate);
+    request(config, pass).estimate_memory(profile, estimate);
 }
 
 /// The step of a pass whose graph takes samples at `input` and labels at `label`.

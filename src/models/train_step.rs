@@ -76,16 +76,6 @@ impl TrainStep {
         }
     }
 
-    /// The scalar of a name.
-    ///
-    /// # Panics
-    /// There is none, which is a mistake of the model that asks.
-    pub(super) fn scalar(&self, name: &str) -> &Scalar {
-        let mut scalars = self.scalars.iter();
-        let found = scalars.find(|scalar| scalar.name == name);
-        found.unwrap_or_else(|| panic!("the step has no scalar '{name}'"))
-    }
-
     /// The buffers that return from a step: those of the scalars, then the gradient norms of each network.
     pub fn returned(&self) -> impl Iterator<Item = &Buffer<f32>> {
         let norms = self.networks.iter().map(|n| &n.gradient_norms.norms);

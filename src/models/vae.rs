@@ -9,7 +9,8 @@ use super::preview::{Decoder, Reconstructor};
 use super::step_builder::StepBuilder;
 use super::supervised;
 use super::train_step::{Scalar, TrainConfig, TrainStep};
-use crate::gpu::{Gpu, MemoryEstimate};
+use super::validation::Validation;
+use crate::gpu::{AdapterProfile, MemoryEstimate};
 use crate::nn::losses::{ElementwiseLoss, GaussianKl};
 use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterize, Reshape};
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
@@ -253,6 +254,19 @@ fn joined(
     graph.add(name, Concat, &[flat, condition.vector])
 }
 
+/// The evidence lower bound, without the weight that a beta-VAE gives to the divergence, so that runs of any beta compare.
+fn elbo(scalars: &[Scalar]) -> Option<Scalar> {
+    let terms = |name: &str| {
+        let found = scalars.iter().find(|scalar| scalar.name == name);
+        found.map(|scalar| scalar.terms.clone())
+    };
+    Some(Scalar {
+        name: "elbo".to_owned(),
+        terms: [terms("reconstruction")?, terms("kl_divergence")?].concat(),
+        factor: -1.0,
+    })
+}
+
 impl Model for Vae {
     fn kind(&self) -> &str {
         "vae"
@@ -266,22 +280,26 @@ impl Model for Vae {
         self.label.is_some()
     }
 
-    fn estimate_memory(&self, gpu: &Gpu, config: &TrainConfig, estimate: &mut MemoryEstimate) {
-        supervised::estimate_memory(gpu, config, &self.passes()[0], estimate);
+    fn estimate_memory(
+        &self,
+        profile: &AdapterProfile,
+        config: &TrainConfig,
+        estimate: &mut MemoryEstimate,
+    ) {
+        supervised::estimate_memory(profile, config, &self.passes()[0], estimate);
     }
 
     fn train_step(&self, builder: &mut StepBuilder<'_>) -> Result<TrainStep> {
         let mut step = supervised::train_step(builder, &self.passes()[0], self.x, self.label)?;
-        // Without the weight that a beta-VAE gives to the divergence, so that runs of any beta compare.
-        step.scalars.push(Scalar {
-            name: "elbo".to_owned(),
-            terms: ["reconstruction", "kl_divergence"]
-                .into_iter()
-                .flat_map(|name| step.scalar(name).terms.clone())
-                .collect(),
-            factor: -1.0,
-        });
+        step.scalars.extend(elbo(&step.scalars));
         Ok(step)
+    }
+
+    fn validation(&self) -> Option<Validation<'_>> {
+        let pass = Pass::new("model", &self.graph, &self.loss);
+        let mut validation = Validation::of_pass(pass, self.x, self.label);
+        validation.scalars.extend(elbo(&validation.scalars));
+        Some(validation)
     }
 
     fn decoder(&self) -> Result<Option<Decoder>> {

@@ -24,6 +24,7 @@ mod statistics;
 mod table;
 mod unit_series;
 mod unit_statistics;
+mod warning;
 
 pub use crate::nn::{GraphDescription, LayerDescription, LossDescription, ParameterDescription};
 pub use checkpoint::Checkpoint;
@@ -38,3 +39,4 @@ pub use safetensors::{read_safetensors, write_safetensors, write_safetensors_wit
 pub use statistics::{UnitLayout, Units, can_batch, statistics};
 pub use unit_series::UnitSeries;
 pub use unit_statistics::{Statistic, UnitStatistics};
+pub use warning::Warning;

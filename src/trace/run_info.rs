@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use super::Warning;
 use crate::files;
 use crate::{Error, Result};
 
@@ -85,6 +87,15 @@ pub struct RunInfo {
     pub seed: u64,
     /// Seconds of training so far.
     pub seconds: f64,
+    /// When the run was made, in UTC, such as `2026-11-28T15:04:05Z`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<String>,
+    /// Trainable parameters of all networks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<u64>,
+    /// What was found wrong with the scenario before the first step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
 }
 
 impl RunInfo {
@@ -105,6 +116,9 @@ impl RunInfo {
             steps,
             seed,
             seconds: 0.0,
+            started: Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string()),
+            parameters: None,
+            warnings: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ mod debounce;
 mod events;
 mod first_nonfinite;
 mod gan_monitor;
+mod inspection;
 mod preview;
 mod replay;
 mod resume;
@@ -14,17 +15,21 @@ mod tensor_capture;
 mod thresholds;
 mod trainer;
 mod trainer_builder;
+mod validator;
 mod verification;
 
 pub use events::EventDetector;
+pub use inspection::Inspection;
 pub use preview::ModelPreview;
 pub use replay::{Replay, ReplayBuilder};
 pub use run::{Finished, Run};
 pub use scenario::{
     AugmentSection, BUILT_IN, BuiltIn, ClipTask, CorruptSection, DataSection, ModelConfig,
-    ModelKind, ModelSection, RecordSection, Scenario, Source, Split, TrainSection,
+    ModelKind, ModelSection, RecordSection, Scenario, Source, Split, TrainSection, ValidateSection,
+    ValidationSplit,
 };
 pub use tensor_capture::{TensorCapture, TensorRequest};
 pub use trainer::{StepRecord, Trainer};
 pub use trainer_builder::TrainerBuilder;
+pub use validator::{Confusion, ValidationResult};
 pub use verification::Verification;

@@ -1,14 +1,16 @@
 //! A run: a trainer whose records pass through the event detector into a run directory.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::events::EventDetector;
 use super::first_nonfinite::locate_first_nonfinite;
-use super::{Scenario, StepRecord, Trainer};
+use super::{Scenario, StepRecord, Trainer, ValidationResult};
+use crate::files;
 use crate::gpu::Gpu;
-use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status};
+use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status, Warning};
 use crate::{Error, Result};
 
 /// A run in progress.
@@ -23,6 +25,8 @@ pub struct Run {
     /// The first step with a non-finite value.
     pub(super) nonfinite_at: Option<u64>,
     recent_events: Vec<Event>,
+    /// What was measured on the validation data, until the records of these steps arrive.
+    validations: VecDeque<ValidationResult>,
     clock: TrainingClock,
 }
 
@@ -61,6 +65,7 @@ impl Run {
             scenario.seed,
         );
         info.kernels = trainer.kernel_choices();
+        info.parameters = Some(trainer.parameter_count() as u64);
         let model = trainer.describe();
         let layout = trainer.layout().clone();
         let start = trainer.checkpoint()?;
@@ -84,6 +89,7 @@ impl Run {
             taken: 0,
             nonfinite_at: None,
             recent_events: Vec::new(),
+            validations: VecDeque::new(),
         }
     }
 
@@ -107,6 +113,9 @@ impl Run {
         let record = &self.trainer.scenario().record;
         let (every, checkpoint_every) = (record.every, record.checkpoint_every);
         let step = self.trainer.steps_done();
+        if self.validates_at(step) {
+            self.validations.extend(self.trainer.validate(false)?);
+        }
         self.trainer.step(step.is_multiple_of(every))?;
         while self.keep_next(false, each)? {}
         if (step + 1).is_multiple_of(checkpoint_every) {
@@ -114,6 +123,14 @@ impl Run {
         }
         self.clock.now();
         Ok(!self.is_over())
+    }
+
+    /// Whether the validation data are measured before `step`, with the parameters that its own loss is of.
+    fn validates_at(&self, step: u64) -> bool {
+        let scenario = self.trainer.scenario();
+        let is_last = step + 1 == scenario.train.steps;
+        let validate = scenario.validate.as_ref();
+        validate.is_some_and(|validate| is_last || step.is_multiple_of(validate.every))
     }
 
     /// Whether all steps are done, or enough after the first non-finite value.
@@ -135,6 +152,13 @@ impl Run {
         each(&record);
         for (name, value) in self.scalar_names.iter().zip(&record.scalars) {
             self.writer.scalar(record.step, name, f64::from(*value))?;
+        }
+        let is_due = |validation: &ValidationResult| validation.step <= record.step;
+        while let Some(validation) = self.validations.pop_front_if(|next| is_due(next)) {
+            for (name, value) in &validation.scalars {
+                self.writer
+                    .scalar(validation.step, &format!("validation/{name}"), *value)?;
+            }
         }
         if let Some(statistics) = &record.statistics {
             self.writer.record(record.step, statistics)?;
@@ -211,13 +235,40 @@ impl Run {
             None if done >= self.trainer.scenario().train.steps => Status::Done,
             None => Status::Stopped,
         };
+        let validation = if interrupted {
+            None
+        } else {
+            self.validate_at_end()?
+        };
         self.writer.finish(status.clone(), done)?;
         Ok(Finished {
+            warnings: self.writer.info().warnings.clone(),
+            validation,
             dir: self.writer.folder().to_owned(),
             trainer: self.trainer,
             status,
             events: self.recent_events,
         })
+    }
+
+    /// Measures the validation data once more, after the last step, and keeps the result in `analysis/validation.json`.
+    fn validate_at_end(&mut self) -> Result<Option<ValidationResult>> {
+        let validation = self.trainer.validate(true)?;
+        if let Some(validation) = &validation {
+            let folder = self.writer.folder().join("analysis");
+            files::make_folder(&folder)?;
+            let text = serde_json::to_string_pretty(validation).expect("plain data");
+            files::write_whole(&folder.join("validation.json"), text.as_bytes())?;
+        }
+        Ok(validation)
+    }
+
+    /// Keeps what was found wrong with the scenario before the first step in `run.json`.
+    ///
+    /// # Errors
+    /// The disk cannot be written.
+    pub fn keep_warnings(&mut self, warnings: &[Warning]) -> Result<()> {
+        self.writer.update(|info| info.warnings = warnings.to_vec())
     }
 
     /// The steps in which the first non-finite value may have arisen, where a scalar showed it and no unit was recorded:
@@ -275,4 +326,8 @@ pub struct Finished {
     pub dir: PathBuf,
     /// Events since the run object was made.
     pub events: Vec<Event>,
+    /// What was found wrong with the scenario before the first step.
+    pub warnings: Vec<Warning>,
+    /// What the model reached on the validation data, where the scenario has some and the run was not interrupted.
+    pub validation: Option<ValidationResult>,
 }

@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 
 use super::scenario::Scenario;
-use crate::Result;
-use crate::data::{BatchCursor, Dataset, Gather};
+use super::validator::{ValidationResult, Validator};
+use crate::data::{BatchCursor, Dataset, Gather, Images};
 use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
 use crate::models::{Model, TrainStep};
 use crate::nn::{Graph, Parameters, Pass, ProbeOutput};
 use crate::tensor::NamedTensor;
 use crate::trace::{Checkpoint, ModelDescription, RunReader, TraceLayout, UnitStatistics};
+use crate::{Error, Result};
 
 /// The results of one step.
 #[derive(Debug, Clone)]
@@ -45,6 +46,8 @@ pub struct Trainer {
     pub(super) outputs: Vec<ProbeOutput>,
     pub(super) ring: ReadbackRing<(u64, bool)>,
     pub(super) step: u64,
+    /// Made when it is first needed: a replay never does.
+    pub(super) validator: Option<Validator>,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -146,6 +149,32 @@ impl Trainer {
                 })
                 .collect(),
         }))
+    }
+
+    /// Measures the samples of `[validate]` with the parameters as they are; with `confused`, a classifier also counts what
+    /// it takes for what. Nothing without that section, or of a model that has no validation. Waits for the steps so far.
+    ///
+    /// # Errors
+    /// The data cannot be read or do not fit the model, or the device was lost.
+    pub fn validate(&mut self, confused: bool) -> Result<Option<ValidationResult>> {
+        if self.scenario.validate.is_none() {
+            return Ok(None);
+        }
+        if self.validator.is_none() {
+            let Some(validation) = self.model.validation() else {
+                return Ok(None);
+            };
+            let Some(images) = self.scenario.validation_images()? else {
+                return Ok(None);
+            };
+            check_validation(&images, &self.dataset, validation.label.is_some())?;
+            let config = (self.scenario.train.batch, self.scenario.seed);
+            let validator =
+                Validator::new(&self.gpu, &validation, images, &self.train_step, config)?;
+            self.validator = Some(validator);
+        }
+        let run = |validator: &Validator| validator.run(&self.gpu, self.step, confused);
+        self.validator.as_ref().map(run).transpose()
     }
 
     /// The state after the steps so far; waits for them.
@@ -270,4 +299,33 @@ impl Trainer {
         .map(|(kernel, choice)| (kernel.to_owned(), choice.to_owned()))
         .into()
     }
+}
+
+/// Whether validation data fit the data that the model was built for.
+fn check_validation(images: &Images, dataset: &Dataset, needs_labels: bool) -> Result<()> {
+    images.check()?;
+    let refused = |problem: String| {
+        let hint = "use data of the same kind as the training data";
+        Err(Error::input(
+            format!("validation data '{}'", images.name),
+            problem,
+            hint,
+        ))
+    };
+    if images.shape != dataset.shape() {
+        let (own, other) = (images.shape, dataset.shape());
+        return refused(format!(
+            "its samples are {own:?}, those to train on {other:?}"
+        ));
+    }
+    if needs_labels && images.labels.is_empty() {
+        return refused("it has no labels, and the model needs them".to_owned());
+    }
+    if images.classes > dataset.classes() && needs_labels {
+        let (own, other) = (images.classes, dataset.classes());
+        return refused(format!(
+            "it has {own} classes, the data to train on {other}"
+        ));
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use super::scenario::Scenario;
 use super::statistics_probe::{StatisticsProbe, max_rows};
 use super::trainer::Trainer;
 use crate::data::{BatchCursor, Dataset, Images, Residency};
-use crate::gpu::{Buffer, Gpu, MemoryEstimate, ReadbackRing};
+use crate::gpu::{AdapterProfile, Buffer, Gpu, MemoryEstimate, ReadbackRing};
 use crate::models::{DataShape, Model, StepBuilder};
 use crate::nn::{Probe, ProbeOutput};
 use crate::trace::{RunReader, UnitStatistics};
@@ -107,6 +107,7 @@ impl<'a> TrainerBuilder<'a> {
             statistics,
             outputs,
             step: 0,
+            validator: None,
         })
     }
 }
@@ -118,8 +119,13 @@ struct Planned {
     estimate: MemoryEstimate,
 }
 
-/// Builds the model and sees that it, its batch and its data fit the adapter, before anything is allocated.
-fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<Planned> {
+/// Builds the model of a scenario for its data, and adds what training will allocate with the kernels of `profile`.
+pub(super) fn planned_model(
+    profile: &AdapterProfile,
+    scenario: &Scenario,
+    images: &Images,
+    estimate: &mut MemoryEstimate,
+) -> Result<Box<dyn Model>> {
     images.check()?;
     let data = DataShape {
         sample: images.shape,
@@ -141,10 +147,16 @@ fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<Planned> {
         .build_model(data)
         .map_err(|error| scenario.with_span(error))?;
     unlabeled(model.needs_labels())?;
-    let mut estimate = MemoryEstimate::default();
-    model.estimate_memory(gpu, &scenario.train_config(), &mut estimate);
+    model.estimate_memory(profile, &scenario.train_config(), estimate);
     let rows: usize = model.passes().iter().map(|pass| max_rows(pass.graph)).sum();
     estimate.buffer("statistics", "record", rows * UnitStatistics::LEN);
+    Ok(model)
+}
+
+/// Builds the model and sees that it, its batch and its data fit the adapter, before anything is allocated.
+fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<Planned> {
+    let mut estimate = MemoryEstimate::default();
+    let model = planned_model(gpu.profile(), scenario, images, &mut estimate)?;
     estimate
         .validate(gpu)
         .map_err(|error| scenario.with_span(error))?;

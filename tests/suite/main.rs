@@ -25,10 +25,14 @@ mod run_directory;
 mod run_view;
 mod sample;
 mod scenario;
+#[cfg(feature = "cli")]
+mod scenario_commands;
 mod shaders;
 mod stateful;
+mod static_checks;
 mod trace;
 mod train;
 mod two_stream;
+mod validation;
 mod view;
 mod whole_suite;

@@ -148,7 +148,7 @@ fn plan_estimates_match_allocation_for_every_request() {
             let request = ask(request, &loss, [x, relu, logits], &cotangent);
             let before = gpu.total_allocated_bytes();
             let mut estimate = MemoryEstimate::default();
-            request.estimate_memory(&gpu, &mut estimate);
+            request.estimate_memory(gpu.profile(), &mut estimate);
             request.build(&gpu, &parameters).unwrap();
             let allocated = gpu.total_allocated_bytes() - before;
             let off = allocated.abs_diff(estimate.bytes());

@@ -34,6 +34,9 @@ fn info() -> RunInfo {
         steps: 40,
         seed: 7,
         seconds: 0.0,
+        started: None,
+        parameters: None,
+        warnings: Vec::new(),
     }
 }
 

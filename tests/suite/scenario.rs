@@ -279,9 +279,9 @@ fn words_of_other_libraries_are_answered_with_ours() {
         assert!(error.contains(part), "{setting}: {error}");
         for foreign in [
             "expected",
-            "variant",
+            " variant",
             "invalid type",
-            "struct",
+            " struct ",
             "usize",
             "f32",
             "u64",

@@ -3,7 +3,7 @@
 use super::liveness::Liveness;
 use super::stages::Builder;
 use super::{Plan, ProbeEvent, rules, workspace};
-use crate::gpu::{Buffer, Dispatch, Gpu, MemoryEstimate};
+use crate::gpu::{AdapterProfile, Buffer, Dispatch, Gpu, MemoryEstimate};
 use crate::nn::operation::{ScratchRequest, elements, layer};
 use crate::nn::{BackwardRule, Graph, Loss, Mode, NodeId, Parameters};
 use crate::{Error, Result};
@@ -189,8 +189,8 @@ impl<'a> PlanRequest<'a> {
         self
     }
 
-    /// Adds to `estimate` what the plan will allocate, without the parameters.
-    pub fn estimate_memory(&self, gpu: &Gpu, estimate: &mut MemoryEstimate) {
+    /// Adds to `estimate` what the plan will allocate with the kernels of `profile`, without the parameters.
+    pub fn estimate_memory(&self, profile: &AdapterProfile, estimate: &mut MemoryEstimate) {
         let liveness = Liveness::of(self);
         let placed = liveness.place(self);
         let nodes = self.graph.nodes();
@@ -215,7 +215,7 @@ impl<'a> PlanRequest<'a> {
                 let differentiated = |node: &NodeId| liveness.differentiated[node.0];
                 let has_backward = liveness.differentiated[index];
                 let request = ScratchRequest {
-                    profile: gpu.profile(),
+                    profile,
                     batch: self.batch,
                     inputs: &inputs,
                     mode: self.mode,

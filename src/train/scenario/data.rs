@@ -107,7 +107,8 @@ impl Source {
         !matches!(self, Self::Mnist | Self::Shapes | Self::Clips)
     }
 
-    fn has_splits(self) -> bool {
+    /// Whether it has a training and a test set.
+    pub(super) fn has_splits(self) -> bool {
         matches!(self, Self::Idx | Self::Cifar10)
     }
 }

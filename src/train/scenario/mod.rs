@@ -16,6 +16,7 @@ mod short_forms;
 mod source_map;
 mod suggestions;
 mod train;
+mod validate;
 
 use std::path::Path;
 
@@ -36,6 +37,7 @@ pub use built_in::{BUILT_IN, BuiltIn};
 pub use data::{ClipTask, DataSection, Source, Split};
 pub use model::{ModelConfig, ModelKind, ModelSection};
 pub use train::{RecordSection, TrainSection};
+pub use validate::{ValidateSection, ValidationSplit};
 
 /// Bytes of a scenario file at most.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -61,6 +63,9 @@ pub struct Scenario {
     /// What is recorded.
     #[serde(default)]
     pub record: RecordSection,
+    /// Which samples training does not see, and how often they are measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validate: Option<ValidateSection>,
     /// The text it was read from, for error messages.
     #[serde(skip)]
     source_map: SourceMap,
@@ -214,6 +219,12 @@ impl Scenario {
             ("record", self.record.validate()),
             ("data", self.data.validate()),
             ("model", self.model.config().map(|_| ())),
+            (
+                "validate",
+                self.validate
+                    .as_ref()
+                    .map_or(Ok(()), |validate| validate.validate(&self.data)),
+            ),
         ] {
             faults.extend(found.err().map(|invalid| invalid.within(section)));
         }
@@ -266,12 +277,32 @@ impl Scenario {
         }
     }
 
-    /// Reads the samples.
+    /// Reads the samples to train on.
     ///
     /// # Errors
     /// A file is missing or damaged.
     pub fn images(&self) -> Result<Images> {
-        self.data.images(self.seed)
+        let images = self.data.images(self.seed)?;
+        match self.validate.as_ref().and_then(ValidateSection::share) {
+            Some(share) => Ok(images.hold_out(share, self.seed)?.0),
+            None => Ok(images),
+        }
+    }
+
+    /// Reads the samples of `[validate]`; nothing without that section.
+    ///
+    /// # Errors
+    /// A file is missing or damaged.
+    pub fn validation_images(&self) -> Result<Option<Images>> {
+        let Some(validate) = &self.validate else {
+            return Ok(None);
+        };
+        if let Some(data) = validate.data(&self.data) {
+            return data.images(self.seed).map(Some);
+        }
+        let images = self.data.images(self.seed)?;
+        let share = validate.share().unwrap_or_default();
+        Ok(Some(images.hold_out(share, self.seed)?.1))
     }
 
     /// How batches are made of a data set of `count` samples.

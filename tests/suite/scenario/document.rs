@@ -27,6 +27,8 @@ pub enum Type {
     Pair,
     /// A number of bytes or a string such as `64 MiB`.
     Size,
+    /// A number or a string.
+    Share,
     /// A list of layers.
     Layers,
     /// One of these strings.
@@ -67,6 +69,7 @@ impl Type {
             "number" => Self::Number,
             "pair" => Self::Pair,
             "size" => Self::Size,
+            "share or path" => Self::Share,
             words => {
                 let words = words.split(", ").map(|word| {
                     let word = word
@@ -87,6 +90,7 @@ impl Type {
             Self::Number => kind == "number" || kind == "integer",
             Self::Pair => kind == "integer",
             Self::Size => kind == "integer",
+            Self::Share => kind != "boolean" && kind != "array" && kind != "table",
             Self::Layers | Self::OneOf(_) => false,
         }
     }
@@ -166,7 +170,7 @@ impl Row {
 
     /// Values at and just beyond the ends of the range, and whether each is good.
     pub fn probes(&self) -> Vec<(Value, bool)> {
-        let is_integer = !matches!(self.kind, Type::Number);
+        let is_integer = !matches!(self.kind, Type::Number | Type::Share);
         let mut probes = Vec::new();
         for bound in &self.bounds {
             let inwards = if bound.is_lower { 1.0 } else { -1.0 };

@@ -83,7 +83,7 @@ const fn section(
     }
 }
 
-const SECTIONS: [Section; 30] = [
+const SECTIONS: [Section; 31] = [
     section("Top level", &[], VAE),
     section("`[data]`", &["data"], VAE),
     section("`augment`", &["data", "augment"], VAE),
@@ -138,6 +138,7 @@ const SECTIONS: [Section; 30] = [
     section("`cosine`", &["train", "schedule", "cosine"], VAE),
     section("`clip`", &["train", "clip"], VAE),
     section("`[record]`", &["record"], VAE),
+    section("`[validate]`", &["validate"], VAE),
 ];
 
 /// Values that stand for required keys, and for optional ones whose table of the document has no default.
@@ -152,7 +153,7 @@ fn sample(key: &str) -> Value {
         "kind" => "\"classifier\"",
         "path" => "\"images\"",
         "memory" => "\"64 MiB\"",
-        "train" | "record" | "settings" => "{}",
+        "train" | "record" | "validate" | "settings" => "{}",
         "augment" => "{ flip = true }",
         "corrupt" => "{ count = 1 }",
         "samples" => "[0, 1]",
@@ -288,7 +289,9 @@ fn meaning(scenario: &Scenario) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut data = scenario.data.clone();
     let images = generates.then(|| {
         (data.size, data.count) = (None, None);
-        scenario.images().expect("generated").pixels
+        let mut whole = scenario.clone();
+        whole.validate = None;
+        whole.images().expect("generated").pixels
     });
     data.task = Some(data.task.unwrap_or_default());
     // An optimizer is what it does: the third of three updates, so that each of its settings shows.
@@ -306,6 +309,7 @@ fn meaning(scenario: &Scenario) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         (scenario.name.clone(), scenario.seed, scenario.model()),
         (data, images, train, updates, scenario.record.clone()),
+        scenario.validate.clone(),
     )
 }
 
