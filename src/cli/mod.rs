@@ -3,6 +3,7 @@
 mod adapters;
 mod bench;
 mod completions;
+mod explain;
 mod progress;
 mod replay;
 mod report;
@@ -63,6 +64,8 @@ enum Command {
     Sample(sample::SampleArgs),
     /// Write a run's report, one self-contained HTML file
     Report(report::ReportArgs),
+    /// Say why a run went as it did, with the evidence and what to change
+    Explain(explain::ExplainArgs),
     /// Measure what limits training steps on this adapter
     Bench(bench::BenchArgs),
     /// List the adapters of this machine, best first
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(common, args),
         Command::Sample(args) => sample::run(common, args),
         Command::Report(args) => report::run(common, args),
+        Command::Explain(args) => explain::run(common, args),
         Command::Bench(args) => bench::run(common, args),
         Command::Adapters => adapters::run(common),
         Command::Scenarios(args) => scenarios::run(common, args),

@@ -1,7 +1,17 @@
-//! What the records of a run say about how it went.
+//! What the records of a run say about how it went, and why.
 
+mod causes;
+mod data_facts;
+mod explain;
+mod facts;
+mod finding;
+mod fixes;
 mod static_checks;
 mod summary;
+mod symptoms;
+mod tensor_series;
 
+pub use explain::explain;
+pub use finding::{Cause, Evidence, Explanation, Finding, Fix, Verdict};
 pub use static_checks::static_checks;
-pub use summary::summary;
+pub use summary::{summary, summary_of};

@@ -1,10 +1,12 @@
-//! What a run saw, in three plain sentences.
+//! A run in a few plain sentences, each computed from the trace, the scalars and the events together.
 
+use super::explain;
+use super::finding::Explanation;
 use crate::Result;
 use crate::nn::Role;
 use crate::number::short;
 use crate::tensor::TensorKind;
-use crate::trace::{Event, EventKind, RunView, Statistic, TraceEntry};
+use crate::trace::{Event, EventKind, RunView, Severity, Statistic, TraceEntry};
 
 /// Values that the mean at either end of a run is taken over.
 const ENDS: usize = 10;
@@ -14,126 +16,394 @@ const SAMPLES: usize = 8;
 const LAYERS: usize = 3;
 /// A latent unit whose mean varies less than this over the batch carries nothing.
 const USED: f32 = 0.1;
+/// A loss that ends within this share of where it began did not move.
+const MOVED: f64 = 0.02;
+/// A peak this many times the larger end is told.
+const PEAK: f64 = 10.0;
 
-/// Three sentences about a run: where the loss went, whether values stayed finite, and which units do nothing.
+/// Sentences about a run: the verdict first, then where the loss went, whether values stayed finite, what happened and
+/// which units do nothing.
 pub fn summary(run: &RunView) -> Vec<String> {
-    vec![
-        loss(run),
-        finite(run.events()),
-        idle(run).unwrap_or_else(|error| format!("The units' records cannot be read: {error}.")),
-    ]
+    summary_of(run, &explain(run))
 }
 
+/// The same of a run that is explained already.
+pub fn summary_of(run: &RunView, explanation: &Explanation) -> Vec<String> {
+    let mut sentences = vec![explanation.headline.clone(), loss(run), finite(run)];
+    sentences.extend(events(run));
+    sentences.extend(
+        idle(run)
+            .unwrap_or_else(|error| Some(format!("The units' records cannot be read: {error}."))),
+    );
+    sentences
+}
+
+/// Whether a loss of the run cannot be below zero: all its terms are cross-entropies, squares or divergences.
+fn cannot_be_negative(run: &RunView) -> bool {
+    let Some(graph) = run.model().graphs.first() else {
+        return false;
+    };
+    let positive = [
+        "softmax_cross_entropy",
+        "binary_cross_entropy",
+        "squared_error",
+        "gaussian_kl",
+    ];
+    let terms = || graph.losses.iter().filter(|term| term.weight != 0.0);
+    terms().next().is_some()
+        && terms().all(|term| {
+            let kind = graph.layer(&term.layer).map(|layer| layer.kind.as_str());
+            term.weight > 0.0 && kind.is_some_and(|kind| positive.contains(&kind))
+        })
+}
+
+/// Where the loss went.
 fn loss(run: &RunView) -> String {
-    let recorded = run.scalars().get("loss");
-    let Some(values) = recorded.filter(|values| !values.is_empty()) else {
+    let values: &[(u64, f64)] = run.scalars().get("loss").map_or(&[], Vec::as_slice);
+    let (Some(first), Some(last)) = (values.first(), values.last()) else {
         return "No loss is recorded yet.".to_owned();
     };
-    let finite: Vec<f64> = values
-        .iter()
-        .map(|(_, v)| *v)
-        .filter(|v| v.is_finite())
-        .collect();
-    let Some(most) = finite.len().checked_div(2).filter(|half| *half > 0) else {
-        return "The loss was not finite for long enough to tell where it went.".to_owned();
+    if values.len() == 1 {
+        return match first.1.is_finite() {
+            true => format!(
+                "The loss was {} at step {}; one step is too few to tell where it goes.",
+                short(first.1),
+                first.0
+            ),
+            false => format!("The loss was not finite at step {}, the only one.", first.0),
+        };
+    }
+    let broken = values.iter().position(|(_, value)| !value.is_finite());
+    let finite = &values[..broken.unwrap_or(values.len())];
+    let mut sentence = match (finite.len(), broken) {
+        (0, _) => {
+            return format!(
+                "The loss was not finite from its first recorded step ({}) on.",
+                first.0
+            );
+        }
+        (1, _) => format!(
+            "The loss was {} at step {}",
+            short(finite[0].1),
+            finite[0].0
+        ),
+        _ => course(finite),
     };
-    let count = most.min(ENDS);
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    if let Some(at) = broken {
+        let back = values[at..].iter().any(|(_, value)| value.is_finite());
+        let step = values[at].0;
+        sentence += &format!(
+            " and was not finite {} step {step}",
+            if back { "at" } else { "from" }
+        );
+        if back {
+            let lost = values
+                .iter()
+                .filter(|(_, value)| !value.is_finite())
+                .count();
+            sentence += &format!(" (at {lost} of {} steps in all)", values.len());
+        } else if step != last.0 {
+            sentence += " on";
+        }
+    }
+    sentence += ".";
+    let below = values.iter().find(|(_, value)| *value < 0.0);
+    if let Some((step, _)) = below.filter(|_| cannot_be_negative(run)) {
+        sentence += &format!(
+            " It was below zero at step {step}, where such a loss cannot be if the data lie in its range."
+        );
+    }
+    sentence
+}
+
+/// The course of at least two finite losses, without the end of the sentence.
+fn course(finite: &[(u64, f64)]) -> String {
+    let count = (finite.len() / 2).min(ENDS);
+    let mean =
+        |part: &[(u64, f64)]| part.iter().map(|(_, value)| value).sum::<f64>() / part.len() as f64;
     let (from, to) = (
         mean(&finite[..count]),
         mean(&finite[finite.len() - count..]),
     );
-    let verb = if to < from { "fell" } else { "rose" };
-    format!(
-        "The loss {verb} from {} to {} by step {} (means of the first and last {count} values).",
-        short(from),
-        short(to),
-        values[values.len() - 1].0
-    )
-}
-
-fn finite(events: &[Event]) -> String {
-    let of = |kind: EventKind| events.iter().filter(move |event| event.kind == kind);
-    // A scalar may have shown first what is then found to have begun in a unit.
-    let first = of(EventKind::Nonfinite)
-        .min_by_key(|event| (event.step, event.subject.unit_index().is_none()));
-    if let Some(first) = first {
-        return format!(
-            "The first non-finite value came at step {} in {}.",
-            first.step, first.subject
+    let last = finite[finite.len() - 1].0;
+    let means = match count {
+        1 => String::new(),
+        _ => format!(" (means of the first and last {count} values)"),
+    };
+    let scale = from.abs().max(to.abs());
+    let mut sentence = if (to - from).abs() <= MOVED * scale {
+        format!(
+            "The loss did not move: it was {} at the beginning and {} at step {last}{means}",
+            short(from),
+            short(to)
+        )
+    } else {
+        let verb = if to < from { "fell" } else { "rose" };
+        format!(
+            "The loss {verb} from {} to {} by step {last}{means}",
+            short(from),
+            short(to)
+        )
+    };
+    let peak = finite
+        .iter()
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .copied()
+        .unwrap_or(finite[0]);
+    // A peak among the first values makes their mean a poor beginning: say where it really began.
+    if peak.1 > PEAK * finite[0].1.abs().max(to.abs()) && peak.1 > 0.0 {
+        sentence = format!(
+            "The loss went from {} at step {} up to {} at step {} and was {} at step {last}",
+            short(finite[0].1),
+            finite[0].0,
+            short(peak.1),
+            peak.0,
+            short(to)
         );
     }
-    let finite = "Every recorded value was finite";
-    let spikes: Vec<&Event> = of(EventKind::Spike).collect();
-    match spikes[..] {
-        [] => format!("{finite}, and the loss had no spike."),
-        [spike] => format!("{finite}; the loss had one spike, {}.", named(spike)),
-        [first, ..] => format!(
-            "{finite}; the loss had {} spikes, the first {}.",
-            spikes.len(),
-            named(first)
-        ),
+    sentence
+}
+
+/// Whether every recorded value was finite, by the events, the scalars and the statistics.
+fn finite(run: &RunView) -> String {
+    let event = run
+        .events()
+        .iter()
+        .filter(|event| event.kind == EventKind::Nonfinite)
+        // A scalar may have shown first what is then found to have begun in a unit.
+        .min_by_key(|event| (event.step, event.subject.unit_index().is_none()));
+    let record = first_nonfinite_record(run);
+    let is_earlier = |step: u64| matches!(&record, Ok(Some((recorded, _))) if *recorded < step);
+    if let Some(event) = event.filter(|event| !is_earlier(event.step)) {
+        let samples = match named_samples(&event.samples) {
+            none if none.is_empty() => none,
+            named => format!(", in a batch with the samples {named}"),
+        };
+        return format!(
+            "The first non-finite value came at step {} in {}{samples}.",
+            event.step, event.subject
+        );
+    }
+    match record {
+        Err(error) => format!("Whether all values were finite is not known: {error}."),
+        Ok(Some((step, place))) => {
+            format!("The first recorded non-finite value is at step {step} in {place}.")
+        }
+        Ok(None) if run.scalars().is_empty() && run.entries().is_empty() => {
+            "No values are recorded yet.".to_owned()
+        }
+        Ok(None) => "Every recorded value was finite.".to_owned(),
     }
 }
 
-/// When a spike came, and with which samples.
-fn named(spike: &Event) -> String {
-    let step = format!("at step {}", spike.step);
-    let shown: Vec<_> = spike
-        .samples
-        .iter()
-        .take(SAMPLES)
-        .map(u32::to_string)
-        .collect();
-    match spike.samples.len() {
-        0 => step,
-        few if few <= SAMPLES => format!("{step} with the samples {}", shown.join(", ")),
+/// The first record with a value that is not finite: its step, and the tensor or scalar. Of one step the first tensor in
+/// the order of computation.
+fn first_nonfinite_record(run: &RunView) -> Result<Option<(u64, String)>> {
+    let mut first: Option<(u64, String)> = None;
+    run.each_record(|step, statistics| {
+        if first.is_some() {
+            return;
+        }
+        let broken = run.entries().iter().find_map(|entry| {
+            let units = &statistics[entry.rows()];
+            let unit = units.iter().position(|unit| unit.nonfinite > 0.0)?;
+            Some(format!(
+                "unit {unit} of {} {}",
+                entry.tensor,
+                entry.kind.name()
+            ))
+        });
+        first = broken.map(|place| (step, place));
+    })?;
+    for (name, values) in run.scalars() {
+        let broken = values.iter().find(|(_, value)| !value.is_finite());
+        if let Some((step, _)) = broken
+            && first.as_ref().is_none_or(|(known, _)| step < known)
+        {
+            first = Some((*step, name.clone()));
+        }
+    }
+    Ok(first)
+}
+
+fn named_samples(samples: &[u32]) -> String {
+    let shown: Vec<_> = samples.iter().take(SAMPLES).map(u32::to_string).collect();
+    match samples.len() {
+        few if few <= SAMPLES => shown.join(", "),
         many => format!(
-            "{step} with the samples {} and {} more (all are in events.jsonl)",
+            "{} and {} more (all are in events.jsonl)",
             shown.join(", "),
             many - SAMPLES
         ),
     }
 }
 
+/// A sentence for each kind of event that happened, but non-finite values and dead units, which have their own.
+fn events(run: &RunView) -> Vec<String> {
+    let mut kinds: Vec<&EventKind> = run.events().iter().map(|event| &event.kind).collect();
+    kinds.sort();
+    kinds.dedup();
+    let told = kinds
+        .into_iter()
+        .filter(|kind| !matches!(kind, EventKind::Nonfinite | EventKind::DeadUnit));
+    told.map(|kind| {
+        let of_kind: Vec<&Event> = run
+            .events()
+            .iter()
+            .filter(|event| event.kind == *kind)
+            .collect();
+        match kind {
+            EventKind::Spike => spikes(&of_kind),
+            _ => of_kind
+                .iter()
+                .take(LAYERS)
+                .map(|event| event.sentence())
+                .collect::<Vec<_>>()
+                .join(" "),
+        }
+    })
+    .collect()
+}
+
+/// All spikes with their steps, and the samples that explain them.
+fn spikes(events: &[&Event]) -> String {
+    let steps: Vec<String> = events.iter().map(|event| event.step.to_string()).collect();
+    let mut sentence = match events {
+        [one] => format!("The loss had one spike, at step {}", one.step),
+        _ => format!(
+            "The loss had {} spikes, at the steps {}",
+            events.len(),
+            steps.join(", ")
+        ),
+    };
+    let shared = shared_samples(events);
+    if !shared.is_empty() {
+        sentence += &format!(
+            "; every one of these batches holds at least one of the samples {}",
+            named_samples(&shared)
+        );
+    } else if let [one] = events
+        && !one.samples.is_empty()
+    {
+        sentence += &format!(" with the samples {}", named_samples(&one.samples));
+    }
+    sentence + "."
+}
+
+/// A few samples of which every spike's batch holds at least one; none where more than a batch has in common with
+/// another would do, so that they prove nothing.
+pub(super) fn shared_samples(events: &[&Event]) -> Vec<u32> {
+    use std::collections::BTreeMap;
+    let with_samples: Vec<&&Event> = events
+        .iter()
+        .filter(|event| !event.samples.is_empty())
+        .collect();
+    if with_samples.len() < 3 {
+        return Vec::new();
+    }
+    let mut open: Vec<&&Event> = with_samples.clone();
+    let mut chosen = Vec::new();
+    // Greedily the sample that the most of the remaining batches hold.
+    while !open.is_empty() {
+        let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
+        for sample in open.iter().flat_map(|event| &event.samples) {
+            *counts.entry(*sample).or_default() += 1;
+        }
+        let Some((sample, count)) = counts
+            .into_iter()
+            .max_by_key(|(sample, count)| (*count, u32::MAX - sample))
+        else {
+            break;
+        };
+        if count < 2 {
+            return Vec::new();
+        }
+        chosen.push(sample);
+        open.retain(|event| !event.samples.contains(&sample));
+    }
+    chosen.sort_unstable();
+    // As many samples as batches explain nothing.
+    if chosen.len() * 2 > with_samples.len() {
+        Vec::new()
+    } else {
+        chosen
+    }
+}
+
 /// Dead units, and latent units that carry nothing.
-fn idle(run: &RunView) -> Result<String> {
+fn idle(run: &RunView) -> Result<Option<String>> {
     let last = |entry: &TraceEntry, statistic| -> Result<Vec<f32>> {
         let series = run.series(&entry.tensor, entry.kind, statistic)?;
         Ok(series.last().collect())
     };
+    if run.entries().is_empty() {
+        return Ok(None);
+    }
     let is_activation = |entry: &&TraceEntry| entry.kind == TensorKind::Activation;
     let mut dead = Vec::new();
     for entry in run.entries().iter().filter(is_activation) {
         let zero = last(entry, Statistic::ZeroFraction)?;
         let count = zero.iter().filter(|fraction| **fraction >= 1.0).count();
         if count > 0 {
-            dead.push(format!(
-                "{count} of {} units of {}",
-                entry.units, entry.tensor
+            let came_back = came_back(run.events(), &entry.tensor, &zero);
+            let back = if came_back > 0 {
+                format!(" ({came_back} more came back)")
+            } else {
+                String::new()
+            };
+            dead.push((
+                count,
+                format!("{count} of {} units of {}{back}", entry.units, entry.tensor),
             ));
         }
     }
+    dead.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
     dead.truncate(LAYERS);
-    let dead = match dead.join(", ") {
+    let dead = match dead
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect::<Vec<_>>()
+        .join(", ")
+    {
         none if none.is_empty() => "no unit ended with nothing but zeros".to_owned(),
         named => format!("{named} ended with nothing but zeros"),
     };
-    let latent = run
-        .model()
-        .with_role(Role::LatentMean)
-        .and_then(|layer| run.layout().find(&layer.name, TensorKind::Activation));
+    let latent = run.model().with_role(Role::LatentMean);
+    let latent = latent.and_then(|layer| run.layout().find(&layer.name, TensorKind::Activation));
     let sentence = match latent {
         Some(entry) => {
             let spread = last(entry, Statistic::Std)?;
+            let unknown = spread.iter().filter(|spread| !spread.is_finite()).count();
             let used = spread.iter().filter(|spread| **spread > USED).count();
             let all = entry.units;
-            format!("{used} of {all} latent units vary with the input; {dead}.")
+            match unknown {
+                0 => format!("{used} of {all} latent units vary with the input; {dead}."),
+                _ => {
+                    format!("{unknown} of {all} latent units ended without a finite value; {dead}.")
+                }
+            }
         }
         None => format!("{dead}."),
     };
     let mut letters = sentence.chars();
-    Ok(letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).collect()
-    }))
+    Ok(letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect()))
+}
+
+/// How many units that an event calls dead are not all zero at the end.
+fn came_back(events: &[Event], tensor: &str, zero: &[f32]) -> usize {
+    let dead = events
+        .iter()
+        .filter(|event| event.kind == EventKind::DeadUnit && event.severity >= Severity::Note);
+    let mut units: Vec<usize> = dead
+        .filter(|event| event.subject.tensor_name() == Some(tensor))
+        .flat_map(|event| event.subject.units().to_vec())
+        .collect();
+    units.sort_unstable();
+    units.dedup();
+    units
+        .into_iter()
+        .filter(|&unit| zero.get(unit).is_some_and(|fraction| *fraction < 1.0))
+        .count()
 }

@@ -67,18 +67,48 @@ pub enum EventKind {
     DiscriminatorSaturated,
     /// A GAN's generated images are nearly all alike.
     DiversityCollapse,
+    /// Units of a rectifier that were dead give other values than zero again.
+    Revived,
+    /// The loss rose far above where it began, and stayed there.
+    Explosion,
+    /// Updates are as large as the weights that they change.
+    LargeUpdates,
+    /// Updates are too small to change anything.
+    TinyUpdates,
+    /// The units of a sigmoid or hyperbolic tangent are at their bounds for nearly all samples.
+    SaturatedUnits,
+    /// Next to nothing of the gradient reaches the first layer.
+    VanishingGradient,
+    /// A loss that cannot be negative is.
+    NegativeLoss,
+    /// No latent unit of a VAE depends on the input any more.
+    PosteriorCollapse,
+    /// The log-variance of a VAE's latent units leaves the range that data ask for.
+    LogVarianceDrift,
+    /// A critic's scores grow without bound.
+    UnboundedScore,
     /// A kind that this version does not know, by its word.
     Other(String),
 }
 
 impl EventKind {
     /// The kinds that this version knows.
-    pub const KNOWN: [Self; 5] = [
+    pub const KNOWN: [Self; 15] = [
         Self::Nonfinite,
         Self::DeadUnit,
         Self::Spike,
         Self::DiscriminatorSaturated,
         Self::DiversityCollapse,
+        Self::Revived,
+        Self::Explosion,
+        Self::LargeUpdates,
+        Self::TinyUpdates,
+        Self::SaturatedUnits,
+        Self::VanishingGradient,
+        Self::NegativeLoss,
+        Self::PosteriorCollapse,
+        Self::LogVarianceDrift,
+        Self::UnboundedScore,
     ];
 
     /// Its word in `events.jsonl`.
@@ -89,6 +119,16 @@ impl EventKind {
             Self::Spike => "spike",
             Self::DiscriminatorSaturated => "discriminator_saturated",
             Self::DiversityCollapse => "diversity_collapse",
+            Self::Revived => "revived",
+            Self::Explosion => "explosion",
+            Self::LargeUpdates => "large_updates",
+            Self::TinyUpdates => "tiny_updates",
+            Self::SaturatedUnits => "saturated",
+            Self::VanishingGradient => "vanishing_gradient",
+            Self::NegativeLoss => "negative_loss",
+            Self::PosteriorCollapse => "posterior_collapse",
+            Self::LogVarianceDrift => "log_variance_drift",
+            Self::UnboundedScore => "unbounded_score",
             Self::Other(name) => name,
         }
     }
@@ -97,8 +137,21 @@ impl EventKind {
     pub fn severity(&self) -> Severity {
         match self {
             Self::Nonfinite => Severity::Fatal,
-            Self::DiscriminatorSaturated | Self::DiversityCollapse => Severity::Serious,
-            Self::DeadUnit | Self::Spike | Self::Other(_) => Severity::Warning,
+            Self::DiscriminatorSaturated
+            | Self::DiversityCollapse
+            | Self::Explosion
+            | Self::NegativeLoss
+            | Self::PosteriorCollapse
+            | Self::UnboundedScore => Severity::Serious,
+            Self::Revived => Severity::Note,
+            Self::DeadUnit
+            | Self::Spike
+            | Self::LargeUpdates
+            | Self::TinyUpdates
+            | Self::SaturatedUnits
+            | Self::VanishingGradient
+            | Self::LogVarianceDrift
+            | Self::Other(_) => Severity::Warning,
         }
     }
 }
@@ -120,7 +173,9 @@ impl fmt::Display for EventKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It happens in healthy runs too.
+    /// It happens in most healthy runs.
+    Note,
+    /// It happens in some healthy runs.
     Warning,
     /// The run will hardly get better while it lasts.
     Serious,
@@ -132,6 +187,7 @@ impl Severity {
     /// Its word in `events.jsonl`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Note => "note",
             Self::Warning => "warning",
             Self::Serious => "serious",
             Self::Fatal => "fatal",
@@ -150,6 +206,15 @@ pub enum Subject {
         kind: TensorKind,
         /// The unit, counted from 0.
         unit: usize,
+    },
+    /// Some units of a recorded tensor.
+    Units {
+        /// Name of the layer or parameter.
+        tensor: String,
+        /// Which of its values.
+        kind: TensorKind,
+        /// The units, ascending; at least two.
+        units: Vec<usize>,
     },
     /// A recorded tensor as a whole.
     Tensor {
@@ -182,6 +247,38 @@ impl Subject {
         }
     }
 
+    /// Some units of a tensor, ascending: one unit, several or, where there are none, the tensor as a whole.
+    pub fn of_units(tensor: impl Into<String>, kind: TensorKind, units: Vec<usize>) -> Self {
+        match units[..] {
+            [] => Self::tensor(tensor, kind),
+            [unit] => Self::unit(tensor, kind, unit),
+            _ => Self::Units {
+                tensor: tensor.into(),
+                kind,
+                units,
+            },
+        }
+    }
+
+    /// The numbers of the units that are meant; none where it is no unit.
+    pub fn units(&self) -> &[usize] {
+        match self {
+            Self::Unit { unit, .. } => std::slice::from_ref(unit),
+            Self::Units { units, .. } => units,
+            _ => &[],
+        }
+    }
+
+    /// The tensor's name, where it is one or units of one.
+    pub fn tensor_name(&self) -> Option<&str> {
+        match self {
+            Self::Unit { tensor, .. }
+            | Self::Units { tensor, .. }
+            | Self::Tensor { tensor, .. } => Some(tensor),
+            _ => None,
+        }
+    }
+
     /// The number of the unit, where it is one.
     pub fn unit_index(&self) -> Option<usize> {
         match self {
@@ -193,7 +290,9 @@ impl Subject {
     /// The same without the number of a unit: events of units of one tensor belong together.
     pub fn group(&self) -> Self {
         match self {
-            Self::Unit { tensor, kind, .. } => Self::tensor(tensor, *kind),
+            Self::Unit { tensor, kind, .. } | Self::Units { tensor, kind, .. } => {
+                Self::tensor(tensor, *kind)
+            }
             other => other.clone(),
         }
     }
@@ -206,6 +305,11 @@ impl fmt::Display for Subject {
             Self::Unit { tensor, kind, unit } => {
                 write!(f, "unit {unit} of {tensor} {}", kind.name())
             }
+            Self::Units {
+                tensor,
+                kind,
+                units,
+            } => write!(f, "{} units of {tensor} {}", units.len(), kind.name()),
             Self::Tensor { tensor, kind } => write!(f, "{tensor} {}", kind.name()),
             Self::Scalar(name) => f.write_str(name),
             Self::Run => Ok(()),

@@ -88,6 +88,15 @@ impl From<Event> for EventRecord {
                     quantity: kind,
                     units: vec![unit],
                 }),
+                Subject::Units {
+                    tensor,
+                    kind,
+                    units,
+                } => Some(SubjectRecord::Tensor {
+                    tensor,
+                    quantity: kind,
+                    units,
+                }),
                 Subject::Tensor { tensor, kind } => Some(SubjectRecord::Tensor {
                     tensor,
                     quantity: kind,
@@ -119,10 +128,7 @@ impl From<EventRecord> for Event {
                     tensor,
                     quantity,
                     units,
-                }) => match units[..] {
-                    [unit] => Subject::unit(tensor, quantity, unit),
-                    _ => Subject::tensor(tensor, quantity),
-                },
+                }) => Subject::of_units(tensor, quantity, units),
                 Some(SubjectRecord::Scalar { scalar }) => Subject::Scalar(scalar),
                 None => subject_of_first_version(&kind, record.layer, record.unit),
             },
@@ -143,7 +149,9 @@ fn first_version_subject(kind: &EventKind, subject: &Subject) -> (Option<String>
     };
     match subject {
         Subject::Unit { tensor, kind, unit } => (Some(layer(tensor, *kind)), Some(*unit as u64)),
-        Subject::Tensor { tensor, kind } => (Some(layer(tensor, *kind)), None),
+        Subject::Units { tensor, kind, .. } | Subject::Tensor { tensor, kind } => {
+            (Some(layer(tensor, *kind)), None)
+        }
         Subject::Scalar(name) => (Some(name.clone()), None),
         Subject::Run => (None, None),
     }

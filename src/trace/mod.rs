@@ -12,6 +12,7 @@ mod checkpoint;
 mod earlier_graph;
 mod event;
 mod event_file;
+mod event_sentence;
 mod layout;
 mod model_description;
 mod run_info;

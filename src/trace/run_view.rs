@@ -160,6 +160,24 @@ impl RunView {
         run_reader::read_statistics(&self.trace, &self.layout, from, to)
     }
 
+    /// Calls `visit` with each recorded step and its statistics, in the order of the steps; reads one segment at a time.
+    ///
+    /// # Errors
+    /// A file has changed since the run was opened.
+    pub fn each_record(&self, mut visit: impl FnMut(u64, &[UnitStatistics])) -> Result<()> {
+        let mut next = 0;
+        for segment in &self.trace {
+            let segment = std::slice::from_ref(segment);
+            for (step, statistics) in
+                run_reader::read_statistics(segment, &self.layout, next, u64::MAX)?
+            {
+                visit(step, &statistics);
+                next = step + 1;
+            }
+        }
+        Ok(())
+    }
+
     /// All events in the order in which they were written.
     pub fn events(&self) -> &[Event] {
         &self.events

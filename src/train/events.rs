@@ -1,51 +1,64 @@
-//! Detects the events of a run in its records: the first non-finite value, units that die, and spikes of the loss.
-//! [`super::gan_monitor`] adds what only GANs have.
+//! Detects the events of a run in its records. Here is the first non-finite value; the monitors look for the rest.
 
 use super::StepRecord;
-use super::debounce::Debounce;
 use super::gan_monitor::GanMonitor;
-use super::thresholds::{
-    DEAD_RECORDS, SPIKE_AVERAGE_WEIGHT, SPIKE_DEVIATIONS, SPIKE_FRACTION, SPIKE_WARMUP_STEPS,
-};
-use crate::nn::Property;
+use super::latent_monitor::LatentMonitor;
+use super::loss_monitor::LossMonitor;
+use super::thresholds::DetectSection;
+use super::unit_monitor::UnitMonitor;
+use super::update_monitor::UpdateMonitor;
 use crate::tensor::TensorKind;
-use crate::trace::{
-    Event, EventKind, ModelDescription, Subject, TraceEntry, TraceLayout, UnitStatistics,
-};
+use crate::trace::{Event, EventKind, ModelDescription, Subject, TraceLayout};
 
 /// Finds the events of a run. It must observe the run's records in order, because most of what it looks for must hold
 /// for several of them.
 #[derive(Debug, Clone)]
 pub struct EventDetector {
+    detect: DetectSection,
     layout: TraceLayout,
     scalar_names: Vec<String>,
     nonfinite_seen: bool,
-    rectifiers: Vec<Rectifier>,
-    loss: RunningLoss,
+    units: Vec<UnitMonitor>,
+    loss: LossMonitor,
+    updates: UpdateMonitor,
+    latent: Option<LatentMonitor>,
     gan: Option<GanMonitor>,
 }
 
 impl EventDetector {
     /// A detector for records of `layout` with scalars of these names, made by `model`.
-    pub fn new(layout: &TraceLayout, scalar_names: &[String], model: &ModelDescription) -> Self {
-        let activations = layout.entries().iter().filter(|entry| {
-            let layer = || model.layer(&entry.tensor);
-            entry.kind == TensorKind::Activation
-                && layer().is_some_and(|layer| layer.has(Property::Rectifier))
-        });
+    pub fn new(
+        layout: &TraceLayout,
+        scalar_names: &[String],
+        model: &ModelDescription,
+        detect: &DetectSection,
+    ) -> Self {
         Self {
-            rectifiers: activations.map(Rectifier::new).collect(),
+            detect: *detect,
+            units: UnitMonitor::all(layout, model),
+            loss: LossMonitor::new(model),
+            updates: UpdateMonitor::new(layout, scalar_names, model),
+            latent: LatentMonitor::new(layout, model),
             gan: GanMonitor::new(layout, model),
             layout: layout.clone(),
             scalar_names: scalar_names.to_vec(),
             nonfinite_seen: false,
-            loss: RunningLoss::default(),
         }
     }
 
-    /// The run has reported a non-finite value before, and reports only the first.
-    pub fn skip_nonfinite(&mut self) {
-        self.nonfinite_seen = true;
+    /// The run has reported these events before, and does not report again what it reports once.
+    pub fn recall(&mut self, events: &[Event]) {
+        self.nonfinite_seen |= events
+            .iter()
+            .any(|event| event.kind == EventKind::Nonfinite);
+        self.loss.recall(events);
+        self.updates.recall(events);
+        for monitor in &mut self.units {
+            monitor.recall(events);
+        }
+        if let Some(latent) = &mut self.latent {
+            latent.recall(events);
+        }
     }
 
     /// The events that the next record shows.
@@ -56,11 +69,15 @@ impl EventDetector {
             self.nonfinite_seen = !events.is_empty();
         }
         if let Some(statistics) = &record.statistics {
-            for rectifier in &mut self.rectifiers {
-                rectifier.observe(record.step, statistics, &mut events);
+            for monitor in &mut self.units {
+                monitor.observe(record.step, statistics, &self.detect, &mut events);
+            }
+            if let Some(latent) = &mut self.latent {
+                latent.observe(record.step, statistics, &self.detect, &mut events);
             }
         }
-        events.extend(self.loss.observe(record));
+        self.loss.observe(record, &self.detect, &mut events);
+        self.updates.observe(record, &self.detect, &mut events);
         if let Some(gan) = &mut self.gan {
             gan.observe(record, &mut events);
         }
@@ -69,103 +86,45 @@ impl EventDetector {
 }
 
 /// The first non-finite value of a record. Rows of statistics are in the order of computation, so the first of them is
-/// where it arose; without statistics, a scalar may show it.
+/// where it arose: all that it was computed from is finite. Where all tensors and their gradients are finite and only the
+/// update is not, a term of the loss that is not finite made it so; without statistics, a scalar may show it.
 pub(super) fn first_nonfinite(
     record: &StepRecord,
     layout: &TraceLayout,
     scalar_names: &[String],
 ) -> Option<Event> {
     let event = |subject| Event::new(record.step, EventKind::Nonfinite, subject);
-    if let Some(statistics) = &record.statistics {
-        for entry in layout.entries() {
+    // The loss itself and what is derived from it come last: a term of it says more.
+    let is_term =
+        |name: &str| name != "loss" && name != "elbo" && !name.starts_with("gradient_norm/");
+    let broken = || {
+        let scalars = record.scalars.iter().zip(scalar_names);
+        scalars
+            .filter(|(value, _)| !value.is_finite())
+            .map(|(_, name)| name)
+    };
+    let scalar = broken()
+        .find(|name| is_term(name))
+        .or_else(|| broken().next());
+    let unit = record.statistics.as_ref().and_then(|statistics| {
+        layout.entries().iter().find_map(|entry| {
             let units = &statistics[entry.rows()];
-            if let Some(unit) = units.iter().position(|unit| unit.nonfinite > 0.0) {
-                let subject = Subject::unit(&entry.tensor, entry.kind, unit);
-                let found = event(subject)
-                    .with("nonfinite", units[unit].nonfinite)
-                    .with("mean_of_the_rest", units[unit].mean)
-                    .with("max_of_the_rest", units[unit].max);
-                return Some(found);
-            }
-        }
-    }
-    let mut scalars = record.scalars.iter();
-    let index = scalars.position(|scalar| !scalar.is_finite())?;
-    let name = scalar_names.get(index).cloned().unwrap_or_default();
-    Some(event(Subject::Scalar(name)))
-}
-
-/// A recorded rectifier, whose units can die.
-#[derive(Debug, Clone)]
-struct Rectifier {
-    entry: TraceEntry,
-    zero: Vec<Debounce>,
-}
-
-impl Rectifier {
-    fn new(entry: &TraceEntry) -> Self {
-        Self {
-            entry: entry.clone(),
-            zero: vec![Debounce::default(); entry.units],
-        }
-    }
-
-    fn observe(&mut self, step: u64, statistics: &[UnitStatistics], events: &mut Vec<Event>) {
-        let units = &statistics[self.entry.rows()];
-        for (unit, (statistics, zero)) in units.iter().zip(&mut self.zero).enumerate() {
-            let is_zero = statistics.zero_fraction >= 1.0;
-            let since = zero.observe(step, is_zero, |_, records| records >= DEAD_RECORDS);
-            events.extend(since.map(|since| {
-                let subject = Subject::unit(&self.entry.tensor, self.entry.kind, unit);
-                Event::new(step, EventKind::DeadUnit, subject)
-                    .since(since)
-                    .with("records_at_zero", DEAD_RECORDS)
-            }));
-        }
-    }
-}
-
-/// Exponential averages of the loss and of its squared deviation.
-#[derive(Debug, Clone, Default)]
-struct RunningLoss {
-    mean: f64,
-    variance: f64,
-    seen: u64,
-}
-
-impl RunningLoss {
-    /// A loss far above its running average is a spike.
-    fn observe(&mut self, record: &StepRecord) -> Option<Event> {
-        let loss = f64::from(*record.scalars.first()?);
-        if !loss.is_finite() {
-            return None;
-        }
-        let (expected, is_spike) = self.next(loss);
-        is_spike.then(|| {
-            Event::new(
-                record.step,
-                EventKind::Spike,
-                Subject::Scalar("loss".to_owned()),
-            )
-            .with("loss", loss)
-            .with("expected", expected as f32)
+            let unit = units.iter().position(|unit| unit.nonfinite > 0.0)?;
+            Some((entry, unit, units[unit]))
         })
-    }
-
-    /// Takes the next loss; returns what was expected and whether it is a spike.
-    fn next(&mut self, value: f64) -> (f64, bool) {
-        if self.seen == 0 {
-            self.mean = value;
+    });
+    let follows = |kind| matches!(kind, TensorKind::Weight | TensorKind::Update);
+    match (unit, scalar) {
+        (Some((entry, ..)), Some(name)) if follows(entry.kind) && is_term(name) => {
+            Some(event(Subject::Scalar(name.clone())))
         }
-        let expected = self.mean;
-        let above = value - expected;
-        let is_spike = self.seen >= SPIKE_WARMUP_STEPS
-            && above > SPIKE_DEVIATIONS * self.variance.sqrt()
-            && above > SPIKE_FRACTION * expected.abs();
-        self.mean += SPIKE_AVERAGE_WEIGHT * above;
-        self.variance += SPIKE_AVERAGE_WEIGHT * (above * above - self.variance);
-        self.seen += 1;
-        (expected, is_spike)
+        (Some((entry, unit, statistics)), _) => Some(
+            event(Subject::unit(&entry.tensor, entry.kind, unit))
+                .with("nonfinite", statistics.nonfinite)
+                .with("mean_of_the_rest", statistics.mean)
+                .with("max_of_the_rest", statistics.max),
+        ),
+        (None, name) => Some(event(Subject::Scalar(name?.clone()))),
     }
 }
 
@@ -174,6 +133,7 @@ mod tests {
     use super::*;
     use crate::nn::ops::{Activation, Dense};
     use crate::nn::{Graph, Loss};
+    use crate::trace::{Severity, UnitStatistics};
 
     /// A dense layer of two units with a rectifier.
     fn detector() -> EventDetector {
@@ -189,7 +149,12 @@ mod tests {
         let mut layout = TraceLayout::new();
         layout.push("dense", TensorKind::Activation, 2);
         layout.push("relu", TensorKind::Activation, 2);
-        EventDetector::new(&layout, &["loss".to_owned()], &model)
+        EventDetector::new(
+            &layout,
+            &["loss".to_owned()],
+            &model,
+            &DetectSection::default(),
+        )
     }
 
     fn record(step: u64, loss: f32, units: [UnitStatistics; 4]) -> StepRecord {
@@ -219,20 +184,61 @@ mod tests {
     };
 
     #[test]
-    fn a_dead_unit_of_a_rectifier_is_reported_once() {
+    fn the_dead_units_of_a_rectifier_are_one_event_for_each_severity() {
         let mut detector = detector();
-        let records = (0..12).map(|index| {
-            // Zeros of the dense layer say nothing; the rectifier's second unit dies at step 30.
+        let records = (0..20).map(|index| {
+            // Zeros of the dense layer say nothing; the rectifier's second unit dies at step 30, the first at step 100.
+            let first = if index < 10 { ALIVE } else { ZERO };
             let second = if index < 3 { ALIVE } else { ZERO };
-            record(10 * index, 1.0, [ZERO, ALIVE, ALIVE, second])
+            record(10 * index, 1.0, [ZERO, ALIVE, first, second])
         });
         let events: Vec<Event> = records.flat_map(|r| detector.observe(&r)).collect();
-        let subject = Subject::unit("relu", TensorKind::Activation, 1);
-        let dead = Event::new(70, EventKind::DeadUnit, subject);
+        let seen: Vec<_> = events
+            .iter()
+            .map(|event| {
+                (
+                    event.step,
+                    event.since,
+                    event.severity,
+                    event.subject.units().to_vec(),
+                )
+            })
+            .collect();
+        let expected = [
+            (70, 30, Severity::Warning, vec![1]),
+            (140, 100, Severity::Serious, vec![0, 1]),
+        ];
+        assert_eq!(seen, expected);
+        assert!(events.iter().all(|event| event.kind == EventKind::DeadUnit));
         assert_eq!(
-            events,
-            [dead.since(30).with("records_at_zero", DEAD_RECORDS)]
+            events[1].sentence(),
+            "2 units of relu of 2 give nothing but zeros since step 100."
         );
+    }
+
+    #[test]
+    fn units_that_come_back_are_told() {
+        let mut detector = detector();
+        let records = (0..20).map(|index| {
+            let unit = if (2..12).contains(&index) {
+                ZERO
+            } else {
+                ALIVE
+            };
+            record(index, 1.0, [ALIVE, ALIVE, unit, unit])
+        });
+        let events: Vec<Event> = records.flat_map(|r| detector.observe(&r)).collect();
+        let kinds: Vec<_> = events
+            .iter()
+            .map(|event| (event.step, event.kind.clone()))
+            .collect();
+        assert_eq!(kinds, [(6, EventKind::DeadUnit), (12, EventKind::Revived)]);
+        // What is in the file already is not reported again.
+        let mut resumed = self::detector();
+        resumed.recall(&events);
+        let again = (0..20)
+            .flat_map(|index| resumed.observe(&record(index, 1.0, [ALIVE, ALIVE, ZERO, ZERO])));
+        assert_eq!(again.count(), 0);
     }
 
     #[test]
@@ -253,26 +259,9 @@ mod tests {
             ..broken
         };
         let mut detector = self::detector();
-        detector.skip_nonfinite();
+        detector.recall(&events);
         assert_eq!(detector.observe(&unrecorded), []);
         let events = self::detector().observe(&unrecorded);
         assert_eq!(events[0].subject, Subject::Scalar("loss".to_owned()));
-    }
-
-    #[test]
-    fn a_spike_stands_out_of_a_settled_loss() {
-        let spikes = |at: u64| {
-            let mut detector = detector();
-            let mut observe = |step: u64| {
-                let noise = [1.0, 1.02][step as usize % 2];
-                let loss = if step == at { 3.0 } else { noise };
-                detector.observe(&record(step, loss, [ALIVE; 4]))
-            };
-            let events: Vec<Event> = (0..100).flat_map(&mut observe).collect();
-            events.iter().map(|event| event.step).collect::<Vec<_>>()
-        };
-        assert_eq!(spikes(80), [80]);
-        assert!(spikes(10).is_empty(), "the start of training is no spike");
-        assert!(spikes(1000).is_empty(), "there is none");
     }
 }

@@ -22,8 +22,10 @@ pub(super) fn locate_first_nonfinite(
     while found.is_none()
         && let Some(record) = replay.step()?
     {
-        let event = first_nonfinite(&record, replay.trainer().layout(), &scalar_names);
-        found = event.filter(|event| event.subject.unit_index().is_some());
+        found = first_nonfinite(&record, replay.trainer().layout(), &scalar_names);
+        if let Some(event) = &mut found {
+            event.samples = replay.trainer().batch_samples(event.step);
+        }
     }
     let mut trainer = replay.into_trainer();
     trainer.restore(&last, "the run's last state")?;

@@ -5,6 +5,8 @@ mod events;
 mod first_nonfinite;
 mod gan_monitor;
 mod inspection;
+mod latent_monitor;
+mod loss_monitor;
 mod preview;
 mod replay;
 mod resume;
@@ -16,6 +18,8 @@ mod thresholds;
 mod trainer;
 mod trainer_builder;
 mod validator;
+mod unit_monitor;
+mod update_monitor;
 mod verification;
 
 pub use events::EventDetector;
@@ -29,6 +33,7 @@ pub use scenario::{
     ValidationSplit,
 };
 pub use tensor_capture::{TensorCapture, TensorRequest};
+pub use thresholds::DetectSection;
 pub use trainer::{StepRecord, Trainer};
 pub use trainer_builder::TrainerBuilder;
 pub use validator::{Confusion, ValidationResult};

@@ -77,9 +77,8 @@ impl Run {
             .iter()
             .find(|event| event.kind == EventKind::Nonfinite && event.step < last)
             .map(|event| event.step);
-        if run.nonfinite_at.is_some() {
-            run.detector.skip_nonfinite();
-        }
+        let earlier = events.into_iter().filter(|event| event.step < last);
+        run.detector.recall(&earlier.collect::<Vec<_>>());
         // Recorded steps pass through the detector again, so that its averages and counters are restored.
         for record in &kept {
             run.observe(record);
@@ -92,7 +91,8 @@ impl Run {
 fn kept_records(reader: &RunReader, end: u64, trainer: &Trainer) -> Result<Vec<StepRecord>> {
     let names = trainer.scalar_names();
     let scalars = reader.scalars()?;
-    let reach = thresholds::memory_steps(trainer.scenario().record.every);
+    let scenario = trainer.scenario();
+    let reach = thresholds::memory_steps(scenario.record.every, &scenario.detect);
     let mut statistics: BTreeMap<u64, Vec<UnitStatistics>> = reader
         .statistics(end.saturating_sub(reach), end)?
         .into_iter()

@@ -78,7 +78,12 @@ impl Run {
         let scalar_names = trainer.scalar_names();
         let model = trainer.describe();
         Self {
-            detector: EventDetector::new(trainer.layout(), &scalar_names, &model),
+            detector: EventDetector::new(
+                trainer.layout(),
+                &scalar_names,
+                &model,
+                &trainer.scenario().detect,
+            ),
             scalar_names,
             trainer,
             clock: TrainingClock {
@@ -176,10 +181,10 @@ impl Run {
 
     pub(super) fn observe(&mut self, record: &StepRecord) -> Vec<Event> {
         let mut events = self.detector.observe(record);
-        // A spike comes from one batch: name its samples.
+        // A spike or a non-finite value comes from one batch: name its samples.
         for event in events
             .iter_mut()
-            .filter(|event| event.kind == EventKind::Spike)
+            .filter(|event| matches!(event.kind, EventKind::Spike | EventKind::Nonfinite))
         {
             event.samples = self.trainer.batch_samples(event.step);
         }

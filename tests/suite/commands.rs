@@ -119,7 +119,7 @@ fn train_replay_and_report_say_one_object() {
     assert_eq!(said["steps"], 40);
     // The report of the trainer at hand is the one of the directory that it left.
     let of_trainer = std::fs::read(at(said["report"].as_str().unwrap())).unwrap();
-    assert_eq!(said["findings"].as_array().unwrap().len(), 3);
+    assert!(said["findings"].as_array().unwrap().len() >= 3);
     assert!(String::from_utf8_lossy(&output.stderr).contains("adapter: "));
     assert!(RunReader::open(&at("run")).unwrap().info().seconds > 0.0);
 
@@ -189,7 +189,7 @@ fn report_and_sample_need_the_run_directory_alone() {
     let problems = said["problems"].as_array().unwrap();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].as_str().unwrap().contains(&segment));
-    assert_eq!(said["findings"].as_array().unwrap().len(), 3);
+    assert!(said["findings"].as_array().unwrap().len() >= 3);
     let sample = ["sample", "run", "--keep", "3", "--json"];
     let said = object(&run(&folder, &sample));
     assert!(said["lines"].as_u64().unwrap() > 3, "{said}");

@@ -126,7 +126,8 @@ fn lines_of_later_versions_are_read_as_far_as_they_are_known() {
     }));
     assert_eq!(event.kind, EventKind::Other("plateau".to_owned()));
     assert_eq!(event.severity, Severity::Serious);
-    assert_eq!(event.subject, Subject::tensor("mu", TensorKind::Gradient));
+    let units = Subject::of_units("mu", TensorKind::Gradient, vec![1, 2]);
+    assert_eq!(event.subject, units);
 }
 
 fn kinds() -> impl Strategy<Value = EventKind> {
@@ -146,7 +147,8 @@ fn subjects() -> impl Strategy<Value = Subject> {
     prop_oneof![
         (tensor(), 0..100_000usize)
             .prop_map(|((tensor, kind), unit)| Subject::unit(tensor, kind, unit)),
-        tensor().prop_map(|(tensor, kind)| Subject::tensor(tensor, kind)),
+        (tensor(), prop::collection::vec(0..100_000usize, 0..5))
+            .prop_map(|((tensor, kind), units)| Subject::of_units(tensor, kind, units)),
         "[ -~]{1,12}".prop_map(Subject::Scalar),
     ]
 }

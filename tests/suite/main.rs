@@ -10,6 +10,7 @@ mod checkpoint;
 mod commands;
 mod custom_model;
 mod data;
+mod diagnose;
 mod earlier_runs;
 mod errors;
 mod events;

@@ -105,14 +105,19 @@ fn report_is_self_contained_escaped_and_summarized() {
         "<td>nonfinite</td><td>fatal</td><td>encoder.1 &lt;i&gt; activation</td><td>1</td><td>400</td><td>5</td>"
     ));
     let lines = summary(&RunView::open(&dir).unwrap());
-    assert_eq!(lines.len(), 3);
-    assert!(lines[0].starts_with("The loss fell from "), "{}", lines[0]);
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert!(
+        lines[0].starts_with("Failed since step 400: "),
+        "{}",
+        lines[0]
+    );
+    assert!(lines[1].starts_with("The loss fell from "), "{}", lines[1]);
     assert_eq!(
-        lines[1],
+        lines[2],
         "The first non-finite value came at step 400 in unit 5 of encoder.1 <i> activation."
     );
     assert_eq!(
-        lines[2],
+        lines[3],
         "2 of 4 latent units vary with the input; 1 of 70 units of encoder.1 ended with nothing but zeros."
     );
     let again = std::fs::read_to_string(write_report(gpu(), &dir).unwrap()).unwrap();

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use self::model_builder::ModelBuilder;
 use self::source_map::SourceMap;
 use self::suggestions::nearest;
+use super::thresholds::DetectSection;
 use crate::data::{Batching, Images};
 use crate::invalid_setting::check_setting;
 use crate::models::{DataShape, Model, TrainConfig};
@@ -66,6 +67,9 @@ pub struct Scenario {
     /// Which samples training does not see, and how often they are measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validate: Option<ValidateSection>,
+    /// From where on something is an event.
+    #[serde(default, skip_serializing_if = "DetectSection::is_default")]
+    pub detect: DetectSection,
     /// The text it was read from, for error messages.
     #[serde(skip)]
     source_map: SourceMap,
@@ -217,6 +221,7 @@ impl Scenario {
         for (section, found) in [
             ("train", self.train.validate()),
             ("record", self.record.validate()),
+            ("detect", self.detect.validate()),
             ("data", self.data.validate()),
             ("model", self.model.config().map(|_| ())),
             (
@@ -349,6 +354,7 @@ fn all_faults(table: &toml::Table, mut faults: Vec<InvalidSetting>) -> Vec<Inval
         let found = match section.as_str() {
             "train" => ranges(value, TrainSection::validate),
             "record" => ranges(value, RecordSection::validate),
+            "detect" => ranges(value, DetectSection::validate),
             "data" => ranges(value, DataSection::validate),
             "model" => ranges(value, |model: &ModelSection| model.config().map(|_| ())),
             _ => None,

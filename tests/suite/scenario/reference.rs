@@ -83,7 +83,7 @@ const fn section(
     }
 }
 
-const SECTIONS: [Section; 31] = [
+const SECTIONS: [Section; 32] = [
     section("Top level", &[], VAE),
     section("`[data]`", &["data"], VAE),
     section("`augment`", &["data", "augment"], VAE),
@@ -139,6 +139,7 @@ const SECTIONS: [Section; 31] = [
     section("`clip`", &["train", "clip"], VAE),
     section("`[record]`", &["record"], VAE),
     section("`[validate]`", &["validate"], VAE),
+    section("`[detect]`", &["detect"], VAE),
 ];
 
 /// Values that stand for required keys, and for optional ones whose table of the document has no default.
@@ -153,7 +154,7 @@ fn sample(key: &str) -> Value {
         "kind" => "\"classifier\"",
         "path" => "\"images\"",
         "memory" => "\"64 MiB\"",
-        "train" | "record" | "validate" | "settings" => "{}",
+        "train" | "record" | "detect" | "validate" | "settings" => "{}",
         "augment" => "{ flip = true }",
         "corrupt" => "{ count = 1 }",
         "samples" => "[0, 1]",
@@ -308,7 +309,14 @@ fn meaning(scenario: &Scenario) -> impl PartialEq + std::fmt::Debug + use<> {
     train.optimizer = Optimizer::default();
     (
         (scenario.name.clone(), scenario.seed, scenario.model()),
-        (data, images, train, updates, scenario.record.clone()),
+        (
+            data,
+            images,
+            train,
+            updates,
+            scenario.record.clone(),
+            scenario.detect,
+        ),
         scenario.validate.clone(),
     )
 }

@@ -1,0 +1,472 @@
+//! The network itself: how its weights start, what stands between its layers, how wide they are, and what of a gradient
+//! reaches the first of them.
+
+use super::step_size::severity;
+use crate::diagnose::facts::{Facts, Family, is_weighted};
+use crate::diagnose::finding::{Cause, Evidence, Finding};
+use crate::diagnose::fixes;
+use crate::diagnose::symptoms::Symptoms;
+use crate::nn::LayerDescription;
+use crate::number::short;
+use crate::tensor::TensorKind;
+use crate::trace::Severity;
+
+/// Layers that pass a linear function of their input on.
+const LINEAR: [&str; 8] = [
+    "reshape",
+    "dropout",
+    "affine",
+    "avg_pool2d",
+    "global_avg_pool",
+    "batch_norm",
+    "layer_norm",
+    "upsample",
+];
+/// Activations whose slope vanishes on both sides.
+const SATURATING: [&str; 2] = ["sigmoid", "tanh"];
+/// Shares of dropped values from which next to nothing is left.
+const DROPOUT: f64 = 0.75;
+/// The first layer's gradient over the last one's below which it vanishes.
+const VANISHED: f64 = 0.03;
+/// Weights that start this many times wider than He's.
+const LARGE: f64 = 4.0;
+
+pub(crate) fn find(facts: &Facts<'_>, symptoms: &Symptoms) -> Vec<Finding> {
+    let alike = starts_alike(facts, symptoms);
+    let mut findings = Vec::new();
+    if alike.is_none() {
+        findings.extend(starts_large(facts, symptoms));
+        findings.extend(vanishing(facts, symptoms));
+    }
+    findings.extend(alike);
+    findings.extend(nonlinearity(facts, symptoms));
+    findings.extend(bottleneck(facts, symptoms));
+    findings.extend(dropout(facts, symptoms));
+    findings.extend(batch(facts, symptoms));
+    findings
+}
+
+fn is_hurt(symptoms: &Symptoms) -> bool {
+    symptoms.any() || symptoms.learned_little
+}
+
+/// Weights that are all equal at the first step: their units stay copies of each other.
+fn starts_alike(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
+    if !facts.has_start() {
+        return None;
+    }
+    let alike: Vec<&LayerDescription> = facts
+        .weighted()
+        .into_iter()
+        .filter(|layer| {
+            let weight = facts.tensor(&format!("{}.weight", layer.name), TensorKind::Weight);
+            weight.is_some_and(|weight| {
+                let (std, spread, rms) = (weight.std[0], weight.spread[0], weight.rms[0]);
+                weight.steps[0] == 0 && std <= 1e-6 * rms && spread <= 1e-6 * rms
+            })
+        })
+        .collect();
+    let first = alike.first()?;
+    // One layer of zeros is a known way to start a residual branch or a head; two pass nothing on.
+    let hurt = is_hurt(symptoms) || facts.family == Family::Gan;
+    if alike.len() < 2 && !hurt {
+        return None;
+    }
+    let names: Vec<&str> = alike.iter().map(|layer| layer.name.as_str()).collect();
+    let scenario = facts.scenario.as_ref();
+    let owned: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let set = scenario.and_then(|scenario| {
+        fixes::replace_layers(scenario, &owned, |layer| {
+            vec![fixes::with_key(layer, "init", "he")]
+        })
+    });
+    let severity = if hurt {
+        severity(symptoms).max(Severity::Serious)
+    } else {
+        Severity::Warning
+    };
+    Some(
+        Finding::new(Cause::ZeroInitialization, severity, 0.97)
+            .layer(&first.name, "weight")
+            .since(0)
+            .evidence(
+                Evidence::new(format!(
+                    "At the first step all weights of {} are equal, so that their units get equal gradients or none and stay alike.",
+                    names.join(", ")
+                ))
+                .with("layers", names.len() as f64)
+                .command(format!("trainscope sample {} --tensor {}.weight --kind weight --statistic std --keep 8", facts.folder(), first.name)),
+            )
+            .fix(set.unwrap_or_default(), "let the weights start at random (init = \"he\")"),
+    )
+}
+
+/// Weights or first outputs that are far wider than what keeps the scale of a signal.
+fn starts_large(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
+    if !facts.has_start() {
+        return None;
+    }
+    let wide = facts.weighted().into_iter().filter_map(|layer| {
+        let weight = facts.tensor(&format!("{}.weight", layer.name), TensorKind::Weight)?;
+        let shape = &layer
+            .parameters
+            .iter()
+            .find(|parameter| parameter.shape.len() >= 2)?
+            .shape;
+        // A transposed convolution has its inputs first.
+        let transposed = layer.kind.contains("transpose");
+        let fan_in: usize = if transposed {
+            shape[0] * shape[2..].iter().product::<usize>()
+        } else {
+            shape[1..].iter().product()
+        };
+        let he = (2.0 / fan_in.max(1) as f64).sqrt();
+        (weight.steps.first() == Some(&0)).then(|| (layer, weight.rms[0] / he, fan_in))
+    });
+    let wide: Vec<_> = wide
+        .filter(|(_, ratio, fan_in)| *ratio > LARGE && *fan_in >= 4)
+        .collect();
+    let (layer, ratio, _) = wide.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let hurt = is_hurt(symptoms);
+    let severity = if hurt {
+        severity(symptoms).max(Severity::Serious)
+    } else {
+        Severity::Warning
+    };
+    let owned: Vec<String> = wide.iter().map(|(layer, ..)| layer.name.clone()).collect();
+    let set = facts.scenario.as_ref().and_then(|scenario| {
+        fixes::replace_layers(scenario, &owned, |layer| {
+            vec![fixes::with_key(layer, "init", "he")]
+        })
+    });
+    Some(
+        Finding::new(Cause::InitializationTooLarge, severity, 0.9)
+            .layer(&layer.name, "weight")
+            .since(0)
+            .evidence(
+                Evidence::new(format!(
+                    "The weights of {} start {} times as wide as those that keep a signal's scale (He); the first loss was {}.",
+                    layer.name,
+                    short(*ratio),
+                    short(facts.scalar("loss").first()?.1)
+                ))
+                .with("times_he", *ratio),
+            )
+            .fix(set.unwrap_or_default(), "let the weights start with init = \"he\""),
+    )
+}
+
+/// What of the gradient at the last weights reaches the first ones, at the first recorded steps.
+fn vanishing(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
+    if facts.family == Family::Gan || !is_hurt(symptoms) || symptoms.diverged() {
+        return None;
+    }
+    // Along the encoder or the whole of a classifier: gradients of a VAE's decoder do not pass each other.
+    let weighted = facts.weighted();
+    let chain: Vec<&LayerDescription> = match facts.family {
+        Family::Vae => weighted
+            .into_iter()
+            .filter(|layer| layer.name.starts_with("encoder"))
+            .collect(),
+        _ => weighted,
+    };
+    let (first, last) = (*chain.first()?, *chain.last()?);
+    let size = |layer: &LayerDescription| {
+        let weight = layer
+            .parameters
+            .iter()
+            .find(|parameter| parameter.shape.len() >= 2);
+        weight.map_or(1.0, |weight| weight.shape.iter().product::<usize>() as f64)
+    };
+    let rms = |layer: &LayerDescription| {
+        let norms = facts.scalar(&format!("gradient_norm/{}.weight", layer.name));
+        let early = &norms[..norms.len().min(3)];
+        let mean = early.iter().map(|(_, norm)| norm).sum::<f64>() / early.len().max(1) as f64;
+        mean / size(layer).sqrt()
+    };
+    let (at_first, at_last) = (rms(first), rms(last));
+    let ratio = at_first / at_last;
+    if chain.len() < 4 || !(ratio < VANISHED) || at_last == 0.0 {
+        return None;
+    }
+    let kinds = || facts.run.model().layers().map(|layer| layer.kind.as_str());
+    let saturating = facts
+        .run
+        .model()
+        .layers()
+        .filter(|layer| SATURATING.contains(&layer.kind.as_str()))
+        .count();
+    let has_normalization = kinds().any(|kind| kind.ends_with("_norm"));
+    let cause = if saturating >= 2 {
+        Cause::SaturatingActivations
+    } else if !has_normalization {
+        Cause::MissingNormalization
+    } else {
+        Cause::VanishingGradients
+    };
+    let confidence = if ratio < 0.01 { 0.9 } else { 0.75 };
+    let finding = Finding::new(cause, Severity::Serious, confidence)
+        .layer(&first.name, "gradient")
+        .since(0)
+        .evidence(
+            Evidence::new(format!(
+                "At the first steps the gradient of a weight of {} is {} times that of {}, {} layers of weights behind it.",
+                first.name,
+                short(ratio),
+                last.name,
+                chain.len() - 1
+            ))
+            .with("first_over_last", ratio)
+            .with("layers", chain.len() as f64)
+            .command(format!("trainscope sample {} --kind gradient --statistic std --scale symlog --keep 30", facts.folder())),
+        );
+    Some(match cause {
+        Cause::SaturatingActivations => saturating_fix(finding, facts, saturating),
+        Cause::MissingNormalization => normalization_fix(finding, facts, &chain),
+        _ => finding.fix(
+            [],
+            "use fewer layers, residual blocks or another initialization",
+        ),
+    })
+}
+
+fn saturating_fix(finding: Finding, facts: &Facts<'_>, count: usize) -> Finding {
+    let hidden = facts
+        .run
+        .model()
+        .layers()
+        .filter(|layer| SATURATING.contains(&layer.kind.as_str()) && layer.role.is_none());
+    let named: Vec<String> = hidden.map(|layer| layer.name.clone()).collect();
+    let set = facts.scenario.as_ref().and_then(|scenario| {
+        fixes::replace_layers(scenario, &named, |_| vec![fixes::word("relu")])
+    });
+    finding
+        .evidence(Evidence::new(format!("{count} layers are sigmoids or hyperbolic tangents, each of which passes a fraction of the gradient on.")))
+        .fix(set.unwrap_or_default(), "use \"relu\" in the hidden layers")
+}
+
+fn normalization_fix(finding: Finding, facts: &Facts<'_>, chain: &[&LayerDescription]) -> Finding {
+    let named: Vec<String> = chain[..chain.len() - 1]
+        .iter()
+        .map(|layer| layer.name.clone())
+        .collect();
+    let set = facts.scenario.as_ref().and_then(|scenario| {
+        fixes::replace_layers(scenario, &named, |layer| {
+            vec![layer.clone(), fixes::word("batch_norm")]
+        })
+    });
+    finding
+        .evidence(Evidence::new(format!(
+            "None of the {} layers with weights is followed by a normalization.",
+            chain.len()
+        )))
+        .fix(
+            set.unwrap_or_default(),
+            "put \"batch_norm\" behind each of the hidden layers",
+        )
+}
+
+/// Two layers of weights with nothing but linear layers between them.
+fn nonlinearity(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for graph in &facts.run.model().graphs {
+        for layer in graph.layers.iter().filter(|layer| is_weighted(layer)) {
+            let mut from = layer.inputs.first().and_then(|name| graph.layer(name));
+            for _ in 0..16 {
+                match from {
+                    Some(linear) if LINEAR.contains(&linear.kind.as_str()) => {
+                        from = linear.inputs.first().and_then(|name| graph.layer(name));
+                    }
+                    _ => break,
+                }
+            }
+            let Some(before) = from.filter(|before| is_weighted(before)) else {
+                continue;
+            };
+            let pair = (before.name.clone(), layer.name.clone());
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
+            }
+        }
+    }
+    let hurt = is_hurt(symptoms);
+    if pairs.is_empty() || !hurt {
+        return None;
+    }
+    let named: Vec<String> = pairs.iter().map(|(before, _)| before.clone()).collect();
+    let set = facts.scenario.as_ref().and_then(|scenario| {
+        fixes::replace_layers(scenario, &named, |layer| {
+            vec![layer.clone(), fixes::word("relu")]
+        })
+    });
+    let (before, after) = &pairs[0];
+    // Where every pair is linear the whole network is; one pair is only a waste.
+    let all = pairs.len() + 1 >= facts.weighted().len();
+    Some(
+        Finding::new(Cause::MissingNonlinearity, severity(symptoms).max(if all { Severity::Serious } else { Severity::Warning }), if all { 0.9 } else { 0.5 })
+            .layer(before, "activation")
+            .since(0)
+            .evidence(
+                Evidence::new(format!(
+                    "Nothing but linear layers stands between {before} and {after}{}: together they are one linear layer.",
+                    if pairs.len() > 1 { format!(" and {} more pairs", pairs.len() - 1) } else { String::new() }
+                ))
+                .with("pairs", pairs.len() as f64),
+            )
+            .fix(set.unwrap_or_default(), "put \"relu\" behind each hidden layer"),
+    )
+}
+
+/// A hidden layer through which hardly anything passes.
+fn bottleneck(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
+    let weighted = facts.weighted();
+    let width = |layer: &LayerDescription| layer.shape.iter().product::<usize>();
+    // The last layer's width is asked for by the loss, that of a VAE's heads by `latent`.
+    let hidden = weighted.iter().filter(|layer| layer.role.is_none());
+    let narrow = hidden.copied().find(|layer| {
+        let reader = facts
+            .run
+            .model()
+            .graphs
+            .iter()
+            .find_map(|graph| graph.consumers(&layer.name).next());
+        let is_last = reader.is_none_or(|reader| reader.shape.is_empty());
+        let parameters = layer
+            .parameters
+            .iter()
+            .find(|parameter| parameter.shape.len() >= 2);
+        let fan_in = parameters.map_or(1, |parameter| {
+            parameter.shape[1..].iter().product::<usize>()
+        });
+        !is_last && width(layer) <= 2 && fan_in >= 8
+    })?;
+    let little = symptoms.learned_little || facts.learned().is_some_and(|learned| learned < 0.7);
+    if !(little || symptoms.any()) || symptoms.diverged() {
+        return None;
+    }
+    let units = width(narrow);
+    let set = facts.scenario.as_ref().and_then(|scenario| {
+        let key = if narrow.kind.starts_with("conv") {
+            "channels"
+        } else {
+            "units"
+        };
+        fixes::replace_layers(scenario, &[narrow.name.clone()], |layer| {
+            vec![fixes::with_key(layer, key, 32)]
+        })
+    });
+    Some(
+        Finding::new(Cause::Bottleneck, Severity::Serious, 0.94)
+            .title(format!(
+                "{} passes everything through {units} {}",
+                narrow.name,
+                if units == 1 { "unit" } else { "units" }
+            ))
+            .layer(&narrow.name, "activation")
+            .since(0)
+            .evidence(
+                Evidence::new(format!(
+                    "{} has {units} {}; the loss ended at {}.",
+                    narrow.name,
+                    if units == 1 { "unit" } else { "units" },
+                    short(facts.late("loss")?)
+                ))
+                .with("units", units as f64)
+                .command(format!(
+                    "trainscope sample {} --tensor {} --keep 8",
+                    facts.folder(),
+                    narrow.name
+                )),
+            )
+            .fix(
+                set.unwrap_or_default(),
+                "make the layer wider, such as 32 units",
+            ),
+    )
+}
+
+/// Dropout that leaves too little, measured by the zeros that it adds.
+fn dropout(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
+    let layers = facts
+        .run
+        .model()
+        .layers()
+        .filter(|layer| layer.kind == "dropout");
+    let mut dropped: Vec<(String, f64)> = layers
+        .filter_map(|layer| {
+            let out = facts.output(&layer.name)?.zeros.first().copied()?;
+            let before = facts
+                .output(layer.inputs.first()?)
+                .and_then(|series| series.zeros.first().copied());
+            Some((
+                layer.name.clone(),
+                1.0 - (1.0 - out) / (1.0 - before.unwrap_or(0.0)).max(1e-9),
+            ))
+        })
+        .filter(|(_, share)| *share > DROPOUT)
+        .collect();
+    dropped.sort_by(|a, b| b.1.total_cmp(&a.1));
+    dropped.dedup_by(|a, b| a.0 == b.0);
+    let (layer, share) = dropped.first()?;
+    let severity = if is_hurt(symptoms) {
+        severity(symptoms).max(Severity::Serious)
+    } else {
+        Severity::Warning
+    };
+    let named: Vec<String> = dropped.iter().map(|(name, _)| name.clone()).collect();
+    let set = facts.scenario.as_ref().and_then(|scenario| {
+        fixes::replace_layers(scenario, &named, |_| {
+            let mut table = toml::Table::new();
+            table.insert("dropout".to_owned(), 0.2.into());
+            vec![table.into()]
+        })
+    });
+    Some(
+        Finding::new(Cause::DropoutTooHigh, severity, 0.93)
+            .layer(layer, "activation")
+            .since(0)
+            .evidence(
+                Evidence::new(format!(
+                    "{layer} sets {:.0} % of its values to zero ({} such layers in all).",
+                    100.0 * share,
+                    named.len()
+                ))
+                .with("dropped", *share)
+                .with("layers", named.len() as f64)
+                .command(format!(
+                    "trainscope sample {} --tensor {layer} --statistic zero_fraction --keep 8",
+                    facts.folder()
+                )),
+            )
+            .fix(set.unwrap_or_default(), "drop a fifth of the values"),
+    )
+}
+
+/// Batches of which a normalization cannot take statistics, or whose gradients are mostly noise.
+fn batch(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
+    let batch = facts.scenario.as_ref()?.train.batch;
+    let normalized = facts
+        .run
+        .model()
+        .layers()
+        .any(|layer| layer.kind == "batch_norm");
+    let is_small = if normalized { batch <= 4 } else { batch <= 2 };
+    if !is_small || !is_hurt(symptoms) {
+        return None;
+    }
+    let text = if normalized {
+        format!("Batch normalization takes its statistics over a batch of {batch}.")
+    } else {
+        format!("Each step follows the gradient of {batch} samples.")
+    };
+    Some(
+        Finding::new(
+            Cause::BatchTooSmall,
+            severity(symptoms).max(Severity::Serious),
+            if normalized { 0.9 } else { 0.7 },
+        )
+        .since(0)
+        .evidence(Evidence::new(text).with("batch", batch as f64))
+        .fix(["train.batch=64".to_owned()], "use a batch of 64"),
+    )
+}

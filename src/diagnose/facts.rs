@@ -1,0 +1,282 @@
+//! What is known of a run, gathered once for all causes: its graphs with their roles, its scalars, the statistics of its
+//! tensors step by step, its scenario and its data.
+
+use std::collections::HashMap;
+
+use super::data_facts::DataFacts;
+use super::tensor_series::{TensorSeries, series_of};
+use crate::nn::{LayerDescription, Optimizer, Role};
+use crate::tensor::TensorKind;
+use crate::trace::{EventKind, RunView};
+use crate::train::Scenario;
+
+/// The share of a run at either end that means are taken over.
+const END: f64 = 0.1;
+/// Values at most of such a mean.
+const END_VALUES: usize = 50;
+
+/// What kind of model a run trains, by the roles in its graphs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    Classifier,
+    Vae,
+    Gan,
+    Other,
+}
+
+/// What is known of a run.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    pub run: &'a RunView,
+    /// The scenario, where the run has one that this version reads.
+    pub scenario: Option<Scenario>,
+    /// The samples, where they can be read.
+    pub data: Option<DataFacts>,
+    pub family: Family,
+    tensors: HashMap<(String, TensorKind), TensorSeries>,
+    /// What could not be looked at, and why.
+    pub unknown: Vec<String>,
+}
+
+impl<'a> Facts<'a> {
+    /// Gathers what is known of a run.
+    pub fn new(run: &'a RunView) -> Self {
+        let mut unknown = Vec::new();
+        let tensors = series_of(run).unwrap_or_else(|error| {
+            unknown.push(format!(
+                "the statistics of the units cannot be read: {error}"
+            ));
+            HashMap::new()
+        });
+        let scenario = run.scenario().and_then(|text| {
+            let read = Scenario::parse(text, "scenario.toml", &[]);
+            read.map_err(|error| unknown.push(format!("the scenario cannot be read: {error}")))
+                .ok()
+        });
+        let data = scenario.as_ref().and_then(|scenario| {
+            read_data(scenario)
+                .map_err(|error| unknown.push(format!("the data cannot be read: {error}")))
+                .ok()
+        });
+        if run.scenario().is_none() {
+            unknown.push("the run has no scenario, so settings and data are not known".to_owned());
+        }
+        Self {
+            family: family(run),
+            run,
+            scenario,
+            data,
+            tensors,
+            unknown,
+        }
+    }
+
+    /// The series of a tensor, where it is recorded.
+    pub fn tensor(&self, name: &str, kind: TensorKind) -> Option<&TensorSeries> {
+        // The borrow of a pair of owned values as a pair of borrowed ones does not exist.
+        self.tensors.get(&(name.to_owned(), kind))
+    }
+
+    /// The series of a layer's output.
+    pub fn output(&self, layer: &str) -> Option<&TensorSeries> {
+        self.tensor(layer, TensorKind::Activation)
+    }
+
+    /// The layer of a role.
+    pub fn role(&self, role: Role) -> Option<&LayerDescription> {
+        self.run.model().with_role(role)
+    }
+
+    /// Layers with a weight matrix, in the order of computation, each once.
+    pub fn weighted(&self) -> Vec<&LayerDescription> {
+        let mut found: Vec<&LayerDescription> = Vec::new();
+        for layer in self.run.model().layers() {
+            if is_weighted(layer) && found.iter().all(|known| known.name != layer.name) {
+                found.push(layer);
+            }
+        }
+        found
+    }
+
+    /// A scalar's values in order; none where it is not recorded.
+    pub fn scalar(&self, name: &str) -> &[(u64, f64)] {
+        self.run.scalars().get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The mean of a scalar's first values.
+    pub fn early(&self, name: &str) -> Option<f64> {
+        let values = self.scalar(name);
+        mean_of(values[..end_len(values.len())].iter())
+    }
+
+    /// The mean of a scalar's last values.
+    pub fn late(&self, name: &str) -> Option<f64> {
+        let values = self.scalar(name);
+        mean_of(values[values.len() - end_len(values.len())..].iter())
+    }
+
+    /// How many steps are recorded.
+    pub fn steps(&self) -> u64 {
+        let last = self.scalar("loss").last().map(|(step, _)| step + 1);
+        let done = self.run.info().map(|info| info.steps_done);
+        last.or(done).unwrap_or_default()
+    }
+
+    /// Whether the record begins with the first step of the training.
+    pub fn has_start(&self) -> bool {
+        self.scalar("loss")
+            .first()
+            .is_some_and(|(step, _)| *step == 0)
+    }
+
+    /// The scalar that a model is judged by: the reconstruction of a VAE, the loss of others.
+    pub fn target(&self) -> &'static str {
+        match self.family {
+            Family::Vae if !self.scalar("reconstruction").is_empty() => "reconstruction",
+            _ => "loss",
+        }
+    }
+
+    /// What [`Facts::target`] is for an answer that does not look at the sample; `None` where there is no such thing.
+    pub fn chance(&self) -> Option<f64> {
+        match self.family {
+            Family::Classifier => {
+                let logits = self.role(Role::Logits)?;
+                let of_labels = self.data.as_ref().and_then(DataFacts::label_entropy);
+                let units = logits.shape.iter().product::<usize>() as f64;
+                Some(of_labels.unwrap_or(units.ln()))
+            }
+            Family::Vae => {
+                let [entropy, error] = self.data.as_ref()?.constant_loss;
+                let losses = &self.run.model().graphs.first()?.losses;
+                let term = losses.iter().find(|term| term.name == "reconstruction")?;
+                match self.run.model().layer(&term.layer)?.kind.as_str() {
+                    "binary_cross_entropy" => Some(entropy),
+                    "squared_error" => Some(error),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// How much of what there is to learn was learned at the end: 0 for an answer that does not look at the sample.
+    pub fn learned(&self) -> Option<f64> {
+        let (chance, late) = (self.chance()?, self.late(self.target())?);
+        (chance > 0.0).then(|| 1.0 - late / chance)
+    }
+
+    /// The optimizer of a layer's parameters.
+    pub fn optimizer(&self, layer: &str) -> Option<Optimizer> {
+        let train = &self.scenario.as_ref()?.train;
+        let own = train
+            .discriminator_optimizer
+            .filter(|_| layer.starts_with("discriminator"));
+        Some(own.unwrap_or(train.optimizer))
+    }
+
+    /// The learning rate of an optimizer.
+    pub fn learning_rate(optimizer: Optimizer) -> f64 {
+        match optimizer {
+            Optimizer::Sgd(sgd) => sgd.lr,
+            Optimizer::Adam(adam) | Optimizer::AdamW(adam) => adam.lr,
+            Optimizer::RmsProp(rmsprop) => rmsprop.lr,
+        }
+    }
+
+    /// The first step with a non-finite value in any record or event.
+    pub fn first_nonfinite(&self) -> Option<u64> {
+        let events = self.run.events().iter();
+        let of_events = events.filter(|event| event.kind == EventKind::Nonfinite);
+        let of_events = of_events.map(|event| event.step);
+        let scalars = self.run.scalars().values().flatten();
+        let of_scalars = scalars
+            .filter(|(_, value)| !value.is_finite())
+            .map(|(step, _)| *step);
+        let of_units = self
+            .tensors
+            .values()
+            .filter_map(TensorSeries::first_nonfinite);
+        of_scalars.chain(of_units).chain(of_events).min()
+    }
+
+    /// The largest ratio of an update to its weights over the steps in `from..to`, of any weight matrix: layer, step and
+    /// ratio. The first step of RMSprop is left out: without a history it is ten times the others.
+    pub fn largest_update(&self, from: u64, to: u64) -> Option<(String, u64, f64)> {
+        let ratios = self.weighted().into_iter().flat_map(|layer| {
+            let skips = matches!(self.optimizer(&layer.name), Some(Optimizer::RmsProp(_)));
+            let ratios = self.update_ratios(&layer.name).into_iter();
+            ratios
+                .filter(move |(step, ratio)| {
+                    (from..to).contains(step) && ratio.is_finite() && !(skips && *step == 0)
+                })
+                .map(|(step, ratio)| (layer.name.clone(), step, ratio))
+        });
+        ratios.max_by(|a, b| a.2.total_cmp(&b.2))
+    }
+
+    /// The root mean square of a layer's update over that of its weight, step by step; without steps whose weights are 0.
+    pub fn update_ratios(&self, layer: &str) -> Vec<(u64, f64)> {
+        let name = format!("{layer}.weight");
+        let (Some(weight), Some(update)) = (
+            self.tensor(&name, TensorKind::Weight),
+            self.tensor(&name, TensorKind::Update),
+        ) else {
+            return Vec::new();
+        };
+        let pairs = weight.steps.iter().zip(weight.rms.iter().zip(&update.rms));
+        pairs
+            .filter(|(_, (weight, _))| **weight > 0.0)
+            .map(|(step, (weight, update))| (*step, update / weight))
+            .collect()
+    }
+
+    /// The folder of the run as a command takes it.
+    pub fn folder(&self) -> String {
+        self.run.folder().display().to_string()
+    }
+}
+
+/// Whether the layer has a matrix of weights, and is no table of vectors.
+pub(super) fn is_weighted(layer: &LayerDescription) -> bool {
+    let has_matrix = layer
+        .parameters
+        .iter()
+        .any(|parameter| parameter.shape.len() >= 2);
+    has_matrix && layer.kind != "embedding"
+}
+
+fn family(run: &RunView) -> Family {
+    let model = run.model();
+    if model.with_role(Role::Score).is_some() {
+        Family::Gan
+    } else if model.with_role(Role::LatentMean).is_some() {
+        Family::Vae
+    } else if model
+        .layers()
+        .any(|layer| layer.kind == "softmax_cross_entropy")
+    {
+        Family::Classifier
+    } else {
+        Family::Other
+    }
+}
+
+fn read_data(scenario: &Scenario) -> crate::Result<DataFacts> {
+    let images = scenario.images()?;
+    images.check()?;
+    let batching = scenario.batching(images.count)?;
+    Ok(DataFacts::new(&images, batching.corrupt.as_ref()))
+}
+
+fn end_len(len: usize) -> usize {
+    ((len as f64 * END).ceil() as usize)
+        .clamp(1, END_VALUES)
+        .min(len)
+}
+
+/// The mean of the values; not finite where one of them is not, `None` without any.
+fn mean_of<'v>(values: impl ExactSizeIterator<Item = &'v (u64, f64)>) -> Option<f64> {
+    let count = values.len();
+    (count > 0).then(|| values.map(|(_, value)| value).sum::<f64>() / count as f64)
+}

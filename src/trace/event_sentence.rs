@@ -1,0 +1,120 @@
+//! An event as a sentence.
+
+use super::event::{Event, EventKind, Subject};
+use crate::number::short;
+
+impl Event {
+    /// The event in one plain sentence, with its figures.
+    pub fn sentence(&self) -> String {
+        let Self { step, since, .. } = self;
+        let subject = &self.subject;
+        let figure = |name: &str| self.statistics.get(name).copied().unwrap_or(f64::NAN);
+        match &self.kind {
+            EventKind::Nonfinite => {
+                format!("The first non-finite value came at step {step} in {subject}.")
+            }
+            EventKind::DeadUnit => {
+                let all = self.statistics.get("units");
+                let of = all.map_or(String::new(), |all| format!(" of {all}"));
+                let verb = if subject.units().len() > 1 {
+                    "give"
+                } else {
+                    "gives"
+                };
+                format!(
+                    "{}{of} {verb} nothing but zeros since step {since}.",
+                    capital(&counted(subject))
+                )
+            }
+            EventKind::Revived => {
+                format!("{} came back by step {step}.", capital(&counted(subject)))
+            }
+            EventKind::Spike => format!(
+                "The {subject} spiked to {} at step {step}, where {} was expected.",
+                short(figure("loss")),
+                short(figure("expected"))
+            ),
+            EventKind::Explosion => format!(
+                "The {subject} rose to {} by step {step}, {} times what it was at the beginning.",
+                short(figure("loss")),
+                short(figure("times_first"))
+            ),
+            EventKind::LargeUpdates => format!(
+                "At step {step} the update of {} was {} times the size of its weights.",
+                tensor(subject),
+                short(figure("ratio"))
+            ),
+            EventKind::TinyUpdates => format!(
+                "No update was larger than {} of its weights in the steps {since} to {step}.",
+                short(figure("ratio"))
+            ),
+            EventKind::SaturatedUnits => format!(
+                "{} of {} are at their bounds since step {since}.",
+                capital(&counted(subject)),
+                figure("units")
+            ),
+            EventKind::VanishingGradient => format!(
+                "The gradient of the first weights ({}) is {} times that of the last since step {since}.",
+                tensor(subject),
+                short(figure("ratio"))
+            ),
+            EventKind::NegativeLoss => format!(
+                "The {subject} fell below zero at step {step}, where it cannot be while the data lie in their range."
+            ),
+            EventKind::PosteriorCollapse => {
+                format!(
+                    "No unit of {} varies with the input since step {since}.",
+                    tensor(subject)
+                )
+            }
+            EventKind::LogVarianceDrift => format!(
+                "{} left the range of -15 to 15 at step {step}: {}.",
+                capital(&counted(subject)),
+                short(figure("value"))
+            ),
+            EventKind::UnboundedScore => format!(
+                "The scores of {} reached {} at step {step}.",
+                tensor(subject),
+                short(figure("value"))
+            ),
+            EventKind::DiscriminatorSaturated => format!(
+                "The discriminator tells real and generated images apart with certainty since step {since} (its loss was {} at step {step}).",
+                short(figure("loss"))
+            ),
+            EventKind::DiversityCollapse => format!(
+                "The generated images are nearly all alike since step {since}: they vary by {} of what the real ones do ({}).",
+                short(figure("share_of_real_variance")),
+                tensor(subject)
+            ),
+            EventKind::Other(name) => match subject {
+                Subject::Run => format!("At step {step} there was an event of kind '{name}'."),
+                subject => {
+                    format!("At step {step} there was an event of kind '{name}' in {subject}.")
+                }
+            },
+        }
+    }
+}
+
+/// `unit 3 of encoder.1`, `147 units of encoder.1`.
+fn counted(subject: &Subject) -> String {
+    match subject {
+        Subject::Unit { tensor, unit, .. } => format!("unit {unit} of {tensor}"),
+        Subject::Units { tensor, units, .. } => format!("{} units of {tensor}", units.len()),
+        other => tensor(other),
+    }
+}
+
+fn tensor(subject: &Subject) -> String {
+    match subject.tensor_name() {
+        Some(name) => name.to_owned(),
+        None => subject.to_string(),
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
