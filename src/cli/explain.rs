@@ -1,23 +1,39 @@
 //! `trainscope explain`
 
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use serde_json::json;
 use trainscope::Result;
 use trainscope::diagnose::{self, Explanation, Finding};
 use trainscope::trace::RunView;
 
-use super::Common;
+use super::{Common, interrupt, progress};
 
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
     /// The run directory
     dir: PathBuf,
+    /// Test the leading fixes: train the run again with each alone, and see whether it is cured
+    #[arg(long)]
+    verify: bool,
+    /// Seconds that the tests may take
+    #[arg(long, value_name = "S", default_value_t = 60.0, value_parser = seconds, requires = "verify")]
+    seconds: f64,
+}
+
+/// A positive number of seconds.
+fn seconds(text: &str) -> std::result::Result<f64, String> {
+    let seconds = text.parse().ok().filter(|s: &f64| *s > 0.0 && *s < 1e7);
+    seconds.ok_or_else(|| "use a positive number of seconds".to_owned())
 }
 
 pub fn run(common: &Common, args: &ExplainArgs) -> Result<()> {
     let run = RunView::open(&args.dir)?;
-    let explanation = diagnose::explain(&run);
+    let mut explanation = diagnose::explain(&run);
+    if args.verify {
+        verify(common, &run, &mut explanation, args.seconds)?;
+    }
     let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
     print(common, &explanation, &problems);
     let mut object = json!(explanation);
@@ -25,6 +41,30 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<()> {
     object["problems"] = json!(problems);
     common.print_json(&object);
     Ok(())
+}
+
+/// Tries the fixes; Ctrl-C keeps what was found by then.
+fn verify(
+    common: &Common,
+    run: &RunView,
+    explanation: &mut Explanation,
+    seconds: f64,
+) -> Result<()> {
+    let gpu = common.gpu()?;
+    let interrupted = interrupt();
+    let bar = progress::bar(0);
+    let mut change = String::new();
+    let verified = diagnose::verify(&gpu, run, explanation, seconds, &mut |progress| {
+        if change != progress.change {
+            change = progress.change.to_owned();
+            bar.suspend(|| common.note(&format!("trying: {change}")));
+        }
+        bar.set_length(progress.steps);
+        bar.set_position(progress.step);
+        !interrupted.load(Ordering::Relaxed)
+    });
+    bar.finish_and_clear();
+    verified
 }
 
 fn print(common: &Common, explanation: &Explanation, problems: &[String]) {

@@ -19,7 +19,8 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<()> {
     let gpu = common.gpu()?;
     let path = report::write_report(&gpu, &args.dir)?;
     let run = RunView::open(&args.dir)?;
-    let lines = diagnose::summary(&run);
+    let explanation = diagnose::explain(&run);
+    let lines = diagnose::summary_of(&run, &explanation);
     let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
     common.note(&format!("report: {}", path.display()));
     for problem in &problems {
@@ -30,6 +31,7 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<()> {
     }
     common.print_json(&json!({
         "report": path,
+        "verdict": explanation.verdict,
         "findings": lines,
         "problems": problems,
         "adapter": gpu.describe(),

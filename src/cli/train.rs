@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use clap::builder::PossibleValuesParser;
 use serde_json::json;
-use trainscope::diagnose::static_checks;
-use trainscope::models::{DataShape, Variance};
-use trainscope::trace::{RunView, Status};
-use trainscope::train::{Finished, ModelConfig, Run, StepRecord, ValidationResult};
+use trainscope::diagnose::{Explanation, static_checks};
+use trainscope::models::DataShape;
+use trainscope::trace::{RunView, Severity, Status};
+use trainscope::train::{Finished, Run, StepRecord, ValidationResult};
 use trainscope::{Error, Result};
 
 use super::run_options::{RunOptions, no_scenario};
@@ -32,6 +33,9 @@ pub struct TrainArgs {
     /// Write no report at the end
     #[arg(long)]
     no_report: bool,
+    /// Stop the run at its first event of this severity or a worse one
+    #[arg(long, value_name = "SEVERITY", value_parser = PossibleValuesParser::new(["warning", "serious", "fatal"]))]
+    stop_on: Option<String>,
     /// List the built-in scenarios
     #[arg(long)]
     list: bool,
@@ -90,7 +94,24 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
         bar.set_position(record.step + 1);
         bar.set_message(format!("loss {:.2}", record.scalars[0]));
     };
-    while !interrupted.load(Ordering::Relaxed) && run.advance(&mut each)? {}
+    let mut events_told = 0;
+    while !interrupted.load(Ordering::Relaxed) && run.advance(&mut each)? {
+        let news = &run.events()[events_told..];
+        events_told = run.events().len();
+        for event in news.iter().filter(|event| event.severity > Severity::Note) {
+            bar.suspend(|| {
+                common.note(&format!("{}: {}", event.severity.name(), event.sentence()))
+            });
+        }
+        if let Some(stop_on) = &args.stop_on
+            && news
+                .iter()
+                .any(|event| is_at_least(event.severity, stop_on))
+        {
+            common.note(&format!("stopped at an event, as --stop-on {stop_on} asks"));
+            break;
+        }
+    }
     let was_interrupted = interrupted.load(Ordering::Relaxed);
     if let Some(range) = run.unrecorded_failure_range().filter(|_| !was_interrupted) {
         common.note(&format!(
@@ -111,6 +132,13 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     )
 }
 
+/// Whether a severity is the named one or worse.
+fn is_at_least(severity: Severity, name: &str) -> bool {
+    let all = [Severity::Warning, Severity::Serious, Severity::Fatal];
+    let named = all.into_iter().find(|known| known.name() == name);
+    named.is_some_and(|named| severity >= named)
+}
+
 /// Writes the report and prints what the run noticed.
 fn conclude(
     common: &Common,
@@ -126,7 +154,9 @@ fn conclude(
             &finished.dir,
         )?),
     };
-    let lines = trainscope::diagnose::summary(&RunView::open(&finished.dir)?);
+    let view = RunView::open(&finished.dir)?;
+    let explanation = trainscope::diagnose::explain(&view);
+    let lines = trainscope::diagnose::summary_of(&view, &explanation);
     let steps = finished.trainer.steps_done();
     let status = finished.status.to_string();
     let first = first_step_seconds.map_or(String::new(), |s| format!(", the first after {s:.1} s"));
@@ -148,6 +178,7 @@ fn conclude(
         "steps": steps,
         "seconds": trained,
         "first_step_seconds": first_step_seconds,
+        "verdict": explanation.verdict,
         "findings": lines,
         "warnings": finished.warnings,
         "validation": finished.validation.as_ref().map(validation_json),
@@ -157,7 +188,7 @@ fn conclude(
         Status::Failed(reason) => Err(Error::input(
             finished.dir.display().to_string(),
             format!("the run failed: {reason}"),
-            advice(&finished.trainer.scenario().model()),
+            advice(&explanation, &finished.dir),
         )),
         _ => Ok(()),
     }
@@ -194,14 +225,14 @@ fn validation_line(validation: &ValidationResult) -> String {
     )
 }
 
-/// What to look at, and what often helps, after a run of `model` has become non-finite.
-fn advice(model: &ModelConfig) -> &'static str {
-    match model {
-        ModelConfig::Vae(vae) if vae.variance == Variance::Exp => {
-            "see events.jsonl and the report there; a smaller learning rate or --set model.variance=bounded often helps"
-        }
-        _ => "see events.jsonl and the report there; a smaller learning rate often helps",
-    }
+/// What to change, where the run shows it, and what tells more.
+fn advice(explanation: &Explanation, dir: &Path) -> String {
+    let fix = explanation
+        .findings
+        .first()
+        .and_then(|finding| finding.fixes.first());
+    let fix = fix.map_or(String::new(), |fix| format!("{}; ", fix.text));
+    format!("{fix}trainscope explain {} says why", dir.display())
 }
 
 /// `runs/NAME`, or `runs/NAME-2` and so on where that is taken.

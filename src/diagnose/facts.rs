@@ -1,13 +1,15 @@
 //! What is known of a run, gathered once for all causes: its graphs with their roles, its scalars, the statistics of its
 //! tensors step by step, its scenario and its data.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::data_facts::DataFacts;
+use super::detected::events_of;
 use super::tensor_series::{TensorSeries, series_of};
 use crate::nn::{LayerDescription, Optimizer, Role};
 use crate::tensor::TensorKind;
-use crate::trace::{EventKind, RunView};
+use crate::trace::{Event, EventKind, RunView};
 use crate::train::Scenario;
 
 /// The share of a run at either end that means are taken over.
@@ -33,6 +35,8 @@ pub(super) struct Facts<'a> {
     /// The samples, where they can be read.
     pub data: Option<DataFacts>,
     pub family: Family,
+    /// The events that the run has written, or that its records show.
+    pub events: Cow<'a, [Event]>,
     tensors: HashMap<(String, TensorKind), TensorSeries>,
     /// What could not be looked at, and why.
     pub unknown: Vec<String>,
@@ -63,6 +67,7 @@ impl<'a> Facts<'a> {
         }
         Self {
             family: family(run),
+            events: events_of(run),
             run,
             scenario,
             data,
@@ -186,7 +191,7 @@ impl<'a> Facts<'a> {
 
     /// The first step with a non-finite value in any record or event.
     pub fn first_nonfinite(&self) -> Option<u64> {
-        let events = self.run.events().iter();
+        let events = self.events.iter();
         let of_events = events.filter(|event| event.kind == EventKind::Nonfinite);
         let of_events = of_events.map(|event| event.step);
         let scalars = self.run.scalars().values().flatten();

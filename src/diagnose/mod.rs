@@ -2,6 +2,7 @@
 
 mod causes;
 mod data_facts;
+mod detected;
 mod explain;
 mod facts;
 mod finding;
@@ -10,8 +11,10 @@ mod static_checks;
 mod summary;
 mod symptoms;
 mod tensor_series;
+mod verify;
 
 pub use explain::explain;
 pub use finding::{Cause, Evidence, Explanation, Finding, Fix, Verdict};
 pub use static_checks::static_checks;
 pub use summary::{summary, summary_of};
+pub use verify::{TrialProgress, verify};

@@ -1,5 +1,6 @@
 //! A run in a few plain sentences, each computed from the trace, the scalars and the events together.
 
+use super::detected::events_of;
 use super::explain;
 use super::finding::Explanation;
 use crate::Result;
@@ -238,28 +239,27 @@ fn named_samples(samples: &[u32]) -> String {
     }
 }
 
-/// A sentence for each kind of event that happened, but non-finite values and dead units, which have their own.
+/// A sentence for each kind of event that happened, but non-finite values and dead units and those that came back, which
+/// have their own.
 fn events(run: &RunView) -> Vec<String> {
-    let mut kinds: Vec<&EventKind> = run.events().iter().map(|event| &event.kind).collect();
+    let all = events_of(run);
+    let mut kinds: Vec<&EventKind> = all.iter().map(|event| &event.kind).collect();
     kinds.sort();
     kinds.dedup();
-    let told = kinds
-        .into_iter()
-        .filter(|kind| !matches!(kind, EventKind::Nonfinite | EventKind::DeadUnit));
+    let own = [
+        EventKind::Nonfinite,
+        EventKind::DeadUnit,
+        EventKind::Revived,
+    ];
+    let told = kinds.into_iter().filter(|kind| !own.contains(kind));
     told.map(|kind| {
-        let of_kind: Vec<&Event> = run
-            .events()
-            .iter()
-            .filter(|event| event.kind == *kind)
-            .collect();
+        let of_kind: Vec<&Event> = all.iter().filter(|event| event.kind == *kind).collect();
         match kind {
             EventKind::Spike => spikes(&of_kind),
-            _ => of_kind
-                .iter()
-                .take(LAYERS)
-                .map(|event| event.sentence())
-                .collect::<Vec<_>>()
-                .join(" "),
+            _ => {
+                let sentences = of_kind.iter().take(LAYERS).map(|event| event.sentence());
+                sentences.collect::<Vec<_>>().join(" ")
+            }
         }
     })
     .collect()

@@ -17,9 +17,9 @@ mod tensor_capture;
 mod thresholds;
 mod trainer;
 mod trainer_builder;
-mod validator;
 mod unit_monitor;
 mod update_monitor;
+mod validator;
 mod verification;
 
 pub use events::EventDetector;

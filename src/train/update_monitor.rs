@@ -164,6 +164,9 @@ impl UpdateMonitor {
         let ends = self.ends.as_ref()?;
         let norm = |at: usize| record.scalars.get(at).map(|norm| f64::from(*norm));
         let (first, last) = (norm(ends.first.1)?, norm(ends.last)?);
+        if !first.is_finite() || !last.is_finite() {
+            return None;
+        }
         let ratio = ends.scale * first / last;
         let holds = last > 0.0 && ratio < detect.vanishing;
         let records = detect.records;

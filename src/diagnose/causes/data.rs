@@ -185,8 +185,7 @@ fn beyond_range(facts: &Facts<'_>, data: &DataFacts, symptoms: &Symptoms) -> Opt
     let few = !data.outliers.is_empty() && share < MOST;
     if few {
         let spikes = facts
-            .run
-            .events()
+            .events
             .iter()
             .filter(|event| event.kind.name() == "spike")
             .count();
