@@ -66,12 +66,11 @@ fn main() {
         let seconds = start.elapsed().as_secs_f64();
         let start = Instant::now();
         let rows = reference::envelopes(&values, STEPS, 256, scale);
-        let order = order(&reference::priority_tiers(&rows), 0);
-        let rows: Vec<Vec<f32>> = rows
-            .iter()
-            .map(|row| row.iter().map(|&height| height as f32).collect())
-            .collect();
-        let rows: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+        let tiers = reference::priority_tiers(&rows, &values);
+        let order = order(&tiers, 0);
+        let row_len = rows[0].len();
+        let heights: Vec<f32> = rows.concat().iter().map(|&height| height as f32).collect();
+        let rows = reference::Row::all(&heights, row_len, &tiers);
         let kept = reference::greedy(&rows, &order, RADIUS);
         let representatives = reference::nearest(&rows, &kept);
         let sequential = start.elapsed().as_secs_f64();

@@ -53,6 +53,8 @@ pub enum ErrorKind {
     Io,
     /// Another process is writing the run.
     InUse,
+    /// The user has asked to stop.
+    Cancelled,
 }
 
 /// Shorthand for results of this crate.

@@ -1,6 +1,7 @@
-// Which lines come first: those with values that are not finite, then outliers, then the rest. An outlier lies, at
+// Which lines come first: those without any value, those with values that are not finite, then outliers, then the rest. An outlier lies, at
 // some height of its row, farther than four standard deviations from the mean of all finite lines.
 // uses shared/grid.wgsl
+// uses shared/line_distance.wgsl
 
 struct Uniforms {
     lines: u32,
@@ -11,15 +12,14 @@ struct Uniforms {
 }
 
 const BLOCK: u32 = 1024u;
-// Above all heights, below the sentinel of columns that are not finite.
-const BEYOND: f32 = 3.0;
 const DEVIATIONS: f32 = 4.0;
 // Differences below this share of the chart's height are a pixel's noise.
 const FLOOR: f32 = 0.002;
 
-const NONFINITE: u32 = 0u;
-const OUTLIER: u32 = 1u;
-const ORDINARY: u32 = 2u;
+const EMPTY: u32 = 0u;
+const NONFINITE: u32 = 1u;
+const OUTLIER: u32 = 2u;
+const ORDINARY: u32 = 3u;
 
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
 @group(0) @binding(1) var<storage, read> envelopes: array<vec4f>;
@@ -28,6 +28,12 @@ const ORDINARY: u32 = 2u;
 // For each quad: means and standard deviations of four heights.
 @group(0) @binding(3) var<storage, read_write> moments: array<array<vec4f, 2>>;
 @group(0) @binding(4) var<storage, read_write> buckets: array<u32>;
+// For each line 1 where a value is not finite, else 0.
+@group(0) @binding(5) var<storage, read> nonfinite: array<u32>;
+
+fn are_finite(heights: vec4f) -> vec4<bool> {
+    return (heights > vec4f(ABOVE_NEGATIVE_INFINITY)) & (heights < vec4f(ABOVE_HEIGHTS));
+}
 
 @compute @workgroup_size(32)
 fn block_sums(@builtin(global_invocation_id) invocation: vec3u) {
@@ -41,7 +47,7 @@ fn block_sums(@builtin(global_invocation_id) invocation: vec3u) {
     var count = vec4f(0.0);
     for (var line = block * BLOCK; line < min((block + 1u) * BLOCK, uniforms.lines); line += 1u) {
         let heights = envelopes[line * uniforms.quads + quad];
-        let finite = heights < vec4f(BEYOND);
+        let finite = are_finite(heights);
         // About the chart's middle, which keeps squares small.
         let centered = select(vec4f(0.0), heights - 0.5, finite);
         sum += centered;
@@ -81,17 +87,18 @@ fn classify(
     if (line >= uniforms.lines) {
         return;
     }
-    var bucket = ORDINARY;
+    var has_value = false;
+    var is_outlier = false;
     for (var quad = 0u; quad < uniforms.quads; quad += 1u) {
         let heights = envelopes[line * uniforms.quads + quad];
-        if (any(heights > vec4f(BEYOND))) {
-            bucket = NONFINITE;
-            break;
-        }
         let moment = moments[quad];
-        if (any(abs(heights - moment[0]) > DEVIATIONS * moment[1] + FLOOR)) {
-            bucket = OUTLIER;
-        }
+        let is_far = abs(heights - moment[0]) > DEVIATIONS * moment[1] + FLOOR;
+        has_value = has_value || any(heights > vec4f(ABOVE_GAP));
+        is_outlier = is_outlier || any(is_far & are_finite(heights));
+    }
+    var bucket = select(ORDINARY, OUTLIER, is_outlier);
+    if (nonfinite[line] != 0u) {
+        bucket = select(EMPTY, NONFINITE, has_value);
     }
     buckets[line] = bucket;
 }

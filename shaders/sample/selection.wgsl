@@ -1,10 +1,11 @@
 // The greedy choice of lines in the order of their priority, in parallel: a chunk of the order is held against the
 // lines kept so far, the conflicts among the survivors become a bit matrix, and rounds over it decide them. Two lines
-// conflict when they are closer than the radius at every height of their rows.
+// conflict when they are closer than the radius at every height of their rows that both have.
 //
 // The first eight heights of a line stay in registers. Heights are in an order that spreads them over the chart, so
 // these distinguish most lines, and what is loaded for a comparison lies at an address that all invocations of a
 // workgroup share.
+// uses shared/line_distance.wgsl
 
 struct Uniforms {
     // Lines of this chunk.
@@ -38,7 +39,7 @@ const ONE_ROUND: u32 = 4u;
 @group(0) @binding(6) var<storage, read_write> masks: array<vec2u>;
 
 fn apart(a: vec4f, b: vec4f) -> bool {
-    return any(abs(a - b) >= vec4f(uniforms.radius));
+    return any(differences(a, b) >= vec4f(uniforms.radius));
 }
 
 // Drops lines of the chunk that conflict with a line kept before.
@@ -56,10 +57,13 @@ fn against_kept(@builtin(global_invocation_id) invocation: vec3u) {
     for (var k = uniforms.kept_from; k < uniforms.kept_to; k += 1u) {
         let other = k * quads;
         var close = !(apart(head0, kept_envelopes[other]) || apart(head1, kept_envelopes[other + second]));
+        var comparable = are_comparable(head0, kept_envelopes[other])
+            || are_comparable(head1, kept_envelopes[other + second]);
         for (var quad = 2u; close && quad < quads; quad += 1u) {
             close = !apart(envelopes[start + quad], kept_envelopes[other + quad]);
+            comparable = comparable || are_comparable(envelopes[start + quad], kept_envelopes[other + quad]);
         }
-        if (close) {
+        if (close && comparable) {
             states[i] = DROPPED;
             break;
         }
@@ -84,10 +88,12 @@ fn find_conflicts(@builtin(global_invocation_id) invocation: vec3u) {
     for (var bit = 0u; bit < end; bit += 1u) {
         let other = chunk[32u * word + bit] * quads;
         var close = !(apart(head0, envelopes[other]) || apart(head1, envelopes[other + second]));
+        var comparable = are_comparable(head0, envelopes[other]) || are_comparable(head1, envelopes[other + second]);
         for (var quad = 2u; close && quad < quads; quad += 1u) {
             close = !apart(envelopes[start + quad], envelopes[other + quad]);
+            comparable = comparable || are_comparable(envelopes[start + quad], envelopes[other + quad]);
         }
-        bits |= u32(close && 32u * word + bit < i) << bit;
+        bits |= u32(close && comparable && 32u * word + bit < i) << bit;
     }
     conflicts[i * uniforms.words + word] = bits;
 }

@@ -4,11 +4,13 @@ mod adapters;
 mod bench;
 mod completions;
 mod explain;
+mod outputs;
 mod progress;
 mod replay;
 mod report;
 mod run_options;
 mod sample;
+mod sample_lines;
 mod scenarios;
 mod train;
 #[cfg(feature = "window")]

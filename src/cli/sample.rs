@@ -1,28 +1,34 @@
 //! `trainscope sample`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
-use trainscope::formats::{Header, LinesAre, ReadOptions, TableLayout, read_series, write_ids};
-use trainscope::sample::{Budget, Sample, SampleOptions};
-use trainscope::series::{LineGroup, Scale, SeriesBuffer, SeriesTable};
+use trainscope::Result;
+use trainscope::formats::{Header, LinesAre, ReadOptions, write_ids};
+use trainscope::gpu::Gpu;
+use trainscope::sample::{Budget, Sample, SampleOptions, sample_table};
+use trainscope::series::{Scale, SeriesBuffer};
 use trainscope::tensor::TensorKind;
-use trainscope::trace::{RunView, Statistic, UnitSeries};
+use trainscope::trace::Statistic;
 use trainscope::view::{Caption, Painter, SampledChart, Theme};
-use trainscope::{Error, Result};
 
-use super::{Common, check_writable};
+use super::sample_lines::Lines;
+use super::{Common, interrupt, outputs};
 
 /// Size of the plot in points, and pixels a point.
 const PLOT: [f32; 2] = [960.0, 540.0];
 const PLOT_SCALE_FACTOR: f32 = 2.0;
+/// The most values of a line that are drawn: several for each pixel.
+const MAX_DRAWN_STEPS: usize = 8192;
+/// Kept lines that are named on the terminal.
+const MAX_NAMED: usize = 100;
 
 #[derive(Debug, clap::Args)]
 #[group(id = "budget", required = true, multiple = false)]
 pub struct Amount {
-    /// Keep about this many lines
+    /// Keep this many lines
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
     keep: Option<u32>,
     /// Keep lines that are this far apart, in units of the scaled value range [0, 1]
@@ -32,8 +38,8 @@ pub struct Amount {
 
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
-    /// A .npy array [lines, steps], a .csv table (one line a row) or a run directory
-    input: PathBuf,
+    /// A .npy array [lines, steps], a .csv or .parquet table (one line a row), a segment of a trace or a run directory
+    pub input: PathBuf,
     #[command(flatten)]
     amount: Amount,
     /// Of a table: whether row 1 is its header [default: as it looks]
@@ -62,18 +68,18 @@ pub struct SampleArgs {
     plot: Option<PathBuf>,
     /// Of a run: only the units of this layer or parameter [default: all]
     #[arg(long, value_name = "NAME")]
-    tensor: Option<String>,
+    pub tensor: Option<String>,
     /// Of a run: which values of the units
     #[arg(long, default_value = "activation", value_parser = PossibleValuesParser::new(TensorKind::ALL.map(TensorKind::name)).map(|word| named(&TensorKind::ALL, TensorKind::name, &word)))]
-    kind: TensorKind,
+    pub kind: TensorKind,
     /// Of a run: which statistic of those values over the batch
     #[arg(long, default_value = "mean", value_parser = PossibleValuesParser::new(Statistic::ALL.map(Statistic::name)).map(|word| named(&Statistic::ALL, Statistic::name, &word)))]
-    quantity: Statistic,
+    pub quantity: Statistic,
 }
 
 impl SampleArgs {
     /// How the table is to be read.
-    fn read_options(&self) -> ReadOptions {
+    pub fn read_options(&self) -> ReadOptions {
         ReadOptions {
             header: match self.header.as_deref() {
                 Some("yes") => Header::Yes,
@@ -109,24 +115,17 @@ fn radius(word: &str) -> std::result::Result<f32, String> {
     }
 }
 
-/// Lines and what a plot says of them.
-struct Lines {
-    table: SeriesTable,
-    /// How a file was read.
-    layout: Option<TableLayout>,
-    /// The names of a file's lines; empty where it has none.
-    names: Vec<String>,
-    caption: Caption,
-    /// The lines of each tensor of a run.
-    groups: Vec<LineGroup>,
-}
-
 pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
-    for path in [&args.out, &args.assign, &args.plot].into_iter().flatten() {
-        check_writable(path)?;
+    let written = [
+        ("--out", &args.out),
+        ("--assign", &args.assign),
+        ("--plot", &args.plot),
+    ];
+    outputs::check(&args.input, &written)?;
+    if let Some(path) = &args.plot {
+        outputs::check_picture(path)?;
     }
-    let lines = read(common, args)?;
-    let table = &lines.table;
+    let lines = Lines::read(common, args)?;
     if let Some(layout) = &lines.layout {
         common.note(&layout.to_string());
     }
@@ -140,17 +139,13 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         columns: args.columns as usize,
         seed: args.seed,
     };
+    let interrupted = interrupt();
     let started = Instant::now();
-    let buffer =
-        SeriesBuffer::upload_table(&gpu, table, args.scale)?.with_groups(lines.groups.clone());
-    let chart = SampledChart::new(&gpu, buffer, lines.caption.clone(), &options)?;
+    let sample = sample_table(&gpu, &lines.table, args.scale, &options, &interrupted)?;
     let seconds = started.elapsed().as_secs_f64();
 
-    let sample = chart.sample();
     if let Some(path) = &args.plot {
-        let theme = Theme::light().scaled(PLOT_SCALE_FACTOR);
-        let picture = chart.chart().picture(&Painter::new(&gpu), PLOT, &theme)?;
-        picture.write_png(&gpu, path)?;
+        plot(&gpu, args.scale, &lines, sample.clone(), path)?;
     }
     if let Some(path) = &args.out {
         write_ids(path, &sample.kept)?;
@@ -162,19 +157,63 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
             .collect();
         write_ids(path, &ids)?;
     }
-    say(common, args, table, sample, seconds);
+    say(common, args, &lines, &sample, seconds);
+    print(common, args, &lines, &sample, seconds, &gpu);
+    Ok(())
+}
+
+/// Draws the kept lines over the density of all. Long lines are thinned first: a picture has few columns.
+fn plot(gpu: &Gpu, scale: Scale, lines: &Lines, sample: Sample, path: &Path) -> Result<()> {
+    let room = gpu.max_binding_size() as usize / size_of::<f32>();
+    let most = MAX_DRAWN_STEPS.min(room / lines.table.lines);
+    let (table, stride) = lines.table.thinned(most.max(2));
+    let series = SeriesBuffer::upload_table(gpu, &table, scale)
+        .map_err(|error| error.with_hint("leave --plot out, or draw a part of the lines"))?;
+    let caption = Caption {
+        stride: lines.caption.stride * stride,
+        ..lines.caption.clone()
+    };
+    let series = series.with_groups(lines.groups.clone());
+    let chart = SampledChart::of_sample(gpu, series, caption, sample)?;
+    let theme = Theme::light().scaled(PLOT_SCALE_FACTOR);
+    let picture = chart.chart().picture(&Painter::new(gpu), PLOT, &theme)?;
+    picture.write_png(gpu, path)
+}
+
+fn print(
+    common: &Common,
+    args: &SampleArgs,
+    lines: &Lines,
+    sample: &Sample,
+    seconds: f64,
+    gpu: &Gpu,
+) {
+    let kept_lines = sample
+        .kept
+        .iter()
+        .map(|&line| match lines.unit(line as usize) {
+            Some(unit) => {
+                json!({ "tensor": unit.tensor, "kind": unit.kind.name(), "unit": unit.unit })
+            }
+            None => json!(line),
+        });
     common.print_json(&json!({
-        "lines": table.lines,
-        "steps": table.steps.len(),
+        "lines": lines.table.lines,
+        "steps": lines.table.steps.len(),
         "kept": sample.kept.len(),
+        "kept_lines": kept_lines.collect::<Vec<_>>(),
         "radius": sample.radius,
         "rounds": sample.rounds,
         "seconds": seconds,
         "adapter": gpu.describe(),
         "nonfinite": sample.nonfinite,
+        "kept_for_gaps": sample.kept_for_gaps,
+        "why_not": shortfall(args, sample),
         "columns": args.columns,
         "scale": match args.scale { Scale::Linear => "linear", Scale::Symlog => "symlog" },
         "seed": args.seed,
+        "read": lines.layout,
+        "names": sample.kept.iter().filter_map(|&line| lines.names.get(line as usize)).collect::<Vec<_>>(),
         "read": lines.layout,
         "names": sample.kept.iter().filter_map(|&line| lines.names.get(line as usize)).collect::<Vec<_>>(),
         "tensors": lines.groups.iter()
@@ -184,21 +223,28 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
         "assign": args.assign,
         "plot": args.plot,
     }));
-    Ok(())
 }
 
-fn say(common: &Common, args: &SampleArgs, table: &SeriesTable, sample: &Sample, seconds: f64) {
+/// Why another number of lines is kept than was asked for.
+fn shortfall(args: &SampleArgs, sample: &Sample) -> Option<String> {
+    sample.shortfall(args.amount.keep? as usize)
+}
+
+fn say(common: &Common, args: &SampleArgs, lines: &Lines, sample: &Sample, seconds: f64) {
     common.note(&format!(
         "kept {} of {} lines of {} steps in {seconds:.2} s",
         sample.kept.len(),
-        table.lines,
-        table.steps.len(),
+        lines.table.lines,
+        lines.table.steps.len(),
     ));
+    if let Some(why) = shortfall(args, sample) {
+        common.note(&why);
+    }
     common.note(&sample.guarantee());
     if sample.nonfinite > 0 {
-        let count = sample.nonfinite;
+        let (count, alone) = (sample.nonfinite, sample.kept_for_gaps);
         common.note(&format!(
-            "{count} lines have values that are not finite; they represent no finite line"
+            "{count} lines have values that are not finite; they represent no finite line, and {alone} of them are kept only because of that"
         ));
     }
     for (what, path) in [
@@ -211,105 +257,30 @@ fn say(common: &Common, args: &SampleArgs, table: &SeriesTable, sample: &Sample,
         }
     }
     if args.out.is_none() && args.assign.is_none() && args.plot.is_none() && !common.json {
-        let ids: Vec<String> = sample.kept.iter().map(u32::to_string).collect();
-        common.note(&ids.join(" "));
+        name_lines(common, lines, &sample.kept);
     }
 }
 
-fn read(common: &Common, args: &SampleArgs) -> Result<Lines> {
-    if args.input.is_dir() {
-        return read_run(common, args);
+/// The kept lines: by tensor and unit or by the file's name, one a line; those without names by number.
+fn name_lines(common: &Common, lines: &Lines, kept: &[u32]) {
+    if lines.groups.is_empty() && lines.names.is_empty() {
+        let ids: Vec<String> = kept.iter().map(u32::to_string).collect();
+        return common.note(&ids.join(" "));
     }
-    if let Some(tensor) = &args.tensor {
-        return Err(Error::usage(
-            "--tensor",
-            format!(
-                "{} has no tensor '{tensor}': it is a file",
-                args.input.display()
+    for &line in kept.iter().take(MAX_NAMED) {
+        let name = match lines.unit(line as usize) {
+            Some(unit) => format!(
+                "{}, {} of unit {}",
+                unit.tensor,
+                unit.kind.name(),
+                unit.unit
             ),
-            "name a run directory, or leave --tensor out",
-        ));
+            None => lines.names.get(line as usize).cloned().unwrap_or_default(),
+        };
+        common.note(&format!("{line}: {name}"));
     }
-    let name = args.input.file_name().unwrap_or(args.input.as_os_str());
-    let file = read_series(&args.input, args.read_options())?;
-    let steps = &file.table.steps;
-    let stride = match steps[..] {
-        [first, second, ..] => second - first,
-        _ => 1,
-    };
-    let is_even = steps.windows(2).all(|pair| pair[1] - pair[0] == stride);
-    let (first_step, stride) = if is_even { (steps[0], stride) } else { (0, 1) };
-    Ok(Lines {
-        caption: Caption {
-            title: name.to_string_lossy().into_owned(),
-            x_title: "step".to_owned(),
-            y_title: "value".to_owned(),
-            first_step,
-            stride,
-        },
-        table: file.table,
-        layout: Some(file.layout),
-        names: file.names,
-        groups: Vec::new(),
-    })
-}
-
-/// The series of a run's units, tensor after tensor.
-fn read_run(common: &Common, args: &SampleArgs) -> Result<Lines> {
-    let run = RunView::open(&args.input)?;
-    for problem in run.problems() {
-        common.note(&format!("left out: {problem}"));
+    if kept.len() > MAX_NAMED {
+        let more = kept.len() - MAX_NAMED;
+        common.note(&format!("and {more} more: --out or --json has all"));
     }
-    let names: Vec<String> = match &args.tensor {
-        Some(name) => vec![name.clone()],
-        None => run
-            .entries()
-            .iter()
-            .filter(|entry| entry.kind == args.kind)
-            .map(|entry| entry.tensor.clone())
-            .collect(),
-    };
-    let mut all = UnitSeries::default();
-    let mut groups = Vec::new();
-    for name in names {
-        let series = run.series(&name, args.kind, args.quantity)?;
-        groups.push(LineGroup {
-            tensor: name,
-            kind: args.kind,
-            lines: all.units..all.units + series.units,
-        });
-        all.units += series.units;
-        all.values.extend(series.values);
-        all.steps = series.steps;
-    }
-    if all.values.is_empty() {
-        return Err(Error::input(
-            args.input.display().to_string(),
-            format!("no {} is recorded yet", args.kind.name()),
-            "wait until its first segment is written, or train it with [record]",
-        ));
-    }
-    let of = match &args.tensor {
-        Some(name) => format!("the units of {name}"),
-        None => "all units".to_owned(),
-    };
-    let statistic = format!("{} of the {}", args.quantity.name(), args.kind.name());
-    // Uneven records are drawn one after another.
-    let (x_title, first_step, stride) = match (all.steps.first(), all.stride()) {
-        (Some(&first), Some(stride)) => ("training step", first, stride),
-        _ => ("record", 0, 1),
-    };
-    Ok(Lines {
-        caption: Caption {
-            title: format!("{}: {statistic}, {of}", run.name()),
-            x_title: x_title.to_owned(),
-            y_title: statistic,
-            first_step,
-            stride,
-        },
-        table: all.into(),
-        layout: None,
-        names: Vec::new(),
-        groups,
-    })
 }

@@ -3,6 +3,7 @@
 mod csv_table;
 mod layout;
 pub(crate) mod npy;
+mod parquet;
 mod series;
 pub(crate) mod signature;
 

@@ -89,8 +89,8 @@ impl SeriesFile {
     }
 }
 
-/// Reads a `.npy` array `[lines, steps]` of real numbers, of any byte order and in C or Fortran order, or a `.csv` table
-/// of one line a row or, with [`LinesAre::Columns`], a column. `nan` and `inf` are values.
+/// Reads a `.npy` array `[lines, steps]` of real numbers, of any byte order and in C or Fortran order, or a `.csv` or
+/// `.parquet` table of one line a row or, with [`LinesAre::Columns`], a column. `nan` and `inf` are values.
 ///
 /// What float32 does not hold exactly stays float64, and whole numbers beyond 2^53 lose none of their digits.
 ///
@@ -104,8 +104,11 @@ impl SeriesFile {
 pub fn read_series(path: &Path, options: ReadOptions) -> Result<SeriesFile> {
     let extension = path.extension().and_then(|extension| extension.to_str());
     match extension.map(str::to_ascii_lowercase).as_deref() {
-        Some("npy") => {
-            let series = read_npy(path)?;
+        Some(kind @ ("npy" | "parquet")) => {
+            let series = match kind {
+                "npy" => read_npy(path)?,
+                _ => super::parquet::read(path)?,
+            };
             Ok(match options.lines_are {
                 LinesAre::Rows => series,
                 LinesAre::Columns => series.transposed(),
@@ -114,8 +117,8 @@ pub fn read_series(path: &Path, options: ReadOptions) -> Result<SeriesFile> {
         Some("csv") => csv_table::read(path, options),
         _ => Err(wrong(
             path,
-            "neither a .npy nor a .csv file",
-            "save the series as a NumPy array [lines, steps] or as CSV, one line a row",
+            "neither a .npy nor a .csv nor a .parquet file",
+            "save the series as a NumPy array [lines, steps] or as CSV or Parquet, one line a row",
         )),
     }
 }

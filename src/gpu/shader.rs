@@ -108,6 +108,7 @@ static SHARED: &[Shader] = &[
     shader!("shared/rows.wgsl"),
     shader!("shared/scale.wgsl"),
     shader!("shared/image_loads.wgsl"),
+    shader!("shared/line_distance.wgsl"),
     shader!("data/permutation.wgsl"),
     shader!("shared/convolution/gradient.wgsl"),
     shader!("shared/convolution/images.wgsl"),

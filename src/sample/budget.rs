@@ -1,11 +1,11 @@
 //! The radius that keeps a wanted number of lines.
 
-use super::selection::{Selection, Selector};
+use super::choice::Choice;
 use crate::Result;
 
 /// Smaller radii cannot be distinguished from rounding.
 pub(super) const MIN_RADIUS: f32 = 1e-6;
-/// At larger radii a line that is not finite could merge with one that is.
+/// Heights lie in a range of this extent, so that only what cannot be compared at all is farther apart.
 pub(super) const MAX_RADIUS: f32 = 3.0;
 
 const MAX_PROBES: usize = 24;
@@ -20,24 +20,28 @@ struct RadiusProbe {
     size: usize,
 }
 
-/// The selection among the radii tried whose size is nearest to `keep`, and the rounds of all probes.
+/// The choice among the radii tried that keeps as many lines as are wanted, or, without such a radius, the largest smaller
+/// one; the fewest lines that any radius keeps where even those are more. Also the rounds of all probes.
 ///
 /// The size falls with the radius, roughly as a power and not strictly, so the search interpolates between
 /// logarithms and keeps the best that it has seen. A probe that keeps far too many lines is given up early.
-pub(super) fn nearest_count(selector: &Selector<'_>, keep: usize) -> Result<(Selection, usize)> {
+pub(super) fn at_most(
+    choose: impl Fn(f32, usize) -> Result<Choice>,
+    keep: usize,
+) -> Result<(Choice, usize)> {
     let max_kept = keep.saturating_add(keep / 2).saturating_add(16);
     let mut rounds = 0;
-    let mut best: Option<Selection> = None;
+    let mut best: Option<Choice> = None;
     // The nearest radii that kept too many and too few lines.
     let (mut many, mut few): (Option<RadiusProbe>, Option<RadiusProbe>) = (None, None);
     let mut radius = FIRST_RADIUS;
     for _ in 0..MAX_PROBES {
-        let selection = selector.select(radius, max_kept)?;
-        rounds += selection.rounds;
-        let size = selection.kept.len();
-        let is_better = |best: &Selection| size.abs_diff(keep) < best.kept.len().abs_diff(keep);
-        if selection.complete && best.as_ref().is_none_or(is_better) {
-            best = Some(selection);
+        let choice = choose(radius, max_kept)?;
+        rounds += choice.rounds();
+        let size = choice.len();
+        let is_better = |best: &Choice| size > best.len();
+        if choice.is_complete() && size <= keep && best.as_ref().is_none_or(is_better) {
+            best = Some(choice);
         }
         let probe = Some(RadiusProbe { radius, size });
         match size.cmp(&keep) {
@@ -55,11 +59,11 @@ pub(super) fn nearest_count(selector: &Selector<'_>, keep: usize) -> Result<(Sel
     }
     match best {
         Some(best) => Ok((best, rounds)),
-        // Every radius kept far too many: lines that are not finite at different columns.
+        // Lines that nothing else can represent are more than were wanted.
         None => {
-            let selection = selector.select(MAX_RADIUS, usize::MAX)?;
-            rounds += selection.rounds;
-            Ok((selection, rounds))
+            let choice = choose(MAX_RADIUS, usize::MAX)?;
+            rounds += choice.rounds();
+            Ok((choice, rounds))
         }
     }
 }

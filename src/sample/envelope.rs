@@ -6,8 +6,10 @@ use crate::{Error, Result, gpu_struct, shader};
 
 static ENVELOPE: Shader = shader!("sample/envelope.wgsl");
 
-/// Height of a column with a value that is not finite: at least 3 away from every finite height.
-pub const SENTINEL: f32 = 5.0;
+/// What a row holds where a line has no value, and where it is infinite; as in the shader.
+const GAP: f32 = -100.0;
+const POSITIVE_INFINITY: f32 = 5.0;
+const NEGATIVE_INFINITY: f32 = -4.0;
 
 /// Heights of finite values are clamped to this: lines beyond the chart are told apart up to one chart's height.
 pub const HEIGHTS: std::ops::RangeInclusive<f32> = -1.0..=2.0;
@@ -16,6 +18,7 @@ gpu_struct! {
     struct EnvelopeUniforms in ENVELOPE::Uniforms {
         scale: ValueScale,
         lines: u32,
+        first_line: u32,
         steps: u32,
         quads: u32,
         columns_per_quad: u32,
@@ -30,11 +33,20 @@ gpu_struct! {
 /// and the distance is the largest difference over all steps.
 ///
 /// Columns are in bit-reversed order (first, middle, quarters, ...), so that the first few heights distinguish lines
-/// that differ anywhere for a while. Rows are padded with zeros.
+/// that differ anywhere for a while. On the GPU, rows are padded to whole quads with gaps.
+///
+/// NaN is no value: a column takes the values that it has, and is a gap where it has none. Two lines are compared where
+/// both have a value; an infinity is infinitely far from all but itself. A line with a value that is not finite is only
+/// ever compared with other such lines.
 #[derive(Debug, Clone)]
 pub struct Envelopes {
     buffer: Buffer<[f32; 4]>,
+    /// For each line whether (1) or not (0) it has a value that is not finite.
+    nonfinite: Buffer<u32>,
+    spans: Buffer<[u32; 2]>,
     lines: usize,
+    steps: usize,
+    columns: usize,
     quads: usize,
 }
 
@@ -44,11 +56,16 @@ impl Envelopes {
     /// # Errors
     /// No lines or columns, or more than the adapter holds in one binding.
     pub fn new(gpu: &Gpu, series: &SeriesBuffer, columns: usize) -> Result<Self> {
-        let (lines, steps) = (series.lines(), series.steps());
+        let envelopes = Self::allocate(gpu, series.lines(), series.steps(), columns)?;
+        envelopes.fill(gpu, 0, series.lines(), series.values(), series.scale());
+        Ok(envelopes)
+    }
+
+    /// Room for the envelopes of so many lines.
+    pub(super) fn allocate(gpu: &Gpu, lines: usize, steps: usize, columns: usize) -> Result<Self> {
         check(lines, steps, columns)?;
         let spans = spans(steps, columns);
-        let columns_per_quad = columns_per_quad(steps, columns);
-        let quads = spans.len() / columns_per_quad;
+        let quads = spans.len() / columns_per_quad(steps, columns);
         let buffer = gpu.buffer("envelopes", lines * quads).map_err(|error| {
             Error::new(
                 error.kind(),
@@ -57,31 +74,47 @@ impl Envelopes {
                 "compare the lines in fewer columns, or sample fewer lines",
             )
         })?;
-        let spans = gpu.upload("column spans", &spans)?;
+        Ok(Self {
+            buffer,
+            nonfinite: gpu.buffer("lines with gaps", lines)?,
+            spans: gpu.upload("column spans", &spans)?,
+            lines,
+            steps,
+            columns: columns.min(steps),
+            quads,
+        })
+    }
+
+    /// Writes the envelopes of the lines from `first` on, of which `values` holds `lines`.
+    pub(super) fn fill(
+        &self,
+        gpu: &Gpu,
+        first: usize,
+        lines: usize,
+        values: &Buffer<f32>,
+        scale: ValueScale,
+    ) {
         let uniform = gpu.uniform(
             "envelopes",
             &EnvelopeUniforms {
-                scale: series.scale(),
+                scale,
                 lines: lines as u32,
-                steps: steps as u32,
-                quads: quads as u32,
-                columns_per_quad: columns_per_quad as u32,
+                first_line: first as u32,
+                steps: self.steps as u32,
+                quads: self.quads as u32,
+                columns_per_quad: columns_per_quad(self.steps, self.columns) as u32,
             },
         );
         let bindings = [
             (0, uniform.binding()),
-            (1, series.values().binding()),
-            (2, spans.binding()),
-            (3, buffer.binding()),
+            (1, values.binding()),
+            (2, self.spans.binding()),
+            (3, self.buffer.binding()),
+            (4, self.nonfinite.binding()),
         ];
         let kernel = gpu.kernel(&ENVELOPE, "main", &[]);
-        let dispatch = kernel.bind(gpu, &bindings, grid(lines * quads, 64));
+        let dispatch = kernel.bind(gpu, &bindings, grid(lines * self.quads, 64));
         gpu.run("envelopes", [&dispatch]);
-        Ok(Self {
-            buffer,
-            lines,
-            quads,
-        })
     }
 
     /// The rows, `[lines, quads]`.
@@ -99,17 +132,32 @@ impl Envelopes {
         self.quads
     }
 
-    /// The number of heights in a row, padding included.
-    pub fn row_len(&self) -> usize {
-        4 * self.quads
+    /// For each line 1 where it has a value that is not finite, else 0.
+    pub(super) fn nonfinite(&self) -> &Buffer<u32> {
+        &self.nonfinite
     }
 
-    /// All rows, `[lines, row_len]`, read back.
+    /// The number of heights in a row, without padding.
+    pub fn row_len(&self) -> usize {
+        self.columns * 4 / columns_per_quad(self.steps, self.columns)
+    }
+
+    /// All rows, `[lines, row_len]`, read back, with NaN for gaps and infinities for infinities.
     ///
     /// # Errors
     /// The device was lost or reported an error.
     pub fn read(&self, gpu: &Gpu) -> Result<Vec<f32>> {
-        Ok(gpu.read(&self.buffer)?.into_flattened())
+        let unmarked = |height: &f32| match *height {
+            GAP => f32::NAN,
+            POSITIVE_INFINITY => f32::INFINITY,
+            NEGATIVE_INFINITY => f32::NEG_INFINITY,
+            height => height,
+        };
+        let padded = gpu.read(&self.buffer)?.into_flattened();
+        let rows = padded.chunks_exact(4 * self.quads);
+        Ok(rows
+            .flat_map(|row| row[..self.row_len()].iter().map(unmarked))
+            .collect())
     }
 }
 

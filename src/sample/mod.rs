@@ -7,31 +7,44 @@
 //!
 //! The steps: [`Envelopes`] scale lines to the chart's height and take their extent in each pixel column;
 //! [`priority_tiers`] and [`order`] rank them (non-finite, outliers, the rest, each by hash); `selection` takes them
-//! greedily in that order, in parallel but with the sequential result; `budget` finds the radius for a wanted count;
-//! `nearest` finds the representative of every line. [`reference`](mod@reference) does all of it on the CPU.
+//! greedily in that order, in parallel but with the sequential result, and `choice` does so for lines with and without gaps
+//! apart; `budget` finds the radius for a wanted count, and `farthest` adds what no radius gives; `nearest` finds the
+//! representative of every line. [`reference`](mod@reference) does all of it on the CPU.
 //!
-//! Nothing here depends on training: [`sample`] takes any [`SeriesBuffer`] on any device ([`Gpu::from_wgpu`]).
+//! A line with a value that is not finite is only represented by another such line. Two of them are compared where both
+//! have values; an infinity is infinitely far from all but itself; without anything to compare they are apart.
+//!
+//! Nothing here depends on training: [`sample`] takes any [`SeriesBuffer`] on any device ([`Gpu::from_wgpu`]), and
+//! [`sample_table`] any [`SeriesTable`], also one that is larger than what the adapter binds.
 
 mod budget;
+mod choice;
 mod envelope;
+mod exact_rows;
+mod farthest;
+mod guarantee;
 mod nearest;
 mod priority;
 pub mod reference;
 mod selection;
+mod source;
 
-pub use envelope::{Envelopes, HEIGHTS, SENTINEL};
+use std::sync::atomic::AtomicBool;
+
+pub use envelope::{Envelopes, HEIGHTS};
 pub use priority::{PriorityTier, order, priority_tiers};
 
-use self::selection::Selector;
+use self::choice::Chooser;
+use self::source::Source;
 use crate::gpu::Gpu;
-use crate::series::SeriesBuffer;
+use crate::series::{Scale, SeriesBuffer, SeriesTable};
 use crate::{Error, Result};
 
 /// How many lines to keep.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Budget {
-    /// As many as this, or the nearest count among the radii tried. It can be missed where lines are alike (fewer
-    /// different ones than asked for) or become non-finite at different columns (such lines never merge).
+    /// As many as this. Fewer are kept where fewer lines differ, more where more lines have gaps or infinities so that no
+    /// other line can represent them: [`Sample::shortfall`] says so.
     Keep(usize),
     /// As many as are this far apart: between 0.000001 and 3, in units of the chart's height.
     Radius(f32),
@@ -62,16 +75,18 @@ impl Default for SampleOptions {
 /// A sample of lines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
-    /// The kept lines, in the order of their priority.
+    /// The kept lines, in the order of their priority; then those that were added to reach the wanted count.
     pub kept: Vec<u32>,
+    /// How many were added, the farthest from all kept ones first, because no radius gives the wanted count.
+    pub added: usize,
     /// For each line the index in `kept` of the nearest kept line, which represents it.
     pub nearest_representative: Vec<u32>,
     /// For each line its distance to that line, in units of the chart's height.
     pub distances: Vec<f32>,
     /// For each kept line how many it represents, itself included.
     pub counts: Vec<u32>,
-    /// Kept lines are at least this far apart somewhere, dropped lines less than this from a kept one everywhere; 0
-    /// where all lines are kept because so many were asked for.
+    /// Kept lines are at least this far apart somewhere, dropped lines less than this from a kept one everywhere (at most
+    /// this, where lines were added or it is 1); 0 where all lines are kept because so many were asked for.
     pub radius: f32,
     /// Pixel columns in which lines were compared, where these are fewer than steps; `None` where every step was.
     pub columns: Option<usize>,
@@ -79,32 +94,11 @@ pub struct Sample {
     pub rounds: usize,
     /// Lines with a value that is not finite.
     pub nonfinite: usize,
-}
-
-impl Sample {
-    /// The sentence that says what the sample guarantees about the lines that it hides.
-    pub fn guarantee(&self) -> String {
-        let lines = self.nearest_representative.len();
-        let shown = self.kept.len();
-        if shown == lines {
-            return match lines {
-                1 => "The only line is shown.".to_owned(),
-                _ => format!("All {lines} lines are shown."),
-            };
-        }
-        // Rounded up: no hidden line is farther away than the sentence says.
-        let tenths = (f64::from(self.radius) * 1000.0 - 1e-3).ceil();
-        let compared = match self.columns {
-            None => "at every step".to_owned(),
-            Some(columns) => {
-                format!("in its lowest and its highest value in each of {columns} columns")
-            }
-        };
-        format!(
-            "Every hidden line stays within {:.1} % of the chart's height of one of the {shown} shown lines {compared}.",
-            tenths / 10.0
-        )
-    }
+    /// How many of the kept ones are such lines.
+    pub nonfinite_kept: usize,
+    /// How many of those are kept at every radius, since no other line can be compared with them; 0 where all lines are
+    /// kept anyway.
+    pub kept_for_gaps: usize,
 }
 
 /// Samples `series` where they lie. The same series and options give the same sample on the same adapter.
@@ -112,60 +106,103 @@ impl Sample {
 /// # Errors
 /// No lines, a budget of nothing, a radius out of range, or more lines than the adapter has room for.
 pub fn sample(gpu: &Gpu, series: &SeriesBuffer, options: &SampleOptions) -> Result<Sample> {
+    let never = AtomicBool::new(false);
+    sample_source(gpu, &Source::Buffer(series), options, &never)
+}
+
+/// Samples the lines of a table in heights after a `scale` fitted to them. They are uploaded in parts, so all of them may
+/// be more than the adapter binds. Stops soon after `cancelled` is set.
+///
+/// # Errors
+/// As [`sample`], or [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled).
+pub fn sample_table(
+    gpu: &Gpu,
+    table: &SeriesTable,
+    scale: Scale,
+    options: &SampleOptions,
+    cancelled: &AtomicBool,
+) -> Result<Sample> {
+    let source = Source::table(table, scale);
+    sample_source(gpu, &source, options, cancelled)
+}
+
+fn sample_source(
+    gpu: &Gpu,
+    source: &Source<'_>,
+    options: &SampleOptions,
+    cancelled: &AtomicBool,
+) -> Result<Sample> {
     check(options.budget)?;
-    let lines = series.lines();
-    let envelopes = Envelopes::new(gpu, series, options.columns)?;
+    let lines = source.lines();
+    let envelopes = source.envelopes(gpu, options.columns, cancelled)?;
     let tiers = priority_tiers(gpu, &envelopes)?;
-    let is_nonfinite = |tier: &&PriorityTier| **tier == PriorityTier::Nonfinite;
-    let nonfinite = tiers.iter().filter(is_nonfinite).count();
     let order = order(&tiers, options.seed);
-    let selector = Selector {
-        gpu,
-        envelopes: &envelopes,
-        order: &order,
-    };
-    let (selection, rounds) = match options.budget {
-        Budget::Keep(keep) if keep >= lines => return Ok(all(order, nonfinite)),
-        Budget::Keep(keep) => budget::nearest_count(&selector, keep)?,
+    let chooser = Chooser::new(gpu, &envelopes, &tiers, &order, cancelled);
+    let (mut choice, rounds) = match options.budget {
+        Budget::Keep(keep) if keep >= lines => return Ok(all(&order, chooser.nonfinite())),
+        Budget::Keep(keep) => budget::at_most(|radius, most| chooser.choose(radius, most), keep)?,
         Budget::Radius(radius) => {
-            let selection = selector.select(radius, usize::MAX)?;
-            let rounds = selection.rounds;
-            (selection, rounds)
+            let choice = chooser.choose(radius, usize::MAX)?;
+            let rounds = choice.rounds();
+            (choice, rounds)
         }
     };
-    let (nearest_representative, distances) =
-        nearest::nearest_representative(gpu, &envelopes, &selection)?;
-    let mut counts = vec![0; selection.kept.len()];
+    let mut radius = choice.radius();
+    let mut added = 0;
+    if let Budget::Keep(keep) = options.budget
+        && choice.len() < keep
+    {
+        let rows = source.exact_rows(gpu, options.columns)?;
+        let mut kept = choice.kept();
+        let chosen = kept.len();
+        let last = farthest::add_farthest(&rows, &order, &mut kept, keep, cancelled)?;
+        added = kept.len() - chosen;
+        chooser.add(&mut choice, &kept[chosen..])?;
+        radius = last.map_or(radius, |distance| distance as f32);
+    }
+    let (nearest_representative, distances) = chooser.nearest(&choice)?;
+    if radius > 1.0 && distances.iter().all(|distance| *distance <= 1.0) {
+        radius = 1.0;
+    }
+    let kept = choice.kept();
+    let mut counts = vec![0; kept.len()];
     for &index in &nearest_representative {
         counts[index as usize] += 1;
     }
+    let is_nonfinite = |line: &&u32| tiers[**line as usize] <= PriorityTier::Nonfinite;
     Ok(Sample {
-        kept: selection.kept,
+        nonfinite_kept: kept.iter().filter(is_nonfinite).count(),
+        kept,
+        added,
         nearest_representative,
         distances,
         counts,
-        radius: selection.radius,
-        columns: (options.columns < series.steps()).then_some(options.columns),
+        radius,
+        columns: (options.columns < source.steps()).then_some(options.columns),
         rounds,
-        nonfinite,
+        nonfinite: chooser.nonfinite(),
+        kept_for_gaps: chooser.kept_for_gaps(budget::MAX_RADIUS)?,
     })
 }
 
 /// The sample that keeps every line.
-fn all(order: Vec<u32>, nonfinite: usize) -> Sample {
+fn all(order: &[u32], nonfinite: usize) -> Sample {
     let mut nearest_representative = vec![0; order.len()];
-    for (index, &line) in (0..).zip(&order) {
+    for (index, &line) in (0..).zip(order) {
         nearest_representative[line as usize] = index;
     }
     Sample {
         distances: vec![0.0; order.len()],
         counts: vec![1; order.len()],
-        kept: order,
+        kept: order.to_vec(),
+        added: 0,
         nearest_representative,
         radius: 0.0,
         columns: None,
         rounds: 0,
         nonfinite,
+        nonfinite_kept: nonfinite,
+        kept_for_gaps: 0,
     }
 }
 

@@ -1,4 +1,4 @@
-//! The order in which lines are considered: non-finite ones, outliers, the rest; each tier by a hash of the line.
+//! The order in which lines are considered: those without values, non-finite ones, outliers, the rest; each tier by a hash of the line.
 
 use super::envelope::Envelopes;
 use crate::gpu::{Gpu, Shader, grid, groups};
@@ -24,7 +24,9 @@ type Quad = [f32; 4];
 /// How early a line is considered; tiers are in the order in which they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PriorityTier {
-    /// It has a value that is not finite.
+    /// It has no value at all: NaN at every step.
+    Empty,
+    /// It has values, and some that are not finite.
     Nonfinite,
     /// At some height of its row it lies farther than four standard deviations (and 0.002 of the chart's height) from
     /// the mean of all lines that are finite there.
@@ -76,14 +78,16 @@ pub fn priority_tiers(gpu: &Gpu, envelopes: &Envelopes) -> Result<Vec<PriorityTi
                 (1, envelopes.buffer().binding()),
                 (3, moments.binding()),
                 (4, buckets.binding()),
+                (5, envelopes.nonfinite().binding()),
             ],
             grid(lines, 64),
         ),
     ];
     gpu.run("priority", &dispatches);
     let tier = |bucket| match bucket {
-        0 => PriorityTier::Nonfinite,
-        1 => PriorityTier::Outlier,
+        0 => PriorityTier::Empty,
+        1 => PriorityTier::Nonfinite,
+        2 => PriorityTier::Outlier,
         _ => PriorityTier::Ordinary,
     };
     Ok(gpu.read(&buckets)?.into_iter().map(tier).collect())

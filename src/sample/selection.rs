@@ -6,7 +6,10 @@
 //! greedy, line for line; the parallel rounds within a chunk are those of Blelloch, Fineman and Shun ("Greedy
 //! sequential maximal independent set and matching are parallel on average", SPAA 2012).
 
+use std::sync::atomic::AtomicBool;
+
 use super::envelope::Envelopes;
+use super::source::stop_if;
 use crate::gpu::{Binding, Buffer, Dispatch, Gpu, Shader, groups};
 use crate::{Result, gpu_struct, shader};
 
@@ -54,6 +57,10 @@ pub(super) struct Selector<'a> {
     pub envelopes: &'a Envelopes,
     /// Lines in the order of their priority.
     pub order: &'a [u32],
+    /// Whether they have values that are not finite: all of them or none.
+    pub has_gaps: bool,
+    /// Set once the user has asked to stop.
+    pub cancelled: &'a AtomicBool,
 }
 
 impl Selector<'_> {
@@ -72,6 +79,7 @@ impl Selector<'_> {
         while !rest.is_empty() && selection.kept.len() <= max_kept {
             let (lines, later) = rest.split_at(size.min(rest.len()));
             rest = later;
+            stop_if(self.cancelled)?;
             size = (2 * size).min(LAST_CHUNK);
             self.push_chunk(lines, &mut selection)?;
         }
@@ -94,6 +102,14 @@ impl Selector<'_> {
         let waited = states.iter().map(|state| state / (DECISION + 1)).max();
         selection.rounds += waited.unwrap_or(0) as usize;
         let chosen = with_state(&survivors, &states, KEPT);
+        self.append(chosen, selection)
+    }
+
+    /// Adds lines to the kept ones, whatever their distances are.
+    pub fn append(&self, chosen: Vec<u32>, selection: &mut Selection) -> Result<()> {
+        if chosen.is_empty() {
+            return Ok(());
+        }
         self.make_room(selection, selection.kept.len() + chosen.len())?;
         self.chunk(&chosen, selection)?.keep(selection);
         selection.kept.extend(chosen);
@@ -121,6 +137,7 @@ impl Selector<'_> {
         Ok(Chunk {
             gpu: self.gpu,
             envelopes: self.envelopes,
+            has_gaps: self.has_gaps,
             lines: self.gpu.upload("chunk", lines)?,
             states: self.gpu.buffer("states", lines.len())?,
             parameters: SelectionUniforms {
@@ -149,6 +166,7 @@ fn with_state(lines: &[u32], states: &[u32], wanted: u32) -> Vec<u32> {
 struct Chunk<'a> {
     gpu: &'a Gpu,
     envelopes: &'a Envelopes,
+    has_gaps: bool,
     lines: Buffer<u32>,
     states: Buffer<u32>,
     parameters: SelectionUniforms,
@@ -167,7 +185,10 @@ impl Chunk<'_> {
         let uniform = self.gpu.uniform("selection", parameters);
         let mut all = vec![(0, uniform.binding())];
         all.extend(bindings.iter().cloned());
-        let kernel = self.gpu.kernel(&SELECTION, entry, &[]);
+        let compares = matches!(entry, "against_kept" | "find_conflicts");
+        let has_gaps = [("HAS_GAPS", f64::from(u8::from(self.has_gaps)))];
+        let constants = if compares { &has_gaps[..] } else { &[] };
+        let kernel = self.gpu.kernel(&SELECTION, entry, constants);
         kernel.bind(self.gpu, &all, workgroups)
     }
 

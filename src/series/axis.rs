@@ -62,6 +62,11 @@ impl ValueAxis {
         }
     }
 
+    /// Whether the other axis is as long as this one, but for rounding to float32.
+    pub(super) fn has_extent_of(&self, other: &Self) -> bool {
+        (self.half_extent - other.half_extent).abs() <= 1e-5 * self.half_extent
+    }
+
     /// `c` of [`Scale::Symlog`] in units of the values; 0 means [`Scale::Linear`].
     pub fn linear_threshold(&self) -> f64 {
         self.linear_threshold
@@ -82,9 +87,20 @@ impl ValueAxis {
         (self.transform(value) * 0.5 - self.low * 0.5) / self.half_extent
     }
 
+    /// The height of `value` above that of a transformed 0: differences between such numbers are those between heights,
+    /// without what the lowest value rounds away where it is huge.
+    pub(crate) fn scaled(&self, value: f64) -> f64 {
+        self.transform(value) * 0.5 / self.half_extent
+    }
+
+    /// What [`ValueAxis::scaled`] gives for the height 0.
+    pub(crate) fn bottom(&self) -> f64 {
+        self.low * 0.5 / self.half_extent
+    }
+
     /// The value at `height`: the inverse of [`ValueAxis::height`].
     pub fn value(&self, height: f64) -> f64 {
-        let transformed = height * self.half_extent * 2.0 + self.low;
+        let transformed = (height * self.half_extent + self.low * 0.5) * 2.0;
         if self.linear_threshold > 0.0 {
             ((transformed.abs() * std::f64::consts::LN_10).exp_m1() * self.linear_threshold)
                 .copysign(transformed)

@@ -29,6 +29,18 @@ pub struct UnitLine<'a> {
     pub unit: usize,
 }
 
+impl<'a> UnitLine<'a> {
+    /// The unit that a line of these groups belongs to; `None` where it is in none.
+    pub fn of(groups: &'a [LineGroup], line: usize) -> Option<Self> {
+        let group = groups.iter().find(|group| group.lines.contains(&line))?;
+        Some(Self {
+            tensor: &group.tensor,
+            kind: group.kind,
+            unit: line - group.lines.start,
+        })
+    }
+}
+
 /// Many lines of equally many steps in one buffer on the GPU. Cloning shares the buffer.
 ///
 /// ```no_run
@@ -165,14 +177,6 @@ impl SeriesBuffer {
 
     /// The unit that a line belongs to; `None` where lines are not units.
     pub fn unit(&self, line: usize) -> Option<UnitLine<'_>> {
-        let group = self
-            .groups
-            .iter()
-            .find(|group| group.lines.contains(&line))?;
-        Some(UnitLine {
-            tensor: &group.tensor,
-            kind: group.kind,
-            unit: line - group.lines.start,
-        })
+        UnitLine::of(&self.groups, line)
     }
 }

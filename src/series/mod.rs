@@ -10,6 +10,7 @@ mod buffer;
 mod even_steps;
 mod scale;
 mod table;
+mod thinned;
 
 pub use axis::ValueAxis;
 pub use buffer::{LineGroup, SeriesBuffer, UnitLine};

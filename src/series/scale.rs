@@ -106,9 +106,8 @@ impl ValueScale {
         // Halves, because the extent of all finite values overflows.
         let half_extent = scale.transform(high) * 0.5 - bottom * 0.5;
         scale.low = bottom;
-        let inverse_extent = 8.0 / half_extent;
-        if inverse_extent.is_finite() && half_extent > 0.0 {
-            scale.inverse_extent = inverse_extent;
+        if half_extent > 0.0 {
+            scale.inverse_extent = (8.0 / half_extent).min(f32::MAX);
         }
         scale
     }

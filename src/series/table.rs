@@ -83,17 +83,11 @@ impl SeriesTable {
 
     /// How its lines are stored on the GPU under a scale fitted to all values.
     pub(crate) fn stored(&self, scale: Scale) -> Stored {
-        let narrowed;
-        let values = match &self.values {
-            Numbers::F32(values) => values.as_slice(),
-            Numbers::F64(values) => {
-                narrowed = values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
-                &narrowed
-            }
+        let fitted = match &self.values {
+            Numbers::F32(values) => Some(ValueScale::fit(scale, values)),
+            Numbers::F64(values) => self.narrowed_scale(scale, values),
         };
-        let fitted = ValueScale::fit(scale, values);
-        let fits = |(wide, narrow): (f64, &f32)| narrow.is_finite() || !wide.is_finite();
-        if fitted.is_precise() && self.origin == 0.0 && self.values.iter().zip(values).all(fits) {
+        if let Some(fitted) = fitted.filter(ValueScale::is_precise) {
             return Stored::raw(fitted);
         }
         // A symlog scale is about zero, so it is fitted to the values themselves.
@@ -107,6 +101,15 @@ impl SeriesTable {
             origin,
             ..Stored::heights(axis)
         }
+    }
+
+    /// The scale of values narrowed to float32; `None` where those cover another range.
+    fn narrowed_scale(&self, scale: Scale, values: &[f64]) -> Option<ValueScale> {
+        let narrowed: Vec<f32> = values.iter().map(|&value| value as f32).collect();
+        let fitted = ValueScale::fit(scale, &narrowed);
+        let axis = ValueAxis::fit(scale, values.iter().copied());
+        let is_same = axis.has_extent_of(&ValueAxis::from(fitted));
+        (is_same && self.origin == 0.0).then_some(fitted)
     }
 
     /// The values of some lines as they are stored on the GPU.
@@ -168,9 +171,14 @@ impl Stored {
         }
     }
 
-    /// The height of a number of the table in float64.
-    pub fn height(&self, number: f64) -> f64 {
-        self.stored.height(number + self.origin)
+    /// [`ValueAxis::scaled`] of a number of the table.
+    pub fn scaled(&self, number: f64) -> f64 {
+        self.stored.scaled(number + self.origin)
+    }
+
+    /// [`ValueAxis::bottom`] of the numbers of the table.
+    pub fn bottom(&self) -> f64 {
+        self.stored.bottom()
     }
 
     /// A number of the table as it is stored.
@@ -178,7 +186,7 @@ impl Stored {
         if self.is_raw {
             number as f32
         } else {
-            self.height(number) as f32
+            self.stored.height(number + self.origin) as f32
         }
     }
 

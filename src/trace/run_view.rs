@@ -91,6 +91,34 @@ impl RunView {
         })
     }
 
+    /// Opens one segment of a trace as if it were a run, with nothing else in it. `None` where the file is no segment.
+    ///
+    /// # Errors
+    /// The file cannot be read, or it is a segment and damaged.
+    pub fn open_segment(path: &Path) -> Result<Option<Self>> {
+        if !SegmentFile::is_one(path)? {
+            return Ok(None);
+        }
+        let file = StatisticsFile::open(path)?;
+        let segment = SegmentFile {
+            from: file.steps.first().copied().unwrap_or(0),
+            to: file.steps.last().map_or(0, |last| last + 1),
+            path: path.to_owned(),
+        };
+        Ok(Some(Self {
+            folder: path.to_owned(),
+            info: None,
+            scenario: None,
+            model: ModelDescription::default(),
+            layout: file.layout,
+            trace: vec![segment],
+            scalars: Scalars::new(),
+            events: Vec::new(),
+            checkpoints: Vec::new(),
+            problems: Vec::new(),
+        }))
+    }
+
     /// The directory.
     pub fn folder(&self) -> &Path {
         &self.folder

@@ -40,6 +40,13 @@ impl SegmentFile {
         Self { from, to, path }
     }
 
+    /// Whether a file names what it records, as a segment of statistics does.
+    pub fn is_one(path: &Path) -> Result<bool> {
+        let bytes = files::read_bounded(path, table::MAX_BYTES)?;
+        let name = LAYOUT.as_bytes();
+        Ok(bytes.windows(name.len()).any(|part| part == name))
+    }
+
     /// All segments of a folder by their first step. Unfinished files have other names and do not count.
     pub fn list(folder: &Path) -> Result<Vec<Self>> {
         let mut found: Vec<Self> = files::names(folder)?

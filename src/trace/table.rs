@@ -29,7 +29,7 @@ use crate::{Error, Result};
 const MARKER: &str = "crc32:";
 const CHECKSUM_DIGITS: usize = 8;
 /// The most bytes of a file and the most rows in it: far more than a segment is allowed to grow to.
-const MAX_BYTES: u64 = 1 << 30;
+pub(super) const MAX_BYTES: u64 = 1 << 30;
 const MAX_ROWS: i64 = 1 << 24;
 /// Rows decoded at once, so that memory grows with what the file holds and not with what it claims.
 const CHUNK: usize = 1 << 16;

@@ -42,6 +42,19 @@ impl SampledChart {
         options: &SampleOptions,
     ) -> Result<Self> {
         let sample = sample(gpu, &series, options)?;
+        Self::of_sample(gpu, series, caption, sample)
+    }
+
+    /// A chart of series that were sampled before.
+    ///
+    /// # Errors
+    /// The sample is not one of these lines, or the adapter has no room for its list of lines.
+    pub fn of_sample(
+        gpu: &Gpu,
+        series: SeriesBuffer,
+        caption: Caption,
+        sample: Sample,
+    ) -> Result<Self> {
         Ok(Self {
             caption,
             note: sample.guarantee(),

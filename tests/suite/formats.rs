@@ -204,7 +204,7 @@ fn broken_arrays_are_refused() {
     refused(&file(&folder, "a.npy", bytes), "header");
     refused(&folder.path().join("absent.npy"), "does not exist");
     refused(&folder.path().join("absent.csv"), "does not exist");
-    refused(&file(&folder, "a.txt", "1,2"), "neither a .npy nor a .csv");
+    refused(&file(&folder, "a.txt", "1,2"), "nor a .parquet");
     let inside = folder.path().join("folder.npy");
     std::fs::create_dir(&inside).unwrap();
     refused(&inside, "folder");
@@ -361,6 +361,99 @@ fn broken_tables_are_refused() {
     assert!(!message.chars().any(char::is_control), "{message:?}");
 }
 
+/// A Parquet table as other tools write it: values, gaps and whole numbers, in two row groups.
+#[test]
+fn parquet_tables_are_read() {
+    use parquet::data_type::{DoubleType, FloatType, Int64Type};
+    use parquet::file::properties::WriterProperties;
+    use parquet::file::writer::SerializedFileWriter;
+    let folder = TempDir::new().unwrap();
+    let compression = parquet::basic::Compression::SNAPPY;
+    let properties = WriterProperties::builder()
+        .set_compression(compression)
+        .build();
+    let write =
+        |schema: &str, name: &str, fill: &dyn Fn(&mut SerializedFileWriter<std::fs::File>)| {
+            let path = folder.path().join(name);
+            let schema = parquet::schema::parser::parse_message_type(schema).unwrap();
+            let file = std::fs::File::create(&path).unwrap();
+            let properties = properties.clone().into();
+            let mut writer = SerializedFileWriter::new(file, schema.into(), properties).unwrap();
+            fill(&mut writer);
+            writer.close().unwrap();
+            path
+        };
+    let mixed = "message m { OPTIONAL DOUBLE a; REQUIRED FLOAT b; REQUIRED INT64 c; }";
+    let mixed = write(mixed, "m.parquet", &|writer| {
+        for start in [0, 2] {
+            let mut group = writer.next_row_group().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column
+                .typed::<DoubleType>()
+                .write_batch(&[1e300], Some(&[0, 1]), None)
+                .unwrap();
+            column.close().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column
+                .typed::<FloatType>()
+                .write_batch(&[0.5, f32::NAN], None, None)
+                .unwrap();
+            column.close().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column
+                .typed::<Int64Type>()
+                .write_batch(&[start, start + 1], None, None)
+                .unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        }
+    });
+    let table = read(&mixed).unwrap();
+    assert_eq!((table.lines, table.steps.len()), (4, 3));
+    let values: Vec<String> = table.values.iter().map(|value| value.to_string()).collect();
+    let huge = 1e300.to_string();
+    assert_eq!(values[..6], ["NaN", "0.5", "0", &huge, "NaN", "1"]);
+    assert_eq!(values[9..], [&huge, "NaN", "3"]);
+    let whole = write(
+        "message m { REQUIRED INT64 a (UINT_64); }",
+        "w.parquet",
+        &|writer| {
+            let mut group = writer.next_row_group().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            column
+                .typed::<Int64Type>()
+                .write_batch(&[-1, -3], None, None)
+                .unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        },
+    );
+    assert_eq!(read(&whole).unwrap().values, Numbers::F64(vec![2.0, 0.0]));
+    let text = write(
+        "message m { REQUIRED BYTE_ARRAY name (UTF8); }",
+        "t.parquet",
+        &|writer| {
+            let mut group = writer.next_row_group().unwrap();
+            let mut column = group.next_column().unwrap().unwrap();
+            let names = ["a".into()];
+            column
+                .typed::<parquet::data_type::ByteArrayType>()
+                .write_batch(&names, None, None)
+                .unwrap();
+            column.close().unwrap();
+            group.close().unwrap();
+        },
+    );
+    refused(&text, "column 'name' holds no numbers");
+    let bytes = std::fs::read(&mixed).unwrap();
+    for cut in [0, 4, bytes.len() / 2, bytes.len() - 1] {
+        refused(
+            &file(&folder, "cut.parquet", &bytes[..cut]),
+            "cannot be read",
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn what_npyz_writes_is_read(lines in 1u64..8, steps in 1u64..8, seed in any::<u32>()) {
@@ -396,6 +489,7 @@ proptest! {
         let folder = TempDir::new().unwrap();
         let _ = read(&file(&folder, "a.csv", &bytes));
         let _ = read(&file(&folder, "a.npy", &bytes));
+        let _ = read(&file(&folder, "a.parquet", &bytes));
         bytes.truncate(32);
         let _ = read(&file(&folder, "b.npy", npy(&header("<f4", "False", &shape), &bytes)));
     }

@@ -134,6 +134,105 @@ fn tables_and_symlog_and_ids_on_stdout() {
     assert!(last.contains(&2) && last.len() == 2, "{text}");
 }
 
+/// A run's lines have the names of their units, on the terminal and in JSON; a segment of its trace is read like a run.
+#[test]
+fn lines_of_a_run_are_named() {
+    let folder = TempDir::new().unwrap();
+    let earlier = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/earlier");
+    let run = std::fs::read_dir(earlier).unwrap();
+    let run = run.map(|entry| entry.unwrap().path());
+    let run = run
+        .filter(|path| path.join("trace").is_dir())
+        .min()
+        .unwrap();
+    let run = run.to_str().unwrap();
+    let output = trainscope(&folder, &["sample", run, "--keep", "3"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let named = text
+        .lines()
+        .filter(|line| line.contains(", activation of unit "));
+    assert_eq!(named.count(), 3, "{text}");
+    let output = trainscope(&folder, &["sample", run, "--keep", "3", "--json"]);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let kept = said["kept_lines"].as_array().unwrap();
+    assert_eq!(
+        (kept.len(), &kept[0]["kind"]),
+        (3, &Value::from("activation"))
+    );
+    assert!(
+        kept.iter()
+            .all(|line| line["tensor"].is_string() && line["unit"].is_u64())
+    );
+}
+
+#[test]
+fn no_output_overwrites_the_input_or_another() {
+    let folder = TempDir::new().unwrap();
+    save(&folder.path().join("lines.npy"), &families(20, 8, 1), 8);
+    let before = std::fs::read(folder.path().join("lines.npy")).unwrap();
+    for (outputs, part) in [
+        (
+            &["--out", "lines.npy"][..],
+            "--out: lines.npy would overwrite",
+        ),
+        (
+            &["--assign", "./lines.npy"],
+            "--assign: ./lines.npy would overwrite",
+        ),
+        (
+            &["--out", "k.npy", "--assign", "k.npy"],
+            "also what --out writes",
+        ),
+        (&["--plot", "p.jpg"], "name it p.png"),
+    ] {
+        let all = [&["sample", "lines.npy", "--keep", "3"], outputs].concat();
+        let output = trainscope(&folder, &all);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(part), "{said}");
+        assert_eq!(names(&folder), ["lines.npy"]);
+    }
+    assert_eq!(
+        std::fs::read(folder.path().join("lines.npy")).unwrap(),
+        before
+    );
+}
+
+/// Long lines are drawn thinned, and more lines than asked for are explained.
+#[test]
+fn long_lines_and_lines_without_values() {
+    let folder = TempDir::new().unwrap();
+    let mut values = families(6, 40_000, 1);
+    values[..2 * 40_000].fill(f32::NAN);
+    save(&folder.path().join("long.npy"), &values, 40_000);
+    let arguments = [
+        "sample", "long.npy", "--keep", "1", "--plot", "p.png", "--json",
+    ];
+    let output = trainscope(&folder, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&said["kept"], &said["kept_for_gaps"]),
+        (&Value::from(3), &Value::from(2))
+    );
+    assert!(
+        said["why_not"]
+            .as_str()
+            .unwrap()
+            .starts_with("kept 3 instead of 1")
+    );
+    assert!(said["radius"].as_f64().unwrap() <= 1.0);
+    assert!(
+        said["kept_lines"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(Value::is_u64)
+    );
+    assert_eq!(names(&folder), ["long.npy", "p.png"]);
+}
+
 #[test]
 fn what_cannot_be_done_is_one_sentence_and_leaves_nothing() {
     let folder = TempDir::new().unwrap();
