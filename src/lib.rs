@@ -69,6 +69,7 @@
 
 #[doc(hidden)]
 pub mod bench;
+pub mod cluster;
 pub mod data;
 pub mod diagnose;
 mod error;

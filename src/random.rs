@@ -24,6 +24,8 @@ pub enum Stream {
     Generator = 8,
     /// Flips and shifts of images; the step is the training step.
     Augmentation = 9,
+    /// First centers of clusters; the step is the number of the center.
+    Clusters = 11,
 }
 
 /// The ten rounds of Philox 4x32.

@@ -2,6 +2,7 @@
 
 mod adapters;
 mod bench;
+mod cluster;
 mod completions;
 mod explain;
 mod outputs;
@@ -64,6 +65,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     /// Select the lines that matter from many time series (.npy, .csv or a run directory)
     Sample(sample::SampleArgs),
+    /// Put the units of a layer into clusters of those that behave alike
+    Cluster(cluster::ClusterArgs),
     /// Write a run's report, one self-contained HTML file
     Report(report::ReportArgs),
     /// Say why a run went as it did, with the evidence and what to change
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Watch(args) => watch::run(common, args),
         Command::Replay(args) => replay::run(common, args),
         Command::Sample(args) => sample::run(common, args),
+        Command::Cluster(args) => cluster::run(common, args),
         Command::Report(args) => report::run(common, args),
         Command::Explain(args) => explain::run(common, args),
         Command::Bench(args) => bench::run(common, args),

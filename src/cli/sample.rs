@@ -244,7 +244,7 @@ fn say(common: &Common, args: &SampleArgs, lines: &Lines, sample: &Sample, secon
     if sample.nonfinite > 0 {
         let (count, alone) = (sample.nonfinite, sample.kept_for_gaps);
         common.note(&format!(
-            "{count} lines have values that are not finite; they represent no finite line, and {alone} of them are kept only because of that"
+            "lines with values that are not finite, which represent no finite line: {count}; kept only because of that: {alone}"
         ));
     }
     for (what, path) in [

@@ -278,6 +278,14 @@ impl Trainer {
         &self.train_step.networks[0].parameters
     }
 
+    /// The parameters of all networks, for a graph that runs through several.
+    pub fn parameters_of_all(&self) -> Parameters {
+        let networks = self.train_step.networks.iter().rev();
+        let all = networks.map(|network| network.parameters.clone());
+        all.reduce(|others, own| own.with_fallback(others))
+            .expect("a model has a network")
+    }
+
     /// Trainable parameters of all networks.
     pub fn parameter_count(&self) -> usize {
         let networks = self.train_step.networks.iter();

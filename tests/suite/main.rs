@@ -6,6 +6,7 @@ mod support;
 mod adversarial;
 mod capture;
 mod checkpoint;
+mod cluster;
 #[cfg(feature = "cli")]
 mod commands;
 mod custom_model;
