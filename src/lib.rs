@@ -49,6 +49,7 @@
 //! | [`nn`], [`models`] | operations, graphs, memory plans, optimizers; the models built from them |
 //! | [`trace`] | what is recorded and how it is kept: statistics, events, checkpoints |
 //! | [`series`], [`sample`] | series of units on the GPU; selection of the lines that represent all others |
+//! | [`credit`] | what moved a unit during training |
 //! | [`diagnose`] | what a run's records say about it |
 //! | [`view`], [`report`] | charts and pictures, drawn by shaders; the HTML report |
 //! | [`gpu`] | adapters, buffers, kernels: below all of them |
@@ -70,6 +71,7 @@
 #[doc(hidden)]
 pub mod bench;
 pub mod cluster;
+pub mod credit;
 pub mod data;
 pub mod diagnose;
 mod error;

@@ -4,6 +4,7 @@ mod adapters;
 mod bench;
 mod cluster;
 mod completions;
+mod credit;
 mod explain;
 mod outputs;
 mod progress;
@@ -63,6 +64,8 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Run steps of a recorded run again, with every unit recorded at every step
     Replay(replay::ReplayArgs),
+    /// Decompose the change of a unit over some steps: what its predecessors and its successors did
+    Credit(credit::CreditArgs),
     /// Select the lines that matter from many time series (.npy, .csv or a run directory)
     Sample(sample::SampleArgs),
     /// Put the units of a layer into clusters of those that behave alike
@@ -92,6 +95,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "window")]
         Command::Watch(args) => watch::run(common, args),
         Command::Replay(args) => replay::run(common, args),
+        Command::Credit(args) => credit::run(common, args),
         Command::Sample(args) => sample::run(common, args),
         Command::Cluster(args) => cluster::run(common, args),
         Command::Report(args) => report::run(common, args),

@@ -177,7 +177,11 @@ impl Graph {
         })
     }
 
-    fn add_boxed(
+    /// [`Graph::add`] of an operation whose type is not known.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn add_boxed(
         &mut self,
         name: &str,
         operation: Box<dyn Operation>,

@@ -148,6 +148,18 @@ impl Parameters {
         })
     }
 
+    /// The same layout with values of their own, zeros at first, for what looks at the parameters of another moment.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn with_own_values(&self, gpu: &Gpu, label: &str) -> Result<Self> {
+        let values = gpu.buffer(label, self.values.len())?;
+        Ok(Self {
+            values,
+            ..self.clone()
+        })
+    }
+
     /// These and those of another network, for a plan that runs through both. Everything but [`Parameters::slice`] is
     /// about these alone.
     pub fn with_fallback(mut self, other: Self) -> Self {

@@ -88,7 +88,7 @@ impl EventDetector {
 /// The first non-finite value of a record. Rows of statistics are in the order of computation, so the first of them is
 /// where it arose: all that it was computed from is finite. Where all tensors and their gradients are finite and only the
 /// update is not, a term of the loss that is not finite made it so; without statistics, a scalar may show it.
-pub(super) fn first_nonfinite(
+pub(crate) fn first_nonfinite(
     record: &StepRecord,
     layout: &TraceLayout,
     scalar_names: &[String],

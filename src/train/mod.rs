@@ -23,6 +23,7 @@ mod validator;
 mod verification;
 
 pub use events::EventDetector;
+pub(crate) use events::first_nonfinite;
 pub use inspection::Inspection;
 pub use preview::ModelPreview;
 pub use replay::{Replay, ReplayBuilder};

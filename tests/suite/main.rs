@@ -9,6 +9,7 @@ mod checkpoint;
 mod cluster;
 #[cfg(feature = "cli")]
 mod commands;
+mod credit;
 mod custom_model;
 mod data;
 mod diagnose;

@@ -156,22 +156,13 @@ impl Optimizer {
     /// # Errors
     /// A setting is out of its range.
     pub fn validate(&self) -> std::result::Result<(), InvalidSetting> {
-        let (name, lr, weight_decay, own) = match self {
-            Self::Sgd(sgd) => ("sgd", sgd.lr, sgd.weight_decay, sgd.validate()),
-            Self::Adam(adam) => ("adam", adam.lr, adam.decay(Decay::Coupled), adam.validate()),
-            Self::AdamW(adam) => (
-                "adamw",
-                adam.lr,
-                adam.decay(Decay::Decoupled),
-                adam.validate(),
-            ),
-            Self::RmsProp(rmsprop) => (
-                "rmsprop",
-                rmsprop.lr,
-                rmsprop.weight_decay,
-                rmsprop.validate(),
-            ),
+        let (name, lr, own) = match self {
+            Self::Sgd(sgd) => ("sgd", sgd.lr, sgd.validate()),
+            Self::Adam(adam) => ("adam", adam.lr, adam.validate()),
+            Self::AdamW(adam) => ("adamw", adam.lr, adam.validate()),
+            Self::RmsProp(rmsprop) => ("rmsprop", rmsprop.lr, rmsprop.validate()),
         };
+        let weight_decay = self.weight_decay();
         let positive = lr > 0.0 && lr.is_finite();
         let not_negative = weight_decay >= 0.0 && weight_decay.is_finite();
         own.and_then(|()| check_setting(positive, "lr", lr, "use a positive number"))
@@ -180,6 +171,16 @@ impl Optimizer {
                 check_setting(not_negative, "weight_decay", weight_decay, hint)
             })
             .map_err(|error| error.within(name))
+    }
+
+    /// The strength of its weight decay: of AdamW apart from the gradient, of all others an L2 penalty.
+    pub fn weight_decay(&self) -> f64 {
+        match self {
+            Self::Sgd(sgd) => sgd.weight_decay,
+            Self::Adam(adam) => adam.decay(Decay::Coupled),
+            Self::AdamW(adam) => adam.decay(Decay::Decoupled),
+            Self::RmsProp(rmsprop) => rmsprop.weight_decay,
+        }
     }
 
     /// The same with `share` of its learning rate.

@@ -1,0 +1,190 @@
+//! `trainscope credit`
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use trainscope::Result;
+use trainscope::credit::{Contribution, Credit, CreditRequest, credit};
+use trainscope::gpu::Gpu;
+use trainscope::tensor::NamedTensor;
+use trainscope::trace::write_safetensors_with_integers;
+use trainscope::train::Replay;
+use trainscope::view::{CreditChart, Painter, Picture, Theme};
+
+use super::{Common, outputs, progress};
+
+/// Width of the picture in points, and pixels a point.
+const PLOT_WIDTH: f32 = 900.0;
+const PLOT_SCALE_FACTOR: f32 = 2.0;
+/// Lines of the table for a terminal.
+const MOST_LINES: usize = 8;
+
+#[derive(Debug, clap::Args)]
+pub struct CreditArgs {
+    /// The run directory
+    dir: PathBuf,
+    /// The layer: dense, convolution or transposed convolution
+    #[arg(long, value_name = "L")]
+    layer: String,
+    /// Its units; of a convolution its channels
+    #[arg(long, value_name = "J", value_delimiter = ',', required = true)]
+    unit: Vec<usize>,
+    /// First step of the range
+    #[arg(long, value_name = "T0")]
+    from: u64,
+    /// The step after its last
+    #[arg(long, value_name = "T1")]
+    to: u64,
+    /// Write the credit of every place to this file: of what enters the layer for each sample of the probe batch, and of
+    /// every unit behind it
+    #[arg(long, value_name = "FILE.safetensors")]
+    maps: Option<PathBuf>,
+    /// Draw the decomposition into this file
+    #[arg(long, value_name = "FILE.png")]
+    plot: Option<PathBuf>,
+}
+
+pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
+    outputs::check(&args.dir, &[("--plot", &args.plot), ("--maps", &args.maps)])?;
+    if let Some(path) = &args.plot {
+        outputs::check_picture(path)?;
+    }
+    let gpu = common.gpu()?;
+    let request = CreditRequest {
+        layer: args.layer.clone(),
+        units: args.unit.clone(),
+        range: args.from..args.to,
+        maps: args.maps.is_some() || args.plot.is_some(),
+    };
+    let replay = Replay::open(&gpu, &args.dir)?;
+    let bar = progress::bar(0);
+    let credits = credit(replay, &request, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let credits = credits?;
+    for unit in &credits {
+        for line in lines(unit) {
+            common.note(&line);
+        }
+    }
+    if let Some(path) = &args.maps {
+        write_maps(&credits, path)?;
+        common.note(&format!("maps: {}", path.display()));
+    }
+    if let Some(path) = &args.plot {
+        draw(&gpu, &credits, path)?;
+        common.note(&format!("plot: {}", path.display()));
+    }
+    common.print_json(&as_json(&credits, &gpu.describe()));
+    Ok(())
+}
+
+fn draw(gpu: &Gpu, credits: &[Credit], path: &Path) -> Result<()> {
+    let theme = Theme::light().scaled(PLOT_SCALE_FACTOR);
+    let chart = CreditChart { credits };
+    let picture = Picture::new(gpu, PLOT_WIDTH, chart.height(), &theme)?;
+    chart.draw(&Painter::new(gpu), &picture);
+    picture.write_png(gpu, path)
+}
+
+/// Writes `<unit>/predecessors/<tensor>` and `<unit>/successors/<layer>`.
+fn write_maps(credits: &[Credit], path: &Path) -> Result<()> {
+    let named = credits.iter().flat_map(|credit| {
+        let maps = &credit.maps;
+        let predecessors = maps.predecessors.iter().map(|map| ("predecessors", map));
+        let successors = maps.successors.iter().map(|map| ("successors", map));
+        predecessors
+            .chain(successors)
+            .map(|(side, map)| NamedTensor {
+                name: format!("{}/{side}/{}", credit.unit, map.name),
+                ..map.clone()
+            })
+    });
+    write_safetensors_with_integers(path, &named.collect::<Vec<_>>(), &[])
+}
+
+/// One unit is the object itself; several are in `units`.
+fn as_json(credits: &[Credit], adapter: &str) -> serde_json::Value {
+    let value = |credit: &Credit| {
+        let mut value = json!(credit);
+        value["hops"] = json!([]);
+        value["adapter"] = json!(adapter);
+        value
+    };
+    match credits {
+        [one] => value(one),
+        several => json!({
+            "units": several.iter().map(value).collect::<Vec<_>>(),
+            "adapter": adapter,
+        }),
+    }
+}
+
+/// The decomposition for a person.
+fn lines(credit: &Credit) -> Vec<String> {
+    let Credit {
+        layer,
+        unit,
+        from,
+        to,
+        ..
+    } = credit;
+    let mut lines = vec![format!(
+        "unit {unit} of {layer}, steps {from} to {to}: its mean changed by {}",
+        signed(credit.change)
+    )];
+    if let Some(first) = &credit.first_nonfinite {
+        lines.push(format!(
+            "  the range ends before step {}, which computes a value that is not finite: {}",
+            first.step, first.what
+        ));
+    }
+    for (title, parts) in [
+        ("predecessors", &credit.predecessors),
+        ("successors", &credit.successors),
+    ] {
+        let sum: f64 = parts.iter().map(|part| part.credit).sum();
+        lines.push(format!("  {title}: {} in all", signed(sum)));
+        lines.extend(strongest(parts));
+    }
+    for (name, value) in credit.other.parts() {
+        if value != 0.0 {
+            lines.push(format!("  {}: {}", name.replace('_', " "), signed(value)));
+        }
+    }
+    let magnitude = credit.magnitude();
+    let share = if magnitude > 0.0 {
+        100.0 * credit.residual.abs() / magnitude
+    } else {
+        0.0
+    };
+    lines.push(format!(
+        "  explained {}, residual {} ({share:.2e} % of the sum of magnitudes), cancellation {:.3}",
+        signed(credit.explained),
+        signed(credit.residual),
+        credit.cancellation
+    ));
+    lines
+}
+
+/// The contributions of the greatest magnitude, and what the others sum up to.
+fn strongest(parts: &[Contribution]) -> Vec<String> {
+    let mut sorted: Vec<&Contribution> = parts.iter().filter(|part| part.credit != 0.0).collect();
+    sorted.sort_by(|a, b| b.credit.abs().total_cmp(&a.credit.abs()));
+    let (shown, rest) = sorted.split_at(sorted.len().min(MOST_LINES));
+    let mut lines: Vec<String> = shown
+        .iter()
+        .map(|part| format!("    {:>12}  {}", signed(part.credit), part.name()))
+        .collect();
+    if !rest.is_empty() {
+        let sum: f64 = rest.iter().map(|part| part.credit).sum();
+        lines.push(format!("    {:>12}  {} others", signed(sum), rest.len()));
+    }
+    lines
+}
+
+fn signed(value: f64) -> String {
+    format!("{value:+.4e}")
+}

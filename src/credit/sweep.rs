@@ -1,0 +1,556 @@
+//! The two sweeps over the steps of a range.
+
+use std::collections::BTreeMap;
+
+use super::blocks::Blocks;
+use super::capture::{Capture, Captured, CapturedNetwork, CapturedPass, lock};
+use super::cut::{Source, sources, units_of};
+use super::maps::add_over_samples;
+use super::measure::{UnitMeter, wide};
+use super::probe_pass::{ProbePass, with_others};
+use super::tangent::{Arrived, PassSettings, Tangents};
+use super::unit_layer::Forward;
+use super::update::{Influence, Update, carried_memory};
+use super::{Contribution, Credit, CreditMaps, CreditRequest, FirstNonfinite, OtherCredit};
+use crate::gpu::{Buffer, Dispatch, Gpu};
+use crate::nn::{Parameters, Pass, UpdateRule};
+use crate::tensor::NamedTensor;
+use crate::trace::RunReader;
+use crate::train::{ModelConfig, ReplayBuilder, StepRecord, Trainer, first_nonfinite};
+use crate::{Error, Result};
+
+/// Decomposes the change of some units of a run over a range of steps, which it replays twice. `progress` is told how many
+/// of how many steps are done.
+///
+/// ```no_run
+/// use trainscope::credit::{CreditRequest, credit};
+/// use trainscope::gpu::{AdapterChoice, Gpu};
+/// use trainscope::train::Replay;
+///
+/// # fn main() -> trainscope::Result<()> {
+/// let gpu = Gpu::new(&AdapterChoice::default())?;
+/// let replay = Replay::open(&gpu, "runs/vae-mnist".as_ref())?;
+/// let request = CreditRequest { layer: "mu".to_owned(), units: vec![3], range: 0..50, maps: false };
+/// for unit in credit(replay, &request, &mut |_, _| ())? {
+///     println!("unit {} moved by {}, {} of it unexplained", unit.unit, unit.change, unit.residual);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// The run does not have these steps or was made on another adapter, there is no such layer or unit, the layer is under a
+/// spectral norm, or something lies behind it that a small change cannot be carried through.
+pub fn credit(
+    replay: ReplayBuilder<'_>,
+    request: &CreditRequest,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Credit>> {
+    if request.units.is_empty() {
+        return Err(Error::usage(
+            "--unit",
+            "no unit is named",
+            "name the numbers of some units, such as 0,3",
+        ));
+    }
+    let capture = Capture::new(&request.layer, &request.units);
+    let captured = capture.captured();
+    let replay = replay.range(request.range.clone()).probe(capture).start()?;
+    let reader = RunReader::open(replay.reader().folder())?;
+    let trainer = replay.into_trainer();
+    let (made_on, here) = (&reader.info().adapter, &trainer.gpu().info().name);
+    if made_on != here {
+        return Err(Error::input(
+            format!("credit of {}", reader.folder().display()),
+            format!("the run was made on '{made_on}', this is '{here}', which rounds otherwise"),
+            "choose the same adapter with --adapter",
+        ));
+    }
+    let captured = std::mem::take(&mut *lock(&captured));
+    let Captured {
+        passes,
+        network: Some(network),
+        others,
+        ..
+    } = captured
+    else {
+        return Err(Error::input(
+            format!("layer {}", request.layer),
+            "no training step updates it",
+            "choose a layer that is trained",
+        ));
+    };
+    let sweep = Sweep {
+        reader: &reader,
+        request,
+        captured: &passes,
+        network: &network,
+        others: &others,
+    };
+    sweep.run(trainer, progress)
+}
+
+struct Sweep<'a> {
+    reader: &'a RunReader,
+    request: &'a CreditRequest,
+    captured: &'a [CapturedPass],
+    network: &'a CapturedNetwork,
+    others: &'a [Parameters],
+}
+
+/// What the first sweep finds of a unit.
+#[derive(Default)]
+struct Found {
+    first_output: Vec<f64>,
+    last_output: Vec<f64>,
+    memory: Vec<f64>,
+    updates: Vec<Update>,
+    by_predecessor: BTreeMap<Source, f64>,
+    normalization: f64,
+    map: Option<NamedTensor>,
+}
+
+/// What the second sweep finds of a unit.
+struct Carried {
+    successors: Vec<Contribution>,
+    maps: Vec<NamedTensor>,
+}
+
+/// How often the network of a layer is updated.
+#[derive(Debug, Clone, Copy)]
+struct Updates {
+    rule: UpdateRule,
+    /// Steps from one update to the next.
+    every: u64,
+}
+
+impl Sweep<'_> {
+    fn run(&self, mut trainer: Trainer, progress: &mut dyn FnMut(u64, u64)) -> Result<Vec<Credit>> {
+        let begin = self.checkpoint()?;
+        let from = self.request.range.start;
+        let steps = 2 * (self.request.range.end - begin);
+        let mut done = 0;
+        let mut tick = || {
+            done += 1;
+            progress(done, steps);
+        };
+        trainer.restore_from(self.reader, begin)?;
+        run_to(&mut trainer, from, &mut tick)?;
+        let (found, stopped) = self.measure(&mut trainer, &mut tick)?;
+        let to = from + found[0].updates.len() as u64;
+        let rule = self.updates(&trainer).rule;
+        let influences: Vec<Influence> = found
+            .iter()
+            .map(|found| Influence::new(&rule, &found.updates, &found.memory))
+            .collect();
+        // The second sweep, from the same checkpoint.
+        trainer.restore_from(self.reader, begin)?;
+        run_to(&mut trainer, from, &mut tick)?;
+        let carried = self.carry(&mut trainer, &influences, &mut tick)?;
+        progress(steps, steps);
+        let graph = self.pass(&trainer, 0)?.graph;
+        let units = self.request.units.iter().zip(&found).zip(&influences);
+        let credits = units
+            .zip(carried)
+            .map(|(((&unit, found), influence), carried)| {
+                let predecessors = found.by_predecessor.iter();
+                let predecessors = predecessors.map(|(source, &credit)| Contribution {
+                    layer: graph.nodes()[source.node].name.clone(),
+                    unit: source.unit,
+                    credit,
+                });
+                Credit {
+                    layer: self.request.layer.clone(),
+                    unit,
+                    from,
+                    to,
+                    change: found.change(),
+                    explained: 0.0,
+                    residual: 0.0,
+                    cancellation: 0.0,
+                    predecessors: predecessors.collect(),
+                    successors: carried.successors,
+                    other: OtherCredit {
+                        memory: influence.memory,
+                        weight_decay: influence.weight_decay,
+                        clipping: influence.clipping,
+                        normalization: found.normalization,
+                    },
+                    first_nonfinite: stopped.clone(),
+                    maps: CreditMaps {
+                        predecessors: found.map.clone(),
+                        successors: carried.maps,
+                    },
+                }
+                .summed()
+            });
+        Ok(credits.collect())
+    }
+
+    /// The step of the checkpoint from which the range is reached.
+    fn checkpoint(&self) -> Result<u64> {
+        let mut checkpoints = self.reader.checkpoints()?.into_iter();
+        let start = self.request.range.start;
+        Ok(checkpoints.rfind(|&step| step <= start).unwrap_or(0))
+    }
+
+    /// The pass of the model that the captured one of an index is of.
+    fn pass<'t>(&self, trainer: &'t Trainer, index: usize) -> Result<Pass<'t>> {
+        let name = &self.captured[index].name;
+        let mut passes = trainer.model().passes().into_iter();
+        passes.find(|pass| pass.name == name).ok_or_else(|| {
+            Error::input(
+                format!("pass {name}"),
+                "the model does not name it among its passes",
+                "let the model's `passes` return all that its step is built of",
+            )
+        })
+    }
+
+    fn updates(&self, trainer: &Trainer) -> Updates {
+        let config = trainer.scenario().train_config();
+        let (rule, every) = match trainer.scenario().model() {
+            // The generator has the first pass of the model.
+            ModelConfig::Gan(gan) if trainer.model().passes()[0].name == self.captured[0].name => {
+                (config.update_rule, gan.critic_steps)
+            }
+            ModelConfig::Gan(_) => (config.discriminator_update_rule, 1),
+            _ => (config.update_rule, 1),
+        };
+        Updates { rule, every }
+    }
+
+    /// The first sweep: what each step did to the units on the probe batch. Ends before the first step that computes a value
+    /// that is not finite.
+    fn measure(
+        &self,
+        trainer: &mut Trainer,
+        tick: &mut dyn FnMut(),
+    ) -> Result<(Vec<Found>, Option<FirstNonfinite>)> {
+        let gpu = trainer.gpu().clone();
+        let updates = self.updates(trainer);
+        let Meters {
+            probe,
+            meters,
+            sources,
+        } = self.meters(trainer, &updates.rule)?;
+        probe.refresh(&gpu);
+        let mut found = Vec::new();
+        for (meter, &unit) in meters.iter().zip(&self.request.units) {
+            found.push(Found {
+                first_output: meter.output(&gpu)?,
+                last_output: meter.output(&gpu)?,
+                memory: self.memory(&gpu, unit, &updates.rule)?,
+                ..Found::default()
+            });
+        }
+        for step in self.request.range.clone() {
+            trainer.step(true)?;
+            let record = last_record(trainer)?;
+            probe.advance(&gpu);
+            let outputs = meters.iter().map(|meter| meter.output(&gpu));
+            let outputs = outputs.collect::<Result<Vec<_>>>()?;
+            let nonfinite = record
+                .and_then(|record| {
+                    first_nonfinite(&record, trainer.layout(), &trainer.scalar_names())
+                })
+                .map(|event| event.subject.to_string());
+            let is_finite = outputs.iter().flatten().all(|value| value.is_finite());
+            let nonfinite = nonfinite.or_else(|| {
+                (!is_finite).then(|| format!("{} on the probe batch", self.request.layer))
+            });
+            if let Some(what) = nonfinite {
+                self.read_maps(trainer, &meters, &mut found)?;
+                return self.stopped(found, FirstNonfinite { step, what });
+            }
+            let is_updated = step % updates.every == 0;
+            for ((found, meter), output) in found.iter_mut().zip(&meters).zip(outputs) {
+                let measured = meter.measure(&gpu, step.div_ceil(updates.every), is_updated)?;
+                found.last_output = output;
+                found
+                    .updates
+                    .push(Update::new(&updates.rule, &measured.row));
+                found.add(&sources, &measured.by_predecessor, &measured.by_state);
+            }
+            tick();
+        }
+        self.read_maps(trainer, &meters, &mut found)?;
+        Ok((found, None))
+    }
+
+    fn stopped(
+        &self,
+        found: Vec<Found>,
+        first: FirstNonfinite,
+    ) -> Result<(Vec<Found>, Option<FirstNonfinite>)> {
+        if found[0].updates.is_empty() {
+            return Err(Error::usage(
+                format!("--from {}", self.request.range.start),
+                format!(
+                    "the step itself computes a value that is not finite: {}",
+                    first.what
+                ),
+                "choose a range that begins earlier",
+            ));
+        }
+        Ok((found, Some(first)))
+    }
+
+    fn meters(&self, trainer: &Trainer, rule: &UpdateRule) -> Result<Meters> {
+        let gpu = trainer.gpu();
+        let network = self.network;
+        let pass = self.pass(trainer, 0)?;
+        let captured = &self.captured[0];
+        let probe = ProbePass::new(trainer, &pass, captured, network, self.others)?;
+        let ends = [&probe.input_before, &probe.input];
+        let sensitivity = network.unit_layer.sensitivity(gpu, probe.samples, ends)?;
+        let nodes = [captured.cut.layer, captured.cut.input].map(|id| pass.graph.node(id));
+        let units = self.request.units.iter().zip(&network.rows);
+        let meters = units.map(|(&unit, row)| {
+            let rule = (rule, self.request.maps);
+            UnitMeter::new(gpu, nodes, unit, &probe, (network, row), &sensitivity, rule)
+        });
+        Ok(Meters {
+            meters: meters.collect::<Result<_>>()?,
+            probe,
+            sources: sources(pass.graph, captured.cut.input),
+        })
+    }
+
+    /// Reads what the meters have added up place by place.
+    fn read_maps(
+        &self,
+        trainer: &Trainer,
+        meters: &[UnitMeter],
+        found: &mut [Found],
+    ) -> Result<()> {
+        let pass = self.pass(trainer, 0)?;
+        let id = self.captured[0].cut.input;
+        let shape = &pass.graph.node(id).shape;
+        for (meter, found) in meters.iter().zip(found) {
+            let Some(map) = &meter.map else {
+                continue;
+            };
+            let values = trainer.gpu().read(map)?;
+            let samples = values.len() / shape.iter().product::<usize>();
+            let shape = [&[samples], &shape[..]].concat();
+            found.map = Some(NamedTensor::new(pass.tensor_name(id), shape, values));
+        }
+        Ok(())
+    }
+
+    /// What the optimizer remembers of earlier gradients of a unit's row.
+    fn memory(&self, gpu: &Gpu, unit: usize, rule: &UpdateRule) -> Result<Vec<f64>> {
+        let layout = &self.network.layout;
+        let name = carried_memory(rule);
+        let Some(memory) = name.and_then(|name| self.network.state.memory(name)) else {
+            return Ok(vec![0.0; layout.len]);
+        };
+        let row = gpu.buffer("row", layout.len)?;
+        gpu.run("memory", &layout.gather(gpu, unit, memory, &row));
+        wide(gpu, &row)
+    }
+
+    /// The second sweep: for each unit, what its successors did.
+    fn carry(
+        &self,
+        trainer: &mut Trainer,
+        influences: &[Influence],
+        tick: &mut dyn FnMut(),
+    ) -> Result<Vec<Carried>> {
+        let gpu = trainer.gpu().clone();
+        let step_counter = gpu.upload("step counter", &[0u32; 4])?;
+        let ways = self.ways(trainer, &step_counter)?;
+        let of_unit = || -> Vec<Vec<f64>> {
+            let products = ways.iter().map(|way| &way.tangents.products);
+            products.map(|products| vec![0.0; products.len()]).collect()
+        };
+        let mut sums: Vec<Vec<Vec<f64>>> = influences.iter().map(|_| of_unit()).collect();
+        for index in 0..influences[0].of_gradients.len() {
+            let step = trainer.steps_done();
+            trainer.step(true)?;
+            last_record(trainer)?;
+            gpu.write(&step_counter, 0, &[step as u32]);
+            for way in &ways {
+                gpu.run("credit values", &way.tangents.values);
+            }
+            for ((place, influence), sums) in influences.iter().enumerate().zip(&mut sums) {
+                let row: Vec<f32> = influence.of_gradients[index]
+                    .iter()
+                    .map(|&v| v as f32)
+                    .collect();
+                if row.is_empty() {
+                    continue;
+                }
+                gpu.write(&self.network.unit_layer.parameters.values, 0, &row);
+                for (way, sums) in ways.iter().zip(sums) {
+                    let dispatches = way.forward.dispatches.iter().chain([&way.spread[place]]);
+                    let dispatches = dispatches.chain(&way.tangents.carry);
+                    let maps = way.maps[place].iter().map(|map| &map.add);
+                    gpu.run("credit", dispatches.chain(maps));
+                    let products = wide(&gpu, &way.tangents.products)?;
+                    sums.iter_mut()
+                        .zip(products)
+                        .for_each(|(sum, product)| *sum += product);
+                }
+            }
+            tick();
+        }
+        let carried = sums.into_iter().enumerate().map(|(place, sums)| {
+            let mut carried = Carried {
+                successors: Vec::new(),
+                maps: Vec::new(),
+            };
+            for (way, sums) in ways.iter().zip(sums) {
+                way.add_contributions(&sums, &mut carried.successors);
+                for map in &way.maps[place] {
+                    let values = gpu.read(&map.values)?;
+                    let (layer, shape) = (&map.layer, map.shape.clone());
+                    carried.maps.push(NamedTensor::new(layer, shape, values));
+                }
+            }
+            Ok(carried)
+        });
+        carried.collect()
+    }
+
+    /// The ways of a change through the passes that train the layer.
+    fn ways(&self, trainer: &Trainer, step_counter: &Buffer<u32>) -> Result<Vec<Way>> {
+        let gpu = trainer.gpu();
+        let network = self.network;
+        let mut ways = Vec::new();
+        for (index, captured) in self.captured.iter().enumerate() {
+            let pass = self.pass(trainer, index)?;
+            let cut = &captured.cut;
+            // The first pass started from the state of the step's start; the last one left the state before the update.
+            let own = if index == 0 {
+                &network.start
+            } else {
+                &network.late
+            };
+            let parameters = with_others(own.clone(), self.others);
+            let settings = PassSettings {
+                parameters: &parameters,
+                state_is_final: index > 0,
+                step_counter,
+                seed: trainer.scenario().seed ^ pass.seed_bits,
+            };
+            let tangents = Tangents::new(gpu, &pass, captured, settings)?;
+            let input = &captured.values[&cut.input];
+            let forward = network.unit_layer.forward(gpu, captured.batch, input)?;
+            let size = units_of(pass.graph.node(cut.layer));
+            let spread = self.request.units.iter().map(|&unit| {
+                let of_unit = Blocks::of_unit(unit, captured.batch, size);
+                of_unit.spread(gpu, &forward.output, &tangents.change)
+            });
+            let maps = self.request.units.iter().map(|_| {
+                let arrived = tangents.arrived.iter().filter(|_| self.request.maps);
+                let map = arrived.map(|arrived| SuccessorMap::new(gpu, arrived, captured.batch));
+                map.collect::<Result<Vec<_>>>()
+            });
+            ways.push(Way {
+                maps: maps.collect::<Result<_>>()?,
+                spread: spread.collect(),
+                forward,
+                tangents,
+            });
+        }
+        Ok(ways)
+    }
+}
+
+/// What the first sweep measures with.
+struct Meters {
+    probe: ProbePass,
+    meters: Vec<UnitMeter>,
+    sources: Vec<Source>,
+}
+
+/// The way of a change of the row through one pass.
+struct Way {
+    /// From the row to the unit, for each sample.
+    forward: Forward,
+    /// From the unit to the output of the layer, for each unit that is asked for.
+    spread: Vec<Dispatch>,
+    tangents: Tangents,
+    /// For each unit that is asked for, the maps of the successors.
+    maps: Vec<Vec<SuccessorMap>>,
+}
+
+/// Credit of a successor, place by place.
+struct SuccessorMap {
+    layer: String,
+    shape: Vec<usize>,
+    values: Buffer<f32>,
+    /// Adds what has arrived in a step.
+    add: Dispatch,
+}
+
+impl SuccessorMap {
+    fn new(gpu: &Gpu, arrived: &Arrived, batch: usize) -> Result<Self> {
+        let values = gpu.buffer("credit map", arrived.shape.iter().product())?;
+        Ok(Self {
+            layer: arrived.layer.clone(),
+            shape: arrived.shape.clone(),
+            add: add_over_samples(gpu, &arrived.gradient, &arrived.change, &values, batch),
+            values,
+        })
+    }
+}
+
+impl Way {
+    /// Appends what the receivers did. What reaches the loss through several of its terms is one contribution.
+    fn add_contributions(&self, sums: &[f64], all: &mut Vec<Contribution>) {
+        for receiver in &self.tangents.receivers {
+            for unit in 0..receiver.units {
+                let credit = sums[receiver.first + unit];
+                let mut same = all.iter_mut();
+                let same = same.find(|other| other.layer == receiver.layer && other.unit == unit);
+                match same {
+                    Some(known) => known.credit += credit,
+                    None => all.push(Contribution {
+                        layer: receiver.layer.clone(),
+                        unit,
+                        credit,
+                    }),
+                }
+            }
+        }
+    }
+}
+
+impl Found {
+    fn add(&mut self, sources: &[Source], by_predecessor: &[f64], by_state: &[f64]) {
+        for (place, (source, credit)) in sources.iter().zip(by_predecessor).enumerate() {
+            let of_state = by_state.get(place).copied().unwrap_or(0.0);
+            *self.by_predecessor.entry(source.clone()).or_default() += credit - of_state;
+            self.normalization += of_state;
+        }
+    }
+
+    /// The change of the mean, as the mean of the changes.
+    fn change(&self) -> f64 {
+        let outputs = self.first_output.iter().zip(&self.last_output);
+        let sum: f64 = outputs.map(|(first, last)| last - first).sum();
+        sum / self.first_output.len() as f64
+    }
+}
+
+/// Runs a trainer up to a step without probes.
+fn run_to(trainer: &mut Trainer, step: u64, tick: &mut dyn FnMut()) -> Result<()> {
+    while trainer.steps_done() < step {
+        trainer.step(false)?;
+        while trainer.take(trainer.is_full())?.is_some() {}
+        tick();
+    }
+    last_record(trainer).map(|_| ())
+}
+
+/// Waits for all steps in flight, and returns the record of the last.
+fn last_record(trainer: &mut Trainer) -> Result<Option<StepRecord>> {
+    let mut last = None;
+    while let Some(record) = trainer.take(true)? {
+        last = Some(record);
+    }
+    Ok(last)
+}

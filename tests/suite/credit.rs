@@ -1,0 +1,511 @@
+//! Credit: the kernels against the float64 reference and against runs.
+
+#[cfg(feature = "cli")]
+mod command;
+
+use std::path::{Path, PathBuf};
+
+use trainscope::credit::reference::ReferenceTraining;
+use trainscope::credit::{Contribution, Credit, CreditMaps, CreditRequest, OtherCredit, credit};
+use trainscope::models::{
+    ClassifierConfig, DataShape, Layer, Model, ReconstructionLoss, VaeConfig, Variance,
+};
+use trainscope::nn::{Adam, Initialization, Optimizer, Role, Sgd, UpdateRule};
+use trainscope::trace::{Checkpoint, RunReader};
+use trainscope::train::{Replay, Run, Scenario, Trainer};
+use trainscope::view::theme::diverging_at;
+use trainscope::view::{CreditChart, Painter, Picture, Theme};
+
+use crate::support::gpu;
+
+/// Runs a scenario with a checkpoint every five steps.
+fn trained(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("run");
+    let scenario = Scenario::parse(text, "test", &[]).expect("a scenario");
+    let mut run = Run::create(gpu(), &scenario, &dir, None).expect("a run");
+    while run.advance(&mut |_| ()).expect("it runs") {}
+    run.finish(false, &mut |_| ()).expect("it closes");
+    (folder, dir)
+}
+
+fn scenario(model: &str, optimizer: &str) -> String {
+    format!(
+        r#"name = "credit"
+seed = 5
+[data]
+source = "shapes"
+size = 12
+count = 200
+{model}
+[train]
+batch = 8
+steps = 50
+{optimizer}
+[record]
+every = 10
+checkpoint_every = 5
+probe_batch = 6
+"#
+    )
+}
+
+fn measured(dir: &Path, layer: &str, units: &[usize], range: std::ops::Range<u64>) -> Vec<Credit> {
+    let replay = Replay::open(gpu(), dir).expect("it opens");
+    let request = CreditRequest {
+        layer: layer.to_owned(),
+        units: units.to_vec(),
+        range,
+        maps: true,
+    };
+    credit(replay, &request, &mut |_, _| ()).expect("a decomposition")
+}
+
+/// Maps sum up to the contributions of the units.
+fn assert_maps(credit: &Credit) {
+    let scale = credit.magnitude();
+    let sum = |parts: &[Contribution], layer: &str| -> f64 {
+        let parts = parts.iter().filter(|part| part.layer == layer);
+        parts.map(|part| part.credit).sum()
+    };
+    let total = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
+    for map in &credit.maps.successors {
+        let difference = total(&map.values) - sum(&credit.successors, &map.name);
+        assert!(
+            difference.abs() < 1e-4 * scale,
+            "{}: {difference:e}",
+            map.name
+        );
+    }
+    let map = credit.maps.predecessors.as_ref().expect("asked for");
+    let all: f64 = credit.predecessors.iter().map(|part| part.credit).sum();
+    let difference = total(&map.values) - all - credit.other.normalization;
+    assert!(
+        difference.abs() < 1e-4 * scale,
+        "{}: {difference:e}",
+        map.name
+    );
+}
+
+/// The parts sum up to the measured change.
+fn assert_explained(name: &str, credit: &Credit, tolerance: f64) {
+    let (residual, magnitude) = (credit.residual, credit.magnitude());
+    assert!(
+        residual.abs() <= tolerance * magnitude,
+        "{name}, unit {} of {}: {residual:e} of {magnitude:e} is not explained; change {:e}, other {:?}",
+        credit.unit,
+        credit.layer,
+        credit.change,
+        credit.other
+    );
+}
+
+/// The same decomposition in float64, from the checkpoint at the start of the range.
+fn reference(dir: &Path, layer: &str, unit: usize, range: std::ops::Range<u64>) -> Credit {
+    let reader = RunReader::open(dir).expect("a run");
+    let scenario = Scenario::of_run(&reader).expect("a scenario");
+    let trainer = Trainer::new(gpu(), &scenario).expect("a trainer");
+    let checkpoint = Checkpoint::read(dir, range.start).expect("a checkpoint there");
+    let pass = trainer.model().passes()[0];
+    let values = |tensors: &[trainscope::tensor::NamedTensor], name: &str| {
+        let found = tensors.iter().find(|tensor| tensor.name == name);
+        found.map(|tensor| {
+            tensor
+                .values
+                .iter()
+                .map(|&v| f64::from(v))
+                .collect::<Vec<f64>>()
+        })
+    };
+    let parameters = pass.graph.parameters();
+    let rule = scenario.train_config().update_rule;
+    let state = rule.state(gpu(), trainer.parameters()).expect("a state");
+    let moments = parameters.iter().filter(|p| p.trainable).map(|parameter| {
+        let memories = state.moments.iter().map(|(memory, _)| {
+            let name = format!("{}.{memory}", parameter.name);
+            let zeros = || vec![0.0; parameter.shape.iter().product()];
+            values(&checkpoint.optimizer, &name).unwrap_or_else(zeros)
+        });
+        memories.collect()
+    });
+    let images = scenario.images().expect("images");
+    let batch = |samples: &[u32]| -> Vec<Vec<f64>> {
+        let inputs = pass
+            .graph
+            .nodes()
+            .iter()
+            .filter(|node| node.operation.is_none());
+        let input = |node: &trainscope::nn::Node| -> Vec<f64> {
+            let samples = samples.iter().map(|&sample| sample as usize);
+            if node.role == Some(Role::Label) {
+                return samples
+                    .map(|sample| f64::from(images.labels[sample]))
+                    .collect();
+            }
+            let size = images.sample_size();
+            let pixels = samples.flat_map(|sample| &images.pixels[sample * size..][..size]);
+            pixels
+                .map(|&byte| f64::from(f32::from(byte) / 255.0))
+                .collect()
+        };
+        inputs.map(input).collect()
+    };
+    let samples: Vec<u32> = (0..scenario.record.probe_batch as u32).collect();
+    let mut training = ReferenceTraining {
+        pass,
+        rule,
+        batch: scenario.train.batch,
+        seed: scenario.seed,
+        parameters: parameters
+            .iter()
+            .map(|parameter| values(&checkpoint.parameters, &parameter.name).expect("a parameter"))
+            .collect(),
+        moments: moments.collect(),
+        step: range.start as u32,
+        probe: batch(&samples),
+        probe_samples: samples.len(),
+    };
+    let batches: Vec<_> = range
+        .map(|step| batch(&trainer.batch_samples(step)))
+        .collect();
+    training.credit(layer, unit, &batches)
+}
+
+/// Each part agrees with the reference's.
+fn assert_same(name: &str, found: &Credit, expected: &Credit, tolerance: f64) {
+    let scale = expected.magnitude();
+    let close = |what: &str, a: f64, b: f64| {
+        let difference = (a - b).abs() / scale;
+        assert!(
+            difference < tolerance,
+            "{name}, {what}: {a:e} instead of {b:e} ({difference:e})"
+        );
+    };
+    close("change", found.change, expected.change);
+    for ((what, a), (_, b)) in found.other.parts().into_iter().zip(expected.other.parts()) {
+        close(what, a, b);
+    }
+    for (found, expected) in [
+        (&found.predecessors, &expected.predecessors),
+        (&found.successors, &expected.successors),
+    ] {
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (a, b) in found.iter().zip(expected) {
+            assert_eq!((&a.layer, a.unit), (&b.layer, b.unit), "{name}");
+            close(&format!("{} {}", a.layer, a.unit), a.credit, b.credit);
+        }
+    }
+}
+
+fn check(name: &str, model: &str, optimizer: &str, layers: &[&str]) {
+    let (_folder, dir) = trained(&scenario(model, optimizer));
+    for layer in layers {
+        let [one, other] = [0, 1];
+        for range in [5..6, 10..20, 0..50] {
+            for credit in measured(&dir, layer, &[one, other], range.clone()) {
+                assert_explained(&format!("{name} {range:?}"), &credit, 1e-4);
+                assert_maps(&credit);
+            }
+        }
+        let exact = reference(&dir, layer, one, 10..15);
+        assert_explained(&format!("{name} in float64"), &exact, 1e-10);
+        let found = &measured(&dir, layer, &[one], 10..15)[0];
+        assert_same(&format!("{name}, {layer}"), found, &exact, 2e-3);
+    }
+}
+
+const MLP_VAE: &str = r#"[model]
+kind = "vae"
+latent = 3
+encoder = [ { dense = { units = 10 } }, "tanh" ]
+decoder = [ { dense = { units = 9 } }, "tanh", { dense = { units = 432 } } ]"#;
+
+const CONV_VAE: &str = r#"[model]
+kind = "vae"
+latent = 3
+encoder = [ { conv2d = { channels = 4, kernel = 3, stride = 2, padding = 1 } }, "relu", { conv2d = { channels = 5, kernel = 3, stride = 2, padding = 1 } }, "relu", "flatten" ]
+decoder = [ { dense = { units = 45 } }, "relu", { reshape = [5, 3, 3] }, { conv_transpose2d = { channels = 4, kernel = 4, stride = 2, padding = 1 } }, "relu", { conv_transpose2d = { channels = 3, kernel = 4, stride = 2, padding = 1 } } ]"#;
+
+const CNN: &str = r#"[model]
+kind = "classifier"
+layers = [ { conv2d = { channels = 4, kernel = 3, padding = 1 } }, "batch_norm", "relu", { max_pool2d = { kernel = 2 } }, { residual = [ { conv2d = { channels = 4, kernel = 3, padding = 1 } }, "layer_norm", "silu" ] }, { avg_pool2d = { kernel = 2 } }, { upsample = { factor = 2 } }, { conv2d = { channels = 3, kernel = 3, padding = 2, dilation = 2 } }, { leaky_relu = { slope = 0.2 } }, "global_avg_pool", { dropout = 0.3 }, { dense = { units = 3 } } ]"#;
+
+#[test]
+fn dense_vae_is_explained() {
+    let layers = ["encoder.0", "mu", "logvar", "decoder.0", "decoder.2"];
+    check(
+        "sgd",
+        MLP_VAE,
+        "optimizer = { sgd = { lr = 1e-3 } }",
+        &layers,
+    );
+    check(
+        "adam",
+        MLP_VAE,
+        "optimizer = { adam = { lr = 3e-3 } }",
+        &["encoder.0", "logvar"],
+    );
+}
+
+#[test]
+fn every_optimizer_is_explained() {
+    for optimizer in [
+        "optimizer = { sgd = { lr = 1e-3, momentum = 0.9, weight_decay = 1e-2 } }\nclip = { norm = 5.0 }",
+        "optimizer = { adam = { lr = 2e-3, weight_decay = 1e-1 } }\nclip = { value = 0.05 }",
+        "optimizer = { adamw = { lr = 2e-3, weight_decay = 0.1 } }\nschedule = { cosine = { steps = 60, warmup = 8 } }",
+        "optimizer = { rmsprop = { lr = 1e-3 } }\nschedule = { step = { every = 12, factor = 0.5 } }",
+        "optimizer = { rmsprop = { lr = 1e-4, momentum = 0.5, centered = true, eps = 1e-3, weight_decay = 1e-2 } }",
+    ] {
+        check(optimizer, MLP_VAE, optimizer, &["encoder.0", "mu"]);
+    }
+}
+
+#[test]
+fn convolutions_are_explained() {
+    let layers = [
+        "encoder.0",
+        "encoder.2",
+        "decoder.0",
+        "decoder.3",
+        "decoder.5",
+    ];
+    check(
+        "adam",
+        CONV_VAE,
+        "optimizer = { adam = { lr = 2e-3 } }",
+        &layers,
+    );
+}
+
+#[test]
+fn all_that_lies_between_layers_is_explained() {
+    // A bias straight before batch norm has no gradient but rounding, which Adam would make steps of.
+    let sgd = "optimizer = { sgd = { lr = 2e-2, momentum = 0.5 } }";
+    check(
+        "classifier",
+        CNN,
+        sgd,
+        &["layers.0", "layers.4.0", "layers.7", "layers.11"],
+    );
+}
+
+#[test]
+fn both_networks_of_a_gan_are_explained() {
+    let model = r#"[model]
+kind = "gan"
+latent = 4
+critic_steps = 2
+weight_clip = 0.2
+generator = [ { dense = { units = 12 } }, "batch_norm", "relu", { dense = { units = 432 } }, "sigmoid", { reshape = [3, 12, 12] } ]
+discriminator = [ { dropout = 0.2 }, { dense = { units = 10 } }, "batch_norm", { leaky_relu = { slope = 0.2 } }, { dense = { units = 1 } } ]"#;
+    let (_folder, dir) = trained(&scenario(
+        model,
+        "optimizer = { sgd = { lr = 2e-2, momentum = 0.5 } }",
+    ));
+    for layer in [
+        "generator.0",
+        "generator.3",
+        "discriminator.1",
+        "discriminator.4",
+    ] {
+        for range in [5..6, 10..20, 0..50] {
+            for credit in measured(&dir, layer, &[0], range.clone()) {
+                assert_explained(&format!("gan {range:?}"), &credit, 1e-4);
+            }
+        }
+    }
+}
+
+/// The reference implementation against NumPy's, written independently: `tests/fixtures/make_credit.py`.
+#[test]
+fn reference_agrees_with_numpy() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/credit.json");
+    let text = std::fs::read_to_string(path).expect("the fixture");
+    let cases: Vec<serde_json::Value> = serde_json::from_str(&text).expect("cases");
+    let tensors = |value: &serde_json::Value| -> Vec<Vec<f64>> {
+        serde_json::from_value(value.clone()).expect("tensors")
+    };
+    for case in &cases {
+        let (model, rule) = fixture_model(case["kind"].as_str().expect("a kind"));
+        let pass = model.passes()[0];
+        let parameters = pass.graph.parameters();
+        let values = |name: &str| -> Vec<f64> {
+            serde_json::from_value(case["parameters"][name].clone()).expect("a parameter")
+        };
+        let batches: Vec<Vec<Vec<f64>>> = case["batches"]
+            .as_array()
+            .expect("batches")
+            .iter()
+            .map(tensors)
+            .collect();
+        let probe = tensors(&case["probe"]);
+        let memories = rule.memories();
+        let before = case["before"].as_u64().expect("a number") as usize;
+        for expected in case["expected"].as_array().expect("decompositions") {
+            let mut training = ReferenceTraining {
+                pass,
+                rule,
+                batch: case["batch"].as_u64().expect("a number") as usize,
+                seed: 0,
+                parameters: parameters
+                    .iter()
+                    .map(|parameter| values(&parameter.name))
+                    .collect(),
+                moments: parameters
+                    .iter()
+                    .map(|parameter| vec![vec![0.0; parameter.size()]; memories])
+                    .collect(),
+                step: 0,
+                probe: probe.clone(),
+                probe_samples: 4,
+            };
+            let layer = expected["layer"].as_str().expect("a layer");
+            let unit = expected["unit"].as_u64().expect("a unit") as usize;
+            training.credit(layer, unit, &batches[..before]);
+            let found = training.credit(layer, unit, &batches[before..]);
+            let number = |key: &str| expected[key].as_f64().expect("a number");
+            let contributions = |key: &str| -> Vec<Contribution> {
+                let parts = expected[key].as_array().expect("contributions").iter();
+                parts
+                    .map(|part| Contribution {
+                        layer: part["layer"].as_str().expect("a layer").to_owned(),
+                        unit: part["unit"].as_u64().expect("a unit") as usize,
+                        credit: part["credit"].as_f64().expect("a credit"),
+                    })
+                    .collect()
+            };
+            let expected = Credit {
+                change: number("change"),
+                predecessors: contributions("predecessors"),
+                successors: contributions("successors"),
+                other: OtherCredit {
+                    memory: number("memory"),
+                    weight_decay: number("weight_decay"),
+                    ..OtherCredit::default()
+                },
+                ..found.clone()
+            };
+            assert_same(layer, &found, &expected, 1e-10);
+            assert_explained(layer, &found, 1e-10);
+        }
+    }
+}
+
+/// The models that the fixture was made of.
+fn fixture_model(kind: &str) -> (Box<dyn Model>, UpdateRule) {
+    let dense = |units| Layer::Dense {
+        units,
+        initialization: Initialization::PyTorch,
+        spectral_norm: false,
+    };
+    let data = |sample| DataShape { sample, classes: 3 };
+    if kind == "vae" {
+        let vae = VaeConfig {
+            latent: 2,
+            variance: Variance::Exp,
+            noise: 0.0,
+            beta: 0.75,
+            reconstruction: ReconstructionLoss::BceWithLogits,
+            condition: None,
+            encoder: vec![dense(5), Layer::Tanh],
+            decoder: vec![dense(4), Layer::Relu, dense(6)],
+        };
+        let adam = Adam {
+            weight_decay: Some(0.1),
+            ..Adam::new(1e-2)
+        };
+        let vae = vae.build(data([1, 2, 3])).expect("it fits");
+        return (Box::new(vae), Optimizer::Adam(adam).into());
+    }
+    let convolution = Layer::Conv2d {
+        channels: 3,
+        kernel: 3.into(),
+        stride: 2.into(),
+        padding: 1.into(),
+        dilation: 1.into(),
+        initialization: Initialization::PyTorch,
+        spectral_norm: false,
+    };
+    let maxima = Layer::MaxPool2d {
+        kernel: 2.into(),
+        stride: Some(1.into()),
+        padding: 0.into(),
+    };
+    let classifier = ClassifierConfig {
+        layers: vec![convolution, Layer::Relu, maxima, Layer::Flatten, dense(3)],
+    };
+    let sgd = Sgd {
+        momentum: 0.9,
+        ..Sgd::new(5e-2)
+    };
+    let classifier = classifier.build(data([2, 6, 6])).expect("it fits");
+    (Box::new(classifier), Optimizer::Sgd(sgd).into())
+}
+
+#[test]
+fn wrong_requests_are_refused_with_what_would_be_right() {
+    let (_folder, dir) = trained(&scenario(MLP_VAE, "optimizer = { sgd = { lr = 1e-3 } }"));
+    let refusal = |layer: &str, unit: usize, range: std::ops::Range<u64>| {
+        let replay = Replay::open(gpu(), &dir).expect("it opens");
+        let request = CreditRequest {
+            layer: layer.to_owned(),
+            units: vec![unit],
+            range,
+            maps: false,
+        };
+        credit(replay, &request, &mut |_, _| ())
+            .expect_err("refused")
+            .to_string()
+    };
+    assert!(
+        refusal("encoder.1", 0, 0..5)
+            .contains("choose one of: encoder.0, mu, logvar, decoder.0, decoder.2")
+    );
+    assert!(refusal("mu", 3, 0..5).contains("mu has 3 units; choose from 0 to 2"));
+    assert!(refusal("mu", 0, 5..5).contains("use --from below --to"));
+    assert!(refusal("mu", 0, 5..500).contains("at most 50"));
+}
+
+/// Red pushed up, blue down, and both sides have the same limits.
+#[test]
+fn picture_shows_signs_with_equal_limits() {
+    let part = |unit, credit| Contribution {
+        layer: "encoder.1".to_owned(),
+        unit,
+        credit,
+    };
+    let drawn = |predecessors: Vec<Contribution>| -> [usize; 2] {
+        let change: f64 = predecessors.iter().map(|part| part.credit).sum();
+        let credits = [Credit {
+            layer: "mu".to_owned(),
+            unit: 3,
+            from: 10,
+            to: 20,
+            change,
+            explained: change,
+            residual: 0.0,
+            cancellation: 1.0,
+            predecessors,
+            successors: Vec::new(),
+            other: OtherCredit::default(),
+            first_nonfinite: None,
+            maps: CreditMaps::default(),
+        }];
+        let chart = CreditChart { credits: &credits };
+        let picture =
+            Picture::new(gpu(), 700.0, chart.height(), &Theme::light()).expect("a picture");
+        chart.draw(&Painter::new(gpu()), &picture);
+        let pixels = picture.read(gpu()).expect("pixels");
+        let count = |color: [u8; 4]| pixels.chunks(4).filter(|pixel| **pixel == color).count();
+        [diverging_at(1.0), diverging_at(-1.0)].map(count)
+    };
+    let [red, blue] = drawn(vec![part(0, 0.5)]);
+    assert!(red > 500 && blue == 0, "{red} red pixels, {blue} blue ones");
+    let [red, blue] = drawn(vec![part(0, -0.5)]);
+    assert!(red == 0 && blue > 500, "{red} red pixels, {blue} blue ones");
+    let [red, blue] = drawn(vec![part(0, 1e-3), part(1, -1e-3)]);
+    assert!(
+        red > 500 && red.abs_diff(blue) < red / 20,
+        "{red} red pixels, {blue} blue ones"
+    );
+}
