@@ -1,6 +1,7 @@
 //! A run directory looked at without its model or data, also where a part of it is damaged.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::event::Event;
@@ -204,6 +205,11 @@ impl RunView {
             }
         }
         Ok(())
+    }
+
+    /// The steps of each closed segment of statistics, ascending.
+    pub fn segments(&self) -> impl Iterator<Item = Range<u64>> {
+        self.trace.iter().map(|segment| segment.from..segment.to)
     }
 
     /// All events in the order in which they were written.
