@@ -74,6 +74,13 @@ pub fn standard_normal(words: [u32; 4]) -> [f64; 4] {
     [a, b, c, d]
 }
 
+/// `count` standard normal numbers of `step` in `stream`.
+pub fn standard_normals(seed: u64, stream: Stream, step: u32, count: usize) -> Vec<f32> {
+    let quadruples = (0..count.div_ceil(4) as u32).map(|i| words(seed, stream, step, i));
+    let all = quadruples.flat_map(standard_normal);
+    all.map(|value| value as f32).take(count).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,8 @@ mod inspection;
 mod latent_monitor;
 mod loss_monitor;
 mod preview;
+mod probe_batch;
+mod probe_lines;
 mod replay;
 mod resume;
 mod run;
@@ -26,6 +28,8 @@ pub use events::EventDetector;
 pub(crate) use events::first_nonfinite;
 pub use inspection::Inspection;
 pub use preview::ModelPreview;
+pub use probe_batch::{ProbeBatch, ProbedGraph};
+pub use probe_lines::{ProbeLine, ProbeLines, ProbeLinesRequest};
 pub use replay::{Replay, ReplayBuilder};
 pub use run::{Finished, Run};
 pub use scenario::{

@@ -100,11 +100,7 @@ impl Builder<'_> {
         let plan = self.plan(&decoder.graph, decoder.image)?;
         dispatches.extend(plan.dispatches(false).cloned());
         let z = kept(&plan, decoder.z)?;
-        let normals: Vec<f32> = (0..z.len().div_ceil(4) as u32)
-            .flat_map(|i| random::standard_normal(random::words(self.seed, Stream::Latent, 0, i)))
-            .map(|value| value as f32)
-            .take(z.len())
-            .collect();
+        let normals = random::standard_normals(self.seed, Stream::Latent, 0, z.len());
         let latent = z.len() / self.count;
         let draws: Vec<f32> = (0..self.count)
             .flat_map(|image| &normals[image / self.classes * latent..][..latent])

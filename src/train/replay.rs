@@ -92,6 +92,64 @@ impl<'a> ReplayBuilder<'a> {
         self
     }
 
+    /// The trainer in the state that the run had after `step` steps: that of the checkpoint there, or the steps since the
+    /// one before run again. Probes and the range have no part in it.
+    ///
+    /// # Errors
+    /// The run has fewer steps, no checkpoint at or before `step`, or its data are gone; or there is no checkpoint just
+    /// there, and the run was made on another adapter, on which the steps since would not give the same bits.
+    pub fn state_after(self, step: u64) -> Result<Trainer> {
+        let done = self.reader.info().steps_done;
+        if step > done {
+            return Err(Error::usage(
+                context(&self.reader),
+                format!("the run has {done} steps, so there is no state after {step}"),
+                format!("use --step with a number up to {done}"),
+            ));
+        }
+        let start = checkpoint_before(&self.reader, step)?;
+        if start < step {
+            self.expect_adapter(&format!("the state after {step} steps takes a replay"))?;
+        }
+        let mut trainer = Trainer::restored(self.gpu, &self.scenario, &self.reader, start)?;
+        while trainer.steps_done() < step {
+            trainer.step(false)?;
+            while trainer.take(trainer.is_full())?.is_some() {}
+        }
+        while trainer.take(true)?.is_some() {}
+        Ok(trainer)
+    }
+
+    /// The trainer in the state before the first of some steps, which are to be run again one by one.
+    ///
+    /// # Errors
+    /// As [`ReplayBuilder::state_after`], there are no such steps, or the run was made on another adapter.
+    pub(super) fn state_before_steps(self, steps: &Range<u64>) -> Result<Trainer> {
+        check_range(&self.reader, steps)?;
+        if steps.end - steps.start > 1 {
+            self.expect_adapter("running steps again takes the adapter of the run")?;
+        }
+        self.state_after(steps.start)
+    }
+
+    /// The steps of a run have the same bits on its own adapter only.
+    fn expect_adapter(&self, what: &str) -> Result<()> {
+        let (made_on, own) = (&self.reader.info().adapter, &self.gpu.info().name);
+        if made_on == own {
+            return Ok(());
+        }
+        let known = self.reader.checkpoints()?;
+        let known: Vec<String> = known.iter().map(u64::to_string).collect();
+        Err(Error::input(
+            context(&self.reader),
+            format!("{what}, and the run was made on '{made_on}', not on '{own}'"),
+            format!(
+                "choose the same adapter with --adapter, or the state at a checkpoint: {}",
+                known.join(", ")
+            ),
+        ))
+    }
+
     /// Builds the trainer and restores the checkpoint at or before the range.
     ///
     /// # Errors
