@@ -51,6 +51,9 @@
 //! | [`series`], [`sample`] | series of units on the GPU; selection of the lines that represent all others |
 //! | [`credit`] | what moved a unit during training |
 //! | [`diagnose`] | what a run's records say about it |
+//! | [`attribute`] | what each element of the input contributes to a unit |
+//! | [`budget`] | what smaller recordings of a run would still show |
+//! | [`compare`] | runs side by side: where they part |
 //! | [`view`], [`report`] | charts and pictures, drawn by shaders; the HTML report |
 //! | [`gpu`] | adapters, buffers, kernels: below all of them |
 //!
@@ -68,10 +71,13 @@
 // The program prints, the library does not.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod attribute;
 #[doc(hidden)]
 pub mod bench;
 pub mod cluster;
 pub mod credit;
+pub mod budget;
+pub mod compare;
 pub mod data;
 pub mod diagnose;
 mod error;

@@ -1,8 +1,12 @@
 //! The commands, one file each. This one holds what they share: arguments, the adapter line, exit codes.
 
 mod adapters;
+mod attribute;
 mod bench;
 mod cluster;
+mod budget;
+mod compare;
+mod completions;
 mod completions;
 mod credit;
 mod explain;
@@ -74,6 +78,12 @@ enum Command {
     Report(report::ReportArgs),
     /// Say why a run went as it did, with the evidence and what to change
     Explain(explain::ExplainArgs),
+    /// Show what each pixel of the input contributes to a unit
+    Attribute(attribute::AttributeArgs),
+    /// Show how much would still be found in a run if less had been recorded
+    Budget(budget::BudgetArgs),
+    /// Show where runs part: their first difference, scenarios and scalars side by side
+    Compare(compare::CompareArgs),
     /// Measure what limits training steps on this adapter
     Bench(bench::BenchArgs),
     /// List the adapters of this machine, best first
@@ -100,6 +110,9 @@ pub fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(common, args),
         Command::Report(args) => report::run(common, args),
         Command::Explain(args) => explain::run(common, args),
+        Command::Attribute(args) => attribute::run(common, args),
+        Command::Budget(args) => budget::run(common, args),
+        Command::Compare(args) => compare::run(common, args),
         Command::Bench(args) => bench::run(common, args),
         Command::Adapters => adapters::run(common),
         Command::Scenarios(args) => scenarios::run(common, args),

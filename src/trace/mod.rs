@@ -37,6 +37,7 @@ pub use run_reader::RunReader;
 pub use run_view::RunView;
 pub use run_writer::RunWriter;
 pub use safetensors::{read_safetensors, write_safetensors, write_safetensors_with_integers};
+pub(crate) use segment::encoded_statistics_size;
 pub use statistics::{UnitLayout, Units, can_batch, statistics};
 pub use unit_series::UnitSeries;
 pub use unit_statistics::{Statistic, UnitStatistics};

@@ -80,6 +80,22 @@ pub(super) struct Statistics {
     pub values: Vec<UnitStatistics>,
 }
 
+/// Bytes of a file of these records, for estimates of what a recording takes.
+///
+/// # Errors
+/// They cannot be encoded.
+pub(crate) fn encoded_statistics_size(
+    layout: &TraceLayout,
+    steps: &[u64],
+    records: &[Vec<UnitStatistics>],
+) -> Result<u64> {
+    let statistics = Statistics {
+        steps: steps.to_vec(),
+        values: records.concat(),
+    };
+    Ok(statistics.encode(layout)?.len() as u64)
+}
+
 #[derive(Serialize, Deserialize)]
 struct StoredEntry {
     tensor: String,

@@ -4,12 +4,17 @@
 mod support;
 
 mod adversarial;
+#[cfg(feature = "cli")]
+mod analysis_commands;
+mod attribute;
+mod budget;
 mod capture;
 mod checkpoint;
 mod cluster;
 #[cfg(feature = "cli")]
 mod commands;
 mod credit;
+mod compare;
 mod custom_model;
 mod data;
 mod diagnose;
@@ -23,6 +28,7 @@ mod image_loads;
 mod interchange;
 mod memory;
 mod nn;
+mod probe_lines;
 mod report;
 mod run_directory;
 mod run_view;

@@ -1,0 +1,141 @@
+//! The commands that ask about runs, as a user starts them.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::SMALL;
+
+fn run(folder: &TempDir, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trainscope"));
+    command.args(arguments).current_dir(folder.path());
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// The JSON object of a command that is to succeed.
+fn object(folder: &TempDir, arguments: &[&str]) -> Value {
+    let output = run(folder, &[arguments, &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// What a command that is to succeed says to a person.
+fn said(folder: &TempDir, arguments: &[&str]) -> String {
+    let output = run(folder, arguments);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The sentence of a command that is to fail.
+fn fails(folder: &TempDir, arguments: &[&str], code: i32) -> String {
+    let output = run(folder, &[arguments, &["--json"]].concat());
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{arguments:?}: {output:?}"
+    );
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    said.lines().last().unwrap_or_default().to_owned()
+}
+
+/// A folder with the runs `a`, and `b` with another learning rate.
+fn two_runs() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.toml"), SMALL).unwrap();
+    for (dir, rate) in [("a", "1e-2"), ("b", "2e-2")] {
+        let set = format!("train.optimizer.adam.lr={rate}");
+        object(
+            &folder,
+            &["train", "small.toml", "--out", dir, "--set", &set],
+        );
+    }
+    folder
+}
+
+fn is_png(path: &Path) -> bool {
+    std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"\x89PNG"))
+}
+
+#[test]
+fn attribute_compare_and_budget_say_one_object() {
+    let folder = two_runs();
+    let attribute = ["attribute", "a", "--layer", "mu", "--unit", "2"];
+    let deeplift = ["--method", "deeplift", "--step", "13", "--plot", "mu.png"];
+    let found = object(&folder, &[&attribute[..], &deeplift].concat());
+    for key in [
+        "layer",
+        "unit",
+        "step",
+        "method",
+        "output",
+        "baseline",
+        "contributions",
+        "completeness_error",
+    ] {
+        assert!(!found[key].is_null(), "{key}");
+    }
+    assert_eq!(found["step"], 13);
+    let contributions = found["contributions"].as_array().unwrap();
+    assert_eq!(contributions.len(), 784);
+    assert_eq!(
+        (&contributions[5]["layer"], &contributions[5]["unit"]),
+        (&"x".into(), &5.into())
+    );
+    let number = |value: &Value| value.as_f64().unwrap();
+    let sum: f64 = contributions
+        .iter()
+        .map(|entry| number(&entry["value"]))
+        .sum();
+    let error = number(&found["output"]) - number(&found["baseline"]) - sum;
+    assert!((error.abs() - number(&found["completeness_error"])).abs() < 1e-9);
+    assert!(error.abs() < 1e-5, "{error}");
+    assert!(is_png(&folder.path().join("mu.png")));
+    let text = said(&folder, &[&attribute[..], &["--method", "lrp"]].concat());
+    assert!(text.contains("unit 2 of mu after 40 steps is "), "{text}");
+    let error = fails(
+        &folder,
+        &["attribute", "a", "--layer", "nu", "--unit", "0"],
+        2,
+    );
+    assert!(
+        error.contains("the model has no such layer; choose one of: encoder.0, "),
+        "{error}"
+    );
+    let lrp = ["--method", "lrp", "--baseline", "zero"];
+    let error = fails(&folder, &[&attribute[..], &lrp].concat(), 2);
+    assert!(error.contains("compares with nothing"), "{error}");
+
+    let found = object(&folder, &["compare", "a", "b"]);
+    // The first updates differ at step 0, whose forward pass is the same.
+    let first = &found["first_difference"];
+    assert_eq!(
+        (&first["step"], &first["kind"]),
+        (&0.into(), &"update".into())
+    );
+    assert_eq!(found["scenario"][0]["key"], "train.optimizer.adam.lr");
+    assert_eq!(found["scalars"][0]["name"], "loss");
+    let same = object(&folder, &["compare", "a", "a"]);
+    assert_eq!(same["first_difference"], Value::Null);
+    let text = said(&folder, &["compare", "a", "b"]);
+    assert!(
+        text.contains("the first difference is at step 0, update "),
+        "{text}"
+    );
+    assert!(fails(&folder, &["compare", "a", "c"], 1).contains("not a run directory"));
+
+    let found = object(&folder, &["budget", "a"]);
+    assert_eq!(found["curve"][0]["recording"], "as recorded");
+    assert!(
+        found["recommendation"]["text"]
+            .as_str()
+            .unwrap()
+            .ends_with('.')
+    );
+    let text = said(&folder, &["budget", "a"]);
+    assert!(text.contains("every 8 steps"), "{text}");
+}
