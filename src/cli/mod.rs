@@ -11,6 +11,7 @@ mod completions;
 mod credit;
 mod explain;
 mod outputs;
+mod probe_lines;
 mod progress;
 mod replay;
 mod report;

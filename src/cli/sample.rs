@@ -15,7 +15,7 @@ use trainscope::trace::Statistic;
 use trainscope::view::{Caption, Painter, SampledChart, Theme};
 
 use super::sample_lines::Lines;
-use super::{Common, interrupt, outputs};
+use super::{Common, interrupt, outputs, probe_lines};
 
 /// Size of the plot in points, and pixels a point.
 const PLOT: [f32; 2] = [960.0, 540.0];
@@ -75,6 +75,15 @@ pub struct SampleArgs {
     /// Of a run: which statistic of those values over the batch
     #[arg(long, default_value = "mean", value_parser = PossibleValuesParser::new(Statistic::ALL.map(Statistic::name)).map(|word| named(&Statistic::ALL, Statistic::name, &word)))]
     pub quantity: Statistic,
+    /// Of a run: a line for each value of --tensor on each sample of the probe batch; the steps are run again
+    #[arg(long, requires = "tensor", value_parser = ["sample"])]
+    pub per: Option<String>,
+    /// With --per sample: the first step [default: 0]
+    #[arg(long, value_name = "T0", requires = "per")]
+    pub from: Option<u64>,
+    /// With --per sample: the step after the last [default: all of the run's]
+    #[arg(long, value_name = "T1", requires = "per")]
+    pub to: Option<u64>,
 }
 
 impl SampleArgs {
@@ -125,11 +134,17 @@ pub fn run(common: &Common, args: &SampleArgs) -> Result<()> {
     if let Some(path) = &args.plot {
         outputs::check_picture(path)?;
     }
-    let lines = Lines::read(common, args)?;
-    if let Some(layout) = &lines.layout {
-        common.note(&layout.to_string());
-    }
-    let gpu = common.gpu()?;
+    let (lines, gpu) = if args.per.is_some() {
+        // The steps are run again first.
+        let gpu = common.gpu()?;
+        (probe_lines::read(common, args, &gpu)?, gpu)
+    } else {
+        let lines = Lines::read(common, args)?;
+        if let Some(layout) = &lines.layout {
+            common.note(&layout.to_string());
+        }
+        (lines, common.gpu()?)
+    };
     let budget = match (args.amount.keep, args.amount.radius) {
         (Some(keep), _) => Budget::Keep(keep as usize),
         (None, radius) => Budget::Radius(radius.unwrap_or(0.05)),
@@ -195,7 +210,10 @@ fn print(
             Some(unit) => {
                 json!({ "tensor": unit.tensor, "kind": unit.kind.name(), "unit": unit.unit })
             }
-            None => json!(line),
+            None => match &lines.probe {
+                Some(probe) => probe_lines::object(probe, line as usize),
+                None => json!(line),
+            },
         });
     common.print_json(&json!({
         "lines": lines.table.lines,

@@ -3,6 +3,7 @@
 use trainscope::formats::{TableLayout, read_series};
 use trainscope::series::{LineGroup, SeriesTable, UnitLine};
 use trainscope::trace::{RunView, UnitSeries};
+use trainscope::train::ProbeLines;
 use trainscope::view::Caption;
 use trainscope::{Error, Result};
 
@@ -19,6 +20,8 @@ pub struct Lines {
     pub caption: Caption,
     /// The lines of each tensor of a run.
     pub groups: Vec<LineGroup>,
+    /// Which values of the probe batch the lines follow, where they do.
+    pub probe: Option<ProbeLines>,
 }
 
 impl Lines {
@@ -66,6 +69,7 @@ impl Lines {
             layout: Some(file.layout),
             names: file.names,
             groups: Vec::new(),
+            probe: None,
         })
     }
 
@@ -131,5 +135,6 @@ fn read_run(common: &Common, args: &SampleArgs, run: &RunView) -> Result<Lines> 
         layout: None,
         names: Vec::new(),
         groups,
+        probe: None,
     })
 }

@@ -39,7 +39,7 @@ pub struct ProbeLines {
     pub shape: Vec<usize>,
     /// Samples of the probe batch.
     pub samples: usize,
-    /// `[lines, steps]`; lines are in the order of samples, then of elements.
+    /// `[lines, steps]`; lines are in the order of samples, then of elements. Empty once they were taken out.
     pub values: Vec<f32>,
 }
 
@@ -170,12 +170,12 @@ impl ProbeLines {
         }
     }
 
-    /// The lines as series that a sample takes.
-    pub fn into_series(self) -> UnitSeries {
+    /// Takes the lines out as series that can be sampled; what is left says which value each of them follows.
+    pub fn take_series(&mut self) -> UnitSeries {
         UnitSeries {
             units: self.len(),
-            steps: self.request.steps.collect(),
-            values: self.values,
+            steps: self.request.steps.clone().collect(),
+            values: std::mem::take(&mut self.values),
         }
     }
 }

@@ -139,3 +139,47 @@ fn attribute_compare_and_budget_say_one_object() {
     let text = said(&folder, &["budget", "a"]);
     assert!(text.contains("every 8 steps"), "{text}");
 }
+
+#[test]
+fn lines_of_the_probe_batch_are_sampled_by_name() {
+    let folder = two_runs();
+    let sample = [
+        "sample", "a", "--keep", "5", "--tensor", "logvar", "--per", "sample",
+    ];
+    let range = ["--from", "10", "--to", "26", "--plot", "lines.png"];
+    let found = object(&folder, &[&sample[..], &range].concat());
+    assert_eq!((&found["lines"], &found["steps"]), (&32.into(), &16.into()));
+    let kept = found["kept_lines"].as_array().unwrap();
+    assert_eq!(kept.len(), 5);
+    for line in kept {
+        assert_eq!(
+            (&line["tensor"], &line["kind"]),
+            (&"logvar".into(), &"activation".into())
+        );
+        assert!(line["sample"].as_u64().unwrap() < 8 && line["unit"].as_u64().unwrap() < 4);
+    }
+    assert!(is_png(&folder.path().join("lines.png")));
+    let text = said(&folder, &[&sample[..], &["--from", "38"]].concat());
+    assert!(text.contains(": logvar, activation of sample "), "{text}");
+    let error = fails(
+        &folder,
+        &[
+            "sample",
+            "small.toml",
+            "--keep",
+            "5",
+            "--tensor",
+            "logvar",
+            "--per",
+            "sample",
+        ],
+        2,
+    );
+    assert!(error.contains("only a run can be run again"), "{error}");
+    let error = fails(
+        &folder,
+        &[&sample[..], &["--from", "9", "--to", "41"]].concat(),
+        2,
+    );
+    assert!(error.contains("which has 40 steps"), "{error}");
+}

@@ -332,8 +332,13 @@ fn captum_and_zennit_agree() {
                 assert!(off(&outputs, theirs.get(&format!("{layer}.{unit}.output"))) < 1e-5);
                 let key = format!("{layer}.{unit}.{}.{}", method.name(), baseline.name());
                 let off = off(&of_samples(&found), theirs.get(&key));
-                // A point of the path that lies on a kink of a ReLU may fall on either side of it.
-                assert!(off < 5e-4, "{key}: off by {off}");
+                let tolerance = match method {
+                    // Epsilon counts at the batch norm and at its convolution here, and once in zennit, which merges them.
+                    Method::Lrp => 2e-3,
+                    // A point of the path that lies on a kink of a ReLU may fall on either side of it.
+                    _ => 5e-4,
+                };
+                assert!(off < tolerance, "{key}: off by {off}");
             }
         }
     }

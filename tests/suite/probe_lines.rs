@@ -125,7 +125,7 @@ fn gradients_are_those_of_the_loss_on_the_probe_batch() {
 #[test]
 fn lines_have_names() {
     let (_folder, dir) = trained();
-    let lines = record(&dir, "encoder.0", TensorKind::Activation, 0..2).unwrap();
+    let mut lines = record(&dir, "encoder.0", TensorKind::Activation, 0..2).unwrap();
     assert_eq!(
         lines.line(0).to_string(),
         "sample 0, channel 0, position 0,0"
@@ -137,7 +137,7 @@ fn lines_have_names() {
     );
     let flat = record(&dir, "mu", TensorKind::Activation, 0..1).unwrap();
     assert_eq!(flat.line(6).to_string(), "sample 1, unit 2");
-    let series = lines.into_series();
+    let series = lines.take_series();
     assert_eq!((series.units, series.steps), (8 * 147, vec![0, 1]));
 }
 
