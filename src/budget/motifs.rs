@@ -88,8 +88,7 @@ impl Motifs {
         }
         let is_found = |own: &&Motif| {
             let entry = smaller.layout.find(&own.tensor, own.kind)?;
-            let lines = smaller.lines(entry);
-            let (_, line) = lines.into_iter().find(|(unit, _)| *unit == own.unit)?;
+            let line = smaller.line_of(entry, own.unit)?;
             let line = interpolated(&smaller.steps, &line, &self.steps);
             let pair = motif(&line, self.window)?;
             let near = |a: usize, b: usize| a.abs_diff(b) <= self.window / 2;

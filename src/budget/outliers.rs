@@ -87,7 +87,9 @@ impl Outliers {
 
 /// Every n-th unit, at most [`MAX_RECORDS`] records of each.
 fn compared(lines: Vec<(usize, Vec<f64>)>, stride: usize) -> Vec<(usize, Vec<f64>)> {
-    let kept = lines.into_iter().filter(|(unit, _)| unit % stride == 0);
+    let kept = lines
+        .into_iter()
+        .filter(|(unit, _)| unit.is_multiple_of(stride));
     kept.map(|(unit, line)| {
         let every = line.len().div_ceil(MAX_RECORDS).max(1);
         (unit, line.into_iter().step_by(every).collect())

@@ -54,9 +54,9 @@ impl Record {
         let of_record = (layout.rows() * UnitStatistics::LEN).max(1);
         let stride = all.div_ceil((MAX_VALUES / of_record).max(1)).max(1);
         let (mut steps, mut values) = (Vec::new(), Vec::new());
-        let mut index = 0;
+        let mut index: usize = 0;
         run.each_record(|step, record| {
-            if index % stride == 0 {
+            if index.is_multiple_of(stride) {
                 steps.push(step);
                 values.push(record.to_vec());
             }
@@ -160,29 +160,37 @@ impl Record {
         encoded_statistics_size(&self.layout, &self.steps, &self.values)
     }
 
-    /// The means of the units of a tensor, `[units][records]`, with the units' numbers in the whole record. What is not
-    /// finite is NaN.
+    /// The means of a unit at all records; what is not finite is NaN.
+    pub fn line(&self, row: usize) -> Vec<f64> {
+        let means = self.values.iter().map(|record| {
+            let unit = &record[row];
+            if unit.nonfinite > 0.0 {
+                f64::NAN
+            } else {
+                unit.mean.into()
+            }
+        });
+        means.collect()
+    }
+
+    /// The lines of the units of a tensor, with the units' numbers in the whole record.
     pub fn lines(&self, entry: &TraceEntry) -> Vec<(usize, Vec<f64>)> {
-        let line = |row: usize| {
-            let means = self.values.iter().map(|record| {
-                let unit = &record[row];
-                if unit.nonfinite > 0.0 {
-                    f64::NAN
-                } else {
-                    unit.mean.into()
-                }
-            });
-            means.collect()
-        };
         let rows = entry.rows().enumerate();
-        rows.map(|(unit, row)| (unit * self.unit_stride, line(row)))
+        rows.map(|(unit, row)| (unit * self.unit_stride, self.line(row)))
             .collect()
     }
 
-    /// The recorded activations and gradients.
+    /// The line of a unit by its number in the whole record; `None` where it is left out.
+    pub fn line_of(&self, entry: &TraceEntry, unit: usize) -> Option<Vec<f64>> {
+        let row = entry.first_row + unit / self.unit_stride;
+        unit.is_multiple_of(self.unit_stride)
+            .then(|| self.line(row))
+    }
+
+    /// The tensors whose lines are looked at: activations, which `sample` draws unless told otherwise.
     pub fn tensors(&self) -> impl Iterator<Item = &TraceEntry> {
         let entries = self.layout.entries().iter();
-        entries.filter(|entry| matches!(entry.kind, TensorKind::Activation | TensorKind::Gradient))
+        entries.filter(|entry| entry.kind == TensorKind::Activation)
     }
 }
 

@@ -157,11 +157,11 @@ fn pair_sentence(pair: &Pair) -> String {
                 .map_or(String::new(), |s| format!("{} ", s.label()));
             let before = match pair.equal_through {
                 Some(step) => format!("; all that both have is equal through step {step}"),
-                None => "; nothing before that is in both".to_owned(),
+                None => "; there is no earlier step to compare".to_owned(),
             };
             let [a, b] = first.values;
             format!(
-                "0 and {other}: the first difference is at step {}, {} {}{unit}{many}: {of}{a:e} | {b:e}{before}",
+                "0 and {other}: the first difference is at step {}, {} {}{unit}{many}: {of}{a:.6e} | {b:.6e}{before}",
                 first.step,
                 first.kind.name(),
                 first.tensor,

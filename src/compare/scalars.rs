@@ -160,7 +160,7 @@ mod tests {
         assert!(
             common
                 .iter()
-                .all(|(step, values)| step % 6 == 0 && values[0] == values[1])
+                .all(|(step, values)| step.is_multiple_of(6) && values[0] == values[1])
         );
         assert!(common[3].1[2].is_nan());
         assert_eq!(common_values(&[every(2, 3), vec![(1, 0.0)]]), []);

@@ -45,7 +45,7 @@ fn write(folder: &TempDir, every: u64) -> PathBuf {
         writer
             .scalar(step, "loss", 100.0 / (1.0 + step as f64))
             .unwrap();
-        if step % every == 0 {
+        if step.is_multiple_of(every) {
             let unit = |unit: usize| {
                 let mean = value(step, unit);
                 // Most units are dead from step 200 on.
@@ -64,7 +64,7 @@ fn write(folder: &TempDir, every: u64) -> PathBuf {
                 .record(step, &(0..UNITS).map(unit).collect::<Vec<_>>())
                 .unwrap();
         }
-        if (step + 1) % 120 == 0 {
+        if (step + 1).is_multiple_of(120) {
             writer.close_segment(step + 1).unwrap();
         }
     }

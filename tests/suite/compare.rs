@@ -78,7 +78,7 @@ impl MadeUp {
             writer
                 .scalar(step, "loss", 100.0 - step as f64 + loss)
                 .unwrap();
-            if step % self.every == 0 {
+            if step.is_multiple_of(self.every) {
                 let unit = |row: usize| {
                     UnitStatistics::from(Statistic::ALL.map(|s| self.value(step, row, s)))
                 };
@@ -86,7 +86,7 @@ impl MadeUp {
                     .record(step, &(0..ROWS).map(unit).collect::<Vec<_>>())
                     .unwrap();
             }
-            if (step + 1) % self.segment == 0 {
+            if (step + 1).is_multiple_of(self.segment) {
                 writer.close_segment(step + 1).unwrap();
             }
         }
@@ -168,7 +168,7 @@ proptest! {
     ) {
         let statistic = Statistic::ALL[statistic];
         let other = MadeUp { steps, every, segment, changed: vec![(row, statistic, from)], ..RUN };
-        let in_both = (0..steps.min(RUN.steps)).filter(|step| step % every == 0 && step % RUN.every == 0);
+        let in_both = (0..steps.min(RUN.steps)).filter(|step| step.is_multiple_of(every) && step.is_multiple_of(RUN.every));
         let want = in_both.clone().find(|&step| step >= from);
         let found = first(&other);
         prop_assert_eq!(found.as_ref().map(|found| found.step), want);
