@@ -1,6 +1,6 @@
 //! Probe lines: single values of the probe batch over steps that are run again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use trainscope::Result;
@@ -32,7 +32,7 @@ fn trained() -> (TempDir, PathBuf) {
 }
 
 fn record(
-    dir: &PathBuf,
+    dir: &Path,
     tensor: &str,
     kind: TensorKind,
     steps: std::ops::Range<u64>,
