@@ -74,10 +74,10 @@
 pub mod attribute;
 #[doc(hidden)]
 pub mod bench;
-pub mod cluster;
-pub mod credit;
 pub mod budget;
+pub mod cluster;
 pub mod compare;
+pub mod credit;
 pub mod data;
 pub mod diagnose;
 mod error;

@@ -61,7 +61,7 @@ pub(super) fn mean_gradients(
         .parameter_gradients(false)
         .split_after(target.layer)
         .wrt(target.graph.input)
-        .build(gpu, target.parameters)?;
+        .build(gpu, &target.parameters)?;
     rows.batch.write_labels(trainer, &plan, points);
     let samples = gpu.upload("samples", &rows.batch.samples)?;
     let baseline = gpu.upload("baseline", &rows.baseline)?;

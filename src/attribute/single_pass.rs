@@ -34,7 +34,7 @@ pub(super) fn run(
         .keep_value(target.layer)
         .split_after(target.layer)
         .wrt(target.graph.input)
-        .build(gpu, target.parameters)?;
+        .build(gpu, &target.parameters)?;
     let input = plan.value(target.graph.input).expect("inputs are kept");
     gpu.write(input, 0, &rows.batch.samples);
     for sample in 0..rows.batch.count {

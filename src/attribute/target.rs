@@ -11,7 +11,7 @@ const NAMED: usize = 60;
 /// A unit and the graph in which it depends on an input.
 pub(super) struct Target<'a> {
     pub graph: ProbedGraph<'a>,
-    pub parameters: &'a Parameters,
+    pub parameters: Parameters,
     pub layer: NodeId,
     pub unit: usize,
 }
@@ -38,7 +38,7 @@ impl<'a> Target<'a> {
             ));
         }
         Ok(Self {
-            parameters: trainer.parameters_of(&graph),
+            parameters: trainer.parameters_of_all(),
             graph,
             layer: node,
             unit,

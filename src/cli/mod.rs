@@ -3,10 +3,9 @@
 mod adapters;
 mod attribute;
 mod bench;
-mod cluster;
 mod budget;
+mod cluster;
 mod compare;
-mod completions;
 mod completions;
 mod credit;
 mod explain;

@@ -224,7 +224,7 @@ impl ProbePlan {
             })?;
             plan = plan.loss(loss).wrt(node);
         }
-        let plan = plan.build(trainer.gpu(), trainer.parameters_of(graph))?;
+        let plan = plan.build(trainer.gpu(), &trainer.parameters_of_all())?;
         let input = plan.value(graph.input).expect("inputs are kept");
         trainer.gpu().write(input, 0, &batch.samples);
         batch.write_labels(trainer, &plan, 1);

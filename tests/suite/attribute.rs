@@ -68,8 +68,7 @@ struct Exact<'a> {
 
 impl<'a> Exact<'a> {
     fn new(trainer: &Trainer, graph: &'a Graph, input: NodeId) -> Self {
-        let parameters = trainer.parameters_of(graph);
-        let tensors = parameters.unpack(&gpu().read(&parameters.values).unwrap());
+        let tensors = trainer.checkpoint().unwrap().parameters;
         let of = |name: &str| {
             let tensor = tensors.iter().find(|tensor| tensor.name == name).unwrap();
             tensor.values.iter().map(|&value| value.into()).collect()

@@ -13,8 +13,8 @@ mod checkpoint;
 mod cluster;
 #[cfg(feature = "cli")]
 mod commands;
-mod credit;
 mod compare;
+mod credit;
 mod custom_model;
 mod data;
 mod diagnose;

@@ -86,8 +86,7 @@ fn gradients_are_those_of_the_loss_on_the_probe_batch() {
     let graphs = ProbedGraph::all(&trainer).unwrap();
     let graph = &graphs[0];
     let batch = graph.batch(&trainer).unwrap();
-    let parameters = trainer.parameters_of(graph);
-    let tensors = parameters.unpack(&gpu().read(&parameters.values).unwrap());
+    let tensors = trainer.checkpoint().unwrap().parameters;
     let parameters: Vec<Vec<f64>> = graph
         .parameters()
         .iter()
