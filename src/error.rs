@@ -55,6 +55,8 @@ pub enum ErrorKind {
     InUse,
     /// The user has asked to stop.
     Cancelled,
+    /// A mistake of this program: something that should never happen did.
+    Internal,
 }
 
 /// Shorthand for results of this crate.

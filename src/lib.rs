@@ -88,6 +88,7 @@ mod invalid_setting;
 pub mod models;
 pub mod nn;
 mod number;
+pub mod panics;
 pub mod random;
 pub mod report;
 pub mod sample;

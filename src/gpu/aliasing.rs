@@ -12,6 +12,8 @@ use std::sync::Arc;
 use ash::vk;
 use wgpu::hal;
 
+use super::refusal::Refusal;
+
 /// The type of llvmpipe's only memory.
 const MEMORY_TYPE: u32 = 0;
 /// Texels in a row of an image. Shaders know it too: `shaders/shared/image_loads.wgsl`.
@@ -65,20 +67,23 @@ pub(super) fn is_supported(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> b
             device.destroy_image(image, None);
             rows
         };
-        Some(rows.offset == 0 && rows.row_pitch == ROW_BYTES)
+        Ok(rows.offset == 0 && rows.row_pitch == ROW_BYTES)
     };
-    with_vulkan(device, rows_follow_each_other) == Some(true)
-        && buffer(device, "probe", 16, wgpu::BufferUsages::STORAGE).is_some()
+    with_vulkan(device, rows_follow_each_other).unwrap_or(false)
+        && buffer(device, "probe", 16, wgpu::BufferUsages::STORAGE).is_ok()
 }
 
-/// A zeroed storage buffer that can be copied from and to, and its memory; `None` if no memory is left. `usage` is what
-/// wgpu is to know of it: at most storage and copies.
+/// A zeroed storage buffer that can be copied from and to, and its memory. `usage` is what wgpu is to know of it: at most
+/// storage and copies.
+///
+/// # Errors
+/// The driver refuses it: no memory is left, or the device is lost.
 pub(super) fn buffer(
     device: &wgpu::Device,
     label: &str,
     size: u64,
     usage: wgpu::BufferUsages,
-) -> Option<(wgpu::Buffer, Arc<Memory>)> {
+) -> Result<(wgpu::Buffer, Arc<Memory>), Refusal> {
     let (hal_buffer, memory) = with_vulkan(device, |device| {
         let raw = device.raw_device();
         let flags = vk::BufferUsageFlags::STORAGE_BUFFER
@@ -92,19 +97,19 @@ pub(super) fn buffer(
         // the buffer before its memory, which the callback holds on to.
         unsafe {
             let memory = Arc::new(Memory {
-                raw: raw.allocate_memory(&asked, None).ok()?,
+                raw: raw.allocate_memory(&asked, None)?,
                 device: raw.clone(),
             });
             let flags = vk::MemoryMapFlags::empty();
-            let bytes = raw.map_memory(memory.raw, 0, size, flags).ok()?;
+            let bytes = raw.map_memory(memory.raw, 0, size, flags)?;
             bytes.cast::<u8>().write_bytes(0, size as usize);
             raw.unmap_memory(memory.raw);
-            let buffer = raw.create_buffer(&described, None).ok()?;
+            let buffer = raw.create_buffer(&described, None)?;
             let held = memory.clone();
             let destroy = Box::new(move || held.device.destroy_buffer(buffer, None));
             let bound = raw.bind_buffer_memory(buffer, memory.raw, 0);
             let hal_buffer = hal::vulkan::Buffer::from_raw_externally_owned(buffer, destroy);
-            bound.ok().map(|()| (hal_buffer, memory))
+            bound.map(|()| (hal_buffer, memory))
         }
     })?;
     let described = wgpu::BufferDescriptor {
@@ -116,20 +121,20 @@ pub(super) fn buffer(
     // SAFETY: it is of this device, as described, and zeroed.
     let buffer =
         unsafe { device.create_buffer_from_hal::<hal::api::Vulkan>(hal_buffer, &described) };
-    Some((buffer, memory))
+    Ok((buffer, memory))
 }
 
 /// `bytes` bytes of `memory` from `offset` on as a texture that shaders read, row after row; the last rows may reach beyond
 /// them.
 ///
-/// # Panics
-/// The device is none of [`is_supported`]'s.
+/// # Errors
+/// As [`buffer`].
 pub(super) fn texture(
     device: &wgpu::Device,
     memory: &Arc<Memory>,
     offset: u64,
     bytes: u64,
-) -> wgpu::Texture {
+) -> Result<wgpu::Texture, Refusal> {
     let rows = rows(bytes);
     let size = wgpu::Extent3d {
         width: ROW,
@@ -157,10 +162,9 @@ pub(super) fn texture(
             let bound = raw.bind_image_memory(image, memory.raw, offset);
             let external = hal::vulkan::TextureMemory::External;
             let texture = device.texture_from_raw(image, &described, Some(destroy), external);
-            bound.ok().map(|()| texture)
+            bound.map(|()| texture)
         }
-    })
-    .expect("llvmpipe makes images of its memory");
+    })?;
     let described = wgpu::TextureDescriptor {
         label: Some("image of a buffer"),
         size,
@@ -173,11 +177,14 @@ pub(super) fn texture(
     };
     let state = wgpu::TextureUses::STORAGE_READ_ONLY;
     // SAFETY: it is of this device, as described, and holds what its memory holds.
-    unsafe { device.create_texture_from_hal::<hal::api::Vulkan>(hal_texture, &described, state) }
+    let texture = unsafe {
+        device.create_texture_from_hal::<hal::api::Vulkan>(hal_texture, &described, state)
+    };
+    Ok(texture)
 }
 
 /// An image of texels without memory.
-fn image(device: &ash::Device, rows: u32) -> Option<vk::Image> {
+fn image(device: &ash::Device, rows: u32) -> Result<vk::Image, vk::Result> {
     let described = vk::ImageCreateInfo::default()
         .image_type(vk::ImageType::TYPE_2D)
         .format(vk::Format::R32G32B32A32_SFLOAT)
@@ -193,14 +200,20 @@ fn image(device: &ash::Device, rows: u32) -> Option<vk::Image> {
         .usage(vk::ImageUsageFlags::STORAGE)
         .initial_layout(vk::ImageLayout::PREINITIALIZED);
     // SAFETY: all that Vulkan asks for is described.
-    unsafe { device.create_image(&described, None).ok() }
+    unsafe { device.create_image(&described, None) }
 }
 
 fn with_vulkan<T>(
     device: &wgpu::Device,
-    f: impl FnOnce(&hal::vulkan::Device) -> Option<T>,
-) -> Option<T> {
+    f: impl FnOnce(&hal::vulkan::Device) -> Result<T, vk::Result>,
+) -> Result<T, Refusal> {
     // SAFETY: nobody destroys it, nor anything of it that wgpu made.
-    let device = unsafe { device.as_hal::<hal::api::Vulkan>() }?;
-    f(&device)
+    let device = unsafe { device.as_hal::<hal::api::Vulkan>() };
+    let device = device.ok_or(Refusal::Failed("the device is not Vulkan's".to_owned()))?;
+    f(&device).map_err(|result| match result {
+        vk::Result::ERROR_OUT_OF_HOST_MEMORY | vk::Result::ERROR_OUT_OF_DEVICE_MEMORY => {
+            Refusal::NoMemory
+        }
+        other => Refusal::Failed(other.to_string()),
+    })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::allocation::Allocation;
-use super::image_alias::image_alias;
+use super::image_alias::ImageAliases;
 
 /// A part of a buffer that a kernel reads or writes, or that it reads as an image ([`Binding::as_image`]).
 #[derive(Debug, Clone, Copy)]
@@ -66,24 +66,20 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// With a share of what it refers to, for binding number `number`. A `placeholder` is bound in place of images.
+    /// With a share of what it refers to, for binding number `number`. Without image loads a placeholder is bound in
+    /// place of an image.
     ///
     /// # Panics
     /// It is to be read as an image and is not of a [`super::Buffer`] of a device with image loads.
-    pub(super) fn bound(
-        &self,
-        device: &wgpu::Device,
-        placeholder: Option<&wgpu::TextureView>,
-        number: u32,
-    ) -> Bound {
-        let resource = match (self.as_image, placeholder) {
-            (true, Some(placeholder)) => Resource::Image(placeholder.clone()),
-            (true, None) => {
+    pub(super) fn bound(&self, images: &ImageAliases, has_image_loads: bool, number: u32) -> Bound {
+        let resource = match (self.as_image, has_image_loads) {
+            (true, false) => Resource::Image(images.placeholder()),
+            (true, true) => {
                 let memory = self
                     .allocation
                     .and_then(|allocation| allocation.memory.as_ref());
                 let memory = memory.expect("buffers of this device can be bound as images");
-                Resource::Image(image_alias(device, memory, self.offset, self.size))
+                Resource::Image(images.view(memory, self.offset, self.size))
             }
             (false, _) => Resource::Part {
                 buffer: self.buffer.clone(),

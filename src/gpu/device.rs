@@ -8,8 +8,8 @@ use super::adapter::{self, AdapterChoice};
 use super::adapter_profile::{Abilities, AdapterProfile};
 use super::aliasing;
 use super::allocation::MemoryUse;
-use super::errors::FirstError;
-use super::image_alias::placeholder;
+use super::errors::{FirstError, Teardown};
+use super::image_alias::ImageAliases;
 use super::kernel::{Kernel, KernelCache};
 use super::pipeline_cache::PipelineCache;
 use super::scratch::ScratchPool;
@@ -36,9 +36,9 @@ pub struct Gpu {
     kernels: Arc<KernelCache>,
     pipeline_cache: Option<Arc<PipelineCache>>,
     pub(super) scratch: ScratchPool,
-    /// Bound where a kernel declares an image and the profile has no image loads.
-    no_image: wgpu::TextureView,
+    pub(super) images: ImageAliases,
     first_error: FirstError,
+    _teardown: Arc<Teardown>,
     pub(super) memory_use: Arc<MemoryUse>,
     pub(super) memory: Option<u64>,
     pub(super) max_binding_size: u64,
@@ -98,13 +98,23 @@ impl Gpu {
                     "choose another with --adapter, or update its driver",
                 )
             })?;
-        let gpu = Self::from_wgpu(info, device, queue);
-        gpu.first_error.watch(&gpu.device);
-        Ok(gpu)
+        let first_error = FirstError::default();
+        first_error.watch(&device);
+        let gpu = Self::with_errors(info, device, queue, first_error);
+        gpu.check().map(|()| gpu)
     }
 
     /// Wraps a device and queue that another application made. Its error callbacks are left as they are.
     pub fn from_wgpu(info: wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Self {
+        Self::with_errors(info, device, queue, FirstError::default())
+    }
+
+    fn with_errors(
+        info: wgpu::AdapterInfo,
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        first_error: FirstError,
+    ) -> Self {
         let limits = device.limits();
         let has_subgroups = device.features().contains(wgpu::Features::SUBGROUP);
         let is_one_size = info.subgroup_min_size == info.subgroup_max_size;
@@ -117,7 +127,8 @@ impl Gpu {
             .min(limits.max_storage_buffer_binding_size)
             .min(MAX_BINDING_SIZE);
         Self {
-            no_image: placeholder(&device),
+            images: ImageAliases::new(&device, &first_error),
+            _teardown: Arc::new(Teardown::new(&device, &queue, &first_error)),
             profile: AdapterProfile::new(info.device_type, abilities),
             device,
             queue,
@@ -127,7 +138,7 @@ impl Gpu {
             kernels: Arc::default(),
             pipeline_cache: None,
             scratch: ScratchPool::default(),
-            first_error: FirstError::default(),
+            first_error,
             memory_use: Arc::default(),
             memory: None,
             max_binding_size,
@@ -201,11 +212,6 @@ impl Gpu {
         self.kernels.labels()
     }
 
-    /// What is bound in place of an image, where the profile has no image loads.
-    pub(super) fn image_placeholder(&self) -> Option<&wgpu::TextureView> {
-        (!self.profile.image_loads).then_some(&self.no_image)
-    }
-
     /// The adapter in one line (see [`adapter::describe`]).
     pub fn describe(&self) -> String {
         adapter::describe(&self.info)
@@ -216,10 +222,9 @@ impl Gpu {
     /// # Errors
     /// That error, in a sentence.
     pub fn check(&self) -> Result<()> {
-        self.first_error.message().map_or(Ok(()), |message| {
-            let hint =
-                "resume the run from its last checkpoint, or choose another adapter with --adapter";
-            Err(self.lost(message, hint))
+        self.first_error.get().map_or(Ok(()), |(kind, message)| {
+            let hint = "try again, or choose another adapter with --adapter";
+            Err(self.error(message, hint).with_kind(kind))
         })
     }
 

@@ -38,7 +38,7 @@ impl Dispatch {
         bindings: &[(u32, Binding<'_>)],
         workgroups: [u32; 3],
     ) -> Self {
-        let placeholder = gpu.image_placeholder();
+        let has_image_loads = gpu.profile().image_loads;
         let bound = bindings.iter();
         Self {
             kernel,
@@ -47,7 +47,7 @@ impl Dispatch {
             flops: 0.0,
             bytes: bindings.iter().map(|(_, binding)| binding.bytes()).sum(),
             bindings: bound
-                .map(|(number, binding)| binding.bound(&gpu.device, placeholder, *number))
+                .map(|(number, binding)| binding.bound(&gpu.images, has_image_loads, *number))
                 .collect(),
             bind_group: Arc::default(),
         }

@@ -6,6 +6,7 @@ use super::aliasing;
 use super::allocation::Allocation;
 use super::buffer::{Buffer, USAGE, bytes_of};
 use super::device::Gpu;
+use super::refusal::Refusal;
 use crate::{ByteSize, Error, ErrorKind, Result};
 
 /// The hint for a lack of memory.
@@ -68,10 +69,21 @@ impl Gpu {
                 usage: USAGE,
                 mapped_at_creation: false,
             });
-            let is_made = pollster::block_on(scope.pop()).is_none();
-            is_made.then_some((None, raw))
+            match pollster::block_on(scope.pop()) {
+                None => Ok((None, raw)),
+                Some(_) => Err(Refusal::NoMemory),
+            }
         };
-        let (memory, raw) = made.ok_or_else(|| no_memory(self, label, size))?;
+        let (memory, raw) = made.map_err(|refusal| match refusal {
+            Refusal::NoMemory => no_memory(self, label, size),
+            Refusal::Failed(reason) => {
+                let problem = format!("no buffer '{label}' can be made: {reason}");
+                self.lost(
+                    problem,
+                    "try again, or choose another adapter with --adapter",
+                )
+            }
+        })?;
         let allocation = Allocation::new(memory, size, &self.memory_use);
         Ok(Buffer::new(raw, allocation, len))
     }

@@ -49,6 +49,7 @@ mod memory_estimate;
 mod pipeline_cache;
 mod pipeline_pool;
 mod readback;
+mod refusal;
 mod scratch;
 mod shader;
 mod submission;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::refusal::Refusal;
+
 /// There is none.
 #[derive(Debug)]
 pub(super) enum Memory {}
@@ -15,10 +17,15 @@ pub(super) fn buffer(
     _: &str,
     _: u64,
     _: wgpu::BufferUsages,
-) -> Option<(wgpu::Buffer, Arc<Memory>)> {
-    None
+) -> Result<(wgpu::Buffer, Arc<Memory>), Refusal> {
+    Err(Refusal::NoMemory)
 }
 
-pub(super) fn texture(_: &wgpu::Device, memory: &Arc<Memory>, _: u64, _: u64) -> wgpu::Texture {
+pub(super) fn texture(
+    _: &wgpu::Device,
+    memory: &Arc<Memory>,
+    _: u64,
+    _: u64,
+) -> Result<wgpu::Texture, Refusal> {
     match **memory {}
 }

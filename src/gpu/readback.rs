@@ -111,10 +111,11 @@ impl<Tag> ReadbackRing<Tag> {
         };
         let state = oldest.state.clone();
         // A poll that does not wait keeps wgpu's own bookkeeping small; unpolled loops grow without end.
-        let _ = gpu.device.poll(wgpu::PollType::Poll);
+        let polled = gpu.poll(wgpu::PollType::Poll);
+        gpu.check()?;
+        let _ = polled?;
         if state.load(Ordering::Acquire) == PENDING {
             if !wait {
-                gpu.check()?;
                 return Ok(None);
             }
             gpu.wait_until(|| state.load(Ordering::Acquire) != PENDING)?;
@@ -124,7 +125,7 @@ impl<Tag> ReadbackRing<Tag> {
             Err(error) => error,
             Ok(()) => gpu.lost(
                 "reading back failed",
-                "resume the run from its last checkpoint",
+                "try again, or choose another adapter with --adapter",
             ),
         };
         if state.load(Ordering::Acquire) != MAPPED {

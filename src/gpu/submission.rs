@@ -2,7 +2,7 @@
 
 use super::device::Gpu;
 use super::dispatch::Dispatch;
-use crate::Result;
+use crate::{Result, panics};
 
 impl Gpu {
     /// A labelled command encoder.
@@ -54,18 +54,29 @@ impl Gpu {
     /// # Errors
     /// The device was lost, reported an error, or did not finish within the time that [`Gpu::with_timeout`] allows.
     pub fn wait(&self) -> Result<()> {
-        let polled = self.device.poll(wgpu::PollType::Wait {
+        let polled = self.poll(wgpu::PollType::Wait {
             submission_index: None,
             timeout: Some(self.timeout),
         });
         self.check()?;
-        polled.map(|_| ()).map_err(|error| {
+        polled?.map(|_| ()).map_err(|error| {
             let problem = match error {
                 wgpu::PollError::Timeout => format!("no answer for {:?}", self.timeout),
                 other => format!("waiting failed: {other}"),
             };
-            self.lost(problem, "resume the run from its last checkpoint")
+            self.lost(
+                problem,
+                "try again, or choose another adapter with --adapter",
+            )
         })
+    }
+
+    /// Lets wgpu look at what the device has done. wgpu panics there when the device is lost.
+    pub(super) fn poll(
+        &self,
+        how: wgpu::PollType,
+    ) -> Result<std::result::Result<wgpu::PollStatus, wgpu::PollError>> {
+        panics::caught(|| Ok(self.device.poll(how)))
     }
 
     /// Waits until all submitted work is done and `done` is true, which a callback of that work sets. Where several

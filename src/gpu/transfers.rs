@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytemuck::Pod;
-use wgpu::util::DeviceExt as _;
 
 use super::binding::Uniform;
 use super::buffer::Buffer;
@@ -46,16 +45,33 @@ impl Gpu {
 
     /// The same for an array.
     pub fn uniforms<T: UniformData>(&self, label: &str, data: &[T]) -> Uniform {
-        Uniform(
-            self.device
-                .create_buffer_init(&wgpu::util::BufferInitDescriptor {
-                    label: Some(label),
-                    contents: &to_bytes(data),
-                    usage: wgpu::BufferUsages::UNIFORM
-                        | wgpu::BufferUsages::STORAGE
-                        | wgpu::BufferUsages::COPY_DST,
-                }),
-        )
+        let usage = wgpu::BufferUsages::UNIFORM
+            | wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::COPY_DST;
+        Uniform(self.constant_buffer(label, data, usage))
+    }
+
+    /// A buffer that holds `data` from the start. Where the driver refuses it, that shows at [`Gpu::check`].
+    pub(crate) fn constant_buffer<T: UniformData>(
+        &self,
+        label: &str,
+        data: &[T],
+        usage: wgpu::BufferUsages,
+    ) -> wgpu::Buffer {
+        let bytes = to_bytes(data);
+        let size = (bytes.len() as u64).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+        let buffer = self.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(label),
+            size: size.max(wgpu::COPY_BUFFER_ALIGNMENT),
+            usage,
+            mapped_at_creation: true,
+        });
+        if let Ok(mut mapped) = buffer.get_mapped_range_mut(..) {
+            mapped.slice(..bytes.len()).copy_from_slice(&bytes);
+            drop(mapped);
+            buffer.unmap();
+        }
+        buffer
     }
 
     /// Reads a whole buffer back and waits for it: for tests, checkpoints and results at the end of a command.
@@ -86,6 +102,7 @@ impl Gpu {
         let mut encoder = self.encoder("read");
         encoder.copy_buffer_to_buffer(source, offset, &staging, 0, size);
         self.queue.submit([encoder.finish()]);
+        self.check()?;
         let is_mapped = Arc::new(AtomicBool::new(false));
         let shared = is_mapped.clone();
         staging.slice(..).map_async(wgpu::MapMode::Read, move |_| {
@@ -95,7 +112,7 @@ impl Gpu {
         let view = staging.slice(..).get_mapped_range().map_err(|error| {
             self.lost(
                 format!("reading back failed: {error}"),
-                "resume the run from its last checkpoint",
+                "try again, or choose another adapter with --adapter",
             )
         })?;
         Ok(view.to_vec())

@@ -4,9 +4,7 @@
 //! flipped bit is an error instead of a wrong number, and the decoder only sees files as they were written. Other tools
 //! ignore it.
 
-use std::any::Any;
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -236,22 +234,14 @@ fn unusable(context: &str, problem: &str) -> Error {
 
 /// Turns the decoder's errors, and its panics on a forged file, into errors.
 fn catch_decoder_panic<T>(context: &str, decode: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(decode)) {
+    match panics::catch(decode) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(unusable(context, &error.to_string()).with_source(error)),
         Err(panic) => {
-            let reason = panic_text(panic.as_ref());
-            Err(unusable(context, &format!("cannot be decoded: {reason}")))
+            let problem = format!("cannot be decoded: {}", panic.message);
+            Err(unusable(context, &problem))
         }
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no reason is given")
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! Rectangles and glyphs: everything flat in a picture is a list of quads.
 
-use wgpu::util::DeviceExt as _;
-
 use super::geometry::Rect;
 use super::theme::Color;
 use crate::gpu::{Gpu, Shader, Uniform, to_bytes};
@@ -57,12 +55,6 @@ gpu_struct! {
 /// The uniform and storage buffers of one layer of quads.
 pub(super) fn upload(gpu: &Gpu, quads: &[Quad], target_size: [f32; 2]) -> (Uniform, wgpu::Buffer) {
     let uniform = gpu.uniform("quads", &QuadsUniforms { target_size });
-    let buffer = gpu
-        .device
-        .create_buffer_init(&wgpu::util::BufferInitDescriptor {
-            label: Some("quads"),
-            contents: &to_bytes(quads),
-            usage: wgpu::BufferUsages::STORAGE,
-        });
+    let buffer = gpu.constant_buffer("quads", quads, wgpu::BufferUsages::STORAGE);
     (uniform, buffer)
 }
