@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 use trainscope::gpu::{AdapterChoice, Gpu};
-use trainscope::{ByteSize, Error, Result};
+use trainscope::{ByteSize, Error, Result, panics};
 
 /// Trains deep generative models in WGSL compute shaders and shows why a training run goes wrong.
 #[derive(Debug, Parser)]
@@ -98,9 +98,28 @@ enum Command {
 
 /// Parses the command line, runs the command and turns its error into a sentence and an exit code.
 pub fn main() -> ExitCode {
+    panics::silence(|error| {
+        say(error);
+        std::process::exit(i32::from(error.exit_code()));
+    });
     let arguments = Arguments::parse();
+    match panics::caught(|| run(&arguments)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            std::iter::once(&error).chain(error.further()).for_each(say);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// An error as a sentence for the user.
+fn say(error: &Error) {
+    let _ = writeln!(std::io::stderr(), "trainscope: {error}");
+}
+
+fn run(arguments: &Arguments) -> Result<()> {
     let common = &arguments.common;
-    let result = match &arguments.command {
+    match &arguments.command {
         Command::Train(args) => train::run(common, args),
         #[cfg(feature = "window")]
         Command::Watch(args) => watch::run(common, args),
@@ -118,15 +137,6 @@ pub fn main() -> ExitCode {
         Command::Scenarios(args) => scenarios::run(common, args),
         Command::Completions(args) => completions::completions(args),
         Command::Man => completions::man(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            for error in std::iter::once(&error).chain(error.further()) {
-                let _ = writeln!(std::io::stderr(), "trainscope: {error}");
-            }
-            ExitCode::from(error.exit_code())
-        }
     }
 }
 

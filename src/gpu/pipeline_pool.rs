@@ -5,6 +5,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::{JoinHandle, available_parallelism};
 
+use crate::panics;
+
 /// More threads than this only wait for each other in the driver.
 const MAX_THREADS: usize = 8;
 
@@ -50,7 +52,8 @@ fn build(receiver: &Mutex<Receiver<Arc<Pipeline>>>, closing: &AtomicBool) {
         let next = receiver.lock().map(|receiver| receiver.recv());
         match next {
             Ok(Ok(pipeline)) if !closing.load(Ordering::Relaxed) => {
-                LazyLock::force(&pipeline);
+                // Whoever needs the pipeline gets the panic, too.
+                let _ = panics::catch(|| LazyLock::force(&pipeline));
             }
             _ => return,
         }

@@ -22,6 +22,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnPath;
 
 use crate::files;
+use crate::panics;
 use crate::{Error, Result};
 
 const MARKER: &str = "crc32:";

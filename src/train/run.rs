@@ -11,7 +11,7 @@ use super::{Scenario, StepRecord, Trainer, ValidationResult};
 use crate::files;
 use crate::gpu::Gpu;
 use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status, Warning};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result, panics};
 
 /// A run in progress.
 #[derive(Debug)]
@@ -106,8 +106,17 @@ impl Run {
         if self.is_over() {
             return Ok(false);
         }
-        self.step(each)
-            .map_err(|error| abort(&mut self.writer, self.taken, error))
+        self.guarded(|run| run.step(each))
+    }
+
+    /// Does `work`. Where the adapter fails, or wgpu panics over that, the run is closed first.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        panics::caught(|| work(self)).map_err(|error| {
+            // The device's first error is the reason for whatever failed after it.
+            let first = self.trainer.gpu().check().err();
+            let reason = first.filter(|_| error.is_gpu()).unwrap_or(error);
+            abort(&mut self.writer, self.taken, reason)
+        })
     }
 
     fn step(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
@@ -218,10 +227,10 @@ impl Run {
         interrupted: bool,
         each: &mut dyn FnMut(&StepRecord),
     ) -> Result<Finished> {
-        self.save(each)
-            .map_err(|error| abort(&mut self.writer, self.taken, error))?;
+        self.guarded(|run| run.save(each))?;
         if let Some(range) = self.unrecorded_failure_range().filter(|_| !interrupted) {
-            let located = locate_first_nonfinite(self.trainer, &self.writer, range);
+            let located =
+                panics::caught(|| locate_first_nonfinite(self.trainer, &self.writer, range));
             let (trainer, event) = located
                 .and_then(|(trainer, event)| {
                     event
@@ -307,7 +316,7 @@ impl Run {
 /// Closes a run whose device has failed and lost its state. What had returned by then is kept, and the run resumes from
 /// its last checkpoint.
 fn abort(writer: &mut RunWriter, taken: u64, error: Error) -> Error {
-    if !error.is_gpu() {
+    if !error.is_gpu() && error.kind() != ErrorKind::Internal {
         return error;
     }
     let status = Status::Failed(format!("{}: {}", error.context(), error.problem()));

@@ -2,7 +2,7 @@
 
 use super::geometry::Rect;
 use super::theme::Color;
-use crate::gpu::{Gpu, Shader, Uniform, to_bytes};
+use crate::gpu::{Gpu, Shader, Uniform};
 use crate::{gpu_struct, shader};
 
 pub(super) static SHADER: Shader = shader!("view/quads.wgsl");

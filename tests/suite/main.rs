@@ -18,6 +18,8 @@ mod credit;
 mod custom_model;
 mod data;
 mod diagnose;
+#[cfg(feature = "cli")]
+mod driver_faults;
 mod earlier_runs;
 mod errors;
 mod events;
