@@ -183,6 +183,14 @@ pub(super) fn texture(
     Ok(texture)
 }
 
+/// Waits until the driver has nothing left to do, whatever wgpu knows of it.
+pub(super) fn wait_idle(device: &wgpu::Device) {
+    // SAFETY: it only waits; what it answers of a lost device is known.
+    let _ = with_vulkan(device, |device| unsafe {
+        device.raw_device().device_wait_idle()
+    });
+}
+
 /// An image of texels without memory.
 fn image(device: &ash::Device, rows: u32) -> Result<vk::Image, vk::Result> {
     let described = vk::ImageCreateInfo::default()

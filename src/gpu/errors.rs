@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::aliasing;
 use crate::ErrorKind;
 
 /// Where a device's callbacks leave their first error. Cloning shares it.
@@ -68,6 +69,8 @@ impl Teardown {
 impl Drop for Teardown {
     fn drop(&mut self) {
         if std::thread::panicking() || self.first_error.get().is_some() {
+            // A driver on the CPU may still run what wgpu has given up; the program must not end under it.
+            aliasing::wait_idle(&self.device);
             std::mem::forget((self.device.clone(), self.queue.clone()));
         }
     }

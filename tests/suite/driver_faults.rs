@@ -4,6 +4,7 @@
 //! The calls fail through a layer of Vulkan, `tests/fault_layer/fault_layer.c`, which the test compiles. Where there is no C
 //! compiler, or the loader of Vulkan does not take the layer, the tests say so and pass.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -136,20 +137,22 @@ fn is_unaffected(output: &Output, fault: Fault) -> bool {
     output.status.code() == Some(0)
 }
 
-/// Lets a command fail at calls of every name: an early, a middle and a late one, with the three results in turn.
+/// Lets a command fail at calls of every name, in the middle of its work and near its end, with the three results in turn.
 fn faults_of(counts: &[(String, usize)]) -> Vec<Fault> {
-    let results = [OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, DEVICE_LOST];
+    let mut results = [OUT_OF_HOST_MEMORY, OUT_OF_DEVICE_MEMORY, DEVICE_LOST]
+        .into_iter()
+        .cycle();
     let mut faults = Vec::new();
     for call in CALLS {
         let count = counts.iter().find(|(name, _)| name == call);
         let count = count.map_or(0, |(_, count)| *count);
-        // The first calls are those of the adapter's own set-up.
-        let numbers = [count.min(2), count / 2, count];
-        for (number, result) in numbers.into_iter().zip(results) {
-            if number > 0 && !faults.iter().any(|(c, n, _)| (*c, *n) == (call, number)) {
-                faults.push((call, number, result));
-            }
-        }
+        let numbers = BTreeSet::from([count.div_ceil(2), count * 9 / 10]);
+        let numbers = numbers.into_iter().filter(|number| *number > 0);
+        faults.extend(
+            numbers
+                .zip(&mut results)
+                .map(|(number, result)| (call, number, result)),
+        );
     }
     faults
 }
@@ -175,7 +178,7 @@ fn training_that_fails_says_why_and_resumes() {
         let name = format!("run{index}");
         let arguments = ["train", "small.toml", "--out", &name];
         let output = run(layer, path, &arguments, Some(fault), &path.join("counts"));
-        is_unaffected(&output, fault);
+        let is_unaffected = is_unaffected(&output, fault);
         // Where not even the first checkpoint was written, there is nothing to resume.
         if !path.join(&name).join("checkpoints/000000/digest").is_file() {
             continue;
@@ -186,9 +189,12 @@ fn training_that_fails_says_why_and_resumes() {
             .output()
             .unwrap();
         assert_eq!(resumed.status.code(), Some(0), "{fault:?}: {resumed:?}");
+        // An adapter that was refused something when it was set up may have trained with other kernels.
+        if is_unaffected {
+            continue;
+        }
         let digest = path.join(&name).join("checkpoints/000006/digest");
         assert_eq!(fs::read_to_string(digest).unwrap(), whole, "{fault:?}");
-        fs::remove_dir_all(path.join(&name)).unwrap();
     }
 }
 
