@@ -187,7 +187,7 @@ impl Record {
             .then(|| self.line(row))
     }
 
-    /// The tensors whose lines are looked at: activations, which `sample` draws unless told otherwise.
+    /// The tensors whose lines are looked at: activations, which `sample` draws by default.
     pub fn tensors(&self) -> impl Iterator<Item = &TraceEntry> {
         let entries = self.layout.entries().iter();
         entries.filter(|entry| entry.kind == TensorKind::Activation)

@@ -83,6 +83,13 @@ fn say(common: &Common, runs: &[RunView], comparison: &Comparison) {
             run.folder().display()
         ));
     }
+    let adapters: Vec<&String> = runs
+        .iter()
+        .filter_map(|run| Some(&run.info()?.adapter))
+        .collect();
+    if adapters.windows(2).any(|pair| pair[0] != pair[1]) {
+        common.note("the runs were made on different adapters, whose results differ by rounding");
+    }
     for (run, problem) in &comparison.problems {
         common.note(&format!("left out of {run}: {problem}"));
     }

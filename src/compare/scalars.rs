@@ -8,7 +8,7 @@ use serde::ser::{SerializeSeq as _, Serializer};
 use super::difference::number;
 use crate::trace::RunView;
 
-/// Steps at which the values of all runs stand side by side.
+/// Steps at which the values of all runs are given side by side.
 const COMMON_STEPS: usize = 9;
 
 /// A scalar in each of the runs.
