@@ -6,6 +6,7 @@
 //! it into a batch; many steps fit into one submission. The order of an epoch is a [`Permutation`] that is computed, not
 //! stored, so that the CPU can compute it too ([`Order`]).
 
+mod alteration;
 mod augmentation;
 mod batch;
 mod batch_cursor;
@@ -33,7 +34,7 @@ pub use idx::{idx_directory, mnist};
 pub use npy::npy_images;
 pub use order::Order;
 pub use permutation::Permutation;
-pub use shapes::{Factors, factors, shapes};
+pub use shapes::{Background, Factors, factors, shapes, shapes_on};
 
 /// Images in main memory, one byte for each value.
 #[derive(Debug, Clone, PartialEq, Eq)]

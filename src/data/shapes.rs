@@ -38,8 +38,48 @@ pub fn factors(seed: u64, index: u32) -> Factors {
     }
 }
 
+/// What is behind the shapes.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Background {
+    /// Nothing.
+    #[default]
+    Black,
+    /// A color of its own for each image, with noise in every pixel; this share of the images has the color alone.
+    Texture {
+        /// The share of images with a flat background.
+        flat: f64,
+    },
+}
+
+/// The greatest distance of a pixel of a texture from its color.
+const NOISE: f64 = 0.2;
+
+impl Background {
+    /// Red, green and blue of pixel `pixel` of image `index`, which has `pixels` of them.
+    fn color(self, seed: u64, index: u32, pixel: usize, pixels: usize) -> [f64; 3] {
+        let Self::Texture { flat } = self else {
+            return [0.0; 3];
+        };
+        let [red, green, blue, kind] = words(seed, Stream::Synthetic, 2, index).map(uniform);
+        let at = index.wrapping_mul(pixels as u32).wrapping_add(pixel as u32);
+        let noise = words(seed, Stream::Synthetic, 3, at).map(uniform);
+        let amplitude = if kind < flat { 0.0 } else { NOISE };
+        let shade = |color: f64, noise: f64| 0.2 + 0.6 * color + amplitude * (2.0 * noise - 1.0);
+        [
+            shade(red, noise[0]),
+            shade(green, noise[1]),
+            shade(blue, noise[2]),
+        ]
+    }
+}
+
 /// `count` images of `side` x `side` pixels, red, green and blue on black, with antialiased edges.
 pub fn shapes(seed: u64, count: usize, side: usize) -> Images {
+    shapes_on(Background::Black, seed, count, side)
+}
+
+/// The same shapes on a background.
+pub fn shapes_on(background: Background, seed: u64, count: usize, side: usize) -> Images {
     let mut pixels = Vec::with_capacity(count * 3 * side * side);
     let mut labels = Vec::with_capacity(count);
     for index in 0..count {
@@ -48,12 +88,14 @@ pub fn shapes(seed: u64, count: usize, side: usize) -> Images {
         let cover: Vec<f64> = (0..side * side)
             .map(|i| coverage(&factors, i % side, i / side, side))
             .collect();
-        for part in color(factors.hue) {
-            pixels.extend(
-                cover
-                    .iter()
-                    .map(|cover| (255.0 * part * cover).round() as u8),
-            );
+        let behind: Vec<[f64; 3]> = (0..side * side)
+            .map(|pixel| background.color(seed, index as u32, pixel, side * side))
+            .collect();
+        for (channel, part) in color(factors.hue).into_iter().enumerate() {
+            let values = cover.iter().zip(&behind);
+            let values =
+                values.map(|(cover, behind)| part * cover + behind[channel] * (1.0 - cover));
+            pixels.extend(values.map(|value| (255.0 * value).round() as u8));
         }
     }
     Images {
@@ -119,5 +161,27 @@ mod tests {
             assert!((mean(&|i| i % 32) - factors.center[0]).abs() < 0.02);
             assert!((mean(&|i| i / 32) - factors.center[1]).abs() < 0.02);
         }
+    }
+
+    /// Away from the shapes a flat background is one color, and a texture is not; the share is about right.
+    #[test]
+    fn backgrounds_are_flat_or_textured() {
+        let side = 16;
+        let is_flat = |images: &Images, index: usize| {
+            let image = &images.pixels[index * 3 * side * side..][..3 * side * side];
+            // The corners, of which a shape covers one at most.
+            let corners = [0, side - 1, side * (side - 1), side * side - 1];
+            let mut colors = corners.map(|corner| image[corner]);
+            colors.sort();
+            colors.windows(3).any(|three| three[0] == three[2])
+        };
+        let flat_ones = |flat: f64| {
+            let images = shapes_on(Background::Texture { flat }, 3, 200, side);
+            (0..200).filter(|&index| is_flat(&images, index)).count()
+        };
+        assert_eq!(flat_ones(1.0), 200);
+        assert!(flat_ones(0.0) < 20);
+        assert!((60..150).contains(&flat_ones(0.5)));
+        assert_eq!(shapes(3, 5, side), shapes_on(Background::Black, 3, 5, side));
     }
 }

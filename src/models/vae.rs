@@ -11,8 +11,8 @@ use super::supervised;
 use super::train_step::{Scalar, TrainConfig, TrainStep};
 use super::validation::Validation;
 use crate::gpu::{AdapterProfile, MemoryEstimate};
-use crate::nn::losses::{ElementwiseLoss, GaussianKl};
-use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterize, Reshape};
+use crate::nn::losses::{ElementwiseLoss, GaussianKl, GaussianLikelihood};
+use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterize, Reshape, Slice};
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
 
@@ -38,12 +38,18 @@ pub enum ReconstructionLoss {
     BceWithLogits,
     /// Squared error; the decoder ends in pixel values.
     SquaredError,
+    /// The negative log-likelihood of a Gaussian; the decoder ends in the means of the pixels and, behind them, the
+    /// logarithms of their variances.
+    Gaussian,
 }
 
 impl ReconstructionLoss {
-    /// Whether the decoder ends in logits, to which the loss applies a sigmoid.
-    pub fn reads_logits(self) -> bool {
-        self == Self::BceWithLogits
+    /// How many values the decoder gives for each pixel.
+    pub fn values_per_pixel(self) -> usize {
+        match self {
+            Self::BceWithLogits | Self::SquaredError => 1,
+            Self::Gaussian => 2,
+        }
     }
 }
 
@@ -125,18 +131,17 @@ impl VaeConfig {
         let code = joined(&mut graph, "z.conditioned", z, condition)?;
         let output = stack(&mut graph, "decoder", &self.decoder, code)?;
         let (values, pixels) = (graph.node(output).size(), graph.node(x).size());
-        if values != pixels {
+        let expected = self.reconstruction.values_per_pixel() * pixels;
+        if values != expected {
             return Err(Error::shape(
                 "model.decoder",
-                format!("it ends in {values} values a sample, an image {shape:?} has {pixels}"),
-                format!("end it in {{ dense = {{ units = {pixels} }} }}"),
+                format!(
+                    "it ends in {values} values a sample, an image {shape:?} has {pixels} and the loss needs {expected}"
+                ),
+                format!("end it in {{ dense = {{ units = {expected} }} }}"),
             ));
         }
-        let error = match self.reconstruction {
-            ReconstructionLoss::BceWithLogits => ElementwiseLoss::BceWithLogits,
-            ReconstructionLoss::SquaredError => ElementwiseLoss::SquaredError,
-        };
-        let reconstruction = graph.add("reconstruction", error, &[output, x])?;
+        let (output, reconstruction) = self.error(&mut graph, output, x)?;
         let divergence = graph.add("kl_divergence", GaussianKl, &[mu, log_variance])?;
         let mut loss = Loss::new();
         loss.add(&graph, "reconstruction", reconstruction, 1.0)?;
@@ -150,11 +155,6 @@ impl VaeConfig {
             (divergence, Role::Loss),
         ] {
             graph.set_role(node, role);
-        }
-        if self.reconstruction == ReconstructionLoss::BceWithLogits {
-            graph.set_role(output, Role::Logits);
-        } else {
-            graph.set_role(output, Role::Image);
         }
         Ok(Vae {
             config: self.clone(),
@@ -208,6 +208,31 @@ impl VaeConfig {
         })
     }
 
+    /// The reconstruction term, and the node that says what the pixels are: logits, values or means.
+    fn error(&self, graph: &mut Graph, output: NodeId, x: NodeId) -> Result<(NodeId, NodeId)> {
+        let (pixels, role, error) = match self.reconstruction {
+            ReconstructionLoss::BceWithLogits => {
+                let error = ElementwiseLoss::BceWithLogits;
+                let error = graph.add("reconstruction", error, &[output, x])?;
+                (output, Role::Logits, error)
+            }
+            ReconstructionLoss::SquaredError => {
+                let error = ElementwiseLoss::SquaredError;
+                let error = graph.add("reconstruction", error, &[output, x])?;
+                (output, Role::Image, error)
+            }
+            ReconstructionLoss::Gaussian => {
+                let [mean, log_variance] = halves(graph, output)?;
+                graph.set_role(log_variance, Role::ImageLogVariance);
+                let inputs = [mean, log_variance, x];
+                let error = graph.add("reconstruction", GaussianLikelihood, &inputs)?;
+                (mean, Role::Image, error)
+            }
+        };
+        graph.set_role(pixels, role);
+        Ok((pixels, error))
+    }
+
     fn condition(&self, graph: &mut Graph, classes: usize) -> Result<Option<Condition>> {
         let Some(width) = self.condition else {
             return Ok(None);
@@ -224,8 +249,29 @@ impl VaeConfig {
         match self.reconstruction {
             ReconstructionLoss::BceWithLogits => graph.add("image", Activation::Sigmoid, &[output]),
             ReconstructionLoss::SquaredError => Ok(output),
+            ReconstructionLoss::Gaussian => Ok(halves(graph, output)?[0]),
         }
     }
+}
+
+/// The means and the log-variances of pixels: the first and the second half of a decoder's channels or units.
+fn halves(graph: &mut Graph, output: NodeId) -> Result<[NodeId; 2]> {
+    let all = graph.node(output).shape[0];
+    if !all.is_multiple_of(2) {
+        return Err(Error::shape(
+            "model.decoder",
+            format!("it ends in {all} channels, which are no pairs of means and log-variances"),
+            "end it in twice the channels of an image",
+        ));
+    }
+    let count = all / 2;
+    let mean = graph.add("image_mean", Slice { first: 0, count }, &[output])?;
+    let log_variance = Slice {
+        first: count,
+        count,
+    };
+    let log_variance = graph.add("image_log_variance", log_variance, &[output])?;
+    Ok([mean, log_variance])
 }
 
 /// What a conditional VAE is conditioned on.

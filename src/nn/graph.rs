@@ -35,6 +35,8 @@ pub enum Role {
     Logits,
     /// Images that a generative model makes.
     Image,
+    /// The logarithms of the variances that a decoder gives to its pixels.
+    ImageLogVariance,
     /// A discriminator's score, one number per sample.
     Score,
     /// A loss, one number per sample.

@@ -33,9 +33,9 @@ pub use probe_lines::{ProbeLine, ProbeLines, ProbeLinesRequest};
 pub use replay::{Replay, ReplayBuilder};
 pub use run::{Finished, Run};
 pub use scenario::{
-    AugmentSection, BUILT_IN, BuiltIn, ClipTask, CorruptSection, DataSection, ModelConfig,
-    ModelKind, ModelSection, RecordSection, Scenario, Source, Split, TrainSection, ValidateSection,
-    ValidationSplit,
+    AugmentSection, BUILT_IN, BackgroundKind, BuiltIn, ClipTask, CorruptSection, DataSection,
+    ModelConfig, ModelKind, ModelSection, RecordSection, Scenario, Source, Split, TrainSection,
+    ValidateSection, ValidationSplit,
 };
 pub use tensor_capture::{TensorCapture, TensorRequest};
 pub use thresholds::DetectSection;

@@ -189,6 +189,8 @@ fn mistakes_are_noticed_and_their_settings_remove_them() {
             &["data.augment.shift=14"],
             "augmentation_too_strong",
         ),
+        ("cnn-mnist", &["data.label_noise=1.0"], "label_noise"),
+        ("cnn-mnist", &["data.limit=5"], "too_little_data"),
         ("vae-corrupt-batch", &[], "corrupt_samples"),
     ] {
         let scenario = with(name, settings);
@@ -257,4 +259,17 @@ fn fitting_outputs_have_no_warnings() {
         let warnings = static_checks(&with(name, settings), Some(MNIST));
         assert!(warnings.is_empty(), "{settings:?}: {warnings:?}");
     }
+}
+
+/// A variance that nothing keeps from shrinking.
+#[test]
+fn flat_regions_leave_a_likelihood_unbounded() {
+    let gaussian = [
+        "model.reconstruction=gaussian",
+        "model.decoder=[{ dense = 1568 }]",
+    ];
+    assert_eq!(
+        causes(&with("vae-mnist", &gaussian)),
+        ["unbounded_likelihood"]
+    );
 }

@@ -482,3 +482,42 @@ fn a_run_survives_its_device() {
     assert_eq!(resumed.status, Status::Done);
     assert!(contents(&broken) == contents(&whole));
 }
+
+/// A decoder that learns its variance: the loss is that of a Gaussian, the decoder's means are the images, and the run
+/// replays bit for bit.
+#[test]
+fn a_decoder_learns_its_variance() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    let settings = [
+        "model.reconstruction=gaussian",
+        "model.decoder=[{ dense = 16 }, \"relu\", { dense = 1568 }]",
+        "train.steps=20",
+        "train.optimizer.adam.lr=1e-3",
+    ];
+    let finished = train(&settings, &dir);
+    let graph = finished.trainer.graph();
+    let log_variance = graph.with_role(trainscope::nn::Role::ImageLogVariance);
+    let node = graph.node(log_variance.expect("the decoder has one"));
+    assert_eq!(
+        (node.name.as_str(), &node.shape[..]),
+        ("image_log_variance", &[784][..])
+    );
+    let loss = &RunReader::open(&dir).unwrap().scalars().unwrap()["reconstruction"];
+    // It begins near 784 (log(2 pi) + E x^2) / 2 and falls.
+    assert!((600.0..1000.0).contains(&loss[0].1), "{}", loss[0].1);
+    assert!(
+        loss[19].1 < loss[0].1 - 20.0,
+        "{} {}",
+        loss[0].1,
+        loss[19].1
+    );
+    assert!(verify(&dir, 5, 15).unwrap().differences.is_empty());
+    let preview = trainscope::train::ModelPreview::new(&finished.trainer, 4).unwrap();
+    assert_eq!(preview.expect("it makes images").samples.len(), 4 * 784);
+    let odd = scenario(&["model.reconstruction=gaussian"]);
+    let error = trainscope::train::Trainer::new(gpu(), &odd)
+        .map(|_| ())
+        .unwrap_err();
+    assert!(error.to_string().contains("1568"), "{error}");
+}

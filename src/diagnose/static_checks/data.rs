@@ -2,10 +2,10 @@
 
 use super::networks::{Network, has_weights};
 use super::{warning, with_set};
-use crate::models::{DataShape, Layer};
+use crate::models::{DataShape, Layer, ReconstructionLoss};
 use crate::number::short;
 use crate::trace::{Severity, Warning};
-use crate::train::Scenario;
+use crate::train::{BackgroundKind, ModelConfig, Scenario, Source};
 
 /// Inputs beyond this many times the usual range, or below its inverse, are worth a word.
 const UNSCALED: f64 = 10.0;
@@ -18,6 +18,8 @@ pub(super) fn check(
     let mut warnings = Vec::new();
     warnings.extend(networks.iter().find_map(|network| scale(scenario, network)));
     warnings.extend(corrupt(scenario));
+    warnings.extend(label_noise(scenario));
+    warnings.extend(flat(scenario));
     warnings.extend(augment(scenario, data));
     warnings.extend(classes(networks, data));
     if !scenario.data.shuffle {
@@ -30,26 +32,27 @@ pub(super) fn check(
         );
         warnings.push(with_set(found, ["data.shuffle=true".to_owned()]));
     }
-    if let Some(count) = scenario
-        .data
-        .count
-        .filter(|&count| count < scenario.train.batch)
-    {
-        let text = format!(
-            "the {count} images are fewer than a batch of {}, so that each batch shows images again",
-            scenario.train.batch
-        );
-        let found = warning(
-            "too_little_data",
-            Severity::Warning,
-            "data.count",
-            text,
-            "use more images",
-        );
-        let many = 64 * scenario.train.batch;
-        warnings.push(with_set(found, [format!("data.count={many}")]));
-    }
+    warnings.extend(few(scenario));
     warnings
+}
+
+/// Fewer samples than a batch has.
+fn few(scenario: &Scenario) -> Option<Warning> {
+    let batch = scenario.train.batch;
+    let counts = [
+        ("data.count", scenario.data.count),
+        ("data.limit", scenario.data.limit),
+    ];
+    let is_few = |count: &usize| *count < batch;
+    let (key, count) = counts
+        .into_iter()
+        .find_map(|(key, count)| Some((key, count.filter(is_few)?)))?;
+    let text = format!(
+        "the {count} samples are fewer than a batch of {batch}, so that each batch shows samples again"
+    );
+    let fix = "use more samples";
+    let found = warning("too_little_data", Severity::Warning, key, text, fix);
+    Some(with_set(found, [format!("{key}={}", 64 * batch)]))
 }
 
 /// What the first layer with weights sees.
@@ -116,6 +119,41 @@ fn corrupt(scenario: &Scenario) -> Option<Warning> {
         "remove the key",
     );
     Some(with_set(found, ["data.corrupt={ count = 0 }".to_owned()]))
+}
+
+fn label_noise(scenario: &Scenario) -> Option<Warning> {
+    let share = scenario.data.label_noise.filter(|&share| share >= 0.2)?;
+    let text = format!("{} of the labels are drawn at random", short(share));
+    let (key, fix) = ("data.label_noise", "set it to 0");
+    let found = warning("label_noise", Severity::Warning, key, text, fix);
+    Some(with_set(found, ["data.label_noise=0.0".to_owned()]))
+}
+
+/// Pixels that can be predicted exactly, before a loss that rewards every certainty.
+fn flat(scenario: &Scenario) -> Option<Warning> {
+    let ModelConfig::Vae(vae) = scenario.model() else {
+        return None;
+    };
+    let is_flat = match (scenario.data.source, scenario.data.background) {
+        (Source::Mnist, _) => true,
+        (Source::Shapes, Some(BackgroundKind::Texture)) => scenario.data.flat.unwrap_or(0.0) > 0.0,
+        (Source::Shapes, _) => true,
+        _ => false,
+    };
+    if vae.reconstruction != ReconstructionLoss::Gaussian || !is_flat {
+        return None;
+    }
+    let text = "parts of the images are one color and can be predicted exactly, and a Gaussian likelihood with a learned \
+                variance has no lower bound there: each unit less of the log-variance of a pixel lowers the loss by 0.5";
+    let fix = "use reconstruction = \"bce_with_logits\" or \"squared_error\" with one value for each pixel, or add noise";
+    let key = "model.reconstruction";
+    Some(warning(
+        "unbounded_likelihood",
+        Severity::Warning,
+        key,
+        text,
+        fix,
+    ))
 }
 
 fn augment(scenario: &Scenario, data: Option<DataShape>) -> Option<Warning> {

@@ -1,6 +1,6 @@
 //! The lists of layers of a scenario, and what their outputs can be.
 
-use crate::models::Layer;
+use crate::models::{Layer, ReconstructionLoss};
 use crate::train::{ModelConfig, Scenario};
 
 /// What a network's output is for.
@@ -12,6 +12,8 @@ pub(super) enum Purpose {
     PixelLogits,
     /// Values of pixels.
     Pixels,
+    /// Means of pixels and the logarithms of their variances.
+    MeansAndLogVariances,
     /// Logits of classes.
     ClassLogits,
     /// The score of an image.
@@ -36,10 +38,10 @@ pub(super) fn networks(scenario: &Scenario) -> Vec<Network> {
     };
     match scenario.model() {
         ModelConfig::Vae(vae) => {
-            let purpose = if vae.reconstruction.reads_logits() {
-                Purpose::PixelLogits
-            } else {
-                Purpose::Pixels
+            let purpose = match vae.reconstruction {
+                ReconstructionLoss::BceWithLogits => Purpose::PixelLogits,
+                ReconstructionLoss::SquaredError => Purpose::Pixels,
+                ReconstructionLoss::Gaussian => Purpose::MeansAndLogVariances,
             };
             vec![
                 network("model.encoder", vae.encoder, Purpose::Features),

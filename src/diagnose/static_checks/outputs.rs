@@ -23,7 +23,7 @@ pub(super) fn check(
     let mut warnings = Vec::new();
     for network in networks {
         warnings.extend(match network.purpose {
-            Purpose::Features => None,
+            Purpose::Features | Purpose::MeansAndLogVariances => None,
             Purpose::PixelLogits => pixel_logits(network),
             Purpose::ClassLogits => class_logits(network, data),
             Purpose::Score => score(network, objective.unwrap_or_default()),

@@ -5,8 +5,10 @@ mod cross_entropy;
 mod elementwise;
 mod gan;
 mod gaussian_kl;
+mod gaussian_likelihood;
 
 pub use cross_entropy::SoftmaxCrossEntropy;
 pub use elementwise::ElementwiseLoss;
 pub use gan::{GanLoss, GanObjective, GanRole};
 pub use gaussian_kl::GaussianKl;
+pub use gaussian_likelihood::GaussianLikelihood;

@@ -92,8 +92,9 @@ impl Adam {
             let valid = beta > 0.0 && beta < 1.0;
             check_setting(valid, key, beta, "use a number above 0 and below 1")?;
         }
-        let valid = self.eps > 0.0 && self.eps.is_finite();
-        check_setting(valid, "eps", self.eps, "use a positive number")
+        let valid = self.eps >= f64::from(f32::MIN_POSITIVE) && self.eps.is_finite();
+        let hint = "use a positive number, which float32 does not round to 0";
+        check_setting(valid, "eps", self.eps, hint)
     }
 
     pub(super) fn decay(&self, kind: Decay) -> f64 {

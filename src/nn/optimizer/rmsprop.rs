@@ -93,8 +93,9 @@ impl RmsProp {
             self.alpha,
             "use a number above 0 and below 1",
         )?;
-        let valid = self.eps > 0.0 && self.eps.is_finite();
-        check_setting(valid, "eps", self.eps, "use a positive number")?;
+        let valid = self.eps >= f64::from(f32::MIN_POSITIVE) && self.eps.is_finite();
+        let hint = "use a positive number, which float32 does not round to 0";
+        check_setting(valid, "eps", self.eps, hint)?;
         let valid = (0.0..1.0).contains(&self.momentum);
         let hint = "use a number of at least 0 and below 1";
         check_setting(valid, "momentum", self.momentum, hint)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::batching::{AugmentSection, CorruptSection};
 use crate::data::clips::{self, Task};
-use crate::data::{self, Images};
+use crate::data::{self, Background, Images};
 use crate::invalid_setting::check_setting;
 use crate::{ByteSize, InvalidSetting, Result};
 
@@ -41,6 +41,18 @@ pub struct DataSection {
     /// What clips show: one disc and its motion, or two discs and which of them moves where.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<ClipTask>,
+    /// What is behind generated shapes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<BackgroundKind>,
+    /// The share of textured images whose background is one color.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flat: Option<f64>,
+    /// Only this many samples, the first ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// The share of samples whose label is drawn at random.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_noise: Option<f64>,
     /// Which part of a source that has a training and a test set.
     #[serde(default)]
     pub split: Split,
@@ -89,6 +101,17 @@ pub enum ClipTask {
     Binding,
 }
 
+/// What is behind generated shapes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum BackgroundKind {
+    /// [`Background::Black`].
+    #[default]
+    Black,
+    /// [`Background::Texture`].
+    Texture,
+}
+
 impl Source {
     /// The source's name in a scenario.
     fn name(self) -> &'static str {
@@ -131,6 +154,18 @@ fn yes() -> bool {
 impl DataSection {
     /// Reads the samples; `seed` is that of generated ones.
     pub(super) fn images(&self, seed: u64) -> Result<Images> {
+        let mut images = self.whole(seed)?;
+        if let Some(limit) = self.limit {
+            images = images.limited(limit);
+        }
+        Ok(match self.label_noise {
+            Some(share) => images.with_label_noise(share, seed),
+            None => images,
+        })
+    }
+
+    /// The samples of the source as they are.
+    fn whole(&self, seed: u64) -> Result<Images> {
         let split = match self.split {
             Split::Train => "train",
             Split::Test => "test",
@@ -144,7 +179,7 @@ impl DataSection {
             Source::Cifar10 => data::cifar10(path, split),
             Source::Npy => data::npy_images(path),
             Source::Images => data::image_folder(path, size),
-            Source::Shapes => Ok(data::shapes(seed, count, size)),
+            Source::Shapes => Ok(data::shapes_on(self.background(), seed, count, size)),
             Source::Clips => {
                 let task = match self.task.unwrap_or_default() {
                     ClipTask::Motion => Task::Motion,
@@ -152,6 +187,15 @@ impl DataSection {
                 };
                 Ok(clips::generate(seed, task, count, size))
             }
+        }
+    }
+
+    fn background(&self) -> Background {
+        match self.background.unwrap_or_default() {
+            BackgroundKind::Black => Background::Black,
+            BackgroundKind::Texture => Background::Texture {
+                flat: self.flat.unwrap_or(0.0),
+            },
         }
     }
 
@@ -199,6 +243,17 @@ impl DataSection {
             let hint = format!("use a number from {} to {}", sizes.start(), sizes.end());
             check_setting(sizes.contains(&size), "size", size, &hint)?;
         }
+        if let Some(limit) = self.limit {
+            check_setting(limit >= 1, "limit", limit, "use at least one sample")?;
+        }
+        if let Some(share) = self.label_noise {
+            let valid = (0.0..=1.0).contains(&share);
+            check_setting(valid, "label_noise", share, "use a share from 0 to 1")?;
+        }
+        if let Some(flat) = self.flat {
+            let valid = (0.0..=1.0).contains(&flat);
+            check_setting(valid, "flat", flat, "use a share from 0 to 1")?;
+        }
         if let Some(count) = self.count {
             let hint = format!("use a number from 1 to {MAX_COUNT}");
             check_setting((1..=MAX_COUNT).contains(&count), "count", count, &hint)?;
@@ -221,6 +276,12 @@ impl DataSection {
             ("task", self.task.is_some(), source == Source::Clips),
             ("size", self.size.is_some(), has_size),
             ("count", self.count.is_some(), is_generated),
+            (
+                "background",
+                self.background.is_some(),
+                source == Source::Shapes,
+            ),
+            ("flat", self.flat.is_some(), source == Source::Shapes),
         ];
         for (key, is_given, belongs) in optional_keys {
             if is_given && !belongs {

@@ -35,7 +35,7 @@ use crate::{Error, ErrorKind, InvalidSetting, Result};
 
 pub use batching::{AugmentSection, CorruptSection};
 pub use built_in::{BUILT_IN, BuiltIn};
-pub use data::{ClipTask, DataSection, Source, Split};
+pub use data::{BackgroundKind, ClipTask, DataSection, Source, Split};
 pub use model::{ModelConfig, ModelKind, ModelSection};
 pub use train::{RecordSection, TrainSection};
 pub use validate::{ValidateSection, ValidationSplit};

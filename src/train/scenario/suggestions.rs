@@ -173,10 +173,7 @@ const WORDS: &[(&[&str], &str)] = &[
         ],
         "bce_with_logits",
     ),
-    (
-        &["mse", "l2", "mean_squared_error", "gaussian"],
-        "squared_error",
-    ),
+    (&["mse", "l2", "mean_squared_error"], "squared_error"),
     (&["cnn", "mlp", "classification", "convnet"], "classifier"),
     (&["dcgan", "wgan", "wgangp"], "gan"),
     (

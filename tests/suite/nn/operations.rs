@@ -1,6 +1,8 @@
 //! Every operation's kernels, forward and backward, in small graphs of many shapes.
 
-use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
+use trainscope::nn::losses::{
+    ElementwiseLoss, GaussianKl, GaussianLikelihood, SoftmaxCrossEntropy,
+};
 use trainscope::nn::ops::{Activation, Conv2d, Dense, Reparameterize, Reshape, StandardNormal};
 use trainscope::nn::{Conv2dGeometry, NodeId};
 
@@ -154,6 +156,22 @@ fn reparameterization_and_divergence() {
                 3,
             );
         }
+    }
+}
+
+#[test]
+fn gaussian_likelihoods() {
+    for [batch, size] in SHAPES {
+        let mut graph = Network::new();
+        let [mean, log_variance] = heads(&mut graph, size);
+        let target = graph.input("target", &[size]);
+        let inputs = [mean, log_variance, target];
+        let error = graph
+            .add("error", GaussianLikelihood, &inputs)
+            .expect("it fits");
+        graph.loss("error", error, 1.0).expect("a scalar");
+        let inputs = numbers_for(&graph, batch, 15, -1.0, 1.0);
+        check(&format!("likelihood of {size}"), &graph, batch, &inputs, 4);
     }
 }
 

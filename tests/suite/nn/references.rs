@@ -1,7 +1,8 @@
 //! The float64 reference implementations: their backward passes against central differences of their forward passes.
 
 use trainscope::nn::losses::{
-    ElementwiseLoss, GanLoss, GanObjective, GanRole, GaussianKl, SoftmaxCrossEntropy,
+    ElementwiseLoss, GanLoss, GanObjective, GanRole, GaussianKl, GaussianLikelihood,
+    SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
     Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup, Reparameterize,
@@ -236,6 +237,7 @@ fn gradients_agree_with_central_differences() {
             };
             check(&lookup, batch, &[&[]], Some(5));
             check(&GaussianKl, batch, &[shape, shape], None);
+            check(&GaussianLikelihood, batch, &[shape, shape, shape], None);
             for loss in adversarial() {
                 check(&loss, batch, &[&[]], None);
             }

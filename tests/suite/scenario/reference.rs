@@ -166,7 +166,9 @@ fn sample(key: &str) -> Value {
         "lr" | "slope" | "alpha" | "scale" | "shift" | "dropout" | "factor" | "ema" | "norm"
         | "value" | "weight_clip" => "0.5",
         "steps" => "100",
-        "latent" | "condition" | "units" | "channels" | "kernel" | "every" | "count" => "3",
+        "latent" | "condition" | "limit" | "units" | "channels" | "kernel" | "every" | "count" => {
+            "3"
+        }
         other => panic!("no sample value for the key '{other}'"),
     };
     value(text)
@@ -290,6 +292,7 @@ fn meaning(scenario: &Scenario) -> impl PartialEq + std::fmt::Debug + use<> {
     let mut data = scenario.data.clone();
     let images = generates.then(|| {
         (data.size, data.count) = (None, None);
+        (data.background, data.flat, data.label_noise) = (None, None, None);
         let mut whole = scenario.clone();
         whole.validate = None;
         whole.images().expect("generated").pixels
