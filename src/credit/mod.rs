@@ -6,11 +6,12 @@
 //! that moved the unit's weights, and what the optimizer added on its own ([`OtherCredit`]). The sum is held against the
 //! measured change; what is left is the residual.
 //!
-//! The steps are replayed twice. The first time, the probe batch passes the network after every step, and it is measured how
-//! the unit's mean depends on its input and on its weights; together with the optimizer's settings this gives what a gradient
-//! of any step does to the unit until the end of the range. The second time, every unit behind the layer
-//! receives that as a small change, carried forward through the derivative of the training pass, and multiplies it with its own
-//! gradient. docs/analysis.md has the formulas.
+//! The steps are looked at twice. The first time they are replayed. The probe batch passes the network after each, and it is
+//! measured how the unit's mean depends on its input and on its weights; together with the optimizer's settings this gives
+//! what a gradient of any step does to the unit until the end of the range. The second time, every unit behind the layer
+//! receives that as a small change, carried forward through the derivative of the training pass, and multiplies it with its
+//! own gradient. What that reads of a step is kept from the first time, or, where there is no room, the steps run again.
+//! docs/analysis.md has the formulas.
 
 mod blocks;
 mod capture;
@@ -20,9 +21,11 @@ mod measure;
 mod midpoint;
 mod probe_pass;
 pub mod reference;
+mod successors;
 mod sums;
 mod sweep;
 mod tangent;
+mod tape;
 mod unit_layer;
 mod update;
 

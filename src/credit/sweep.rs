@@ -1,18 +1,15 @@
-//! The two sweeps over the steps of a range.
+//! The two sweeps over the steps of a range, and the first of them.
 
 use std::collections::BTreeMap;
 
-use super::blocks::Blocks;
 use super::capture::{Capture, Captured, CapturedNetwork, CapturedPass, lock};
-use super::cut::{Source, sources, units_of};
-use super::maps::add_over_samples;
+use super::cut::{Source, sources};
 use super::measure::{UnitMeter, wide};
-use super::probe_pass::{ProbePass, with_others};
-use super::tangent::{Arrived, PassSettings, Tangents};
-use super::unit_layer::Forward;
+use super::probe_pass::ProbePass;
+use super::tape::Tape;
 use super::update::{Influence, Update, carried_memory};
 use super::{Contribution, Credit, CreditMaps, CreditRequest, FirstNonfinite, OtherCredit};
-use crate::gpu::{Buffer, Dispatch, Gpu};
+use crate::gpu::Gpu;
 use crate::nn::{Parameters, Pass, UpdateRule};
 use crate::tensor::NamedTensor;
 use crate::trace::RunReader;
@@ -90,12 +87,12 @@ pub fn credit(
     sweep.run(trainer, progress)
 }
 
-struct Sweep<'a> {
+pub(super) struct Sweep<'a> {
     reader: &'a RunReader,
-    request: &'a CreditRequest,
-    captured: &'a [CapturedPass],
-    network: &'a CapturedNetwork,
-    others: &'a [Parameters],
+    pub(super) request: &'a CreditRequest,
+    pub(super) captured: &'a [CapturedPass],
+    pub(super) network: &'a CapturedNetwork,
+    pub(super) others: &'a [Parameters],
 }
 
 /// What the first sweep finds of a unit.
@@ -108,12 +105,6 @@ struct Found {
     by_predecessor: BTreeMap<Source, f64>,
     normalization: f64,
     map: Option<NamedTensor>,
-}
-
-/// What the second sweep finds of a unit.
-struct Carried {
-    successors: Vec<Contribution>,
-    maps: Vec<NamedTensor>,
 }
 
 /// How often the network of a layer is updated.
@@ -136,17 +127,20 @@ impl Sweep<'_> {
         };
         trainer.restore_from(self.reader, begin)?;
         run_to(&mut trainer, from, &mut tick)?;
-        let (found, stopped) = self.measure(&mut trainer, &mut tick)?;
+        let gpu = trainer.gpu().clone();
+        let mut tape = Tape::new(&gpu, self.captured, self.network, self.others);
+        let (found, stopped) = self.measure(&mut trainer, &mut tape, &mut tick)?;
         let to = from + found[0].updates.len() as u64;
         let rule = self.updates(&trainer).rule;
         let influences: Vec<Influence> = found
             .iter()
             .map(|found| Influence::new(&rule, &found.updates, &found.memory))
             .collect();
-        // The second sweep, from the same checkpoint.
-        trainer.restore_from(self.reader, begin)?;
-        run_to(&mut trainer, from, &mut tick)?;
-        let carried = self.carry(&mut trainer, &influences, &mut tick)?;
+        if !tape.is_complete() {
+            trainer.restore_from(self.reader, begin)?;
+            run_to(&mut trainer, from, &mut tick)?;
+        }
+        let carried = self.carry(&mut trainer, &tape, &influences, &mut tick)?;
         progress(steps, steps);
         let graph = self.pass(&trainer, 0)?.graph;
         let units = self.request.units.iter().zip(&found).zip(&influences);
@@ -195,7 +189,7 @@ impl Sweep<'_> {
     }
 
     /// The pass of the model that the captured one of an index is of.
-    fn pass<'t>(&self, trainer: &'t Trainer, index: usize) -> Result<Pass<'t>> {
+    pub(super) fn pass<'t>(&self, trainer: &'t Trainer, index: usize) -> Result<Pass<'t>> {
         let name = &self.captured[index].name;
         let mut passes = trainer.model().passes().into_iter();
         passes.find(|pass| pass.name == name).ok_or_else(|| {
@@ -225,6 +219,7 @@ impl Sweep<'_> {
     fn measure(
         &self,
         trainer: &mut Trainer,
+        tape: &mut Tape,
         tick: &mut dyn FnMut(),
     ) -> Result<(Vec<Found>, Option<FirstNonfinite>)> {
         let gpu = trainer.gpu().clone();
@@ -263,7 +258,8 @@ impl Sweep<'_> {
                 self.read_maps(trainer, &meters, &mut found)?;
                 return self.stopped(found, FirstNonfinite { step, what });
             }
-            let is_updated = step % updates.every == 0;
+            tape.record(&gpu)?;
+            let is_updated = step.is_multiple_of(updates.every);
             for ((found, meter), output) in found.iter_mut().zip(&meters).zip(outputs) {
                 let measured = meter.measure(&gpu, step.div_ceil(updates.every), is_updated)?;
                 found.last_output = output;
@@ -350,113 +346,6 @@ impl Sweep<'_> {
         gpu.run("memory", &layout.gather(gpu, unit, memory, &row));
         wide(gpu, &row)
     }
-
-    /// The second sweep: for each unit, what its successors did.
-    fn carry(
-        &self,
-        trainer: &mut Trainer,
-        influences: &[Influence],
-        tick: &mut dyn FnMut(),
-    ) -> Result<Vec<Carried>> {
-        let gpu = trainer.gpu().clone();
-        let step_counter = gpu.upload("step counter", &[0u32; 4])?;
-        let ways = self.ways(trainer, &step_counter)?;
-        let of_unit = || -> Vec<Vec<f64>> {
-            let products = ways.iter().map(|way| &way.tangents.products);
-            products.map(|products| vec![0.0; products.len()]).collect()
-        };
-        let mut sums: Vec<Vec<Vec<f64>>> = influences.iter().map(|_| of_unit()).collect();
-        for index in 0..influences[0].of_gradients.len() {
-            let step = trainer.steps_done();
-            trainer.step(true)?;
-            last_record(trainer)?;
-            gpu.write(&step_counter, 0, &[step as u32]);
-            for way in &ways {
-                gpu.run("credit values", &way.tangents.values);
-            }
-            for ((place, influence), sums) in influences.iter().enumerate().zip(&mut sums) {
-                let row: Vec<f32> = influence.of_gradients[index]
-                    .iter()
-                    .map(|&v| v as f32)
-                    .collect();
-                if row.is_empty() {
-                    continue;
-                }
-                gpu.write(&self.network.unit_layer.parameters.values, 0, &row);
-                for (way, sums) in ways.iter().zip(sums) {
-                    let dispatches = way.forward.dispatches.iter().chain([&way.spread[place]]);
-                    let dispatches = dispatches.chain(&way.tangents.carry);
-                    let maps = way.maps[place].iter().map(|map| &map.add);
-                    gpu.run("credit", dispatches.chain(maps));
-                    let products = wide(&gpu, &way.tangents.products)?;
-                    sums.iter_mut()
-                        .zip(products)
-                        .for_each(|(sum, product)| *sum += product);
-                }
-            }
-            tick();
-        }
-        let carried = sums.into_iter().enumerate().map(|(place, sums)| {
-            let mut carried = Carried {
-                successors: Vec::new(),
-                maps: Vec::new(),
-            };
-            for (way, sums) in ways.iter().zip(sums) {
-                way.add_contributions(&sums, &mut carried.successors);
-                for map in &way.maps[place] {
-                    let values = gpu.read(&map.values)?;
-                    let (layer, shape) = (&map.layer, map.shape.clone());
-                    carried.maps.push(NamedTensor::new(layer, shape, values));
-                }
-            }
-            Ok(carried)
-        });
-        carried.collect()
-    }
-
-    /// The ways of a change through the passes that train the layer.
-    fn ways(&self, trainer: &Trainer, step_counter: &Buffer<u32>) -> Result<Vec<Way>> {
-        let gpu = trainer.gpu();
-        let network = self.network;
-        let mut ways = Vec::new();
-        for (index, captured) in self.captured.iter().enumerate() {
-            let pass = self.pass(trainer, index)?;
-            let cut = &captured.cut;
-            // The first pass started from the state of the step's start; the last one left the state before the update.
-            let own = if index == 0 {
-                &network.start
-            } else {
-                &network.late
-            };
-            let parameters = with_others(own.clone(), self.others);
-            let settings = PassSettings {
-                parameters: &parameters,
-                state_is_final: index > 0,
-                step_counter,
-                seed: trainer.scenario().seed ^ pass.seed_bits,
-            };
-            let tangents = Tangents::new(gpu, &pass, captured, settings)?;
-            let input = &captured.values[&cut.input];
-            let forward = network.unit_layer.forward(gpu, captured.batch, input)?;
-            let size = units_of(pass.graph.node(cut.layer));
-            let spread = self.request.units.iter().map(|&unit| {
-                let of_unit = Blocks::of_unit(unit, captured.batch, size);
-                of_unit.spread(gpu, &forward.output, &tangents.change)
-            });
-            let maps = self.request.units.iter().map(|_| {
-                let arrived = tangents.arrived.iter().filter(|_| self.request.maps);
-                let map = arrived.map(|arrived| SuccessorMap::new(gpu, arrived, captured.batch));
-                map.collect::<Result<Vec<_>>>()
-            });
-            ways.push(Way {
-                maps: maps.collect::<Result<_>>()?,
-                spread: spread.collect(),
-                forward,
-                tangents,
-            });
-        }
-        Ok(ways)
-    }
 }
 
 /// What the first sweep measures with.
@@ -464,59 +353,6 @@ struct Meters {
     probe: ProbePass,
     meters: Vec<UnitMeter>,
     sources: Vec<Source>,
-}
-
-/// The way of a change of the row through one pass.
-struct Way {
-    /// From the row to the unit, for each sample.
-    forward: Forward,
-    /// From the unit to the output of the layer, for each unit that is asked for.
-    spread: Vec<Dispatch>,
-    tangents: Tangents,
-    /// For each unit that is asked for, the maps of the successors.
-    maps: Vec<Vec<SuccessorMap>>,
-}
-
-/// Credit of a successor, place by place.
-struct SuccessorMap {
-    layer: String,
-    shape: Vec<usize>,
-    values: Buffer<f32>,
-    /// Adds what has arrived in a step.
-    add: Dispatch,
-}
-
-impl SuccessorMap {
-    fn new(gpu: &Gpu, arrived: &Arrived, batch: usize) -> Result<Self> {
-        let values = gpu.buffer("credit map", arrived.shape.iter().product())?;
-        Ok(Self {
-            layer: arrived.layer.clone(),
-            shape: arrived.shape.clone(),
-            add: add_over_samples(gpu, &arrived.gradient, &arrived.change, &values, batch),
-            values,
-        })
-    }
-}
-
-impl Way {
-    /// Appends what the receivers did. What reaches the loss through several of its terms is one contribution.
-    fn add_contributions(&self, sums: &[f64], all: &mut Vec<Contribution>) {
-        for receiver in &self.tangents.receivers {
-            for unit in 0..receiver.units {
-                let credit = sums[receiver.first + unit];
-                let mut same = all.iter_mut();
-                let same = same.find(|other| other.layer == receiver.layer && other.unit == unit);
-                match same {
-                    Some(known) => known.credit += credit,
-                    None => all.push(Contribution {
-                        layer: receiver.layer.clone(),
-                        unit,
-                        credit,
-                    }),
-                }
-            }
-        }
-    }
 }
 
 impl Found {
@@ -547,7 +383,7 @@ fn run_to(trainer: &mut Trainer, step: u64, tick: &mut dyn FnMut()) -> Result<()
 }
 
 /// Waits for all steps in flight, and returns the record of the last.
-fn last_record(trainer: &mut Trainer) -> Result<Option<StepRecord>> {
+pub(super) fn last_record(trainer: &mut Trainer) -> Result<Option<StepRecord>> {
     let mut last = None;
     while let Some(record) = trainer.take(true)? {
         last = Some(record);

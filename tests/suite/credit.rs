@@ -466,6 +466,37 @@ fn wrong_requests_are_refused_with_what_would_be_right() {
     assert!(refusal("mu", 0, 5..500).contains("at most 50"));
 }
 
+/// Where the adapter has no room to keep the steps, they run again, with the same result.
+#[test]
+fn steps_that_are_kept_and_steps_that_run_again_agree() {
+    let (_folder, dir) = trained(&scenario(MLP_VAE, "optimizer = { adam = { lr = 3e-3 } }"));
+    let request = CreditRequest {
+        layer: "encoder.0".to_owned(),
+        units: vec![2],
+        range: 3..43,
+        maps: true,
+    };
+    let kept = credit(
+        Replay::open(gpu(), &dir).expect("it opens"),
+        &request,
+        &mut |_, _| (),
+    );
+    let narrow = gpu().clone().with_memory(4 << 20);
+    let mut steps = Vec::new();
+    let again = credit(
+        Replay::open(&narrow, &dir).expect("it opens"),
+        &request,
+        &mut |done, all| steps.push((done, all)),
+    );
+    assert_eq!(
+        kept.expect("a decomposition"),
+        again.expect("a decomposition")
+    );
+    // Both sweeps begin at the checkpoint of step 0.
+    assert_eq!(steps.last(), Some(&(86, 86)));
+    assert_eq!(steps.len(), 87, "each step is told once, and the end");
+}
+
 /// Red pushed up, blue down, and both sides have the same limits.
 #[test]
 fn picture_shows_signs_with_equal_limits() {
