@@ -163,14 +163,12 @@ fn panels(credit: &Credit) -> [Panel; 3] {
     let limit = both.map(|part| part.credit.abs()).fold(0.0, f64::max);
     let of = |title: &str, contributions: &[Contribution]| {
         let (bars, left_out) = strongest(contributions);
-        let title = match left_out {
-            0 => title.to_owned(),
-            _ => format!(
-                "{title}, the strongest {} of {}",
-                bars.len(),
-                bars.len() + left_out
-            ),
+        let title = match (bars.len(), left_out) {
+            (0, _) => format!("{title}: all credits are 0"),
+            (_, 0) => title.to_owned(),
+            (shown, _) => format!("{title}, the strongest {shown} of {}", shown + left_out),
         };
+        let limit = if bars.is_empty() { 0.0 } else { limit };
         Panel {
             title,
             bars,
@@ -257,7 +255,9 @@ impl Panel {
                 );
             }
         }
-        canvas.rect(Rect::new(x(0.0), top, line, bottom - top), theme.axis);
+        if !self.bars.is_empty() {
+            canvas.rect(Rect::new(x(0.0), top, line, bottom - top), theme.axis);
+        }
         let limit = self.low.abs().max(self.high.abs());
         for (row, bar) in self.bars.iter().enumerate() {
             let middle = top + px(ROW) * (row as f32 + 0.5);
