@@ -1,9 +1,11 @@
-//! Memory that a buffer and images are bound to at once, on Mesa's llvmpipe. [`super::image_alias`] explains the use.
+//! Memory that a buffer and images are bound to at once, on adapters that run on the CPU, such as Mesa's llvmpipe.
+//! [`super::image_alias`] explains the use.
 //!
 //! wgpu gives every buffer and every texture memory of its own, so this goes past it, to Vulkan. What makes that sound
 //! holds of llvmpipe and is not promised by Vulkan: images lie row after row in the memory they are bound to, have no
-//! layouts, and dispatches run one after the other, each seeing all that was written before. So nothing is done here on
-//! any other driver. Resources hold on to their memory: it is freed when the last of them is gone.
+//! layouts, and dispatches run one after the other, each seeing all that was written before. So a driver is asked for the
+//! first, and the rest is tried ([`super::image_check`]). Resources hold on to their memory: it is freed when the last of
+//! them is gone.
 
 #![allow(unsafe_code)]
 
@@ -14,8 +16,10 @@ use wgpu::hal;
 
 use super::refusal::Refusal;
 
-/// The type of llvmpipe's only memory.
+/// The type of the memory: llvmpipe's only one.
 const MEMORY_TYPE: u32 = 0;
+/// Bindings of buffers begin on multiples of this, so images must be able to begin there, too.
+const MAX_ALIGNMENT: u64 = 256;
 /// Texels in a row of an image. Shaders know it too: `shaders/shared/image_loads.wgsl`.
 const ROW: u32 = 1024;
 /// Bytes of a row: a texel has four components in float32.
@@ -52,22 +56,33 @@ impl Drop for Memory {
     }
 }
 
-/// Whether buffers of this device can be seen as images.
+/// Whether buffers of this device can be seen as images, as far as the driver says so.
 pub(super) fn is_supported(info: &wgpu::AdapterInfo, device: &wgpu::Device) -> bool {
-    if info.backend != wgpu::Backend::Vulkan || info.driver != "llvmpipe" {
+    if info.backend != wgpu::Backend::Vulkan || info.device_type != wgpu::DeviceType::Cpu {
         return false;
     }
     let rows_follow_each_other = |device: &hal::vulkan::Device| {
+        let instance = device.shared_instance().raw_instance();
+        let adapter = device.raw_physical_device();
         let device = device.raw_device();
         let image = image(device, 2 * BLOCK)?;
-        // SAFETY: the image is of this device, has one plane and level, and is not used after.
-        let rows = unsafe {
+        // SAFETY: the image is of this device, has one plane and level, and is not used after; the adapter is the device's.
+        let (rows, needs, memory) = unsafe {
             let color = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
             let rows = device.get_image_subresource_layout(image, color);
+            let needs = device.get_image_memory_requirements(image);
             device.destroy_image(image, None);
-            rows
+            let memory = instance.get_physical_device_memory_properties(adapter);
+            (rows, needs, memory)
         };
-        Ok(rows.offset == 0 && rows.row_pitch == ROW_BYTES)
+        let flags = memory.memory_types[MEMORY_TYPE as usize].property_flags;
+        let wanted = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+        Ok(rows.offset == 0
+            && rows.row_pitch == ROW_BYTES
+            && needs.size <= u64::from(2 * BLOCK) * ROW_BYTES
+            && needs.alignment <= MAX_ALIGNMENT
+            && needs.memory_type_bits & (1 << MEMORY_TYPE) != 0
+            && flags.contains(wanted))
     };
     with_vulkan(device, rows_follow_each_other).unwrap_or(false)
         && buffer(device, "probe", 16, wgpu::BufferUsages::STORAGE).is_ok()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::adapter::{self, AdapterChoice};
+use super::adapter;
 use super::adapter_profile::{Abilities, AdapterProfile};
 use super::aliasing;
 use super::allocation::MemoryUse;
@@ -57,59 +57,8 @@ impl std::fmt::Debug for Gpu {
 }
 
 impl Gpu {
-    /// Chooses an adapter (see [`AdapterChoice`]) and makes a device on it.
-    ///
-    /// # Errors
-    /// No adapter, none of that name, or an adapter that refuses a device.
-    pub fn new(choice: &AdapterChoice) -> Result<Self> {
-        let instance = adapter::instance();
-        Self::on(&adapter::choose(&instance, choice, None)?)
-    }
-
-    /// Makes a device on `adapter` with WebGPU's default limits, raised to the adapter's own for sizes of
-    /// buffers and textures, and with timestamps and subgroups where the adapter has them.
-    ///
-    /// # Errors
-    /// The adapter is below WebGPU's default limits or refuses a device.
-    pub fn on(adapter: &wgpu::Adapter) -> Result<Self> {
-        let info = adapter.get_info();
-        let has = adapter.limits();
-        let required_limits = wgpu::Limits {
-            max_buffer_size: has.max_buffer_size,
-            max_storage_buffer_binding_size: has.max_storage_buffer_binding_size,
-            max_texture_dimension_2d: has.max_texture_dimension_2d,
-            ..wgpu::Limits::default()
-        };
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("trainscope"),
-            required_features: adapter.features()
-                & (wgpu::Features::TIMESTAMP_QUERY
-                    | wgpu::Features::PIPELINE_CACHE
-                    | wgpu::Features::SUBGROUP),
-            required_limits,
-            memory_hints: wgpu::MemoryHints::MemoryUsage,
-            ..Default::default()
-        };
-        let (device, queue) =
-            pollster::block_on(adapter.request_device(&descriptor)).map_err(|error| {
-                Error::gpu(
-                    format!("adapter '{}'", info.name),
-                    format!("no device: {error}"),
-                    "choose another with --adapter, or update its driver",
-                )
-            })?;
-        let first_error = FirstError::default();
-        first_error.watch(&device);
-        let gpu = Self::with_errors(info, device, queue, first_error);
-        gpu.check().map(|()| gpu)
-    }
-
-    /// Wraps a device and queue that another application made. Its error callbacks are left as they are.
-    pub fn from_wgpu(info: wgpu::AdapterInfo, device: wgpu::Device, queue: wgpu::Queue) -> Self {
-        Self::with_errors(info, device, queue, FirstError::default())
-    }
-
-    fn with_errors(
+    /// A device and its queue, which report their errors to `first_error`.
+    pub(super) fn with_errors(
         info: wgpu::AdapterInfo,
         device: wgpu::Device,
         queue: wgpu::Queue,
@@ -144,6 +93,13 @@ impl Gpu {
             max_binding_size,
             timeout: HANG_TIMEOUT,
         }
+    }
+
+    /// The same device, which never reads buffers as images.
+    pub(super) fn without_image_loads(mut self) -> Self {
+        self.abilities.image_loads = false;
+        self.profile = AdapterProfile::new(self.info.device_type, self.abilities);
+        self
     }
 
     /// The same device, which keeps compiled kernels in `folder` from one start to the next, where the adapter
