@@ -20,15 +20,47 @@ pub(crate) fn temp_path(path: &Path) -> PathBuf {
     name.into()
 }
 
+/// The name that `path` has in `folder` until it is complete, where others list the folder of `path` itself.
+pub(crate) fn temp_path_in(folder: &Path, path: &Path) -> PathBuf {
+    let mut name = path
+        .parent()
+        .and_then(Path::file_name)
+        .unwrap_or_default()
+        .to_owned();
+    name.push("-");
+    name.push(path.file_name().unwrap_or_default());
+    temp_path(&folder.join(name))
+}
+
 /// Writes `bytes` under a temporary name in the same folder and renames it to `path`.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = temp_path(path);
-    fs::write(&temporary, bytes)
-        .and_then(|()| fs::rename(&temporary, path))
-        .map_err(|error| {
-            let _ = fs::remove_file(&temporary);
-            Error::io(path, "write it", &error)
-        })
+    write_through(&temp_path(path), path, bytes)
+}
+
+/// Writes `bytes` under a temporary name in `folder`, which is on the same disk, and renames it to `path`. Whoever reads
+/// all files in the folder of `path` never meets one that is incomplete.
+pub(crate) fn write_whole_from(folder: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    write_through(&temp_path_in(folder, path), path, bytes)
+}
+
+fn write_through(temporary: &Path, path: &Path, bytes: &[u8]) -> Result<()> {
+    let written = moment_of_death()
+        .and_then(|()| fs::write(temporary, bytes))
+        .and_then(|()| moment_of_death())
+        .and_then(|()| fs::rename(temporary, path));
+    written.map_err(|error| {
+        if !is_dead() {
+            let _ = fs::remove_file(temporary);
+        }
+        Error::io(path, "write it", &error)
+    })
+}
+
+/// Renames a file or folder.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<()> {
+    moment_of_death()
+        .and_then(|()| fs::rename(from, to))
+        .map_err(|error| Error::io(to, "write it", &error))
 }
 
 /// Opens a file to read, and returns its size too.
@@ -110,15 +142,70 @@ pub(crate) fn remove_unfinished(folder: &Path) -> Result<()> {
 
 /// Removes a file, or a folder with its contents.
 pub(crate) fn remove(path: &Path) -> Result<()> {
-    let removed = if path.is_dir() {
-        fs::remove_dir_all(path)
-    } else {
-        fs::remove_file(path)
-    };
+    let removed = moment_of_death().and_then(|()| {
+        if path.is_dir() {
+            fs::remove_dir_all(path)
+        } else {
+            fs::remove_file(path)
+        }
+    });
     removed.map_err(|error| Error::io(path, "remove it", &error))
 }
 
 /// Creates a folder and those above it.
 pub(crate) fn make_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|error| Error::io(path, "create this folder", &error))
+    moment_of_death()
+        .and_then(|()| fs::create_dir_all(path))
+        .map_err(|error| Error::io(path, "create this folder", &error))
+}
+
+/// Called before every change of the disk: tests let the process die there.
+#[cfg(not(test))]
+fn moment_of_death() -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(not(test))]
+fn is_dead() -> bool {
+    false
+}
+
+#[cfg(test)]
+use deaths::{is_dead, moment_of_death};
+
+/// Deaths at any change of the disk, for tests: after it, nothing of this thread changes the disk any more.
+#[cfg(test)]
+pub(crate) mod deaths {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        /// Changes that are still done; without a number, all are.
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// Runs `work` and lets it die after `changes` changes. Returns what it gave, and whether it died.
+    pub(crate) fn after<T>(changes: usize, work: impl FnOnce() -> T) -> (T, bool) {
+        LEFT.set(Some(changes));
+        let result = work();
+        let died = is_dead();
+        LEFT.set(None);
+        (result, died)
+    }
+
+    /// Whether the process is dead: a change was refused.
+    pub(super) fn is_dead() -> bool {
+        LEFT.get() == Some(usize::MAX)
+    }
+
+    pub(super) fn moment_of_death() -> io::Result<()> {
+        let left = match LEFT.get() {
+            None => return Ok(()),
+            Some(usize::MAX | 0) => None,
+            Some(left) => Some(left - 1),
+        };
+        LEFT.set(Some(left.unwrap_or(usize::MAX)));
+        left.map(|_| ())
+            .ok_or_else(|| io::Error::other("the process is dead"))
+    }
 }

@@ -76,6 +76,15 @@ pub(super) fn choices(
                 ui.selectable_value(&mut options.group, Some(group.title), group.title);
             }
         });
+    ui.horizontal(|ui| {
+        for (scale, name) in [
+            (None, "suited"),
+            (Some(Scale::Linear), "linear"),
+            (Some(Scale::Symlog), "symlog"),
+        ] {
+            ui.selectable_value(&mut options.scalar_scale, scale, name);
+        }
+    });
     ui.label("Units of");
     let before = (selection.tensor.clone(), selection.kind);
     let name = |tensor: &str, kind: TensorKind| format!("{tensor} {}", kind.name());

@@ -70,20 +70,18 @@ pub(super) struct Dashboard {
 
 impl Dashboard {
     /// Shows what `worker` prepares.
-    ///
-    /// # Errors
-    /// The adapter has no room for a few bytes.
     pub fn new(
         painter: Painter,
+        units: UnitTile,
         worker: Worker<Session, Request, Prepared>,
         pacing: Arc<Mutex<Pacing>>,
         status: Arc<Mutex<RunStatus>>,
-    ) -> Result<Self> {
+    ) -> Self {
         worker.submit(Request::Contents, |session, _| {
             Ok(Prepared::Contents(session.contents()))
         });
-        Ok(Self {
-            units: UnitTile::new(painter.gpu())?,
+        Self {
+            units,
             painter,
             worker,
             pacing,
@@ -92,6 +90,7 @@ impl Dashboard {
             selection: None,
             options: ViewOptions {
                 group: None,
+                scalar_scale: None,
                 keep: 60,
                 scale: Scale::Linear,
                 is_dark: true,
@@ -107,7 +106,7 @@ impl Dashboard {
             is_stale: true,
             errors: Vec::new(),
             failure: None,
-        })
+        }
     }
 
     /// Ends the worker: it saves what trains. Returns the run's directory.
@@ -137,11 +136,8 @@ impl Dashboard {
         self.worker.resume();
     }
 
-    /// Takes what has come, asks for what is due, and draws what has changed.
-    ///
-    /// # Errors
-    /// The device was lost or reported an error.
-    pub fn update(&mut self, surface: &mut Surface) -> Result<()> {
+    /// Takes what has come, asks for what is due, and draws what has changed. What cannot be drawn is said in the bar.
+    pub fn update(&mut self, surface: &mut Surface) {
         for answer in self.worker.answers() {
             match (answer.kind, answer.result) {
                 (_, Ok(prepared)) => self.take(prepared),
@@ -155,10 +151,11 @@ impl Dashboard {
             }
         }
         self.ask();
-        self.draw(surface)
+        self.draw(surface);
     }
 
-    fn report(&mut self, error: &Error) {
+    /// Shows an error in the bar at the top.
+    pub fn report(&mut self, error: &Error) {
         let text = error.to_string();
         if !self.errors.contains(&text) {
             self.errors.push(text);
@@ -216,9 +213,10 @@ impl Dashboard {
                         .groups
                         .iter()
                         .find(|other| Some(other.title) == group);
+                    let scale = self.options.scalar_scale;
                     if let Some(group) = group.cloned() {
                         self.worker.submit(request, move |session, _| {
-                            session.scalars(&group).map(Prepared::Scalars)
+                            session.scalars(&group, scale).map(Prepared::Scalars)
                         });
                     }
                 }
@@ -237,7 +235,7 @@ impl Dashboard {
         }
     }
 
-    fn draw(&mut self, surface: &mut Surface) -> Result<()> {
+    fn draw(&mut self, surface: &mut Surface) {
         let theme = if self.options.is_dark {
             Theme::dark()
         } else {
@@ -246,27 +244,39 @@ impl Dashboard {
         let theme = theme.scaled(surface.window.scale_factor() as f32);
         if std::mem::take(&mut self.is_stale) {
             self.units.invalidate();
-            let gpu = self.painter.gpu();
-            if let Some(chart) = &self.scalars
-                && let Some(picture) = self.scalar_tile.target(gpu, &theme)?
-            {
-                let chart = chart.chart();
-                // A tile that is too small for a chart shows the last picture.
-                if let Ok(layout) = chart.layout(picture.extent(), theme.scale_factor) {
-                    chart.draw(&self.painter, &layout, picture)?;
-                }
-            }
-            if let Some(images) = &self.images {
-                images.draw(&self.painter, &theme, &mut self.image_tile)?;
-            }
+            let drawn = self.draw_scalars(&theme);
+            self.report_failure(drawn);
+            let drawn = match &self.images {
+                Some(images) => images.draw(&self.painter, &theme, &mut self.image_tile),
+                None => Ok(()),
+            };
+            self.report_failure(drawn);
             self.scalar_tile.register(surface);
             self.image_tile.register(surface);
         }
         if let Some(selection) = &self.selection {
-            self.units
-                .update(&self.painter, &theme, selection, surface)?;
+            let drawn = self.units.update(&self.painter, &theme, selection, surface);
+            self.report_failure(drawn);
+        }
+    }
+
+    fn draw_scalars(&mut self, theme: &Theme) -> Result<()> {
+        if let Some(chart) = &self.scalars
+            && let Some(picture) = self.scalar_tile.target(self.painter.gpu(), theme)?
+        {
+            let chart = chart.chart();
+            // A tile that is too small for a chart shows the last picture.
+            if let Ok(layout) = chart.layout(picture.extent(), theme.scale_factor) {
+                chart.draw(&self.painter, &layout, picture)?;
+            }
         }
         Ok(())
+    }
+
+    fn report_failure(&mut self, result: Result<()>) {
+        if let Err(error) = result {
+            self.report(&error);
+        }
     }
 
     /// Panels and tiles.
@@ -310,7 +320,8 @@ impl Dashboard {
         if is_other || (self.options.keep, self.options.scale) != (keep, scale) {
             self.want(Request::Units);
         }
-        if self.options.group != options.group {
+        if (self.options.group, self.options.scalar_scale) != (options.group, options.scalar_scale)
+        {
             self.want(Request::Scalars);
         }
         self.is_stale |= self.options.is_dark != options.is_dark;

@@ -11,6 +11,7 @@ mod preview;
 mod selection;
 mod session;
 mod status;
+mod stop;
 mod surface;
 mod tile;
 mod unit_tile;
@@ -30,11 +31,14 @@ use self::dashboard::Dashboard;
 use self::session::Session;
 use self::status::{Pacing, RunStatus};
 use self::surface::Surface;
+use self::unit_tile::UnitTile;
 use self::worker::Worker;
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::train::Scenario;
 use crate::view::Painter;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
+
+pub use self::stop::Stop;
 
 /// What the window shows.
 #[derive(Debug, Clone)]
@@ -45,8 +49,9 @@ pub enum Source {
     Run(PathBuf),
 }
 
-/// Opens the window and returns when it is closed; a run that was training is saved first, with its report. `prepare`
-/// gets the device before anything runs on it, to give it a memory limit or a kernel cache. Returns the run's directory.
+/// Opens the window and returns when it is closed, by a person or by `stop`; a run that was training is saved first, with
+/// its report. `prepare` gets the device before anything runs on it, to give it a memory limit or a kernel cache. Returns
+/// the run's directory.
 ///
 /// # Errors
 /// No display, no adapter that can draw to it, or what ended the run; its directory then holds what was recorded.
@@ -54,11 +59,14 @@ pub fn show(
     choice: &AdapterChoice,
     prepare: &dyn Fn(Gpu) -> Gpu,
     source: Source,
+    stop: &Stop,
 ) -> Result<PathBuf> {
     let event_loop = EventLoop::<Wake>::with_user_event()
         .build()
-        .map_err(|error| no_window(format!("no display can be opened: {error}")))?;
+        .map_err(|error| no_window(format!("no display can be opened: {}", plain(&error))))?;
+    stop.wakes(event_loop.create_proxy());
     let mut app = App {
+        stop: stop.clone(),
         choice: choice.clone(),
         source,
         prepare,
@@ -72,7 +80,7 @@ pub fn show(
     if let Some(error) = app.failure {
         return Err(error);
     }
-    ended.map_err(|error| no_window(error.to_string()))?;
+    ended.map_err(|error| no_window(plain(&error)))?;
     closed.unwrap_or_else(|| Err(no_window("it was never opened".to_owned())))
 }
 
@@ -84,7 +92,18 @@ fn no_window(problem: String) -> Error {
     )
 }
 
-/// The worker has something to show.
+/// winit's words for an error of the system, without the path of the source file that they begin with.
+fn plain(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    let message = text
+        .strip_prefix("os error at ")
+        .and_then(|located| located.split_once(".rs:"))
+        .and_then(|(_, rest)| rest.split_once(": "));
+    let message = message.map_or(text.as_str(), |(_, message)| message);
+    message.trim_end_matches('.').to_owned()
+}
+
+/// The worker has something to show, or the window is to close.
 #[derive(Debug, Clone, Copy)]
 struct Wake;
 
@@ -92,6 +111,7 @@ struct App<'a> {
     choice: AdapterChoice,
     source: Source,
     prepare: &'a dyn Fn(Gpu) -> Gpu,
+    stop: Stop,
     proxy: EventLoopProxy<Wake>,
     open: Option<Open>,
     failure: Option<Error>,
@@ -121,9 +141,10 @@ impl App<'_> {
         let (gpu, source) = (surface.gpu.clone(), self.source.clone());
         let (shared_pacing, shared_status) = (pacing.clone(), status.clone());
         let make = move || Session::new(&gpu, &source, shared_pacing, shared_status);
-        let worker = Worker::start(wake, make)?;
         let painter = Painter::new(&surface.gpu);
-        let dashboard = Dashboard::new(painter, worker, pacing, status)?;
+        let units = UnitTile::new(&surface.gpu)?;
+        let worker = Worker::start(wake, make)?;
+        let dashboard = Dashboard::new(painter, units, worker, pacing, status);
         surface.window.request_redraw();
         Ok(Open {
             surface,
@@ -133,11 +154,9 @@ impl App<'_> {
     }
 
     /// Keeps the first error and ends the loop.
-    fn end_on_error(&mut self, event_loop: &ActiveEventLoop, result: Result<()>) {
-        if let Err(error) = result {
-            self.failure.get_or_insert(error);
-            event_loop.exit();
-        }
+    fn end_with(&mut self, event_loop: &ActiveEventLoop, error: Error) {
+        self.failure.get_or_insert(error);
+        event_loop.exit();
     }
 }
 
@@ -152,7 +171,7 @@ impl Open {
 
     fn frame(&mut self) -> Result<()> {
         self.fit();
-        self.dashboard.update(&mut self.surface)?;
+        self.dashboard.update(&mut self.surface);
         let dashboard = &mut self.dashboard;
         let delay = self.surface.frame(|ui| dashboard.ui(ui))?;
         // What was chosen in this frame is asked for now, not with the next input.
@@ -165,8 +184,10 @@ impl Open {
 impl ApplicationHandler<Wake> for App<'_> {
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
         if self.open.is_none() {
-            let opened = self.open(event_loop).map(|open| self.open = Some(open));
-            self.end_on_error(event_loop, opened);
+            match self.open(event_loop) {
+                Ok(open) => self.open = Some(open),
+                Err(error) => self.end_with(event_loop, error),
+            }
         }
     }
 
@@ -176,8 +197,10 @@ impl ApplicationHandler<Wake> for App<'_> {
         }
     }
 
-    fn user_event(&mut self, _: &ActiveEventLoop, _: Wake) {
-        if let Some(open) = &mut self.open {
+    fn user_event(&mut self, event_loop: &ActiveEventLoop, _: Wake) {
+        if self.stop.is_requested() {
+            event_loop.exit();
+        } else if let Some(open) = &mut self.open {
             // Not only in frames, of which a hidden window has none: the worker would rest for ever.
             open.fit();
             open.surface.window.request_redraw();
@@ -192,20 +215,28 @@ impl ApplicationHandler<Wake> for App<'_> {
         if open.surface.on_event(&event) && event != WindowEvent::RedrawRequested {
             open.surface.window.request_redraw();
         }
-        let result = match event {
-            WindowEvent::CloseRequested => {
-                event_loop.exit();
-                Ok(())
-            }
+        match event {
+            WindowEvent::CloseRequested => event_loop.exit(),
             WindowEvent::Resized(_) | WindowEvent::ScaleFactorChanged { .. } => {
                 open.surface.invalidate();
                 open.surface.window.request_redraw();
-                Ok(())
             }
-            WindowEvent::RedrawRequested => open.frame(),
-            _ => Ok(()),
-        };
-        self.end_on_error(event_loop, result);
+            WindowEvent::RedrawRequested => match open.frame() {
+                Ok(()) => {}
+                // Nothing can be drawn any more: the run is saved as far as it came.
+                Err(error) if error.kind() == ErrorKind::DeviceLost => {
+                    self.end_with(event_loop, error);
+                }
+                Err(error) => open.dashboard.report(&error),
+            },
+            _ => {}
+        }
+    }
+
+    fn exiting(&mut self, _: &ActiveEventLoop) {
+        if let Some(open) = &self.open {
+            open.surface.window.set_title("trainscope: saving the run");
+        }
     }
 
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {

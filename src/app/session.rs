@@ -1,5 +1,6 @@
 //! The worker's state: a run in training, or one that is looked at.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -118,15 +119,19 @@ impl Session {
         Contents {
             selection: Selection::first(entries, &model),
             entries: entries.to_vec(),
-            groups: scalar_groups(&names),
+            groups: scalar_groups(&names, &model),
         }
     }
 
-    /// The chart of some scalars; `None` before the first step.
+    /// The chart of some scalars, in a scale that suits them unless one is given; `None` before the first step.
     ///
     /// # Errors
     /// The device was lost.
-    pub fn scalars(&self, group: &ScalarGroup) -> Result<Option<ScalarChart>> {
+    pub fn scalars(
+        &self,
+        group: &ScalarGroup,
+        scale: Option<Scale>,
+    ) -> Result<Option<ScalarChart>> {
         // Members are indices in the list of names that `contents` has grouped.
         let values = |index: &usize| -> &[(u64, f64)] {
             match &self.stage {
@@ -140,7 +145,7 @@ impl Session {
         };
         let labels = group.labels.iter().map(String::as_str);
         let recorded: Vec<_> = labels.zip(group.members.iter().map(values)).collect();
-        ScalarChart::of_recorded(&self.gpu, group.title, group.y_title, &recorded)
+        ScalarChart::of_recorded(&self.gpu, group.title, group.y_title, &recorded, scale)
     }
 
     /// The chart of the selected units; `None` before the second recorded step.
@@ -197,10 +202,10 @@ impl Session {
     /// The run cannot be saved or its report cannot be written.
     pub fn close(mut self) -> Result<PathBuf> {
         self.end()?;
-        Ok(match self.stage {
+        Ok(match &self.stage {
             Stage::View(run) => run.folder().to_owned(),
             Stage::Live { run, .. } => match run {
-                LiveRun::Ended(dir) | LiveRun::Failed(dir) => dir,
+                LiveRun::Ended(dir) | LiveRun::Failed(dir) => dir.clone(),
                 LiveRun::Training(run) => run.dir().to_owned(),
             },
         })
@@ -259,6 +264,14 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// Saves a run that trains, whatever has ended the window; a session that was closed has none any more.
+    fn drop(&mut self) {
+        // The worker says what failed where it can; here nobody listens any more.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.end()));
+    }
+}
+
 impl Background for Session {
     fn turn(&mut self) -> Result<Turn> {
         let is_training = matches!(
@@ -272,6 +285,7 @@ impl Background for Session {
             return Ok(Turn::Never);
         }
         if let Some(pause) = self.pause() {
+            self.save_if_due()?;
             return Ok(Turn::After(pause));
         }
         self.last_step = Instant::now();
@@ -299,6 +313,24 @@ impl Background for Session {
 }
 
 impl Session {
+    /// A run that is paused is as safe as one that trains.
+    fn save_if_due(&mut self) -> Result<()> {
+        let Stage::Live {
+            run: LiveRun::Training(run),
+            history,
+        } = &mut self.stage
+        else {
+            return Ok(());
+        };
+        let saved = run.save_if_due(&mut |record| {
+            history.push(record.step, &record.scalars, record.statistics.as_deref());
+        });
+        if let Err(error) = &saved {
+            self.fail(error);
+        }
+        saved
+    }
+
     /// The run has failed: it has closed its directory itself.
     fn fail(&mut self, error: &Error) {
         if let Stage::Live { run, .. } = &mut self.stage

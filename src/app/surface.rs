@@ -26,7 +26,7 @@ pub(super) struct Surface {
 fn failed(what: &str, error: impl std::fmt::Display) -> Error {
     Error::gpu(
         "window",
-        format!("{what}: {error}"),
+        format!("{what}: {}", super::plain(&error)),
         "use trainscope train, which needs no window",
     )
 }

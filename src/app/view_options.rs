@@ -7,6 +7,8 @@ use crate::series::Scale;
 pub(super) struct ViewOptions {
     /// The title of the chart of scalars.
     pub group: Option<&'static str>,
+    /// Its y-axis; one that suits the values where nothing was chosen.
+    pub scalar_scale: Option<Scale>,
     /// Lines in the chart of units.
     pub keep: usize,
     /// Its y-axis.

@@ -192,17 +192,23 @@ impl Common {
     }
 }
 
-/// A flag that Ctrl-C and SIGTERM set; a second one ends the program at once.
+/// A flag that Ctrl-C, SIGTERM and SIGHUP set; a second one ends the program at once.
 fn interrupt() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let shared = flag.clone();
+    on_interrupt(move || shared.swap(true, Ordering::Relaxed));
+    flag
+}
+
+/// Calls `request` on Ctrl-C, SIGTERM and SIGHUP. Once it returns that there was a request before, the program ends at
+/// once.
+fn on_interrupt(request: impl Fn() -> bool + Send + 'static) {
     // Only one handler can be installed. If there is one already, it stays.
     let _ = ctrlc::set_handler(move || {
-        if shared.swap(true, Ordering::Relaxed) {
+        if request() {
             std::process::exit(130);
         }
     });
-    flag
 }
 
 /// Checks at the start that a file can be written at the end.

@@ -87,12 +87,15 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     let steps = run.trainer().scenario().train.steps;
     let first = run.trainer().steps_done();
     let bar = progress::bar(steps);
-    bar.set_position(first);
+    bar.say("building kernels");
     let mut first_step_seconds = None;
     let mut each = |record: &StepRecord| {
-        first_step_seconds.get_or_insert_with(|| started.elapsed().as_secs_f64());
-        bar.set_position(record.step + 1);
+        if first_step_seconds.is_none() {
+            first_step_seconds = Some(started.elapsed().as_secs_f64());
+            bar.set_position(first);
+        }
         bar.set_message(format!("loss {:.2}", record.scalars[0]));
+        bar.set_position(record.step + 1);
     };
     let mut events_told = 0;
     while !interrupted.load(Ordering::Relaxed) && run.advance(&mut each)? {
@@ -113,6 +116,10 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
         }
     }
     let was_interrupted = interrupted.load(Ordering::Relaxed);
+    bar.say(match was_interrupted {
+        true => "stopping: saving the checkpoint and the report",
+        false => "saving",
+    });
     if let Some(range) = run.unrecorded_failure_range().filter(|_| !was_interrupted) {
         common.note(&format!(
             "a value became non-finite in the steps {} to {}: replaying them to find the unit",

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use serde_json::json;
-use trainscope::app::{self, Source};
+use trainscope::app::{self, Source, Stop};
 use trainscope::{Error, Result};
 
-use super::Common;
 use super::run_options::RunOptions;
+use super::{Common, on_interrupt};
 
 #[derive(Debug, clap::Args)]
 pub struct WatchArgs {
@@ -33,7 +33,10 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
         let dir = args.options.directory(&scenario);
         Source::Scenario(Box::new(scenario), dir)
     };
-    let dir = app::show(&common.choice(), &|gpu| common.prepared(gpu), source)?;
+    let stop = Stop::default();
+    let of_signals = stop.clone();
+    on_interrupt(move || of_signals.request());
+    let dir = app::show(&common.choice(), &|gpu| common.prepared(gpu), source, &stop)?;
     common.note(&format!("run: {}", dir.display()));
     common.print_json(&json!({ "run": dir }));
     Ok(())

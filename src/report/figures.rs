@@ -57,7 +57,7 @@ pub(super) fn in_both_themes(
 pub fn scalar_figures(painter: &Painter, run: &RunView) -> Result<Vec<Figure>> {
     let scalars = run.scalars();
     let names: Vec<&String> = scalars.keys().collect();
-    let groups = scalar_groups(&names);
+    let groups = scalar_groups(&names, run.model());
     let mut figures = Vec::new();
     for group in &groups {
         let values = group
@@ -71,7 +71,7 @@ pub fn scalar_figures(painter: &Painter, run: &RunView) -> Result<Vec<Figure>> {
             .zip(values)
             .collect();
         let (title, y_title) = (group.title, group.y_title);
-        let chart = ScalarChart::of_recorded(painter.gpu(), title, y_title, &recorded)?;
+        let chart = ScalarChart::of_recorded(painter.gpu(), title, y_title, &recorded, None)?;
         let Some(mut chart) = chart else {
             continue;
         };

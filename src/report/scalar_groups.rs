@@ -1,5 +1,7 @@
 //! Which scalars of a run share a chart: those of one unit.
 
+use crate::trace::ModelDescription;
+
 /// Scalars that one chart shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScalarGroup {
@@ -15,11 +17,20 @@ pub struct ScalarGroup {
     pub left_out: usize,
 }
 
+const LOSS: &str = "Loss and its terms";
+const NATS: &str = "nats per sample";
+/// Kinds of loss layers whose values are nats: logarithms of probabilities.
+const IN_NATS: [&str; 3] = [
+    "softmax_cross_entropy",
+    "binary_cross_entropy",
+    "gaussian_kl",
+];
+
 /// Title, unit and members of the charts whose scalars have fixed names.
 const GROUPS: [(&str, &str, &[&str]); 7] = [
     (
-        "Loss and its terms",
-        "nats per sample",
+        LOSS,
+        NATS,
         &[
             "loss",
             "reconstruction",
@@ -28,7 +39,7 @@ const GROUPS: [(&str, &str, &[&str]); 7] = [
             "binary_cross_entropy",
         ],
     ),
-    ("Evidence lower bound (ELBO)", "nats per sample", &["elbo"]),
+    ("Evidence lower bound (ELBO)", NATS, &["elbo"]),
     (
         "Losses of both networks",
         "loss per sample",
@@ -62,8 +73,9 @@ const NORMS: &str = "gradient_norm/";
 const MAX_LINES: usize = 6;
 
 /// The charts of a run's scalars. A name is in the first group that has all it needs; names that no group knows
-/// share one of their own, and norms of gradients are shown of weights, evenly from the first layer to the last.
-pub fn scalar_groups(names: &[impl AsRef<str>]) -> Vec<ScalarGroup> {
+/// share one of their own, and norms of gradients are shown of weights, evenly from the first layer to the last. What is
+/// known of `model` decides the order of its layers and the unit of its loss.
+pub fn scalar_groups(names: &[impl AsRef<str>], model: &ModelDescription) -> Vec<ScalarGroup> {
     let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
     let index = |name: &str| names.iter().position(|other| *other == name);
     let is_game = index("generator_loss").is_some();
@@ -78,6 +90,11 @@ pub fn scalar_groups(names: &[impl AsRef<str>]) -> Vec<ScalarGroup> {
             .filter_map(|name| index(name));
         let members: Vec<usize> = members.collect();
         members.iter().for_each(|&member| is_shown[member] = true);
+        let y_title = if y_title == NATS {
+            unit_of_loss(model)
+        } else {
+            y_title
+        };
         groups.push(group(title, y_title, members, &names));
     }
     let is_norm = |index: usize| names[index].starts_with(NORMS);
@@ -85,10 +102,42 @@ pub fn scalar_groups(names: &[impl AsRef<str>]) -> Vec<ScalarGroup> {
     groups.push(group("Other scalars", "value", others.collect(), &names));
     let norms =
         (0..names.len()).filter(|&index| is_norm(index) && names[index].ends_with("weight"));
+    let mut norms: Vec<usize> = norms.collect();
+    let parameters = model.layers().flat_map(|layer| &layer.parameters);
+    let order: Vec<&str> = parameters
+        .map(|parameter| parameter.name.as_str())
+        .collect();
+    norms.sort_by_key(|&index| {
+        let parameter = names[index].strip_prefix(NORMS).unwrap_or(names[index]);
+        order
+            .iter()
+            .position(|name| *name == parameter)
+            .unwrap_or(order.len())
+    });
     let title = "Norm of the gradient by layer";
-    groups.push(group(title, "Euclidean norm", norms.collect(), &names));
+    groups.push(group(title, "Euclidean norm", norms, &names));
     groups.retain(|group| !group.members.is_empty());
     groups
+}
+
+/// What a loss that is the mean over samples counts: nats where each of its terms is a logarithm of a probability.
+fn unit_of_loss(model: &ModelDescription) -> &'static str {
+    let terms = model.graphs.iter().flat_map(|graph| &graph.losses);
+    let mut kinds = terms
+        .filter(|term| term.weight != 0.0)
+        .filter_map(|term| model.layer(&term.layer))
+        .map(|layer| layer.kind.as_str());
+    let Some(first) = kinds.clone().next() else {
+        return "loss per sample";
+    };
+    let is_nats = |kind: &str| IN_NATS.contains(&kind);
+    if first == "squared_error" && kinds.clone().all(|kind| kind == first) {
+        "squared error per sample"
+    } else if kinds.all(is_nats) {
+        NATS
+    } else {
+        "loss per sample"
+    }
 }
 
 fn group(
@@ -120,9 +169,10 @@ fn group(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::{GraphDescription, LayerDescription, LossDescription};
 
     fn titles(names: &[&str]) -> Vec<(&'static str, Vec<String>)> {
-        let groups = scalar_groups(names).into_iter();
+        let groups = scalar_groups(names, &ModelDescription::default()).into_iter();
         groups.map(|group| (group.title, group.labels)).collect()
     }
 
@@ -162,11 +212,48 @@ mod tests {
     }
 
     #[test]
+    fn the_unit_of_a_loss_is_that_of_its_terms() {
+        let model = |terms: &[(&str, f64)]| {
+            let layers = terms.iter().map(|(kind, _)| LayerDescription {
+                name: (*kind).to_owned(),
+                kind: (*kind).to_owned(),
+                shape: vec![1],
+                inputs: Vec::new(),
+                parameters: Vec::new(),
+                state: Vec::new(),
+                role: None,
+            });
+            let losses = terms.iter().map(|(kind, weight)| LossDescription {
+                name: (*kind).to_owned(),
+                layer: (*kind).to_owned(),
+                weight: *weight,
+            });
+            ModelDescription {
+                graphs: vec![GraphDescription {
+                    name: String::new(),
+                    layers: layers.collect(),
+                    losses: losses.collect(),
+                }],
+            }
+        };
+        let vae = [("binary_cross_entropy", 1.0), ("gaussian_kl", 4.0)];
+        assert_eq!(unit_of_loss(&model(&vae)), NATS);
+        let gaussian = [("squared_error", 1.0), ("gaussian_kl", 1.0)];
+        assert_eq!(unit_of_loss(&model(&gaussian)), "loss per sample");
+        let regression = [("squared_error", 1.0), ("accuracy", 0.0)];
+        assert_eq!(
+            unit_of_loss(&model(&regression)),
+            "squared error per sample"
+        );
+        assert_eq!(unit_of_loss(&model(&[])), "loss per sample");
+    }
+
+    #[test]
     fn norms_of_many_layers_are_thinned_from_the_first_to_the_last() {
         let names: Vec<String> = (0..20)
             .flat_map(|layer| ["weight", "bias"].map(|end| format!("{NORMS}{layer}.{end}")))
             .collect();
-        let groups = scalar_groups(&names);
+        let groups = scalar_groups(&names, &ModelDescription::default());
         assert_eq!((groups.len(), groups[0].left_out), (1, 20 - MAX_LINES));
         assert_eq!(groups[0].labels[0], "0.weight");
         assert_eq!(groups[0].labels[MAX_LINES - 1], "19.weight");

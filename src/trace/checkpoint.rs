@@ -1,19 +1,21 @@
 //! Checkpoints: parameters and the optimizer's state in safetensors, verified by a digest.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use super::run_writer::CHECKPOINTS;
 use super::safetensors::{little_endian, read_safetensors, write_safetensors};
+use super::segment::step_of;
 use crate::files;
 use crate::tensor::NamedTensor;
 use crate::{Error, Result};
 
 const PARAMETERS: &str = "parameters.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
-pub(super) const DIGEST: &str = "digest";
+const DIGEST: &str = "digest";
+/// An empty file that marks a checkpoint as interim.
+const INTERIM: &str = "interim";
 
 /// The state of a run after `step` steps, enough to continue bit for bit.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,26 +65,44 @@ impl Checkpoint {
     /// # Errors
     /// Shapes that do not fit their values, or a disk that cannot be written; nothing incomplete is left then.
     pub fn write(&self, run: &Path) -> Result<String> {
+        let digest = self.write_marked(run, false)?;
+        remove_interim(run, None)?;
+        Ok(digest)
+    }
+
+    /// The same for a checkpoint that the next one replaces: a run that is killed resumes from it, and a run that goes on
+    /// has no trace of it.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::write`].
+    pub fn write_interim(&self, run: &Path) -> Result<String> {
+        let digest = self.write_marked(run, true)?;
+        remove_interim(run, Some(self.step))?;
+        Ok(digest)
+    }
+
+    fn write_marked(&self, run: &Path, is_interim: bool) -> Result<String> {
         let folder = folder_of(run, self.step);
-        let temporary = files::temp_path(&folder);
+        let temporary = files::temp_path_in(run, &folder);
         if temporary.exists() {
             files::remove(&temporary)?;
         }
         let digest = self.digest();
-        let written = self.fill(&temporary, &digest).and_then(|()| {
-            if folder.exists() {
-                files::remove(&folder)?;
-            }
-            fs::rename(&temporary, &folder).map_err(|error| Error::io(&folder, "write it", &error))
-        });
+        let written = self
+            .fill(&temporary, &digest, is_interim)
+            .and_then(|()| remove(run, self.step))
+            .and_then(|()| files::rename(&temporary, &folder));
         if written.is_err() && temporary.exists() {
             files::remove(&temporary)?;
         }
         written.map(|()| digest)
     }
 
-    fn fill(&self, folder: &Path, digest: &str) -> Result<()> {
+    fn fill(&self, folder: &Path, digest: &str, is_interim: bool) -> Result<()> {
         files::make_folder(folder)?;
+        if is_interim {
+            files::write_whole(&folder.join(INTERIM), b"")?;
+        }
         write_safetensors(&folder.join(PARAMETERS), &self.parameters)?;
         if !self.optimizer.is_empty() {
             write_safetensors(&folder.join(OPTIMIZER), &self.optimizer)?;
@@ -120,4 +140,42 @@ impl Checkpoint {
 
 fn folder_of(run: &Path, step: u64) -> PathBuf {
     run.join(CHECKPOINTS).join(format!("{step:06}"))
+}
+
+/// Removes the checkpoint after `step` steps, if there is one. It is whole until it is gone.
+pub(super) fn remove(run: &Path, step: u64) -> Result<()> {
+    let folder = folder_of(run, step);
+    if !folder.exists() {
+        return Ok(());
+    }
+    let removed = files::temp_path_in(run, &folder.with_extension("removed"));
+    if removed.exists() {
+        files::remove(&removed)?;
+    }
+    files::rename(&folder, &removed)?;
+    files::remove(&removed)
+}
+
+/// Removes the interim checkpoints of a run, save that after `kept` steps.
+fn remove_interim(run: &Path, kept: Option<u64>) -> Result<()> {
+    for (step, is_interim) in list(run)? {
+        if is_interim && Some(step) != kept {
+            remove(run, step)?;
+        }
+    }
+    Ok(())
+}
+
+/// The checkpoints of a run, ascending, each with whether it is interim.
+pub(super) fn list(run: &Path) -> Result<Vec<(u64, bool)>> {
+    let folder = run.join(CHECKPOINTS);
+    let mut found = Vec::new();
+    for name in files::names(&folder)? {
+        let checkpoint = folder.join(&name);
+        if let Some(step) = step_of(&name).filter(|_| checkpoint.join(DIGEST).is_file()) {
+            found.push((step, checkpoint.join(INTERIM).is_file()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
 }

@@ -9,8 +9,8 @@ use super::event_file::read_events;
 use super::layout::{TraceEntry, TraceLayout};
 use super::model_description::ModelDescription;
 use super::run_info::{RUN, RunInfo};
-use super::run_writer::{CHECKPOINTS, EVENTS, GRAPH, SCALARS, SCENARIO, TRACE};
-use super::segment::{Scalars, SegmentFile, StatisticsFile, read_scalars, step_of};
+use super::run_writer::{EVENTS, GRAPH, SCALARS, SCENARIO, TRACE};
+use super::segment::{Scalars, SegmentFile, StatisticsFile, read_scalars};
 use super::{Statistic, UnitSeries, UnitStatistics};
 use crate::files;
 use crate::tensor::TensorKind;
@@ -123,12 +123,13 @@ impl RunReader {
         read_events(&self.folder.join(EVENTS))
     }
 
-    /// The step of the last checkpoint.
+    /// The step of the last checkpoint, which may be an interim one: see [`RunReader::checkpoints`].
     ///
     /// # Errors
     /// There is none, or the folder cannot be listed.
     pub fn last_checkpoint(&self) -> Result<u64> {
-        self.checkpoints()?.last().copied().ok_or_else(|| {
+        let last = checkpoint::list(&self.folder)?.last().copied();
+        last.map(|(step, _)| step).ok_or_else(|| {
             Error::new(
                 ErrorKind::NotFound,
                 self.folder.display().to_string(),
@@ -138,7 +139,8 @@ impl RunReader {
         })
     }
 
-    /// Steps after which there is a checkpoint, ascending.
+    /// Steps after which there is a checkpoint, ascending. An interim one, which a run that goes on replaces within a
+    /// minute, is not among them.
     ///
     /// # Errors
     /// The folder cannot be listed.
@@ -261,12 +263,9 @@ pub(super) fn other_layout(segment: &SegmentFile) -> Error {
 }
 
 pub(super) fn list_checkpoints(folder: &Path) -> Result<Vec<u64>> {
-    let checkpoints = folder.join(CHECKPOINTS);
-    let mut steps: Vec<u64> = files::names(&checkpoints)?
-        .iter()
-        .filter(|name| checkpoints.join(name).join(checkpoint::DIGEST).is_file())
-        .filter_map(|name| step_of(name))
-        .collect();
-    steps.sort_unstable();
-    Ok(steps)
+    let all = checkpoint::list(folder)?.into_iter();
+    Ok(all
+        .filter(|(_, is_interim)| !is_interim)
+        .map(|(step, _)| step)
+        .collect())
 }

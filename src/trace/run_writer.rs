@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::checkpoint;
 use super::event::Event;
 use super::event_file::{self, read_lines};
 use super::model_description::ModelDescription;
@@ -43,6 +44,8 @@ pub struct RunWriter {
     _lock: File,
     /// First step of the open segment.
     from: u64,
+    /// Where the interim copy of the open segment ends.
+    interim_to: Option<u64>,
     statistics: Statistics,
     scalars: Scalars,
     scalar_count: usize,
@@ -144,6 +147,7 @@ impl RunWriter {
             events,
             _lock: lock,
             from,
+            interim_to: None,
             statistics: Statistics::default(),
             scalars: Scalars::new(),
             scalar_count: 0,
@@ -184,19 +188,24 @@ impl RunWriter {
                 events.extend(line);
             }
         }
+        // Before anything is removed: a directory that is left half-way never says that it has steps that are gone.
+        info.status = Status::Running;
+        info.steps_done = step;
+        info.write(&path(RUN))?;
         for name in [TRACE, SCALARS, CHECKPOINTS] {
             files::make_folder(&path(name))?;
+            // Earlier versions wrote unfinished files there.
             files::remove_unfinished(&path(name))?;
         }
         files::remove_unfinished(folder)?;
-        trim(&path(TRACE), step, |path| {
+        trim(folder, TRACE, step, |path| {
             let (_, mut statistics) = Statistics::read(path)?;
             let keep = statistics.steps.partition_point(|&at| at < step);
             statistics.steps.truncate(keep);
             statistics.values.truncate(keep * layout.rows());
             statistics.encode(&layout)
         })?;
-        trim(&path(SCALARS), step, |path| {
+        trim(folder, SCALARS, step, |path| {
             let mut scalars = Scalars::new();
             read_scalars(path, |name, at, value| {
                 if at < step {
@@ -208,13 +217,10 @@ impl RunWriter {
         })?;
         files::write_whole(&path(EVENTS), &events)?;
         for name in files::names(&path(CHECKPOINTS))? {
-            if step_of(&name).is_some_and(|after| after > step) {
-                files::remove(&path(CHECKPOINTS).join(name))?;
+            if let Some(after) = step_of(&name).filter(|after| *after > step) {
+                checkpoint::remove(folder, after)?;
             }
         }
-        info.status = Status::Running;
-        info.steps_done = step;
-        info.write(&path(RUN))?;
         let files = (open_events(folder)?, lock);
         Ok(Self::from_parts(folder, info, layout, files, step))
     }
@@ -316,21 +322,49 @@ impl RunWriter {
     /// # Errors
     /// The disk cannot be written.
     pub fn close_segment(&mut self, to: u64) -> Result<()> {
-        let to = to.max(self.last_step().map_or(self.from, |last| last + 1));
-        if !self.statistics.steps.is_empty() && self.layout.rows() > 0 {
-            let segment = SegmentFile::new(&self.folder.join(TRACE), self.from, to);
-            files::write_whole(&segment.path, &self.statistics.encode(&self.layout)?)?;
-        }
+        let to = self.write_segment(to)?;
         self.statistics = Statistics::default();
-        if !self.scalars.is_empty() {
-            let segment = SegmentFile::new(&self.folder.join(SCALARS), self.from, to);
-            files::write_whole(&segment.path, &encode_scalars(&self.scalars)?)?;
-        }
         self.scalars.clear();
         self.scalar_count = 0;
         self.last_scalar = None;
         self.from = to;
+        self.interim_to = None;
         self.update(|info| info.steps_done = to)
+    }
+
+    /// The same, but the segment stays open: what is written now is replaced when the segment is closed, so that a run
+    /// leaves the same files however often this was called.
+    ///
+    /// # Errors
+    /// The disk cannot be written.
+    pub fn write_interim_segment(&mut self, to: u64) -> Result<()> {
+        let to = self.write_segment(to)?;
+        self.interim_to = Some(to);
+        self.update(|info| info.steps_done = to)
+    }
+
+    /// Writes what is in memory, and removes the interim copy of a part of it afterwards. Returns where the segment ends.
+    fn write_segment(&self, to: u64) -> Result<u64> {
+        let to = to.max(self.last_step().map_or(self.from, |last| last + 1));
+        let file =
+            |folder: &str, to: u64| SegmentFile::new(&self.folder.join(folder), self.from, to);
+        if !self.statistics.steps.is_empty() && self.layout.rows() > 0 {
+            let bytes = self.statistics.encode(&self.layout)?;
+            files::write_whole_from(&self.folder, &file(TRACE, to).path, &bytes)?;
+        }
+        if !self.scalars.is_empty() {
+            let bytes = encode_scalars(&self.scalars)?;
+            files::write_whole_from(&self.folder, &file(SCALARS, to).path, &bytes)?;
+        }
+        if let Some(interim_to) = self.interim_to.filter(|interim_to| *interim_to != to) {
+            for folder in [TRACE, SCALARS] {
+                let replaced = file(folder, interim_to).path;
+                if replaced.exists() {
+                    files::remove(&replaced)?;
+                }
+            }
+        }
+        Ok(to)
     }
 
     /// Ends the run after `steps_done` steps: closes the open segment and writes the status.
@@ -373,13 +407,14 @@ fn open_events(folder: &Path) -> Result<File> {
         .map_err(|error| Error::io(&path, "write it", &error))
 }
 
-/// Removes `step` and later from the segments of a folder: `cut` encodes what stays of a file that has steps on both
-/// sides.
-fn trim(folder: &Path, step: u64, cut: impl Fn(&Path) -> Result<Vec<u8>>) -> Result<()> {
-    for segment in SegmentFile::list(folder)? {
+/// Removes `step` and later from the segments of a folder of the run `run`: `cut` encodes what stays of a file that has
+/// steps on both sides.
+fn trim(run: &Path, folder: &str, step: u64, cut: impl Fn(&Path) -> Result<Vec<u8>>) -> Result<()> {
+    let folder = run.join(folder);
+    for segment in SegmentFile::list(&folder)? {
         if segment.from < step && step < segment.to {
-            let kept = SegmentFile::new(folder, segment.from, step);
-            files::write_whole(&kept.path, &cut(&segment.path)?)?;
+            let kept = SegmentFile::new(&folder, segment.from, step);
+            files::write_whole_from(run, &kept.path, &cut(&segment.path)?)?;
         }
         if step < segment.to {
             files::remove(&segment.path)?;
@@ -387,3 +422,7 @@ fn trim(folder: &Path, step: u64, cut: impl Fn(&Path) -> Result<Vec<u8>>) -> Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "run_writer_tests.rs"]
+mod tests;

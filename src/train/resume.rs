@@ -73,6 +73,7 @@ impl Run {
         })?;
         let mut run = Self::new(trainer, writer);
         run.taken = last;
+        run.saved.1 = last;
         run.nonfinite_at = events
             .iter()
             .find(|event| event.kind == EventKind::Nonfinite && event.step < last)

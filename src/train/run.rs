@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::events::EventDetector;
 use super::first_nonfinite::locate_first_nonfinite;
@@ -12,6 +12,9 @@ use crate::files;
 use crate::gpu::Gpu;
 use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status, Warning};
 use crate::{Error, ErrorKind, Result, panics};
+
+/// A run that is killed loses no more than this much training, however far apart its checkpoints are.
+const SAVE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A run in progress.
 #[derive(Debug)]
@@ -28,6 +31,9 @@ pub struct Run {
     /// What was measured on the validation data, until the records of these steps arrive.
     validations: VecDeque<ValidationResult>,
     clock: TrainingClock,
+    /// When it was saved last, and up to which step.
+    pub(super) saved: (Instant, u64),
+    save_interval: Duration,
 }
 
 /// The time spent in training: not the set-up, and no pauses.
@@ -95,6 +101,18 @@ impl Run {
             nonfinite_at: None,
             recent_events: Vec::new(),
             validations: VecDeque::new(),
+            saved: (Instant::now(), 0),
+            save_interval: SAVE_INTERVAL,
+        }
+    }
+
+    /// Saves the run this often between its checkpoints; a minute unless given. Such a save is replaced by the next one
+    /// and by the next checkpoint: it changes neither the run nor what its directory holds in the end.
+    #[must_use]
+    pub fn with_save_interval(self, save_interval: Duration) -> Self {
+        Self {
+            save_interval,
+            ..self
         }
     }
 
@@ -134,6 +152,8 @@ impl Run {
         while self.keep_next(false, each)? {}
         if (step + 1).is_multiple_of(checkpoint_every) {
             self.save_now(each)?;
+        } else {
+            self.save_between(each)?;
         }
         self.clock.now();
         Ok(!self.is_over())
@@ -210,12 +230,44 @@ impl Run {
     }
 
     fn save_now(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
-        while self.keep_next(true, each)? {}
-        let seconds = self.clock.now();
-        self.writer.update(|info| info.seconds = seconds)?;
+        self.take_all(each)?;
         self.writer.close_segment(self.taken)?;
         self.trainer.checkpoint()?.write(self.writer.folder())?;
+        self.saved = (Instant::now(), self.taken);
         Ok(())
+    }
+
+    /// Saves a run that rests between two steps, if the last save is a minute old and steps were done since.
+    /// [`Run::advance`] does so by itself.
+    ///
+    /// # Errors
+    /// A lost device or a full disk.
+    pub fn save_if_due(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
+        self.clock.since = Instant::now();
+        self.save_between(each)
+            .map_err(|error| abort(&mut self.writer, self.taken, error))
+    }
+
+    /// Saves the run between two checkpoints, if that is due.
+    fn save_between(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
+        let (at, step) = self.saved;
+        if at.elapsed() < self.save_interval || step == self.trainer.steps_done() {
+            return Ok(());
+        }
+        self.take_all(each)?;
+        self.writer.write_interim_segment(self.taken)?;
+        self.trainer
+            .checkpoint()?
+            .write_interim(self.writer.folder())?;
+        self.saved = (Instant::now(), self.taken);
+        Ok(())
+    }
+
+    /// Waits for all steps so far and keeps their records.
+    fn take_all(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
+        while self.keep_next(true, each)? {}
+        let seconds = self.clock.now();
+        self.writer.update(|info| info.seconds = seconds)
     }
 
     /// Saves and closes the run. `interrupted` says that the user stopped it.

@@ -13,8 +13,8 @@ use crate::gpu::Gpu;
 use crate::series::{Scale, SeriesBuffer, ValueScale};
 use crate::{Error, Result};
 
-/// Opacity of values under their running mean.
-const FAINT: f32 = 0.3;
+/// Opacity of values under their running mean: the data is what counts, and the mean is a help to the eye.
+const UNDER_MEAN: f32 = 0.6;
 
 /// A named scalar, one value a step.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ pub struct ScalarData {
 
 impl ScalarData {
     /// Uploads scalars of the same length. A `smooth` of 2 or more adds exponential running means over about so many
-    /// values, which are drawn as strong lines over the faint values.
+    /// values, taken in the scale that is drawn, as strong lines over the values: what looks like their middle is it.
     ///
     /// # Errors
     /// No values, scalars of different lengths, or an adapter without room for them.
@@ -64,7 +64,7 @@ impl ScalarData {
             rows.extend(
                 lines
                     .iter()
-                    .flat_map(|line| running_mean(line.values, smooth)),
+                    .flat_map(|line| running_mean(line.values, smooth, &scale)),
             );
         }
         Ok(Self {
@@ -156,8 +156,8 @@ impl LineChart<'_> {
         if !self.data.is_smooth {
             return (0..count).map(strong).collect();
         }
-        let faint = (0..count).map(|line| style(line, FAINT, LINE_WIDTH));
-        faint.chain((count..2 * count).map(strong)).collect()
+        let values = (0..count).map(|line| style(line, UNDER_MEAN, LINE_WIDTH));
+        values.chain((count..2 * count).map(strong)).collect()
     }
 }
 
@@ -181,9 +181,10 @@ fn fit(scale: Scale, values: &[f32]) -> ValueScale {
     )
 }
 
-/// The exponential running mean of weight `2 / (over + 1)`; starts again after values that are not finite, and
-/// is not finite where they are.
-fn running_mean(values: &[f32], over: usize) -> Vec<f32> {
+/// The exponential running mean of heights in a chart, of weight `2 / (over + 1)`; starts again after values that are not
+/// finite, and is not finite where they are. On a symlog axis a mean of values would show a decay after each spike that
+/// nothing in the data has.
+fn running_mean(values: &[f32], over: usize, scale: &ValueScale) -> Vec<f32> {
     let weight = 2.0 / (over as f64 + 1.0);
     // The sum of weights so far corrects the start, as in Adam.
     let (mut mean, mut weights) = (0.0f64, 0.0f64);
@@ -194,9 +195,9 @@ fn running_mean(values: &[f32], over: usize) -> Vec<f32> {
                 (mean, weights) = (0.0, 0.0);
                 return value;
             }
-            mean += weight * (f64::from(value) - mean);
+            mean += weight * (f64::from(scale.height(value)) - mean);
             weights += weight * (1.0 - weights);
-            (mean / weights) as f32
+            scale.value((mean / weights) as f32)
         })
         .collect()
 }
@@ -207,10 +208,24 @@ mod tests {
 
     #[test]
     fn running_mean_keeps_constants_and_restarts_after_gaps() {
-        let mean = running_mean(&[3.0, 3.0, f32::NAN, 5.0, 5.0], 10);
+        let values = [3.0, 3.0, f32::NAN, 5.0, 5.0];
+        let mean = running_mean(&values, 10, &ValueScale::fit(Scale::Linear, &values));
         assert_eq!(mean[..2], [3.0; 2]);
         assert!(mean[2].is_nan());
         assert_eq!(mean[3..], [5.0; 2]);
+    }
+
+    #[test]
+    fn running_mean_is_taken_in_the_drawn_scale() {
+        // One spike of five orders of magnitude among ones.
+        let mut values = vec![1.0f32; 60];
+        values[20] = 1e5;
+        let scale = ValueScale::fit(Scale::Symlog, &values);
+        let mean = running_mean(&values, 20, &scale);
+        // In heights the spike is one of some twenty values; a mean of values would still be near 1000 ten steps later.
+        assert!(mean[30] < 10.0, "{}", mean[30]);
+        let linear = running_mean(&values, 20, &ValueScale::fit(Scale::Linear, &values));
+        assert!(linear[30] > 1000.0, "{}", linear[30]);
     }
 
     #[test]

@@ -10,6 +10,8 @@ use crate::series::{EvenSteps, Scale};
 const COLUMNS_PER_SMOOTHED: usize = 50;
 /// Values that a running mean reaches over at most.
 const MAX_SMOOTHED: usize = 50;
+/// Charts of fewer values show these alone.
+const MIN_TO_SMOOTH: usize = 100;
 
 /// Recorded scalars on the GPU, ready to be drawn.
 #[derive(Debug)]
@@ -21,7 +23,8 @@ pub struct ScalarChart {
 
 impl ScalarChart {
     /// A chart of named scalars, each as (step, value) with ascending steps, in evenly spaced columns and with running
-    /// means over a fiftieth of the chart. `None` where nothing is recorded.
+    /// means over a fiftieth of the chart. Scalars that are the same at every step share a line. Without a `scale`, one
+    /// that suits the values is chosen. `None` where nothing is recorded.
     ///
     /// # Errors
     /// The adapter has no room for them.
@@ -30,7 +33,9 @@ impl ScalarChart {
         title: &str,
         y_title: &str,
         recorded: &[(&str, &[(u64, f64)])],
+        scale: Option<Scale>,
     ) -> Result<Option<Self>> {
+        let recorded = &merged(recorded);
         let steps_of = |values: &[(u64, f64)]| values.iter().map(|(step, _)| *step).collect();
         let steps: Vec<Vec<u64>> = recorded
             .iter()
@@ -53,15 +58,26 @@ impl ScalarChart {
         let lines: Vec<ScalarLine<'_>> = named
             .map(|((name, _), values)| ScalarLine { name, values })
             .collect();
-        let smooth = (even.columns / COLUMNS_PER_SMOOTHED).clamp(1, MAX_SMOOTHED);
-        let note = match smooth {
+        let smooth = match even.columns {
+            ..MIN_TO_SMOOTH => 1,
+            columns => (columns / COLUMNS_PER_SMOOTHED).clamp(1, MAX_SMOOTHED),
+        };
+        let scale = scale.unwrap_or_else(|| Scale::for_values(&values.concat()));
+        let mut note = match smooth {
             1 => String::new(),
             _ => {
                 let over = smooth as u64 * even.stride;
-                format!("Strong lines: running mean over {over} steps.")
+                let axis = match scale {
+                    Scale::Linear => "",
+                    _ => " on this axis",
+                };
+                format!("Thin: every value; strong: running mean{axis} over {over} steps.")
             }
         };
-        let scale = Scale::for_values(&values.concat());
+        if scale == Scale::Symlog {
+            note = format!("{note} Logarithmic axis, linear around zero.");
+        }
+        let note = note.trim_start().to_owned();
         Ok(Some(Self {
             caption: Caption {
                 title: title.to_owned(),
@@ -93,5 +109,37 @@ impl ScalarChart {
             frame: self.caption.frame(&self.note),
             data: &self.data,
         }
+    }
+}
+
+/// Named scalars, where those with the same values at the same steps are one, named after all of them.
+fn merged<'a>(recorded: &[(&str, &'a [(u64, f64)])]) -> Vec<(String, &'a [(u64, f64)])> {
+    let same = |a: &[(u64, f64)], b: &[(u64, f64)]| {
+        let bits = |&(step, value): &(u64, f64)| (step, value.to_bits());
+        !a.is_empty() && a.iter().map(bits).eq(b.iter().map(bits))
+    };
+    let mut lines: Vec<(String, &[(u64, f64)])> = Vec::new();
+    for (name, values) in recorded {
+        match lines.iter_mut().find(|(_, known)| same(known, values)) {
+            Some((names, _)) => {
+                names.push_str(" = ");
+                names.push_str(name);
+            }
+            None => lines.push(((*name).to_owned(), values)),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_scalars_share_a_line_that_names_both() {
+        let (a, b) = ([(0, 1.0), (1, f64::NAN)], [(0, 1.0), (1, 2.0)]);
+        let lines = merged(&[("loss", &a), ("other", &b), ("cross_entropy", &a)]);
+        let names: Vec<&str> = lines.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["loss = cross_entropy", "other"]);
     }
 }
