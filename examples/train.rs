@@ -17,8 +17,8 @@ fn main() -> Result<()> {
         }
     };
     while run.advance(&mut print)? {}
-    let finished = run.finish(false, &mut print)?;
-    let report = report::write_report_of(&finished.trainer, &finished.dir)?;
+    let mut finished = run.finish(false, &mut print)?;
+    let report = report::write_report_of(&mut finished.trainer, &finished.dir)?;
     println!("{}: {}", finished.status, report.display());
 
     let preview = ModelPreview::new(&finished.trainer, 64)?.expect("a VAE makes images");

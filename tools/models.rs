@@ -7,111 +7,14 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use trainscope::tensor::TensorKind;
 
 use trainscope::Result;
 use trainscope::diagnose::summary;
 use trainscope::gpu::{AdapterChoice, Gpu};
-use trainscope::report::{Figure, image_figures, scalar_figures, unit_figure};
-use trainscope::trace::{RunReader, RunView, Statistic};
+use trainscope::report::{Figure, image_figures, scalar_figures, telling_units, unit_figure};
+use trainscope::trace::{RunReader, RunView};
 use trainscope::train::{BUILT_IN, BuiltIn, Scenario, Trainer};
 use trainscope::view::Painter;
-
-/// The most informative units of each scenario.
-const TELLING: &[(&str, &str, TensorKind, Statistic)] = &[
-    ("vae-mnist", "mu", TensorKind::Activation, Statistic::Std),
-    (
-        "beta-vae-mnist",
-        "mu",
-        TensorKind::Activation,
-        Statistic::Std,
-    ),
-    ("cvae-mnist", "mu", TensorKind::Activation, Statistic::Std),
-    (
-        "conv-vae-mnist",
-        "mu",
-        TensorKind::Activation,
-        Statistic::Std,
-    ),
-    (
-        "gan-mnist",
-        "generator.5",
-        TensorKind::Activation,
-        Statistic::Mean,
-    ),
-    (
-        "dcgan-mnist",
-        "generator.0",
-        TensorKind::Activation,
-        Statistic::Std,
-    ),
-    (
-        "wgan-mnist",
-        "discriminator.0",
-        TensorKind::Activation,
-        Statistic::Std,
-    ),
-    (
-        "hinge-gan-mnist",
-        "discriminator.0",
-        TensorKind::Activation,
-        Statistic::Std,
-    ),
-    (
-        "cnn-mnist",
-        "layers.7",
-        TensorKind::Activation,
-        Statistic::Max,
-    ),
-    (
-        "two-stream-clips",
-        "fusion_relu",
-        TensorKind::Activation,
-        Statistic::Mean,
-    ),
-    (
-        "two-stream-binding",
-        "fusion_relu",
-        TensorKind::Activation,
-        Statistic::Mean,
-    ),
-    (
-        "vae-logvar-explodes",
-        "logvar",
-        TensorKind::Activation,
-        Statistic::Max,
-    ),
-    (
-        "vae-collapses",
-        "mu",
-        TensorKind::Activation,
-        Statistic::Std,
-    ),
-    (
-        "mlp-dead-relu",
-        "layers.1",
-        TensorKind::Activation,
-        Statistic::ZeroFraction,
-    ),
-    (
-        "vae-corrupt-batch",
-        "mu",
-        TensorKind::Activation,
-        Statistic::Std,
-    ),
-    (
-        "gan-strong-discriminator",
-        "generator.0",
-        TensorKind::Gradient,
-        Statistic::Std,
-    ),
-    (
-        "gan-mode-collapse",
-        "discriminator.0@generated",
-        TensorKind::Activation,
-        Statistic::Std,
-    ),
-];
 
 const HEAD: &str = "# The built-in scenarios
 
@@ -148,12 +51,13 @@ fn main() -> Result<()> {
         for line in summary(&run) {
             let _ = writeln!(text, "- {line}");
         }
-        for (place, figure) in figures(&gpu, &painter, name, &run)?.iter().enumerate() {
+        for (place, figure) in figures(&gpu, &painter, &run)?.iter().enumerate() {
             let file = format!("{name}-{place}.png");
             let path = pictures.join(&file);
             make(std::fs::write(&path, &figure.light), &path)?;
             let alt = &figure.alt;
-            let _ = writeln!(text, "\n![{alt}](models/{file})");
+            let caption = &figure.caption;
+            let _ = writeln!(text, "\n![{alt}](models/{file})\n{caption}");
         }
         println!("{name}");
     }
@@ -162,7 +66,7 @@ fn main() -> Result<()> {
 }
 
 /// The chart of the loss, and of a GAN's diversity, the samples, and the most informative units.
-fn figures(gpu: &Gpu, painter: &Painter, name: &str, run: &RunView) -> Result<Vec<Figure>> {
+fn figures(gpu: &Gpu, painter: &Painter, run: &RunView) -> Result<Vec<Figure>> {
     let scalars = scalar_figures(painter, run)?.into_iter().enumerate();
     let shown =
         scalars.filter(|(place, figure)| *place == 0 || figure.alt.contains("generated images"));
@@ -171,9 +75,12 @@ fn figures(gpu: &Gpu, painter: &Painter, name: &str, run: &RunView) -> Result<Ve
     let scenario = Scenario::of_run(&reader)?;
     let trainer = Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)?;
     figures.extend(image_figures(painter, &trainer)?.pop());
-    let telling = TELLING.iter().find(|(scenario, ..)| *scenario == name);
-    if let Some((_, tensor, kind, quantity)) = telling {
-        figures.extend(unit_figure(painter, run, tensor, *kind, *quantity)?);
+    // What the report shows first, too.
+    for units in telling_units(run.model(), run.entries(), run.events()) {
+        if let Some(figure) = unit_figure(painter, run, &units)? {
+            figures.push(figure);
+            break;
+        }
     }
     Ok(figures)
 }

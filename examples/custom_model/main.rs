@@ -91,8 +91,8 @@ fn main() -> Result<()> {
     let mut run = Run::create(&gpu, &scenario, Path::new("runs/sine-autoencoder"), None)?;
     let mut print = |record: &StepRecord| println!("{}: {:.1}", record.step, record.scalars[0]);
     while run.advance(&mut print)? {}
-    let finished = run.finish(false, &mut print)?;
-    let path = report::write_report_of(&finished.trainer, &finished.dir)?;
+    let mut finished = run.finish(false, &mut print)?;
+    let path = report::write_report_of(&mut finished.trainer, &finished.dir)?;
     println!("report: {}", path.display());
     Ok(())
 }

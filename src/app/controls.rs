@@ -122,6 +122,10 @@ pub(super) fn choices(
         ui.selectable_value(&mut options.is_dark, true, "dark");
         ui.selectable_value(&mut options.is_dark, false, "light");
     });
+    if let Some(failure) = &contents.failure {
+        let text = format!("only steps {} to {}", failure.start, failure.end - 1);
+        ui.checkbox(&mut options.is_focused, text);
+    }
     if let Some(step) = selection.step {
         let units: Vec<String> = selection.units.iter().map(u32::to_string).collect();
         ui.horizontal_wrapped(|ui| {
@@ -136,11 +140,46 @@ pub(super) fn choices(
     }
 }
 
+/// Which step is looked at: the run as it is now, or an earlier step, which is replayed.
+pub(super) fn step(ui: &mut egui::Ui, status: &RunStatus, selection: &mut Selection) {
+    if status.step == 0 {
+        return;
+    }
+    ui.label("Images and tensor");
+    ui.horizontal(|ui| {
+        if ui
+            .selectable_label(selection.cursor.is_none(), "now")
+            .clicked()
+        {
+            selection.cursor = None;
+        }
+        let mut step = selection.cursor.unwrap_or(status.step - 1);
+        ui.label("or at step");
+        let drag = egui::DragValue::new(&mut step).range(0..=status.step - 1);
+        // A replay is started when the value is settled, not at each value on the way.
+        let response = ui.add(drag.update_while_editing(false));
+        let id = response.id.with("wanted");
+        if response.changed() {
+            ui.data_mut(|data| data.insert_temp(id, step));
+        }
+        if !response.dragged()
+            && !response.has_focus()
+            && let Some(step) = ui.data_mut(|data| data.remove_temp::<u64>(id))
+        {
+            selection.cursor = Some(step);
+        }
+    });
+}
+
 /// What the run has noticed, and what is missing from its directory.
 pub(super) fn findings(ui: &mut egui::Ui, status: &RunStatus, activity: Option<&str>) {
     ui.label(format!("Events: {}", status.events));
-    for event in &status.last_events {
+    for event in &status.first_events {
         small(ui, event);
+    }
+    let unlisted = status.events.saturating_sub(status.first_events.len());
+    if unlisted > 0 {
+        small(ui, &format!("and {unlisted} more, in events.jsonl"));
     }
     if !status.problems.is_empty() {
         ui.separator();

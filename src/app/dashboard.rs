@@ -6,17 +6,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::controls;
+use super::past::PastStep;
 use super::preview::Images;
 use super::selection::Selection;
 use super::session::{Contents, Session};
 use super::status::{Pacing, RunStatus};
+use super::step_axis::StepAxis;
 use super::surface::Surface;
 use super::tile::Tile;
 use super::unit_tile::UnitTile;
 use super::view_options::ViewOptions;
 use super::worker::Worker;
 use crate::series::Scale;
-use crate::view::{Painter, SampledChart, ScalarChart, Theme};
+use crate::view::{ChartLayout, Painter, SampledChart, ScalarChart, Theme};
 use crate::{Error, Result};
 
 /// While a run trains, its charts are computed again this often.
@@ -31,6 +33,8 @@ pub(super) enum Request {
     Scalars,
     Units,
     Images,
+    /// The run at an earlier step.
+    Past,
 }
 
 /// What it answers.
@@ -40,6 +44,7 @@ pub(super) enum Prepared {
     Scalars(Option<ScalarChart>),
     Units(Option<Box<SampledChart>>),
     Images(Option<Images>),
+    Past(Option<Box<PastStep>>),
 }
 
 pub(super) struct Dashboard {
@@ -56,7 +61,10 @@ pub(super) struct Dashboard {
     asked_step: Option<u64>,
     scalars: Option<ScalarChart>,
     scalar_tile: Tile,
+    scalar_layout: Option<ChartLayout>,
     units: UnitTile,
+    past: Option<Box<PastStep>>,
+    tensor_tile: Tile,
     images: Option<Images>,
     image_tile: Tile,
     /// Why there are no images.
@@ -94,12 +102,16 @@ impl Dashboard {
                 keep: 60,
                 scale: Scale::Linear,
                 is_dark: true,
+                is_focused: true,
             },
             due: Vec::new(),
             asked_at: Instant::now(),
             asked_step: None,
             scalars: None,
             scalar_tile: Tile::default(),
+            scalar_layout: None,
+            past: None,
+            tensor_tile: Tile::default(),
             images: None,
             image_tile: Tile::default(),
             no_images: None,
@@ -176,6 +188,7 @@ impl Dashboard {
                 self.images = images;
                 self.no_images = None;
             }
+            Prepared::Past(past) => self.past = past,
         }
         self.is_stale = true;
     }
@@ -205,8 +218,19 @@ impl Dashboard {
             }
             self.asked_at = Instant::now();
             self.asked_step = Some(step);
+            let failure = contents.failure.clone().filter(|_| self.options.is_focused);
             match request {
                 Request::Contents => {}
+                Request::Past => {
+                    let Some(step) = selection.cursor else {
+                        continue;
+                    };
+                    let selection = selection.clone();
+                    self.worker.submit(request, move |session, progress| {
+                        let past = session.past(step, &selection, progress)?;
+                        Ok(Prepared::Past(past.map(Box::new)))
+                    });
+                }
                 Request::Scalars => {
                     let group = self.options.group;
                     let group = contents
@@ -216,7 +240,8 @@ impl Dashboard {
                     let scale = self.options.scalar_scale;
                     if let Some(group) = group.cloned() {
                         self.worker.submit(request, move |session, _| {
-                            session.scalars(&group, scale).map(Prepared::Scalars)
+                            let chart = session.scalars(&group, scale, failure.as_ref());
+                            chart.map(Prepared::Scalars)
                         });
                     }
                 }
@@ -224,7 +249,8 @@ impl Dashboard {
                     let selection = selection.clone();
                     let (keep, scale) = (self.options.keep, self.options.scale);
                     self.worker.submit(request, move |session, progress| {
-                        let chart = session.units(&selection, keep, scale, progress)?;
+                        let chart =
+                            session.units(&selection, keep, scale, failure.as_ref(), progress)?;
                         Ok(Prepared::Units(chart.map(Box::new)))
                     });
                 }
@@ -246,11 +272,19 @@ impl Dashboard {
             self.units.invalidate();
             let drawn = self.draw_scalars(&theme);
             self.report_failure(drawn);
-            let drawn = match &self.images {
+            let past = self.past.as_ref();
+            let images = past.and_then(|past| past.images.as_ref());
+            let drawn = match images.or(self.images.as_ref()) {
                 Some(images) => images.draw(&self.painter, &theme, &mut self.image_tile),
                 None => Ok(()),
             };
+            let tensor = past.and_then(|past| past.tensor.as_ref());
+            let drawn = drawn.and_then(|()| match tensor {
+                Some(tensor) => tensor.draw(&self.painter, &theme, &mut self.tensor_tile),
+                None => Ok(()),
+            });
             self.report_failure(drawn);
+            self.tensor_tile.register(surface);
             self.scalar_tile.register(surface);
             self.image_tile.register(surface);
         }
@@ -268,6 +302,7 @@ impl Dashboard {
             // A tile that is too small for a chart shows the last picture.
             if let Ok(layout) = chart.layout(picture.extent(), theme.scale_factor) {
                 chart.draw(&self.painter, &layout, picture)?;
+                self.scalar_layout = Some(layout);
             }
         }
         Ok(())
@@ -320,6 +355,19 @@ impl Dashboard {
         if is_other || (self.options.keep, self.options.scale) != (keep, scale) {
             self.want(Request::Units);
         }
+        if self.options.is_focused != options.is_focused {
+            self.want(Request::Scalars);
+            self.want(Request::Units);
+        }
+        let cursor = |selection: &Option<Selection>| selection.as_ref().and_then(|s| s.cursor);
+        if cursor(&self.selection) != cursor(selection) || is_other {
+            // The tensor of the step that is looked at is another one, too.
+            self.worker.cancel(Request::Past);
+            self.is_stale |= self.past.take().is_some();
+            if cursor(&self.selection).is_some() {
+                self.want(Request::Past);
+            }
+        }
         if (self.options.group, self.options.scalar_scale) != (options.group, options.scalar_scale)
         {
             self.want(Request::Scalars);
@@ -361,7 +409,14 @@ impl Dashboard {
         ui.separator();
         if let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) {
             controls::choices(ui, contents, selection, &mut self.options);
+            controls::step(ui, &status, selection);
             ui.separator();
+        }
+        if self.worker.is_pending(Request::Past) && ui.small_button("Cancel the replay").clicked() {
+            self.worker.cancel(Request::Past);
+            if let Some(selection) = &mut self.selection {
+                selection.cursor = None;
+            }
         }
         controls::findings(ui, &status, self.worker.activity().as_deref());
     }
@@ -378,8 +433,20 @@ impl Dashboard {
         let left = size.x - if has_images { images.x + gap.x } else { 0.0 };
         ui.horizontal_top(|ui| {
             ui.set_height(top);
-            let (_, is_resized) = self.scalar_tile.show(ui, egui::vec2(left, top));
+            let (response, is_resized) = self.scalar_tile.show(ui, egui::vec2(left, top));
             self.is_stale |= is_resized;
+            if let (Some(chart), Some(layout), Some(selection)) =
+                (&self.scalars, &self.scalar_layout, &mut self.selection)
+            {
+                let steps = StepAxis {
+                    plot: layout.plot,
+                    first: chart.caption().first_step,
+                    stride: chart.caption().stride,
+                    scale_factor: self.scalar_tile.scale_factor(),
+                };
+                selection.cursor = steps.scrub(&response, selection.cursor);
+                steps.mark(ui, &response, selection.cursor);
+            }
             if has_images {
                 self.image_tile.show_fitted(ui, images);
             }
@@ -389,8 +456,19 @@ impl Dashboard {
             let label = ui.label(egui::RichText::new(format!("No images: {text}")).weak());
             rest -= label.rect.height() + gap.y;
         }
-        if let Some(selection) = &mut self.selection {
-            self.units.show(ui, egui::vec2(size.x, rest), selection);
-        }
+        let Some(selection) = &mut self.selection else {
+            return;
+        };
+        let tensor = self.past.as_ref().and_then(|past| past.tensor.as_ref());
+        let tensor = tensor.and_then(|_| self.tensor_tile.size());
+        let room = egui::vec2(size.x * 0.4, rest);
+        let tensor = tensor.map(|size| size * (room / size).min_elem().min(1.0));
+        let width = size.x - tensor.map_or(0.0, |size| size.x + gap.x);
+        ui.horizontal_top(|ui| {
+            self.units.show(ui, egui::vec2(width, rest), selection);
+            if let Some(size) = tensor {
+                self.tensor_tile.show_fitted(ui, size);
+            }
+        });
     }
 }

@@ -7,10 +7,12 @@
 mod controls;
 mod dashboard;
 mod history;
+mod past;
 mod preview;
 mod selection;
 mod session;
 mod status;
+mod step_axis;
 mod stop;
 mod surface;
 mod tile;

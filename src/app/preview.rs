@@ -63,6 +63,7 @@ impl Preview {
                     classes: preview.classes,
                     reconstructions: preview.reconstructions.clone(),
                     samples: preview.samples.clone(),
+                    note: String::new(),
                 }))
             }
             Self::None => Ok(None),
@@ -72,11 +73,12 @@ impl Preview {
     }
 }
 
-/// The trainer of a run directory as it was at its last checkpoint.
+/// The trainer of a run directory as it was at its last checkpoint that can be read.
 fn restore(gpu: &Gpu, dir: &Path) -> Result<Trainer> {
     let reader = RunReader::open(dir)?;
     let scenario = Scenario::of_run(&reader)?;
-    Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)
+    let (trainer, _) = Trainer::restored_latest(gpu, &scenario, &reader)?;
+    Ok(trainer)
 }
 
 /// Images on the GPU.
@@ -87,9 +89,29 @@ pub(super) struct Images {
     classes: usize,
     reconstructions: Option<[Buffer<f32>; 2]>,
     samples: Buffer<f32>,
+    /// Which step they are of, where that is not the last.
+    note: String,
 }
 
 impl Images {
+    /// Images of their own, which do not change any more with the model's parameters, with a note below their title.
+    ///
+    /// # Errors
+    /// The device was lost, or has no room for them.
+    pub fn copied(&self, gpu: &Gpu, note: String) -> Result<Self> {
+        let copy = |images: &Buffer<f32>| gpu.upload("images", &gpu.read(images)?);
+        let reconstructions = match &self.reconstructions {
+            Some([inputs, outputs]) => Some([copy(inputs)?, copy(outputs)?]),
+            None => None,
+        };
+        Ok(Self {
+            reconstructions,
+            samples: copy(&self.samples)?,
+            note,
+            ..self.clone()
+        })
+    }
+
     /// Draws the images into a tile, in their own size.
     ///
     /// # Errors
@@ -111,7 +133,7 @@ impl Images {
                 Some(_) => "Inputs, reconstructions, samples",
                 None => "Samples",
             },
-            note: "",
+            note: &self.note,
             rows: &rows,
             count: self.count,
             channels,

@@ -1,8 +1,8 @@
 //! What a person has chosen, which all parts of the window share.
 
-use crate::nn::Role;
+use crate::report::telling_units;
 use crate::tensor::TensorKind;
-use crate::trace::{ModelDescription, Statistic, TraceEntry};
+use crate::trace::{Event, ModelDescription, Statistic, TraceEntry};
 use crate::view::UnitsOf;
 
 /// The tensor, statistic, units and step that are looked at.
@@ -18,23 +18,29 @@ pub(super) struct Selection {
     pub units: Vec<u32>,
     /// The training step at which they were pinned.
     pub step: Option<u64>,
+    /// The earlier step that is looked at; the run as it is now where there is none.
+    pub cursor: Option<u64>,
 }
 
 impl Selection {
-    /// The heads of the latent space where there are some, which is where generative models fail; else the first tensor.
-    pub fn first(entries: &[TraceEntry], model: &ModelDescription) -> Self {
-        let latent = model.with_role(Role::LatentMean);
-        let is_latent = |entry: &&TraceEntry| {
-            entry.kind == TensorKind::Activation
-                && latent.is_some_and(|latent| latent.name == entry.tensor)
-        };
-        let entry = entries.iter().find(is_latent).or(entries.first());
+    /// The units that tell most, as the report shows them first; else the first tensor.
+    pub fn first(entries: &[TraceEntry], model: &ModelDescription, events: &[Event]) -> Self {
+        let telling = telling_units(model, entries, events).into_iter().next();
+        let units = telling.unwrap_or_else(|| {
+            let entry = entries.first();
+            UnitsOf {
+                tensor: entry.map_or_else(String::new, |entry| entry.tensor.clone()),
+                kind: entry.map_or(TensorKind::Activation, |entry| entry.kind),
+                statistic: Statistic::Mean,
+            }
+        });
         Self {
-            tensor: entry.map_or_else(String::new, |entry| entry.tensor.clone()),
-            kind: entry.map_or(TensorKind::Activation, |entry| entry.kind),
-            statistic: Statistic::Mean,
+            tensor: units.tensor,
+            kind: units.kind,
+            statistic: units.statistic,
             units: Vec::new(),
             step: None,
+            cursor: None,
         }
     }
 
@@ -76,7 +82,7 @@ mod tests {
             units: 4,
             first_row: 0,
         };
-        let mut selection = Selection::first(&[entry], &ModelDescription::default());
+        let mut selection = Selection::first(&[entry], &ModelDescription::default(), &[]);
         assert_eq!(selection.series().tensor, "encoder.0");
         assert_eq!(selection.kind, TensorKind::Gradient);
         selection.toggle(3, 120);
@@ -89,7 +95,7 @@ mod tests {
         selection.toggle(1, 180);
         assert_eq!((&selection.units[..], selection.step), (&[][..], None));
         assert_eq!(
-            Selection::first(&[], &ModelDescription::default()).tensor,
+            Selection::first(&[], &ModelDescription::default(), &[]).tensor,
             ""
         );
     }

@@ -1,5 +1,7 @@
 //! The worker's state: a run in training, or one that is looked at.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -7,16 +9,17 @@ use std::time::{Duration, Instant};
 
 use super::Source;
 use super::history::History;
+use super::past::{self, PastStep};
 use super::preview::{Images, Preview};
 use super::selection::Selection;
 use super::status::{Pacing, RunStatus};
 use super::worker::{Background, Progress, Turn};
 use crate::gpu::Gpu;
-use crate::report::{self, ScalarGroup, scalar_groups};
+use crate::report::{self, ScalarGroup, scalar_groups, scalars_within, series_within};
 use crate::sample::{Budget, SampleOptions};
 use crate::series::Scale;
 use crate::trace::{RunView, TraceEntry};
-use crate::train::{Run, Scenario};
+use crate::train::{Run, Scenario, TensorRequest};
 use crate::view::{SampledChart, ScalarChart};
 use crate::{Error, Result};
 
@@ -32,6 +35,8 @@ pub(super) struct Contents {
     pub groups: Vec<ScalarGroup>,
     /// What is looked at first.
     pub selection: Selection,
+    /// The steps that show how the run failed, where they are few.
+    pub failure: Option<Range<u64>>,
 }
 
 /// A run and what is shown of it.
@@ -103,27 +108,32 @@ impl Session {
 
     /// What can be chosen.
     pub fn contents(&self) -> Contents {
-        let (entries, names, model) = match &self.stage {
+        let (entries, names, model, events) = match &self.stage {
             Stage::Live { run, history } => {
-                let model = match run {
-                    LiveRun::Training(run) => run.trainer().describe(),
+                let (model, events) = match run {
+                    LiveRun::Training(run) => (run.trainer().describe(), run.events()),
                     LiveRun::Ended(_) | LiveRun::Failed(_) => Default::default(),
                 };
-                (history.entries(), history.names().to_vec(), model)
+                (history.entries(), history.names().to_vec(), model, events)
             }
             Stage::View(run) => {
                 let names: Vec<String> = run.scalars().keys().cloned().collect();
-                (run.entries(), names, run.model().clone())
+                (run.entries(), names, run.model().clone(), run.events())
             }
         };
         Contents {
-            selection: Selection::first(entries, &model),
+            selection: Selection::first(entries, &model, events),
+            failure: match &self.stage {
+                Stage::View(run) => report::failure_steps(run),
+                Stage::Live { .. } => None,
+            },
             entries: entries.to_vec(),
             groups: scalar_groups(&names, &model),
         }
     }
 
-    /// The chart of some scalars, in a scale that suits them unless one is given; `None` before the first step.
+    /// The chart of some scalars, in a scale that suits them unless one is given, and of these steps only where some are;
+    /// `None` before the first step.
     ///
     /// # Errors
     /// The device was lost.
@@ -131,6 +141,7 @@ impl Session {
         &self,
         group: &ScalarGroup,
         scale: Option<Scale>,
+        steps: Option<&Range<u64>>,
     ) -> Result<Option<ScalarChart>> {
         // Members are indices in the list of names that `contents` has grouped.
         let values = |index: &usize| -> &[(u64, f64)] {
@@ -144,7 +155,12 @@ impl Session {
             }
         };
         let labels = group.labels.iter().map(String::as_str);
-        let recorded: Vec<_> = labels.zip(group.members.iter().map(values)).collect();
+        let shown = group.members.iter().map(|index| match steps {
+            Some(steps) => Cow::Owned(scalars_within(values(index), steps)),
+            None => Cow::Borrowed(values(index)),
+        });
+        let shown: Vec<Cow<'_, [(u64, f64)]>> = shown.collect();
+        let recorded: Vec<_> = labels.zip(shown.iter().map(|values| &**values)).collect();
         ScalarChart::of_recorded(&self.gpu, group.title, group.y_title, &recorded, scale)
     }
 
@@ -157,11 +173,12 @@ impl Session {
         selection: &Selection,
         keep: usize,
         scale: Scale,
+        steps: Option<&Range<u64>>,
         progress: &Progress,
     ) -> Result<Option<SampledChart>> {
         let units = selection.series();
         progress.say(format!("reading {}", units.tensor));
-        let series = match &self.stage {
+        let mut series = match &self.stage {
             Stage::Live { history, .. } => {
                 let is_wanted =
                     |entry: &&TraceEntry| entry.tensor == units.tensor && entry.kind == units.kind;
@@ -177,6 +194,9 @@ impl Session {
             }
             Stage::View(run) => run.series(&units.tensor, units.kind, units.statistic)?,
         };
+        if let Some(steps) = steps {
+            series = series_within(series, steps);
+        }
         if series.steps.len() < 2 || progress.is_cancelled() {
             return Ok(None);
         }
@@ -194,6 +214,36 @@ impl Session {
     /// What is missing for them, such as the data, in a sentence.
     pub fn images(&mut self, progress: &Progress) -> Result<Option<Images>> {
         self.preview.images(&self.gpu, progress)
+    }
+
+    /// The run as an earlier step found it, by replaying it; `None` where that was cancelled.
+    ///
+    /// # Errors
+    /// What keeps the run from being replayed, in a sentence.
+    pub fn past(
+        &mut self,
+        step: u64,
+        selection: &Selection,
+        progress: &Progress,
+    ) -> Result<Option<PastStep>> {
+        let request = TensorRequest {
+            tensor: selection.tensor.clone(),
+            kind: selection.kind,
+        };
+        let dir = match &mut self.stage {
+            Stage::View(run) => run.folder().to_owned(),
+            Stage::Live { run, history } => match run {
+                LiveRun::Ended(dir) | LiveRun::Failed(dir) => dir.clone(),
+                LiveRun::Training(run) => {
+                    // What is replayed has to be in the directory.
+                    run.save_interim(&mut |record| {
+                        history.push(record.step, &record.scalars, record.statistics.as_deref());
+                    })?;
+                    run.dir().to_owned()
+                }
+            },
+        };
+        past::replay(&self.gpu, &dir, step, request, progress)
     }
 
     /// Saves a run that trains, with its report, and returns the directory.
@@ -222,7 +272,7 @@ impl Session {
         let LiveRun::Training(training) = std::mem::replace(run, failed) else {
             return Ok(());
         };
-        let finished = training.finish(false, &mut |record| {
+        let mut finished = training.finish(false, &mut |record| {
             history.push(record.step, &record.scalars, record.statistics.as_deref());
         })?;
         *run = LiveRun::Ended(finished.dir.clone());
@@ -231,7 +281,7 @@ impl Session {
         status.is_training = false;
         status.add_events(&finished.events);
         drop(status);
-        report::write_report_of(&finished.trainer, &finished.dir)?;
+        report::write_report_of(&mut finished.trainer, &finished.dir)?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! How a run is doing and how fast it may train: what the window and the worker share.
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 
 use crate::trace::{Event, RunView};
@@ -46,8 +47,8 @@ pub(super) struct RunStatus {
     pub steps: u64,
     /// How many events there are.
     pub events: usize,
-    /// The last of them in words, newest first.
-    pub last_events: Vec<String>,
+    /// Those that weigh most in words, the first of them first.
+    pub first_events: Vec<String>,
     /// What is left out because it is damaged.
     pub problems: Vec<String>,
 }
@@ -84,10 +85,12 @@ impl RunStatus {
         self.problems = run.problems().iter().map(ToString::to_string).collect();
     }
 
-    /// Lists the last of all events so far.
+    /// Lists the gravest of all events so far: what came first is nearest to the cause.
     pub fn add_events(&mut self, events: &[Event]) {
-        let text = |event: &Event| format!("{}: {} {}", event.step, event.kind, event.subject);
+        let text = |event: &&Event| format!("{}: {} {}", event.step, event.kind, event.subject);
+        let mut sorted: Vec<&Event> = events.iter().collect();
+        sorted.sort_by_key(|event| (Reverse(event.severity), event.step));
         self.events = events.len();
-        self.last_events = events.iter().rev().take(MAX_LISTED).map(text).collect();
+        self.first_events = sorted.iter().take(MAX_LISTED).map(text).collect();
     }
 }

@@ -58,7 +58,7 @@ impl Tile {
     /// Shows the picture in `size` points. The second value is `true` when it was drawn for another size.
     pub fn show(&mut self, ui: &mut egui::Ui, size: egui::Vec2) -> (egui::Response, bool) {
         let size = size.floor().max(egui::vec2(1.0, 1.0));
-        let (rect, response) = ui.allocate_exact_size(size, egui::Sense::click());
+        let (rect, response) = ui.allocate_exact_size(size, egui::Sense::click_and_drag());
         if let (Some(id), Some(shown)) = (self.id, self.size()) {
             // Between a change of the size and the next picture, the old one keeps its own.
             let rect = egui::Rect::from_min_size(rect.min, shown);

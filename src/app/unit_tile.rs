@@ -1,6 +1,7 @@
 //! The chart of units: drawn from data that stays on the GPU, with the line under the pointer highlighted.
 
 use super::selection::Selection;
+use super::step_axis::StepAxis;
 use super::surface::Surface;
 use super::tile::Tile;
 use crate::Result;
@@ -121,6 +122,15 @@ impl UnitTile {
             ui.painter()
                 .text(response.rect.center(), align, text, font, color);
             return;
+        }
+        if let (Some(chart), Some(layout)) = (&self.chart, &self.layout) {
+            let steps = StepAxis {
+                plot: layout.plot,
+                first: chart.caption().first_step,
+                stride: chart.caption().stride,
+                scale_factor: self.tile.scale_factor(),
+            };
+            steps.mark(ui, &response, selection.cursor);
         }
         self.follow(&response);
         if !self.picker.is_idle() {

@@ -15,4 +15,6 @@ pub(super) struct ViewOptions {
     pub scale: Scale,
     /// Light on near-black.
     pub is_dark: bool,
+    /// Whether of a run that failed early only the steps around the failure are shown.
+    pub is_focused: bool,
 }

@@ -127,12 +127,12 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
             range.end - 1
         ));
     }
-    let finished = run.finish(was_interrupted, &mut each)?;
+    let mut finished = run.finish(was_interrupted, &mut each)?;
     let trained = started.elapsed().as_secs_f64();
     bar.finish_and_clear();
     conclude(
         common,
-        &finished,
+        &mut finished,
         args.no_report,
         trained,
         first_step_seconds,
@@ -149,7 +149,7 @@ fn is_at_least(severity: Severity, name: &str) -> bool {
 /// Writes the report and prints what the run noticed.
 fn conclude(
     common: &Common,
-    finished: &Finished,
+    finished: &mut Finished,
     no_report: bool,
     trained: f64,
     first_step_seconds: Option<f64>,
@@ -157,7 +157,7 @@ fn conclude(
     let report = match no_report {
         true => None,
         false => Some(trainscope::report::write_report_of(
-            &finished.trainer,
+            &mut finished.trainer,
             &finished.dir,
         )?),
     };

@@ -1,7 +1,10 @@
 //! The charts of a report.
 
-use super::scalar_groups::scalar_groups;
+use super::focus::{failure_steps, focus_note, scalars_within, series_within};
+use super::scalar_groups::{ScalarGroup, scalar_groups};
+use super::telling::telling_units;
 use crate::Result;
+use crate::number::short;
 use crate::sample::{Budget, SampleOptions};
 use crate::tensor::TensorKind;
 use crate::trace::{RunView, Statistic};
@@ -13,18 +16,18 @@ const SIZE: [f32; 2] = [900.0, 380.0];
 const SCALE_FACTOR: f32 = 1.25;
 /// Lines shown in a chart of units.
 const KEEP: usize = 40;
-/// What is shown of each kind of tensor, and of how many tensors.
-const SHOWN: [(TensorKind, usize, Statistic); 3] = [
-    (TensorKind::Activation, 4, Statistic::Mean),
-    (TensorKind::Gradient, 2, Statistic::Std),
-    (TensorKind::Update, 2, Statistic::Std),
-];
+/// Charts of units in a report.
+const UNIT_CHARTS: usize = 6;
 
 /// A picture of a report, in both themes.
 #[derive(Debug, Clone)]
 pub struct Figure {
     /// What it shows, for people who do not see it.
     pub alt: String,
+    /// What to look at, in a sentence or two.
+    pub caption: String,
+    /// The units that it shows, if it is a chart of units.
+    pub units: Option<UnitsOf>,
     /// Width in points.
     pub width: f32,
     /// A PNG file for a light page.
@@ -37,6 +40,7 @@ pub struct Figure {
 pub(super) fn in_both_themes(
     painter: &Painter,
     alt: &str,
+    caption: &str,
     draw: impl Fn(&Theme) -> Result<Picture>,
 ) -> Result<Figure> {
     let gpu = painter.gpu();
@@ -44,105 +48,174 @@ pub(super) fn in_both_themes(
     let dark = draw(&Theme::dark().scaled(SCALE_FACTOR))?;
     Ok(Figure {
         alt: alt.to_owned(),
+        caption: caption.to_owned(),
+        units: None,
         width: picture.size()[0] as f32 / SCALE_FACTOR,
         light: picture.png_bytes(gpu)?,
         dark: dark.png_bytes(gpu)?,
     })
 }
 
-/// Charts of all scalars of a run, those of one unit in one, the loss first.
+/// Charts of all scalars of a run, those of one unit in one, the loss first. Of a run that failed early, the steps around
+/// the failure are shown.
 ///
 /// # Errors
 /// A damaged run, or the device was lost.
 pub fn scalar_figures(painter: &Painter, run: &RunView) -> Result<Vec<Figure>> {
-    let scalars = run.scalars();
-    let names: Vec<&String> = scalars.keys().collect();
-    let groups = scalar_groups(&names, run.model());
+    let names: Vec<&String> = run.scalars().keys().collect();
     let mut figures = Vec::new();
-    for group in &groups {
-        let values = group
-            .members
-            .iter()
-            .map(|&index| &scalars[names[index]][..]);
-        let recorded: Vec<_> = group
-            .labels
-            .iter()
-            .map(String::as_str)
-            .zip(values)
-            .collect();
-        let (title, y_title) = (group.title, group.y_title);
-        let chart = ScalarChart::of_recorded(painter.gpu(), title, y_title, &recorded, None)?;
-        let Some(mut chart) = chart else {
+    for group in &scalar_groups(&names, run.model()) {
+        // It would be the chart of the loss upside down.
+        if group.labels == ["elbo"] && is_mirrored(run, "elbo", "loss") {
             continue;
-        };
-        if group.left_out > 0 {
-            let shown = group.members.len();
-            let all = shown + group.left_out;
-            chart = chart.with_note(&format!("{shown} of {all}; the others are in scalars/."));
         }
-        let alt = format!("{title} over the training steps");
-        let draw = |theme: &Theme| chart.chart().picture(painter, SIZE, theme);
-        figures.push(in_both_themes(painter, &alt, draw)?);
+        figures.extend(scalar_figure(painter, run, &names, group)?);
     }
     Ok(figures)
 }
 
-/// Charts of the units of the first tensors of each kind that have anything to show.
+fn scalar_figure(
+    painter: &Painter,
+    run: &RunView,
+    names: &[&String],
+    group: &ScalarGroup,
+) -> Result<Option<Figure>> {
+    let focus = failure_steps(run);
+    let values = group.members.iter().map(|&index| {
+        let all = &run.scalars()[names[index]];
+        match &focus {
+            Some(steps) => scalars_within(all, steps),
+            None => all.clone(),
+        }
+    });
+    let values: Vec<Vec<(u64, f64)>> = values.collect();
+    let labels = group.labels.iter().map(String::as_str);
+    let recorded: Vec<_> = labels.zip(values.iter().map(Vec::as_slice)).collect();
+    let (title, y_title) = (group.title, group.y_title);
+    let chart = ScalarChart::of_recorded(painter.gpu(), title, y_title, &recorded, None)?;
+    let Some(mut chart) = chart else {
+        return Ok(None);
+    };
+    if let Some(steps) = &focus {
+        chart = chart.with_note(&focus_note(steps));
+    }
+    if group.left_out > 0 {
+        let shown = group.members.len();
+        let all = shown + group.left_out;
+        chart = chart.with_note(&format!("{shown} of {all}; the others are in scalars/."));
+    }
+    let mut caption = String::new();
+    if group.labels.iter().any(|label| label == "loss") && is_mirrored(run, "elbo", "loss") {
+        caption.push_str("The evidence lower bound (ELBO) is the loss with the other sign. ");
+    }
+    caption.push_str(&chart.note());
+    let ends: Vec<String> = recorded.iter().filter_map(|line| ends(line)).collect();
+    let alt = format!("{title} over the training steps: {}.", ends.join("; "));
+    let draw = |theme: &Theme| chart.chart().picture(painter, SIZE, theme);
+    in_both_themes(painter, &alt, caption.trim(), draw).map(Some)
+}
+
+/// Where a scalar begins and where it ends, in words.
+fn ends((name, values): &(&str, &[(u64, f64)])) -> Option<String> {
+    let (first, last) = (values.first()?, values.last()?);
+    let word = |value: f64| match value {
+        value if value.is_nan() => "NaN".to_owned(),
+        value if value.is_infinite() => "infinity".to_owned(),
+        value => short(value),
+    };
+    let (from, to) = (word(first.1), word(last.1));
+    Some(format!(
+        "{name} from {from} at step {} to {to} at step {}",
+        first.0, last.0
+    ))
+}
+
+/// Whether one scalar is the other with the other sign, at every step.
+fn is_mirrored(run: &RunView, a: &str, b: &str) -> bool {
+    let (Some(a), Some(b)) = (run.scalars().get(a), run.scalars().get(b)) else {
+        return false;
+    };
+    let mirror = |&(step, value): &(u64, f64)| (step, (-value).to_bits());
+    let bits = |&(step, value): &(u64, f64)| (step, value.to_bits());
+    a.iter().map(mirror).eq(b.iter().map(bits))
+}
+
+/// Charts of the units that tell most about the run and have anything to show.
 pub(super) fn units(painter: &Painter, run: &RunView) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for (kind, tensors, statistic) in SHOWN {
-        let mut shown = 0;
-        for entry in run
-            .entries()
-            .iter()
-            .filter(|entry| entry.kind == kind && entry.units > 1)
-        {
-            if shown == tensors {
-                break;
-            }
-            if let Some(figure) = unit_figure(painter, run, &entry.tensor, kind, statistic)? {
-                figures.push(figure);
-                shown += 1;
-            }
+    for units in telling_units(run.model(), run.entries(), run.events()) {
+        if figures.len() == UNIT_CHARTS {
+            break;
         }
+        figures.extend(unit_figure(painter, run, &units)?);
     }
     Ok(figures)
 }
 
-/// A chart of one statistic of all units of a tensor: a blue-noise sample of their polylines over the density of all.
-/// `None` where nothing is recorded, or where all values are the same.
+/// A chart of one statistic of all units of a tensor: a blue-noise sample of their polylines over the density of all. Of a
+/// run that failed early, the steps around the failure are shown. `None` where nothing is recorded, or where all values
+/// are the same.
 ///
 /// # Errors
 /// The run has no such tensor, it is damaged, or the device was lost.
-pub fn unit_figure(
-    painter: &Painter,
-    run: &RunView,
-    tensor: &str,
-    kind: TensorKind,
-    statistic: Statistic,
-) -> Result<Option<Figure>> {
-    let recorded = run.series(tensor, kind, statistic)?;
+pub fn unit_figure(painter: &Painter, run: &RunView, units: &UnitsOf) -> Result<Option<Figure>> {
+    let mut recorded = run.series(&units.tensor, units.kind, units.statistic)?;
+    let focus = failure_steps(run);
+    if let Some(steps) = &focus {
+        recorded = series_within(recorded, steps);
+    }
     // Such as the spread of a bias, which has one value a unit.
     if recorded.values.windows(2).all(|pair| pair[0] == pair[1]) {
         return Ok(None);
     }
-    let units = UnitsOf {
-        tensor: tensor.to_owned(),
-        kind,
-        statistic,
-    };
     let options = SampleOptions {
         budget: Budget::Keep(KEEP),
         ..SampleOptions::default()
     };
-    let chart = SampledChart::of_units(painter.gpu(), &units, &recorded, None, &options)?;
-    let Some(chart) = chart else {
+    let chart = SampledChart::of_units(painter.gpu(), units, &recorded, None, &options)?;
+    let Some(mut chart) = chart else {
         return Ok(None);
     };
+    if let Some(steps) = &focus {
+        chart = chart.with_note(&focus_note(steps));
+    }
     let title = &chart.caption().title;
     let alt = format!("{title} over the training steps. {}", chart.note());
-    in_both_themes(painter, &alt, |theme| {
+    let caption = format!("{} {}", what_to_look_at(units), chart.note());
+    let figure = in_both_themes(painter, &alt, &caption, |theme| {
         chart.chart().picture(painter, SIZE, theme)
-    })
-    .map(Some)
+    })?;
+    Ok(Some(Figure {
+        units: Some(units.clone()),
+        ..figure
+    }))
+}
+
+/// What a person looks for in a chart of these units.
+fn what_to_look_at(units: &UnitsOf) -> &'static str {
+    match (units.kind, units.statistic) {
+        (_, Statistic::Nonfinite) => {
+            "A line that leaves zero is a unit with NaN or infinite values."
+        }
+        (TensorKind::Activation, Statistic::ZeroFraction) => {
+            "A line at 1 is a unit that is zero for every sample of the batch."
+        }
+        (_, Statistic::ZeroFraction) => "A line at 1 is a unit whose values are all zero.",
+        (TensorKind::Activation, Statistic::Std) => {
+            "A line at zero is a unit that gives the same for every sample."
+        }
+        (TensorKind::Activation, Statistic::Min | Statistic::Max) => {
+            "A line that keeps growing is a unit on its way to overflow."
+        }
+        (TensorKind::Activation, Statistic::Mean) => {
+            "A line that leaves the others, or bends suddenly, is a unit to look at."
+        }
+        (TensorKind::Gradient, _) => {
+            "Lines that sink toward zero have nothing left to learn from; lines that rise by orders of magnitude explode."
+        }
+        (TensorKind::Weight, _) => {
+            "A line that runs away from the others is a unit whose weights grow."
+        }
+        (TensorKind::Update, _) => "A line far above the others is a unit that changes too fast.",
+    }
 }

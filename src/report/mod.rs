@@ -1,12 +1,15 @@
 //! One self-contained HTML file about a run, and what it saw in three sentences.
 //!
-//! Pictures are drawn by [`crate::view`], light and dark, and stand in the page as data; there are no scripts and
+//! Pictures are drawn by [`crate::view`], light and dark, and are part of the page as data; there are no scripts and
 //! nothing is fetched. All text from the run directory is escaped.
 
 mod figures;
+mod focus;
 mod images;
 mod page;
 mod scalar_groups;
+mod tables;
+mod telling;
 
 use std::path::{Path, PathBuf};
 
@@ -14,11 +17,13 @@ use crate::gpu::Gpu;
 use crate::trace::{RunReader, RunView};
 use crate::train::{Scenario, Trainer};
 use crate::view::Painter;
-use crate::{Result, diagnose, files};
+use crate::{Error, Result, diagnose, files};
 
 pub use figures::{Figure, scalar_figures, unit_figure};
-pub use images::image_figures;
+pub use focus::{failure_steps, scalars_within, series_within};
+pub use images::{image_figures, progress_figure};
 pub use scalar_groups::{ScalarGroup, scalar_groups};
+pub use telling::telling_units;
 
 /// The folder of the report in a run directory.
 const FOLDER: &str = "report";
@@ -30,29 +35,47 @@ const FOLDER: &str = "report";
 /// # Errors
 /// The directory is not a run or of a newer format, the folder cannot be written, or the device was lost.
 pub fn write_report(gpu: &Gpu, run_dir: &Path) -> Result<PathBuf> {
-    let restored = || {
-        let reader = RunReader::open(run_dir)?;
-        let scenario = Scenario::of_run(&reader)?;
-        Trainer::restored(gpu, &scenario, &reader, reader.last_checkpoint()?)
-    };
     let painter = Painter::new(gpu);
-    let images = restored().and_then(|trainer| images::image_figures(&painter, &trainer));
+    let images = RunReader::open(run_dir).and_then(|reader| {
+        let scenario = Scenario::of_run(&reader)?;
+        let (mut trainer, damaged) = Trainer::restored_latest(gpu, &scenario, &reader)?;
+        let figures = all_images(&painter, &mut trainer, &reader)?;
+        Ok((figures, damaged))
+    });
     write(&painter, run_dir, images)
 }
 
-/// The same for a run whose trainer is still at hand: nothing is restored.
+/// The same for a run whose trainer is still at hand: no model is built. The trainer's state is as before afterwards.
 ///
 /// # Errors
 /// As [`write_report`].
-pub fn write_report_of(trainer: &Trainer, run_dir: &Path) -> Result<PathBuf> {
+pub fn write_report_of(trainer: &mut Trainer, run_dir: &Path) -> Result<PathBuf> {
     let painter = Painter::new(trainer.gpu());
-    let images = images::image_figures(&painter, trainer);
+    let images = RunReader::open(run_dir)
+        .and_then(|reader| all_images(&painter, trainer, &reader))
+        .map(|figures| (figures, Vec::new()));
     write(&painter, run_dir, images)
 }
 
-fn write(painter: &Painter, run_dir: &Path, images: Result<Vec<Figure>>) -> Result<PathBuf> {
+/// What the model makes now, and what it made on the way.
+fn all_images(painter: &Painter, trainer: &mut Trainer, reader: &RunReader) -> Result<Vec<Figure>> {
+    let mut figures = images::image_figures(painter, trainer)?;
+    figures.extend(images::progress_figure(painter, trainer, reader)?);
+    Ok(figures)
+}
+
+/// Writes the page with these images, which come with the checkpoints that were damaged.
+fn write(
+    painter: &Painter,
+    run_dir: &Path,
+    images: Result<(Vec<Figure>, Vec<Error>)>,
+) -> Result<PathBuf> {
     let run = RunView::open(run_dir)?;
     let mut missing = Vec::new();
+    let images = images.map(|(figures, damaged)| {
+        missing.extend(damaged.iter().map(|error| format!("Left out: {error}.")));
+        figures
+    });
     let mut drawn = |what: &str, figures: Result<Vec<Figure>>| {
         figures.unwrap_or_else(|error| {
             missing.push(format!("No {what}: {error}."));

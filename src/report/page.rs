@@ -1,29 +1,28 @@
 //! The page itself.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::figures::Figure;
-use crate::number::short;
-use crate::trace::{Event, EventKind, RunView, Subject};
-
-/// The most rows of the table of events.
-const MAX_ROWS: usize = 200;
-/// The most units that a row names.
-const MAX_UNITS: usize = 12;
+use super::tables;
+use crate::number::grouped;
+use crate::trace::RunView;
+use crate::view::UnitsOf;
 
 const STYLE: &str = "\
-:root { color-scheme: light dark; --page: #ffffff; --text: #18202c; --muted: #4d5866; --line: #e4e8ed; }
-@media (prefers-color-scheme: dark) { :root { --page: #12161c; --text: #eef1f5; --muted: #aab3bf; --line: #262d37; } }
+:root { color-scheme: light dark; --page: #ffffff; --text: #18202c; --muted: #4d5866; --line: #e4e8ed; --link: #0b57a4; }
+@media (prefers-color-scheme: dark) { :root { --page: #12161c; --text: #eef1f5; --muted: #aab3bf; --line: #262d37; --link: #8ec2ff; } }
 body { margin: 2rem auto; max-width: 900px; padding: 0 1rem; background: var(--page); color: var(--text);
-  font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; }
-.facts { color: var(--muted); margin: 0 0 1.5rem; }
-img { max-width: 100%; height: auto; display: block; margin: 0 0 1rem; }
-table { border-collapse: collapse; font-size: .9rem; } th { text-align: left; font-weight: 600; }
+  font: 16px/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; } a { color: var(--link); }
+.facts { color: var(--muted); margin: 0 0 .75rem; } nav a { margin-right: 1rem; }
+figure { margin: 0 0 1.75rem; } figcaption { color: var(--muted); font-size: .9rem; }
+img { max-width: 100%; height: auto; display: block; margin: 0 0 .25rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; } th { text-align: left; font-weight: 600; }
 th, td { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th[scope=col] { white-space: nowrap; } th[scope=row] { font-weight: 400; }
 pre { padding: 1rem; border: 1px solid var(--line); overflow-x: auto; font-size: .85rem; }
 ";
 
@@ -47,24 +46,26 @@ impl Page<'_> {
              <h1>{name}</h1>\n<p class=\"facts\">{}</p>\n",
             self.facts()
         );
-        html.push_str("<h2>What was seen</h2>\n<ul>\n");
+        html.push_str(
+            "<nav><a href=\"#findings\">Findings</a><a href=\"#events\">Events</a><a href=\"#scalars\">Loss and \
+             metrics</a><a href=\"#pictures\">Pictures</a><a href=\"#scenario\">Scenario</a></nav>\n",
+        );
+        html.push_str("<h2 id=\"findings\">Findings</h2>\n<ul>\n");
         for finding in self.findings {
             html.push_str(&format!("<li>{}</li>\n", escape(finding)));
         }
-        html.push_str("</ul>\n<h2>Pictures</h2>\n");
+        html.push_str("</ul>\n");
+        self.push_problems(&mut html);
+        tables::push_events(&mut html, self.run, self.figures);
+        tables::push_scalars(&mut html, self.run);
+        html.push_str("<h2 id=\"pictures\">Pictures</h2>\n");
         for figure in self.figures {
             push_figure(&mut html, figure);
         }
         for missing in self.missing {
             html.push_str(&format!("<p>{}</p>\n", escape(missing)));
         }
-        self.push_events(&mut html);
-        self.push_problems(&mut html);
-        html.push_str("<h2>Scenario</h2>\n");
-        html.push_str(&match self.run.scenario() {
-            Some(scenario) => format!("<pre>{}</pre>\n", escape(scenario)),
-            None => "<p>The run directory has no readable scenario.toml.</p>\n".to_owned(),
-        });
+        self.push_scenario(&mut html);
         html.push_str("</body>\n</html>\n");
         html
     }
@@ -74,17 +75,36 @@ impl Page<'_> {
         let Some(info) = self.run.info() else {
             return "run.json is damaged: status, steps and adapter are not known".to_owned();
         };
-        format!(
-            "{} of {} steps, {}; seed {}; {} ({}, {}); trainscope {}",
-            info.steps_done,
-            info.steps,
+        let mut facts = format!(
+            "{} of {} steps, {}; {:.1} s of training",
+            grouped(info.steps_done as f64, 0),
+            grouped(info.steps as f64, 0),
             escape(&info.status.to_string()),
+            info.seconds,
+        );
+        let parameters = self.parameters();
+        if parameters > 0 {
+            facts.push_str(&format!("; {} parameters", grouped(parameters as f64, 0)));
+        }
+        facts.push_str(&format!(
+            "; seed {}; {} ({}, {}); trainscope {}",
             info.seed,
             escape(&info.adapter),
             escape(&info.backend),
             escape(&info.driver),
             escape(&info.version),
-        )
+        ));
+        facts
+    }
+
+    /// How many numbers the model learns; layers of one name share theirs.
+    fn parameters(&self) -> usize {
+        let layers = self.run.model().layers();
+        let parameters = layers.flat_map(|layer| &layer.parameters);
+        let sizes: BTreeMap<&str, usize> = parameters
+            .map(|parameter| (parameter.name.as_str(), parameter.shape.iter().product()))
+            .collect();
+        sizes.values().sum()
     }
 
     /// What of the run directory could not be read.
@@ -92,87 +112,63 @@ impl Page<'_> {
         if self.run.problems().is_empty() {
             return;
         }
-        html.push_str("<h2>Damaged parts</h2>\n<p>These are left out above.</p>\n<ul>\n");
+        html.push_str(
+            "<h2 id=\"damaged\">Damaged parts</h2>\n<p>These are left out of everything on this page.</p>\n<ul>\n",
+        );
         for problem in self.run.problems() {
             html.push_str(&format!("<li>{}</li>\n", escape(&problem.to_string())));
         }
         html.push_str("</ul>\n");
     }
 
-    fn push_events(&self, html: &mut String) {
-        html.push_str("<h2>Events</h2>\n");
-        if self.run.events().is_empty() {
-            html.push_str("<p>None: no non-finite value, no dead unit, no spike.</p>\n");
+    fn push_scenario(&self, html: &mut String) {
+        html.push_str("<h2 id=\"scenario\">Scenario</h2>\n");
+        let Some(scenario) = self.run.scenario() else {
+            html.push_str("<p>The run directory has no readable scenario.toml.</p>\n");
             return;
-        }
-        html.push_str(
-            "<table>\n<tr><th>event</th><th>severity</th><th>subject</th><th>times</th><th>steps</th><th>units</th><th>the first</th></tr>\n",
-        );
-        for ((kind, subject), events) in grouped(self.run.events()).into_iter().take(MAX_ROWS) {
-            let (first, last) = (events[0], events[events.len() - 1]);
-            let steps = if first.step == last.step {
-                first.step.to_string()
-            } else {
-                format!("{} to {}", first.step, last.step)
-            };
-            let units = events.iter().filter_map(|event| event.subject.unit_index());
-            let mut units: Vec<usize> = units.collect();
-            units.sort_unstable();
-            units.dedup();
-            let more = units.len().saturating_sub(MAX_UNITS);
-            let mut names: Vec<String> =
-                units.iter().take(MAX_UNITS).map(usize::to_string).collect();
-            if more > 0 {
-                names.push(format!("and {more} more"));
-            }
-            let statistics = first.statistics.iter();
-            let measured = statistics.map(|(name, value)| format!("{name} {}", short(*value)));
-            let since = (first.since < first.step).then(|| format!("since step {}", first.since));
-            let details: Vec<String> = measured.chain(since).collect();
-            html.push_str(&format!(
-                "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{steps}</td><td>{}</td><td>{}</td></tr>\n",
-                escape(kind.name()),
-                first.severity.name(),
-                escape(&subject.to_string()),
-                events.len(),
-                names.join(", "),
-                escape(&details.join(", ")),
-            ));
-        }
-        html.push_str("</table>\n<p>Every event is in events.jsonl.</p>\n");
+        };
+        let steps = self.run.info().map_or(0, |info| info.steps);
+        html.push_str(&format!(
+            "<p>In the run directory, <code>trainscope train scenario.toml --steps {steps}</code> trains the same run \
+             again, and <code>trainscope replay . --from 0 --to {} --verify</code> repeats it bit for bit on the same \
+             adapter.</p>\n<pre>{}</pre>\n",
+            self.run.info().map_or(0, |info| info.steps_done),
+            escape(scenario)
+        ));
     }
 }
 
-/// Events of one kind about the same tensor or scalar, in the order of the first of each.
-fn grouped(events: &[Event]) -> Vec<((&EventKind, Subject), Vec<&Event>)> {
-    let mut groups: Vec<((&EventKind, Subject), Vec<&Event>)> = Vec::new();
-    let mut index_of = HashMap::new();
-    for event in events {
-        let key = (&event.kind, event.subject.group());
-        let index = *index_of.entry(key.clone()).or_insert_with(|| {
-            groups.push((key, Vec::new()));
-            groups.len() - 1
-        });
-        groups[index].1.push(event);
-    }
-    groups
+/// The name of the place on the page where a chart of units is.
+pub(super) fn anchor(units: &UnitsOf) -> String {
+    let text = format!(
+        "{}-{}-{}",
+        units.tensor,
+        units.kind.name(),
+        units.statistic.name()
+    );
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    text.chars().map(letter).collect()
 }
 
-/// A picture that follows the reader's color scheme.
+/// A picture that follows the reader's color scheme, over its caption.
 fn push_figure(html: &mut String, figure: &Figure) {
     let data = |png: &[u8]| format!("data:image/png;base64,{}", BASE64.encode(png));
+    let id = figure
+        .units
+        .as_ref()
+        .map_or_else(String::new, |units| format!(" id=\"{}\"", anchor(units)));
     html.push_str(&format!(
-        "<picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"{}\">\
-         <img width=\"{}\" alt=\"{}\" src=\"{}\"></picture>\n",
+        "<figure{id}><picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"{}\">\
+         <img width=\"{}\" alt=\"{}\" src=\"{}\"></picture>\n<figcaption>{}</figcaption></figure>\n",
         data(&figure.dark),
         figure.width.round(),
         escape(&figure.alt),
-        data(&figure.light)
+        data(&figure.light),
+        escape(&figure.caption)
     ));
 }
-
 /// Text as HTML shows it, in element content and in quoted attributes alike.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -90,6 +90,7 @@ impl Checkpoint {
         let digest = self.digest();
         let written = self
             .fill(&temporary, &digest, is_interim)
+            .and_then(|()| files::make_folder(&run.join(CHECKPOINTS)))
             .and_then(|()| remove(run, self.step))
             .and_then(|()| files::rename(&temporary, &folder));
         if written.is_err() && temporary.exists() {

@@ -229,11 +229,22 @@ impl Replay {
             if let Some(record) = self.arrived.pop_front() {
                 return Ok(Some(record));
             }
-            if self.trainer.steps_done() >= self.range.end {
+            if !self.advance()? {
                 return Ok(None);
             }
-            self.run_step()?;
         }
+    }
+
+    /// Runs the next step, also one before the range, and says whether there was one. What the range's steps leave behind
+    /// waits for [`Replay::step`].
+    ///
+    /// # Errors
+    /// As [`Replay::step`].
+    pub fn advance(&mut self) -> Result<bool> {
+        if self.trainer.steps_done() >= self.range.end {
+            return Ok(false);
+        }
+        self.run_step().map(|()| true)
     }
 
     /// Runs one step of the trainer and takes what has arrived.

@@ -248,10 +248,27 @@ impl Run {
             .map_err(|error| abort(&mut self.writer, self.taken, error))
     }
 
+    /// Saves a run that rests between two steps, so that its directory can be read and replayed up to here. The next
+    /// checkpoint replaces what this writes.
+    ///
+    /// # Errors
+    /// A lost device or a full disk.
+    pub fn save_interim(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
+        self.clock.since = Instant::now();
+        self.save_interim_now(each)
+            .map_err(|error| abort(&mut self.writer, self.taken, error))
+    }
+
     /// Saves the run between two checkpoints, if that is due.
     fn save_between(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
-        let (at, step) = self.saved;
-        if at.elapsed() < self.save_interval || step == self.trainer.steps_done() {
+        if self.saved.0.elapsed() < self.save_interval {
+            return Ok(());
+        }
+        self.save_interim_now(each)
+    }
+
+    fn save_interim_now(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
+        if self.saved.1 == self.trainer.steps_done() {
             return Ok(());
         }
         self.take_all(each)?;

@@ -205,4 +205,30 @@ impl Trainer {
         trainer.restore_from(reader, step)?;
         Ok(trainer)
     }
+
+    /// The trainer of a run in the state of the last checkpoint that can be read, and why later ones cannot.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and a run none of whose checkpoints can be read: the error is that of the last one.
+    pub fn restored_latest(
+        gpu: &Gpu,
+        scenario: &Scenario,
+        reader: &RunReader,
+    ) -> Result<(Self, Vec<Error>)> {
+        let last = reader.last_checkpoint()?;
+        let mut trainer = Self::new(gpu, scenario)?;
+        let mut damaged = Vec::new();
+        let earlier = reader.checkpoints()?.into_iter().rev();
+        for step in [last]
+            .into_iter()
+            .chain(earlier.filter(|step| *step < last))
+        {
+            match trainer.restore_from(reader, step) {
+                Ok(()) => return Ok((trainer, damaged)),
+                Err(error) if error.is_gpu() => return Err(error),
+                Err(error) => damaged.push(error),
+            }
+        }
+        Err(damaged.swap_remove(0))
+    }
 }

@@ -113,6 +113,13 @@ impl SampledChart {
         &self.note
     }
 
+    /// The same chart with another sentence in its note.
+    #[must_use]
+    pub fn with_note(self, sentence: &str) -> Self {
+        let note = format!("{} {sentence}", self.note).trim().to_owned();
+        Self { note, ..self }
+    }
+
     /// The sample.
     pub fn sample(&self) -> &Sample {
         &self.sample

@@ -8,8 +8,8 @@ use crate::series::{EvenSteps, Scale};
 
 /// Columns of a chart for each value that its running means reach over.
 const COLUMNS_PER_SMOOTHED: usize = 50;
-/// Values that a running mean reaches over at most.
-const MAX_SMOOTHED: usize = 50;
+/// Values that a running mean reaches over at least and at most.
+const SMOOTHED: [usize; 2] = [5, 50];
 /// Charts of fewer values show these alone.
 const MIN_TO_SMOOTH: usize = 100;
 
@@ -60,7 +60,7 @@ impl ScalarChart {
             .collect();
         let smooth = match even.columns {
             ..MIN_TO_SMOOTH => 1,
-            columns => (columns / COLUMNS_PER_SMOOTHED).clamp(1, MAX_SMOOTHED),
+            columns => (columns / COLUMNS_PER_SMOOTHED).clamp(SMOOTHED[0], SMOOTHED[1]),
         };
         let scale = scale.unwrap_or_else(|| Scale::for_values(&values.concat()));
         let mut note = match smooth {
@@ -96,6 +96,16 @@ impl ScalarChart {
     pub fn with_note(self, sentence: &str) -> Self {
         let note = format!("{} {sentence}", self.note).trim().to_owned();
         Self { note, ..self }
+    }
+
+    /// Titles and steps.
+    pub fn caption(&self) -> &Caption {
+        &self.caption
+    }
+
+    /// What is said below the title.
+    pub fn note(&self) -> &str {
+        &self.note
     }
 
     /// The scalars.

@@ -80,10 +80,10 @@ fn a_custom_model_is_recorded_resumed_replayed_and_reported() {
     );
     let mut run = Run::resume_with(gpu(), &dir, None, autoencoder).expect("it resumes");
     while run.advance(&mut |_| ()).expect("it runs") {}
-    let finished = run.finish(false, &mut |_| ()).expect("it closes");
+    let mut finished = run.finish(false, &mut |_| ()).expect("it closes");
     assert_eq!(finished.status, Status::Done);
 
-    let report = write_report_of(&finished.trainer, &dir).expect("a report");
+    let report = write_report_of(&mut finished.trainer, &dir).expect("a report");
     let page = std::fs::read_to_string(report).expect("it is there");
     assert!(page.contains("Units of encoder") && page.contains("custom"));
     let reader = RunReader::open(&dir).expect("it opens");

@@ -97,12 +97,22 @@ fn report_is_self_contained_escaped_and_summarized() {
         assert!(!html.contains(forbidden), "{forbidden}");
     }
     assert!(html.contains("a &lt;b&gt;bold&lt;/b&gt; name"));
-    // Loss, activations of two tensors, updates of one; each light and dark. There is no checkpoint to draw from.
-    assert_eq!(html.matches("<picture>").count(), 4);
-    assert_eq!(html.matches("data:image/png;base64,").count(), 8);
+    // Loss, activations of two tensors (of one of them two statistics), updates of one; each light and dark. There is no
+    // checkpoint to draw from.
+    assert_eq!(html.matches("<picture>").count(), 5);
+    assert_eq!(html.matches("data:image/png;base64,").count(), 10);
+    assert_eq!(html.matches("<figcaption>").count(), 5);
+    // The table of the loss says where it began and ended, and each row and column has a head.
+    assert!(
+        html.contains("<th scope=\"row\">loss</th><td>500</td>"),
+        "{html}"
+    );
+    assert!(!html.contains("<th>"));
+    // Steps 389 to 402 are less than half of the run, and show how it broke.
+    assert!(html.contains("around the first non-finite value."));
     assert!(html.contains("No images: "));
     assert!(html.contains(
-        "<td>nonfinite</td><td>fatal</td><td>encoder.1 &lt;i&gt; activation</td><td>1</td><td>400</td><td>5</td>"
+        "<th scope=\"row\">nonfinite</th><td>fatal</td><td>encoder.1 &lt;i&gt; activation</td><td>1</td><td>400</td><td>5</td>"
     ));
     let lines = summary(&RunView::open(&dir).unwrap());
     assert_eq!(lines.len(), 4, "{lines:?}");
