@@ -422,6 +422,12 @@ impl Dashboard {
     }
 
     fn tiles(&mut self, ui: &mut egui::Ui) {
+        if self.contents.is_none() && self.errors.is_empty() {
+            ui.centered_and_justified(|ui| {
+                ui.label("Preparing the run: reading its data and building kernels");
+            });
+            return;
+        }
         let size = ui.available_size();
         let gap = ui.spacing().item_spacing;
         let images = self.image_tile.size().unwrap_or_default();

@@ -246,3 +246,18 @@ impl ApplicationHandler<Wake> for App<'_> {
         event_loop.set_control_flow(next.map_or(ControlFlow::Wait, ControlFlow::WaitUntil));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn errors_of_the_system_come_without_paths_of_the_build() {
+        let located = "os error at /home/me/.cargo/winit-0.30/src/x11: y/mod.rs:765: neither WAYLAND_DISPLAY nor DISPLAY is set.";
+        assert_eq!(
+            plain(&located),
+            "neither WAYLAND_DISPLAY nor DISPLAY is set"
+        );
+        assert_eq!(plain(&"the connection was lost"), "the connection was lost");
+    }
+}

@@ -37,3 +37,17 @@ impl Stop {
         *self.window.lock().unwrap_or_else(PoisonError::into_inner) = Some(window);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_request_knows_of_the_first() {
+        let stop = Stop::default();
+        let of_signals = stop.clone();
+        assert!(!stop.is_requested());
+        assert!(!of_signals.request());
+        assert!(stop.is_requested() && stop.request());
+    }
+}

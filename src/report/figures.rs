@@ -36,14 +36,27 @@ pub struct Figure {
     pub dark: Vec<u8>,
 }
 
+/// How the pixels of a picture are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pixels {
+    /// As they are.
+    Exact,
+    /// With fewer colors than a screen has, which does not show in a chart.
+    Compact,
+}
+
 /// Draws a picture in both themes.
 pub(super) fn in_both_themes(
     painter: &Painter,
-    alt: &str,
-    caption: &str,
+    (alt, caption): (&str, &str),
+    pixels: Pixels,
     draw: impl Fn(&Theme) -> Result<Picture>,
 ) -> Result<Figure> {
     let gpu = painter.gpu();
+    let bytes = |picture: &Picture| match pixels {
+        Pixels::Exact => picture.png_bytes(gpu),
+        Pixels::Compact => picture.compact_png_bytes(gpu),
+    };
     let picture = draw(&Theme::light().scaled(SCALE_FACTOR))?;
     let dark = draw(&Theme::dark().scaled(SCALE_FACTOR))?;
     Ok(Figure {
@@ -51,8 +64,8 @@ pub(super) fn in_both_themes(
         caption: caption.to_owned(),
         units: None,
         width: picture.size()[0] as f32 / SCALE_FACTOR,
-        light: picture.png_bytes(gpu)?,
-        dark: dark.png_bytes(gpu)?,
+        light: bytes(&picture)?,
+        dark: bytes(&dark)?,
     })
 }
 
@@ -112,7 +125,7 @@ fn scalar_figure(
     let ends: Vec<String> = recorded.iter().filter_map(|line| ends(line)).collect();
     let alt = format!("{title} over the training steps: {}.", ends.join("; "));
     let draw = |theme: &Theme| chart.chart().picture(painter, SIZE, theme);
-    in_both_themes(painter, &alt, caption.trim(), draw).map(Some)
+    in_both_themes(painter, (&alt, caption.trim()), Pixels::Compact, draw).map(Some)
 }
 
 /// Where a scalar begins and where it ends, in words.
@@ -182,7 +195,7 @@ pub fn unit_figure(painter: &Painter, run: &RunView, units: &UnitsOf) -> Result<
     let title = &chart.caption().title;
     let alt = format!("{title} over the training steps. {}", chart.note());
     let caption = format!("{} {}", what_to_look_at(units), chart.note());
-    let figure = in_both_themes(painter, &alt, &caption, |theme| {
+    let figure = in_both_themes(painter, (&alt, &caption), Pixels::Compact, |theme| {
         chart.chart().picture(painter, SIZE, theme)
     })?;
     Ok(Some(Figure {

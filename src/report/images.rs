@@ -1,6 +1,6 @@
 //! Grids of what the model makes: reconstructions and samples.
 
-use super::figures::{Figure, in_both_themes};
+use super::figures::{Figure, Pixels, in_both_themes};
 use crate::Result;
 use crate::gpu::Buffer;
 use crate::trace::{Checkpoint, RunReader};
@@ -56,7 +56,7 @@ pub fn image_figures(painter: &Painter, trainer: &Trainer) -> Result<Vec<Figure>
             let grid = grid(&preview, title, &note, &rows, columns);
             let caption = format!("{caption} {MAGENTA}");
             let alt = format!("{title} after {} steps", trainer.steps_done());
-            in_both_themes(painter, &alt, &caption, |theme| {
+            in_both_themes(painter, (&alt, &caption), Pixels::Exact, |theme| {
                 grid.picture(painter, theme)
             })
         })
@@ -100,7 +100,7 @@ pub fn progress_figure(
     let named: Vec<&str> = states.iter().map(|(label, _)| label.as_str()).collect();
     let alt = format!("{title}: {}", named.join(", "));
     let caption = format!("Columns that become alike show a collapse. {MAGENTA}");
-    in_both_themes(painter, &alt, &caption, |theme| {
+    in_both_themes(painter, (&alt, &caption), Pixels::Exact, |theme| {
         grid.picture(painter, theme)
     })
     .map(Some)

@@ -221,6 +221,7 @@ mod tests {
                 inputs: Vec::new(),
                 parameters: Vec::new(),
                 state: Vec::new(),
+                properties: Vec::new(),
                 role: None,
             });
             let losses = terms.iter().map(|(kind, weight)| LossDescription {
@@ -230,9 +231,9 @@ mod tests {
             });
             ModelDescription {
                 graphs: vec![GraphDescription {
-                    name: String::new(),
                     layers: layers.collect(),
                     losses: losses.collect(),
+                    ..GraphDescription::default()
                 }],
             }
         };

@@ -145,13 +145,21 @@ impl Choice<'_> {
 
     /// The first layer of a GAN's discriminator, on generated images.
     fn on_generated_images(&mut self, statistic: Statistic) {
-        let suffix = crate::models::FAKE_SUFFIX;
-        let entry = self
-            .entries
-            .iter()
-            .find(|entry| entry.kind == TensorKind::Activation && entry.tensor.ends_with(suffix));
-        if let Some(entry) = entry {
-            self.add(&entry.tensor, TensorKind::Activation, statistic);
+        let mut graphs = self.model.graphs.iter();
+        let Some(graph) = graphs.find(|graph| !graph.suffix.is_empty()) else {
+            return;
+        };
+        let layers = graph.layers.iter();
+        let names = layers.map(|layer| format!("{}{}", layer.name, graph.suffix));
+        let recorded: Vec<String> = names
+            .filter(|name| {
+                self.entries.iter().any(|entry| {
+                    entry.kind == TensorKind::Activation && entry.units > 1 && entry.tensor == *name
+                })
+            })
+            .collect();
+        if let Some(first) = recorded.first() {
+            self.add(first, TensorKind::Activation, statistic);
         }
     }
 
@@ -224,13 +232,14 @@ mod tests {
             inputs: Vec::new(),
             parameters: Vec::new(),
             state: Vec::new(),
+            properties: Vec::new(),
             role: *role,
         };
         ModelDescription {
             graphs: vec![GraphDescription {
                 name: "generator".to_owned(),
                 layers: layers.iter().map(layer).collect(),
-                losses: Vec::new(),
+                ..GraphDescription::default()
             }],
         }
     }
@@ -241,12 +250,21 @@ mod tests {
 
     #[test]
     fn a_gan_is_never_judged_by_its_noise() {
-        let model = model(&[
+        let mut model = model(&[
             ("z", Some(Role::Latent)),
             ("generator.0", None),
             ("image", Some(Role::Image)),
             ("score", Some(Role::Score)),
         ]);
+        model.graphs.extend(
+            self::model(&[("discriminator.0", None), ("score", Some(Role::Score))])
+                .graphs
+                .into_iter()
+                .map(|graph| GraphDescription {
+                    suffix: "@generated".to_owned(),
+                    ..graph
+                }),
+        );
         use TensorKind::{Activation, Gradient};
         let entries = entries(&[
             ("z", Activation),

@@ -50,12 +50,28 @@ impl Picture {
     /// # Errors
     /// The device was lost or reported an error.
     pub fn png_bytes(&self, gpu: &Gpu) -> Result<Vec<u8>> {
+        self.encode(gpu, |value| value)
+    }
+
+    /// The same with 32 levels of each primary color. A chart looks the same with them, and its file has half the size.
+    ///
+    /// # Errors
+    /// The device was lost or reported an error.
+    pub fn compact_png_bytes(&self, gpu: &Gpu) -> Result<Vec<u8>> {
+        self.encode(gpu, |value| {
+            let level = (u16::from(value) * 31 + 127) / 255;
+            // At most 255.
+            ((level * 255 + 15) / 31) as u8
+        })
+    }
+
+    fn encode(&self, gpu: &Gpu, value: impl Fn(u8) -> u8) -> Result<Vec<u8>> {
         let [width, height] = self.size();
         let opaque: Vec<u8> = self
             .read(gpu)?
             .chunks_exact(4)
             .flat_map(|pixel| &pixel[..3])
-            .copied()
+            .map(|byte| value(*byte))
             .collect();
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, width, height);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use trainscope::tensor::NamedTensor;
 
 use trainscope::Result;
@@ -124,6 +125,53 @@ fn one_go_and_two_halves_are_the_same_run() {
         );
     }
     assert_eq!(verify(&straight, 13, 27).unwrap().differences.len(), 0);
+}
+
+/// A run is saved between its checkpoints as often as one likes: it leaves the same files, and one that is killed resumes
+/// from there.
+#[test]
+fn saves_between_checkpoints_change_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [plain, saved, killed] = ["plain", "saved", "killed"].map(|name| scratch.path().join(name));
+    let settings = ["record.checkpoint_every=15"];
+    train(&settings, &plain);
+    let start = |dir: &Path| {
+        let run = Run::create(gpu(), &scenario(&settings), dir, None).unwrap();
+        run.with_save_interval(Duration::ZERO)
+    };
+    end(start(&saved));
+    let recorded = |dir: &Path| {
+        // run.json has the seconds, and a report pictures of them.
+        let all = files(dir).into_iter().map(|(path, bytes)| {
+            let path = path.strip_prefix(dir).unwrap().to_owned();
+            (path, bytes)
+        });
+        let same = all.filter(|(path, _)| path != Path::new("run.json"));
+        same.collect::<Vec<_>>()
+    };
+    let names = |dir: &Path| {
+        recorded(dir)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&saved), names(&plain));
+    assert!(recorded(&saved) == recorded(&plain));
+
+    let mut run = start(&killed);
+    for _ in 0..23 {
+        run.advance(&mut |_| {}).unwrap();
+    }
+    drop(run);
+    let reader = RunReader::open(&killed).unwrap();
+    // The last step may be on its way when its turn to be saved comes, but no checkpoint is so near.
+    let last = reader.last_checkpoint().unwrap();
+    assert!((20..=23).contains(&last), "{last}");
+    assert_eq!(reader.checkpoints().unwrap(), [0, 15]);
+    assert_eq!(reader.info().steps_done, last);
+    end(Run::resume(gpu(), &killed, None).unwrap());
+    assert!(contents(&killed) == contents(&plain));
+    assert!(!killed.join(format!("checkpoints/{last:06}")).exists());
 }
 
 #[test]
