@@ -213,6 +213,11 @@ impl Session {
     /// # Errors
     /// What is missing for them, such as the data, in a sentence.
     pub fn images(&mut self, progress: &Progress) -> Result<Option<Images>> {
+        if let Stage::View(run) = &self.stage
+            && !report::makes_images(run.model())
+        {
+            return Ok(None);
+        }
         self.preview.images(&self.gpu, progress)
     }
 

@@ -7,7 +7,7 @@ use trainscope::bench::{self, GpuTimer, Measured, Roofline, StepBench};
 use trainscope::train::Scenario;
 use trainscope::{ByteSize, Error, Result};
 
-use super::{Common, check_writable, progress};
+use super::{Common, check_writable};
 
 /// A model of each family that learns images.
 const SCENARIOS: [&str; 4] = ["vae-mnist", "conv-vae-mnist", "cnn-mnist", "gan-mnist"];
@@ -52,7 +52,7 @@ pub fn run(common: &Common, args: &BenchArgs) -> Result<()> {
     let scenarios: Vec<Scenario> = args.scenarios.iter().map(load).collect::<Result<_>>()?;
     let gpu = common.gpu()?;
     let timer = GpuTimer::new(&gpu);
-    let bar = progress::bar((1 + args.matmul.len() + scenarios.len()) as u64);
+    let bar = common.bar((1 + args.matmul.len() + scenarios.len()) as u64);
     bar.set_message("roofline");
     let roofline = Roofline::measure(&gpu, &timer)?;
     bar.inc(1);

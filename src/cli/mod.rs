@@ -177,6 +177,11 @@ impl Common {
         };
     }
 
+    /// A progress bar over `steps`.
+    fn bar(&self, steps: u64) -> progress::Bar {
+        progress::bar(steps, self.quiet)
+    }
+
     /// A line that is the result of a command; it is printed with `--quiet` too, and not where JSON is.
     fn result(&self, line: &str) {
         if !self.json {

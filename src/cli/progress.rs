@@ -17,6 +17,8 @@ const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,
+    /// Whether nothing is said at all.
+    is_quiet: bool,
     /// What is said beside the steps.
     message: RefCell<String>,
     /// The last line of the log: when, and after how many steps.
@@ -25,9 +27,13 @@ pub struct Bar {
     started: Cell<Option<(Instant, u64)>>,
 }
 
-/// A bar over `steps`.
-pub fn bar(steps: u64) -> Bar {
-    let bar = ProgressBar::new(steps);
+/// A bar over `steps`, which says nothing where `is_quiet`.
+pub fn bar(steps: u64, is_quiet: bool) -> Bar {
+    let bar = match is_quiet {
+        true => ProgressBar::hidden(),
+        false => ProgressBar::no_length(),
+    };
+    bar.set_length(steps);
     let rate = |state: &ProgressState, text: &mut dyn std::fmt::Write| {
         // A text that cannot be written is no reason to stop.
         let _ = write!(text, "{:.1}/s", state.per_sec());
@@ -39,6 +45,7 @@ pub fn bar(steps: u64) -> Bar {
     };
     Bar {
         bar,
+        is_quiet,
         message: RefCell::default(),
         line: Cell::new((Instant::now(), 0)),
         started: Cell::new(None),
@@ -48,7 +55,9 @@ pub fn bar(steps: u64) -> Bar {
 impl Bar {
     /// Says what is done before, between or after the steps, at once.
     pub fn say(&self, doing: &str) {
-        if self.bar.is_hidden() {
+        if self.is_quiet {
+            // Not even in a log.
+        } else if self.bar.is_hidden() {
             eprint_line(doing);
         } else {
             self.bar.set_message(doing.to_owned());
@@ -69,7 +78,7 @@ impl Bar {
         }
         let all = self.bar.length().unwrap_or(0);
         let steps = done.saturating_sub(before);
-        if self.bar.is_hidden() && is_line_due(at.elapsed(), steps, all) {
+        if self.bar.is_hidden() && !self.is_quiet && is_line_due(at.elapsed(), steps, all) {
             self.line.set((Instant::now(), done));
             eprint_line(&self.line_of(done, all));
         }
@@ -138,7 +147,7 @@ mod tests {
 
     #[test]
     fn lines_say_step_rate_and_message() {
-        let bar = bar(100);
+        let bar = bar(100, true);
         bar.set_position(10);
         bar.set_message("loss 3.25");
         let since = Instant::now() - Duration::from_secs(10);

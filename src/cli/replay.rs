@@ -8,7 +8,7 @@ use trainscope::trace::{RunInfo, RunReader, RunWriter, Status, write_safetensors
 use trainscope::train::{Replay, StepRecord, TensorCapture, TensorRequest, Trainer, Verification};
 use trainscope::{ByteSize, Error, Result};
 
-use super::{Common, progress};
+use super::Common;
 
 /// Bytes of captured tensors that are kept in memory until the file is written.
 const MAX_CAPTURED: u64 = 2 << 30;
@@ -47,7 +47,7 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
     let mut replay = replay.start()?;
     let mut directory = ReplayDirectory::create(&args.dir, &replay)?;
     let mut captured = Captured::default();
-    let bar = progress::bar(args.to - args.from);
+    let bar = common.bar(args.to - args.from);
     let replayed = (|| {
         while let Some(record) = replay.step()? {
             directory.record(&record, replay.trainer())?;

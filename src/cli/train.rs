@@ -13,7 +13,7 @@ use trainscope::train::{Finished, Run, StepRecord, ValidationResult};
 use trainscope::{Error, Result};
 
 use super::run_options::{RunOptions, no_scenario};
-use super::{Common, interrupt, progress, scenarios};
+use super::{Common, interrupt, scenarios};
 
 /// How many unreadable files of a data set are named.
 const NAMED_FILES: usize = 10;
@@ -86,7 +86,7 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     }
     let steps = run.trainer().scenario().train.steps;
     let first = run.trainer().steps_done();
-    let bar = progress::bar(steps);
+    let bar = common.bar(steps);
     bar.say("building kernels");
     let mut first_step_seconds = None;
     let mut each = |record: &StepRecord| {

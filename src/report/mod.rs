@@ -14,7 +14,8 @@ mod telling;
 use std::path::{Path, PathBuf};
 
 use crate::gpu::Gpu;
-use crate::trace::{RunReader, RunView};
+use crate::nn::Role;
+use crate::trace::{ModelDescription, RunReader, RunView};
 use crate::train::{Scenario, Trainer};
 use crate::view::Painter;
 use crate::{Error, Result, diagnose, files};
@@ -64,6 +65,13 @@ fn all_images(painter: &Painter, trainer: &mut Trainer, reader: &RunReader) -> R
     Ok(figures)
 }
 
+/// Whether a model makes images, as far as is known of it.
+pub fn makes_images(model: &ModelDescription) -> bool {
+    let roles = [Role::Image, Role::LatentMean];
+    let makes = |role: &Role| model.with_role(*role).is_some();
+    model.graphs.is_empty() || roles.iter().any(makes)
+}
+
 /// Writes the page with these images, which come with the checkpoints that were damaged.
 fn write(
     painter: &Painter,
@@ -71,6 +79,11 @@ fn write(
     images: Result<(Vec<Figure>, Vec<Error>)>,
 ) -> Result<PathBuf> {
     let run = RunView::open(run_dir)?;
+    let images = match images {
+        // Nothing is missing that there never was.
+        Err(error) if !error.is_gpu() && !makes_images(run.model()) => Ok(Default::default()),
+        images => images,
+    };
     let mut missing = Vec::new();
     let images = images.map(|(figures, damaged)| {
         missing.extend(damaged.iter().map(|error| format!("Left out: {error}.")));

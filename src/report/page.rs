@@ -82,7 +82,10 @@ impl Page<'_> {
             escape(&info.status.to_string()),
             info.seconds,
         );
-        let parameters = self.parameters();
+        if let Some(started) = &info.started {
+            facts.push_str(&format!("; started {}", escape(started)));
+        }
+        let parameters = info.parameters.unwrap_or_else(|| self.parameters());
         if parameters > 0 {
             facts.push_str(&format!("; {} parameters", grouped(parameters as f64, 0)));
         }
@@ -97,14 +100,14 @@ impl Page<'_> {
         facts
     }
 
-    /// How many numbers the model learns; layers of one name share theirs.
-    fn parameters(&self) -> usize {
+    /// How many numbers the model learns, of a run that does not say so itself; layers of one name share theirs.
+    fn parameters(&self) -> u64 {
         let layers = self.run.model().layers();
         let parameters = layers.flat_map(|layer| &layer.parameters);
         let sizes: BTreeMap<&str, usize> = parameters
             .map(|parameter| (parameter.name.as_str(), parameter.shape.iter().product()))
             .collect();
-        sizes.values().sum()
+        sizes.values().map(|size| *size as u64).sum()
     }
 
     /// What of the run directory could not be read.

@@ -290,6 +290,54 @@ fn an_interrupted_run_stops_in_good_order() {
     assert_eq!(digest(&run), digest(&folder.path().join("whole")));
 }
 
+/// A log says what is done, and nothing that the driver has to say about a missing desktop session.
+#[test]
+fn without_a_terminal_progress_is_lines() {
+    let folder = folder();
+    let train = |out: &str, more: &[&str]| {
+        let arguments = [&["train", "small.toml", "--no-report", "--out", out], more].concat();
+        let output = command(&folder, &arguments)
+            .env_remove("NODEVICE_SELECT")
+            .env_remove("XDG_RUNTIME_DIR")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let log = train("said", &[]);
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.first(), Some(&"building kernels"), "{log}");
+    assert!(lines.contains(&"saving"), "{log}");
+    let is_known =
+        |line: &&str| ["building kernels", "saving"].contains(line) || line.starts_with("step ");
+    assert!(lines.iter().all(is_known), "{log}");
+    assert_eq!(train("unsaid", &["--quiet"]), "");
+}
+
+/// Without a display there is one sentence, without a path of the machine that the program was built on.
+#[cfg(all(target_os = "linux", feature = "window"))]
+#[test]
+fn watch_without_a_display_says_what_to_use_instead() {
+    let folder = folder();
+    let output = command(&folder, &["watch", "small.toml"])
+        .env_remove("DISPLAY")
+        .env_remove("WAYLAND_DISPLAY")
+        .env_remove("WAYLAND_SOCKET")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = sentence(&output);
+    assert!(
+        text.contains("no display can be opened: neither WAYLAND_DISPLAY"),
+        "{text}"
+    );
+    assert!(
+        text.contains("trainscope train") && !text.contains(".rs"),
+        "{text}"
+    );
+    assert!(!folder.path().join("runs").exists());
+}
+
 #[test]
 fn of_two_processes_one_gets_the_directory() {
     let folder = folder();
