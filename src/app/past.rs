@@ -173,6 +173,7 @@ fn shown_part(tensor: &NamedTensor) -> ShownPart {
             words: format!("{of} maps of the first sample"),
         };
     }
+    // Of activations and gradients these are samples and units.
     let rows = shape.first().copied().unwrap_or(1).max(1);
     let columns = tensor.values.len() / rows;
     let (height, width) = (rows.min(MAX_SAMPLES), columns.min(MAX_UNITS));

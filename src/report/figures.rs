@@ -17,7 +17,7 @@ const SCALE_FACTOR: f32 = 1.25;
 /// Lines shown in a chart of units.
 const KEEP: usize = 40;
 /// Charts of units in a report.
-const UNIT_CHARTS: usize = 6;
+const UNIT_CHARTS: usize = 4;
 
 /// A picture of a report, in both themes.
 #[derive(Debug, Clone)]

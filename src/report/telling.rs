@@ -184,14 +184,13 @@ impl Choice<'_> {
         }
     }
 
-    /// The gradients where they end and where they begin, which shows whether they vanish or explode on the way.
+    /// The gradient where it arrives last, which shows whether it vanishes or explodes on the way.
     fn gradients(&mut self) {
-        let recorded: Vec<&TraceEntry> = self
+        let mut recorded = self
             .entries
             .iter()
-            .filter(|entry| entry.kind == TensorKind::Gradient && entry.units > 1)
-            .collect();
-        for entry in [recorded.first(), recorded.last()].into_iter().flatten() {
+            .filter(|entry| entry.kind == TensorKind::Gradient && entry.units > 1);
+        if let Some(entry) = recorded.next() {
             self.add(&entry.tensor, TensorKind::Gradient, Statistic::Std);
         }
     }
