@@ -11,7 +11,7 @@ use trainscope::trace::write_safetensors_with_integers;
 use trainscope::train::Replay;
 use trainscope::view::{CreditChart, Painter, Picture, Theme};
 
-use super::{Common, outputs, progress};
+use super::{Common, outputs};
 
 /// Width of the picture in points, and pixels a point.
 const PLOT_WIDTH: f32 = 900.0;
@@ -57,7 +57,7 @@ pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
         maps: args.maps.is_some() || args.plot.is_some(),
     };
     let replay = Replay::open(&gpu, &args.dir)?;
-    let bar = progress::bar(0);
+    let bar = common.bar(0);
     let credits = credit(replay, &request, &mut |done, all| {
         bar.set_length(all);
         bar.set_position(done);

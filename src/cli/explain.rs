@@ -8,7 +8,7 @@ use trainscope::Result;
 use trainscope::diagnose::{self, Explanation, Finding};
 use trainscope::trace::RunView;
 
-use super::{Common, interrupt, progress};
+use super::{Common, interrupt};
 
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
@@ -52,7 +52,7 @@ fn verify(
 ) -> Result<()> {
     let gpu = common.gpu()?;
     let interrupted = interrupt();
-    let bar = progress::bar(0);
+    let bar = common.bar(0);
     let mut change = String::new();
     let verified = diagnose::verify(&gpu, run, explanation, seconds, &mut |progress| {
         if change != progress.change {

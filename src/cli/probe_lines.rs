@@ -8,9 +8,9 @@ use trainscope::train::{ProbeLines, ProbeLinesRequest, Replay};
 use trainscope::view::Caption;
 use trainscope::{Error, Result};
 
+use super::Common;
 use super::sample::SampleArgs;
 use super::sample_lines::Lines;
-use super::{Common, progress};
 
 /// Runs the steps again and takes the lines.
 pub fn read(common: &Common, args: &SampleArgs, gpu: &Gpu) -> Result<Lines> {
@@ -34,7 +34,7 @@ pub fn read(common: &Common, args: &SampleArgs, gpu: &Gpu) -> Result<Lines> {
         kind: args.kind,
         steps: from..to,
     };
-    let bar = progress::bar(to.saturating_sub(from));
+    let bar = common.bar(to.saturating_sub(from));
     let replay = Replay::open(gpu, &args.input)?;
     let recorded = ProbeLines::record(replay, request, &mut |_| bar.inc(1));
     bar.finish_and_clear();

@@ -65,6 +65,16 @@ impl Bar {
         }
     }
 
+    /// How many steps there are, where that is known only now.
+    pub fn set_length(&self, steps: u64) {
+        self.bar.set_length(steps);
+    }
+
+    /// Prints what `print` prints, without a bar in its way.
+    pub fn suspend(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
+    }
+
     /// So many steps are done.
     pub fn set_position(&self, done: u64) {
         self.bar.set_position(done);

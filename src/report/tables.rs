@@ -126,8 +126,8 @@ fn linked(subject: &Subject, figures: &[Figure]) -> String {
 }
 
 fn unit_numbers(events: &[&Event]) -> String {
-    let units = events.iter().filter_map(|event| event.subject.unit_index());
-    let mut units: Vec<usize> = units.collect();
+    let units = events.iter().flat_map(|event| event.subject.units());
+    let mut units: Vec<usize> = units.copied().collect();
     units.sort_unstable();
     units.dedup();
     let more = units.len().saturating_sub(MAX_UNITS);

@@ -64,7 +64,7 @@ impl Choice<'_> {
     }
 
     fn event(&mut self, event: &Event) {
-        match (&event.kind, &event.subject) {
+        match (&event.kind, &event.subject.group()) {
             // What all generated images have in common shows where the discriminator looks at them.
             (EventKind::DiversityCollapse, _) => self.on_generated_images(Statistic::Std),
             // Nothing reaches the generator any more.
@@ -72,21 +72,17 @@ impl Choice<'_> {
                 self.generator_gradient();
                 self.on_generated_images(Statistic::Mean);
             }
-            (EventKind::DeadUnit, Subject::Tensor { tensor, .. }) => {
-                self.add(tensor, TensorKind::Activation, Statistic::ZeroFraction);
-            }
-            // One dead unit says little: layers that are silent as a whole are looked for by themselves.
-            (EventKind::DeadUnit, _) => {}
-            (
-                EventKind::Nonfinite,
-                Subject::Unit { tensor, kind, .. } | Subject::Tensor { tensor, kind },
-            ) => {
+            // Few dead units say little: layers that are silent as a whole are looked for by themselves.
+            (EventKind::DeadUnit | EventKind::Revived, _) => {}
+            (EventKind::Nonfinite, Subject::Tensor { tensor, kind }) => {
                 self.add(tensor, *kind, Statistic::Max);
             }
-            (_, Subject::Unit { tensor, kind, .. } | Subject::Tensor { tensor, kind }) => {
-                self.add(tensor, *kind, Statistic::Mean);
+            (EventKind::PosteriorCollapse, Subject::Tensor { tensor, kind }) => {
+                self.add(tensor, *kind, Statistic::Std);
             }
-            (_, Subject::Scalar(_) | Subject::Run) => {}
+            (_, Subject::Tensor { tensor, kind }) => self.add(tensor, *kind, Statistic::Mean),
+            // What is about a scalar shows in its own chart.
+            _ => {}
         }
     }
 
@@ -97,8 +93,9 @@ impl Choice<'_> {
             .iter()
             .filter(|event| event.kind == EventKind::DeadUnit)
         {
-            if let Subject::Unit { tensor, unit, .. } = &event.subject {
-                dead.entry(tensor).or_default().push(*unit);
+            if let Some(tensor) = event.subject.tensor_name() {
+                let units = dead.entry(tensor).or_default();
+                units.extend(event.subject.units());
             }
         }
         for entry in self.entries {
