@@ -4,6 +4,27 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::text::{printable, shortened};
+
+/// Characters of a sentence at most, and of its parts where it would be longer.
+const MAX_SENTENCE: usize = 400;
+const MAX_CONTEXT: usize = 140;
+const MIN_HINT: usize = 100;
+
+/// The parts of an error as one line of bounded length that a terminal only shows: they may quote what strangers wrote.
+fn sentence(context: &str, problem: &str, hint: &str) -> String {
+    let whole = format!("{context}: {problem}; {hint}");
+    if whole.len() <= MAX_SENTENCE {
+        return printable(&whole).into_owned();
+    }
+    let context = shortened(context, MAX_CONTEXT);
+    let room = MAX_SENTENCE - context.chars().count() - ": ; ".len();
+    let hint_length = printable(hint).chars().count();
+    let problem = shortened(problem, room - hint_length.min(MIN_HINT));
+    let hint = shortened(hint, room - problem.chars().count());
+    format!("{context}: {problem}; {hint}")
+}
+
 /// What went wrong. It is shown as `context: problem; hint`, a sentence for users; programs match its
 /// [kind](Error::kind).
 ///
@@ -17,7 +38,7 @@ use std::sync::Arc;
 /// assert!(error.to_string().starts_with("no/such/run: not a run directory"));
 /// ```
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{context}: {problem}; {hint}")]
+#[error("{}", sentence(.context, .problem, .hint))]
 pub struct Error {
     kind: ErrorKind,
     context: String,
@@ -265,6 +286,23 @@ mod tests {
         let error = Error::io("run.json".as_ref(), "read it", &missing);
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.source().is_some() && error.exit_code() == 1);
+    }
+
+    #[test]
+    fn sentences_are_one_line_of_bounded_length() {
+        let long = "x\u{1b}[2J\n".repeat(9000);
+        for (context, problem, hint) in [
+            (long.as_str(), "bad", "do something"),
+            ("file", long.as_str(), "do something"),
+            ("file", "bad", long.as_str()),
+            (long.as_str(), long.as_str(), long.as_str()),
+        ] {
+            let text = Error::input(context, problem, hint).to_string();
+            assert!(text.chars().count() <= MAX_SENTENCE, "{text}");
+            assert!(!text.chars().any(char::is_control), "{text:?}");
+        }
+        let kept = Error::input("file", long.as_str(), "do something").to_string();
+        assert!(kept.starts_with("file: ") && kept.ends_with("; do something"));
     }
 
     #[test]

@@ -96,6 +96,16 @@ pub(crate) fn read_bounded(path: &Path, max_bytes: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// What is wrong with a JSON document, in a few words that need no knowledge of the types behind it.
+pub(crate) fn json_problem(error: &serde_json::Error) -> String {
+    use serde_json::error::Category;
+    match error.classify() {
+        Category::Eof => "it is cut short".to_owned(),
+        Category::Data => "a key is missing or has a value of another kind".to_owned(),
+        Category::Syntax | Category::Io => format!("it breaks off at column {}", error.column()),
+    }
+}
+
 /// Reads a text file.
 pub(crate) fn read_text(path: &Path) -> Result<String> {
     String::from_utf8(read_bounded(path, MAX_TEXT_BYTES)?).map_err(|error| {

@@ -93,6 +93,7 @@ pub mod random;
 pub mod report;
 pub mod sample;
 pub mod series;
+mod signature;
 mod size;
 pub mod tensor;
 pub mod text;

@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Parser, Subcommand};
 use trainscope::gpu::{AdapterChoice, Gpu};
+use trainscope::text::printable;
 use trainscope::{ByteSize, Error, Result, panics};
 
 /// Trains deep generative models in WGSL compute shaders and shows why a training run goes wrong.
@@ -169,6 +170,8 @@ impl Common {
         if self.quiet {
             return;
         }
+        // A line may quote names and reasons from files of strangers.
+        let line = printable(line);
         // A closed pipe (`| head -1`) must not end the work.
         let _ = if self.json {
             writeln!(std::io::stderr(), "{line}")

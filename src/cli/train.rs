@@ -15,9 +15,6 @@ use trainscope::{Error, Result};
 use super::run_options::{RunOptions, no_scenario};
 use super::{Common, interrupt, scenarios};
 
-/// How many unreadable files of a data set are named.
-const NAMED_FILES: usize = 10;
-
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     /// A TOML file or the name of a built-in scenario
@@ -64,6 +61,7 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
         (None, Some(dir)) => Run::resume(&gpu, dir, args.options.steps)?,
         (None, None) => return Err(no_scenario()),
     };
+    common.note(&format!("data: {}", run.trainer().data()));
     if let Some(scenario) = &scenario {
         let dataset = run.trainer().dataset();
         let data = DataShape {
@@ -74,15 +72,10 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
         scenarios::print_warnings(common, &warnings);
         run.keep_warnings(&warnings)?;
     }
-    let skipped = run.trainer().skipped();
-    if !skipped.is_empty() {
+    if let Some(prefix) = run.init_prefix() {
         common.note(&format!(
-            "skipped {} files that cannot be read:",
-            skipped.len()
+            "init: every name begins with '{prefix}', which was taken off"
         ));
-        for file in skipped.iter().take(NAMED_FILES) {
-            common.note(&format!("  {file}"));
-        }
     }
     let steps = run.trainer().scenario().train.steps;
     let first = run.trainer().steps_done();
@@ -189,6 +182,7 @@ fn conclude(
         "findings": lines,
         "warnings": finished.warnings,
         "validation": finished.validation.as_ref().map(validation_json),
+        "data": finished.trainer.data(),
         "adapter": finished.trainer.gpu().describe(),
     }));
     match &finished.status {

@@ -309,7 +309,7 @@ pub fn generate(seed: u64, task: Task, count: usize, side: usize) -> Images {
             Task::Binding => pairs().len(),
         },
         name: "clips".to_owned(),
-        skipped: Vec::new(),
+        ..Images::default()
     }
 }
 

@@ -42,26 +42,33 @@ impl Images {
             pixels: held_pixels,
             labels: held_labels,
             name: format!("{}, held out", self.name),
-            skipped: Vec::new(),
             ..self.clone_without_pixels()
         };
-        let training = Self {
+        let mut training = Self {
             count: self.count - held,
             pixels: train,
             labels: train_labels,
             ..self
         };
+        training
+            .notes
+            .push(format!("{held} more held out for validation"));
         Ok((training, validation))
     }
 
     /// Everything but the samples.
     fn clone_without_pixels(&self) -> Self {
         Self {
+            count: self.count,
+            shape: self.shape,
             pixels: Vec::new(),
             labels: Vec::new(),
+            classes: self.classes,
+            class_names: self.class_names.clone(),
             name: self.name.clone(),
-            skipped: self.skipped.clone(),
-            ..*self
+            origin: self.origin.clone(),
+            left_out: self.left_out.clone(),
+            notes: self.notes.clone(),
         }
     }
 }

@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 
 use super::Images;
-use crate::{Error, Result};
+use crate::signature::{self, Expected, other_kind};
+use crate::text::listed;
+use crate::{Error, Result, files};
 
 const IMAGES: u32 = 0x0000_0803;
 const LABELS: u32 = 0x0000_0801;
+/// Characters of a list of names in a message.
+const LISTED: usize = 100;
 /// The most bytes of unpacked data in one file.
 const MAX_BYTES: u64 = 2 << 30;
 
@@ -64,13 +68,9 @@ pub fn idx_directory(path: &Path, split: &str) -> Result<Images> {
             "name the directory that holds the IDX files",
         ));
     }
-    let images = find(path, prefix, "images", 3).ok_or_else(|| {
-        Error::file(
-            &file,
-            format!("found no file {prefix}-images-idx3-ubyte, plain or .gz"),
-            "check the path and the split",
-        )
-    })?;
+    let Some(images) = find(path, prefix, "images", 3) else {
+        return Err(missing(path, prefix)?);
+    };
     let (sizes, pixels) = read_file(&images, IMAGES)?;
     let (labels_file, labels) = match find(path, prefix, "labels", 1) {
         Some(labels) => (labels.display().to_string(), read_file(&labels, LABELS)?.1),
@@ -80,7 +80,40 @@ pub fn idx_directory(path: &Path, split: &str) -> Result<Images> {
         || "idx".to_owned(),
         |name| name.to_string_lossy().into_owned(),
     );
-    assemble(&name, &labels_file, &sizes, pixels, labels)
+    let set = assemble(&name, &labels_file, &sizes, pixels, labels)?;
+    set.check_range(&images)?;
+    Ok(set)
+}
+
+/// The error about a directory without its file of images: it says what is there.
+fn missing(path: &Path, prefix: &str) -> Result<Error> {
+    let names = files::names(path)?;
+    let there = match names.len() {
+        0 => "it is empty".to_owned(),
+        _ => format!(
+            "it holds {}",
+            listed(names.iter().map(String::as_str), LISTED)
+        ),
+    };
+    let below = names
+        .iter()
+        .flat_map(|name| ["", "raw"].map(|inner| path.join(name).join(inner)))
+        .find(|folder| find(folder, prefix, "images", 3).is_some());
+    let hint = match below {
+        Some(folder) => {
+            let folder = folder.components().collect::<PathBuf>();
+            format!(
+                "name the folder that holds it: path = \"{}\"",
+                folder.display()
+            )
+        }
+        None => "name the folder with files of these names, and check the split".to_owned(),
+    };
+    Ok(Error::file(
+        path.display().to_string(),
+        format!("found no file {prefix}-images-idx3-ubyte, plain or .gz; {there}"),
+        hint,
+    ))
 }
 
 /// The file of that kind under any of its usual names.
@@ -117,7 +150,7 @@ fn assemble(
             .map_or(0, |&label| usize::from(label) + 1),
         labels,
         name: name.to_owned(),
-        skipped: Vec::new(),
+        ..Images::default()
     })
 }
 
@@ -139,6 +172,29 @@ fn read(file: &str, mut source: impl BufRead, magic: u32) -> Result<(Vec<usize>,
     }
 }
 
+/// The error about a file that does not begin with the magic number of its kind.
+fn other_magic(file: &str, header: &[u8], found: u32, magic: u32) -> Error {
+    if let Some(what) = signature::idx(header) {
+        let needed = match magic {
+            LABELS => "labels are unsigned bytes in 1 dimension",
+            _ => "images are unsigned bytes in 3 dimensions",
+        };
+        let hint = if [IMAGES, LABELS].contains(&found) {
+            "check that the files of images and labels are not exchanged"
+        } else {
+            "save unsigned bytes, such as array.astype('uint8')"
+        };
+        return Error::file(file, format!("it is {what}, where {needed}"), hint);
+    }
+    other_kind(file, header, Expected::Idx).unwrap_or_else(|| {
+        Error::file(
+            file,
+            format!("byte 0 starts with {found:#010x} where IDX has {magic:#010x}"),
+            "not an IDX file of this kind; check its name",
+        )
+    })
+}
+
 fn parse(file: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, Vec<u8>)> {
     let fetch = "fetch it again";
     let mut take = |most: u64, at: usize| -> Result<Vec<u8>> {
@@ -149,7 +205,14 @@ fn parse(file: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, V
             .read_to_end(&mut bytes)
             .map_err(|error| {
                 let at = at + bytes.len();
-                Error::file(file, format!("cannot read on at byte {at}: {error}"), fetch)
+                let why = match error.kind() {
+                    std::io::ErrorKind::UnexpectedEof => "its archive is cut short",
+                    std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData => {
+                        "its archive is damaged"
+                    }
+                    _ => "the disk does not give it",
+                };
+                Error::file(file, format!("cannot read on at byte {at}: {why}"), fetch)
             })?;
         Ok(bytes)
     };
@@ -170,11 +233,9 @@ fn parse(file: &str, mut source: impl Read, magic: u32) -> Result<(Vec<usize>, V
     if let Some(found) = word(0)
         && found != magic
     {
-        return Err(Error::file(
-            file,
-            format!("byte 0 starts with {found:#010x} where IDX has {magic:#010x}"),
-            "not an IDX file of this kind; check its name",
-        ));
+        let mut start = header.clone();
+        start.extend(take(signature::START as u64, 4).unwrap_or_default());
+        return Err(other_magic(file, &start, found, magic));
     }
     if header.len() < header_size {
         return Err(short(header.len(), header_size as u64));

@@ -1,4 +1,5 @@
-//! PNG and JPEG files, decoded, cropped to the largest square in the middle and resized.
+//! PNG and JPEG files, decoded, shown as they ask to be (their EXIF orientation, their transparency on white), cropped to
+//! the largest square in the middle and resized.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
@@ -9,6 +10,9 @@ use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::exif::orientation;
+use crate::signature::{Expected, other_kind};
 
 /// Pixels of a file's longer side at most.
 const MAX_SIDE: usize = 16_384;
@@ -27,23 +31,61 @@ struct Raster {
     bytes: Vec<u8>,
 }
 
-/// The red, green and blue of a file, channel after channel: `[3, size, size]`.
-pub(super) fn read_square(path: &Path, size: usize) -> Result<Vec<u8>, String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
+/// A file as a data set has it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Square {
+    /// Red, green and blue, channel after channel: `[3, size, size]`.
+    pub pixels: Vec<u8>,
+    /// Whether its EXIF orientation turned it.
+    pub is_turned: bool,
+    /// Whether some of it was transparent.
+    pub is_transparent: bool,
+}
+
+/// The red, green and blue of a file.
+pub(super) fn read_square(path: &Path, size: usize) -> Result<Square, String> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound => "it does not exist".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => "it cannot be read".to_owned(),
+    };
+    let file = File::open(path).map_err(failed)?;
     let mut reader = BufReader::new(file);
-    let start = reader.fill_buf().map_err(|error| error.to_string())?;
-    let raster = if start.starts_with(PNG_SIGNATURE) {
+    let start = reader.fill_buf().map_err(failed)?;
+    let (raster, orientation) = if start.starts_with(PNG_SIGNATURE) {
         decode_png(reader)?
     } else if start.starts_with(JPEG_SIGNATURE) {
         decode_jpeg(reader)?
     } else {
-        return Err("neither a PNG nor a JPEG file".to_owned());
+        let other = other_kind("", start, Expected::Image);
+        return Err(match other {
+            Some(error) => error.problem().to_owned(),
+            None => "neither a PNG nor a JPEG image".to_owned(),
+        });
     };
-    Ok(raster.square(size))
+    let mut raster = raster.turned(orientation);
+    let is_transparent = raster.lay_on_white();
+    Ok(Square {
+        pixels: raster.square(size),
+        is_turned: orientation > 1,
+        is_transparent,
+    })
 }
 
-fn decode_png(reader: BufReader<File>) -> Result<Raster, String> {
-    let failed = |error: png::DecodingError| error.to_string();
+/// What is wrong with a PNG file.
+fn png_problem(error: &png::DecodingError) -> String {
+    match error {
+        png::DecodingError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "it is cut short".to_owned()
+        }
+        png::DecodingError::LimitsExceeded => "it is too large".to_owned(),
+        _ => "it is damaged".to_owned(),
+    }
+}
+
+/// A PNG file and its orientation.
+fn decode_png(reader: BufReader<File>) -> Result<(Raster, u8), String> {
+    let failed = |error: png::DecodingError| png_problem(&error);
     let limits = png::Limits { bytes: MAX_BYTES };
     let mut decoder = png::Decoder::new_with_limits(reader, limits);
     let header = decoder.read_header_info().map_err(failed)?;
@@ -58,7 +100,12 @@ fn decode_png(reader: BufReader<File>) -> Result<Raster, String> {
         .ok_or("the image is too large")?;
     let mut bytes = vec![0; length];
     let frame = reader.next_frame(&mut bytes).map_err(failed)?;
-    Ok(Raster {
+    let turn = reader
+        .info()
+        .exif_metadata
+        .as_deref()
+        .map_or(1, orientation);
+    let raster = Raster {
         width: frame.width as usize,
         height: frame.height as usize,
         channels: match color {
@@ -74,26 +121,40 @@ fn decode_png(reader: BufReader<File>) -> Result<Raster, String> {
             _ => return Err("fewer than eight bits a sample".to_owned()),
         },
         bytes,
-    })
+    };
+    Ok((raster, turn))
 }
 
-fn decode_jpeg(reader: BufReader<File>) -> Result<Raster, String> {
+/// Whether the image of a JPEG file ends: a decoder fills what is missing with gray and reports no error. In the data of
+/// an image no byte 0xff is followed by these; an image within the image, a preview, comes before them.
+fn is_complete(file: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| file.windows(2).rposition(|at| at == marker);
+    match (last([0xff, 0xda]), last([0xff, 0xd9])) {
+        (Some(scan), Some(end)) => end > scan,
+        _ => false,
+    }
+}
+
+/// A JPEG file and its orientation.
+fn decode_jpeg(reader: BufReader<File>) -> Result<(Raster, u8), String> {
     let mut file = Vec::new();
     reader
         .take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut file)
-        .map_err(|error| error.to_string())?;
+        .map_err(|_| "it cannot be read".to_owned())?;
     if file.len() > MAX_BYTES {
         return Err("the file is too large".to_owned());
     }
+    if !is_complete(&file) {
+        return Err("it is cut short".to_owned());
+    }
+    let damaged = |_| "it is damaged, or a kind of JPEG that is not read".to_owned();
     let options = DecoderOptions::default()
         .set_strict_mode(false)
         .set_max_width(MAX_SIDE)
         .set_max_height(MAX_SIDE);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(&file[..]), options);
-    decoder
-        .decode_headers()
-        .map_err(|error| error.to_string())?;
+    decoder.decode_headers().map_err(damaged)?;
     let (width, height) = decoder.dimensions().ok_or("it has no size")?;
     check_size(width, height)?;
     let (color, channels) = match decoder.input_colorspace() {
@@ -103,17 +164,19 @@ fn decode_jpeg(reader: BufReader<File>) -> Result<Raster, String> {
         _ => (ColorSpace::RGB, 3),
     };
     decoder.set_options(options.jpeg_set_out_colorspace(color));
-    let bytes = decoder.decode().map_err(|error| error.to_string())?;
+    let turn = decoder.exif().map_or(1, |exif| orientation(exif));
+    let bytes = decoder.decode().map_err(damaged)?;
     if bytes.len() != width * height * channels {
         return Err("it has another number of pixels than its header says".to_owned());
     }
-    Ok(Raster {
+    let raster = Raster {
         width,
         height,
         channels,
         is_deep: false,
         bytes,
-    })
+    };
+    Ok((raster, turn))
 }
 
 fn check_size(width: usize, height: usize) -> Result<(), String> {
@@ -136,6 +199,68 @@ impl Raster {
         } else {
             f32::from(self.bytes[index])
         }
+    }
+
+    /// The image as its EXIF orientation, 1 to 8, asks for it to be shown.
+    fn turned(self, orientation: u8) -> Self {
+        let (w, h) = (self.width, self.height);
+        // Where the pixel comes from that is shown at a position.
+        let source = |x: usize, y: usize| match orientation {
+            2 => (w - 1 - x, y),
+            3 => (w - 1 - x, h - 1 - y),
+            4 => (x, h - 1 - y),
+            5 => (y, x),
+            6 => (y, h - 1 - x),
+            7 => (w - 1 - y, h - 1 - x),
+            8 => (w - 1 - y, x),
+            _ => (x, y),
+        };
+        let (width, height) = match orientation {
+            5..=8 => (h, w),
+            2..=4 => (w, h),
+            _ => return self,
+        };
+        let size = self.channels * if self.is_deep { 2 } else { 1 };
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        for y in 0..height {
+            for x in 0..width {
+                let (from_x, from_y) = source(x, y);
+                bytes.extend_from_slice(&self.bytes[(from_y * w + from_x) * size..][..size]);
+            }
+        }
+        Self {
+            width,
+            height,
+            bytes,
+            ..self
+        }
+    }
+
+    /// Lays what is transparent on white, as most viewers and a printed page show it; whether anything was.
+    fn lay_on_white(&mut self) -> bool {
+        if !matches!(self.channels, 2 | 4) {
+            return false;
+        }
+        let (size, most) = if self.is_deep { (2, 65_535) } else { (1, 255) };
+        let value = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0u64, |value, &byte| value << 8 | u64::from(byte))
+        };
+        let mut is_transparent = false;
+        for pixel in self.bytes.chunks_exact_mut(self.channels * size) {
+            let (colors, alpha) = pixel.split_at_mut((self.channels - 1) * size);
+            let alpha = value(alpha);
+            if alpha == most {
+                continue;
+            }
+            is_transparent = true;
+            for color in colors.chunks_exact_mut(size) {
+                let laid = (value(color) * alpha + most * (most - alpha) + most / 2) / most;
+                color.copy_from_slice(&laid.to_be_bytes()[8 - size..]);
+            }
+        }
+        is_transparent
     }
 
     /// The largest square in the middle, resized by a triangle filter: `[3, size, size]`.
@@ -280,10 +405,84 @@ mod tests {
             let reader = image::ImageReader::open(&path).unwrap().with_guessed_format().unwrap();
             let image = reader.decode().unwrap();
             let side = size as u32;
+            let image = on_white(image);
             let image = image.resize_to_fill(side, side, FilterType::Triangle).to_rgb8();
             let channel = |c: usize| image.as_raw().iter().skip(c).step_by(3).copied();
             let expected: Vec<u8> = (0..3).flat_map(channel).collect();
-            prop_assert_eq!(read_square(&path, size).unwrap(), expected);
+            let square = read_square(&path, size).unwrap();
+            prop_assert_eq!(square.pixels, expected);
+            prop_assert!(!square.is_turned);
+        }
+
+        /// As the image crate turns them, on both of the paths that orientations come by.
+        #[test]
+        fn images_are_turned_as_their_orientation_asks(
+            width in 1..12u32,
+            height in 1..12u32,
+            orientation in 1..9u8,
+            is_big_endian: bool,
+            seed: u64,
+        ) {
+            let image = noise(2, width, height, seed);
+            let block = super::super::exif::tests::block(orientation, is_big_endian);
+            let mut file = Vec::new();
+            let mut info = png::Info::with_size(width, height);
+            info.color_type = ColorType::Rgb;
+            info.bit_depth = BitDepth::Eight;
+            info.exif_metadata = Some(block.clone().into());
+            let encoder = png::Encoder::with_info(&mut file, info).unwrap();
+            let mut encoder = encoder.write_header().unwrap();
+            encoder.write_image_data(image.as_bytes()).unwrap();
+            encoder.finish().unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("image.png");
+            std::fs::write(&path, &file).unwrap();
+            let mut shown = image;
+            shown.apply_orientation(image::metadata::Orientation::from_exif(orientation).unwrap());
+            let side = width.min(height) as usize;
+            let upright = folder.path().join("upright.png");
+            shown.save(&upright).unwrap();
+            let square = read_square(&path, side).unwrap();
+            prop_assert_eq!(square.is_turned, orientation > 1);
+            prop_assert_eq!(square.pixels, read_square(&upright, side).unwrap().pixels);
+            let mut jpeg = Vec::new();
+            shown.write_to(&mut std::io::Cursor::new(&mut jpeg), ImageFormat::Jpeg).unwrap();
+            let length = (block.len() as u16 + 8).to_be_bytes();
+            let header = [b"\xff\xe1", &length[..], b"Exif\0\0", &block].concat();
+            jpeg.splice(2..2, header);
+            std::fs::write(&path, &jpeg).unwrap();
+            let square = read_square(&path, side);
+            prop_assert_eq!(square.map(|square| square.is_turned), Ok(orientation > 1));
+            std::fs::write(&path, &jpeg[..jpeg.len() - 2]).unwrap();
+            prop_assert_eq!(read_square(&path, side), Err("it is cut short".to_owned()));
+        }
+    }
+
+    /// The image without transparency, on white.
+    fn on_white(image: DynamicImage) -> DynamicImage {
+        let lay = |color: u64, alpha: u64, most: u64| {
+            (color * alpha + most * (most - alpha) + most / 2) / most
+        };
+        match image {
+            DynamicImage::ImageLumaA8(_) | DynamicImage::ImageRgba8(_) => {
+                let mut image = image.to_rgba8();
+                for pixel in image.pixels_mut() {
+                    let [.., alpha] = pixel.0;
+                    let laid = |color: u8| lay(color.into(), alpha.into(), 255) as u8;
+                    pixel.0 = [laid(pixel.0[0]), laid(pixel.0[1]), laid(pixel.0[2]), 255];
+                }
+                DynamicImage::ImageRgba8(image)
+            }
+            DynamicImage::ImageLumaA16(_) | DynamicImage::ImageRgba16(_) => {
+                let mut image = image.to_rgba16();
+                for pixel in image.pixels_mut() {
+                    let [.., alpha] = pixel.0;
+                    let laid = |color: u16| lay(color.into(), alpha.into(), 65_535) as u16;
+                    pixel.0 = [laid(pixel.0[0]), laid(pixel.0[1]), laid(pixel.0[2]), 65_535];
+                }
+                DynamicImage::ImageRgba16(image)
+            }
+            opaque => opaque,
         }
     }
 }

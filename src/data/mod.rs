@@ -13,6 +13,7 @@ mod batch_cursor;
 mod cifar10;
 pub mod clips;
 mod dataset;
+mod exif;
 mod folder;
 mod hold_out;
 mod idx;
@@ -22,6 +23,7 @@ mod order;
 mod permutation;
 mod shapes;
 mod stream;
+mod tally;
 
 pub(crate) use augmentation::MAX_CORRUPTED;
 pub use augmentation::{Augmentation, AugmentationSample, Corruption};
@@ -36,8 +38,10 @@ pub use order::Order;
 pub use permutation::Permutation;
 pub use shapes::{Background, Factors, factors, shapes, shapes_on};
 
+use crate::trace::{DataOrigin, LeftOut};
+
 /// Images in main memory, one byte for each value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Images {
     /// How many images.
     pub count: usize,
@@ -51,6 +55,26 @@ pub struct Images {
     pub classes: usize,
     /// What the source is called in messages and pictures.
     pub name: String,
-    /// Files that could not be used, each with the reason.
-    pub skipped: Vec<String>,
+    /// The names of the classes, where the source has names for them.
+    pub class_names: Vec<String>,
+    /// Where they came from, where that is known.
+    pub origin: DataOrigin,
+    /// Files that were not read, by reason.
+    pub left_out: Vec<LeftOut>,
+    /// What else is remarkable about how they were read, each as a clause.
+    pub notes: Vec<String>,
+}
+
+impl Images {
+    /// Refuses pixels that were saved as 0 and 1 where 0 and 255 were meant; `file` is what the message names.
+    pub(crate) fn check_range(&self, file: &std::path::Path) -> crate::Result<()> {
+        if self.pixels.iter().max() != Some(&1) {
+            return Ok(());
+        }
+        Err(crate::Error::file(
+            file.display().to_string(),
+            "its pixels are all 0 or 1 of 255, which is nearly black",
+            "save them times 255, or as floats or booleans in a NumPy array",
+        ))
+    }
 }

@@ -20,6 +20,7 @@ const MAX_VALUES: u64 = 2 << 30;
 /// not fit.
 pub fn npy_images(path: &Path) -> Result<Images> {
     let array = Array::open(path)?;
+    check_layout(path, array.shape())?;
     let [count, channels, height, width] = match *array.shape() {
         [count, height, width] => [count, 1, height, width],
         [count, channels @ (1 | 3), height, width] => [count, channels, height, width],
@@ -59,18 +60,47 @@ pub fn npy_images(path: &Path) -> Result<Images> {
             "save bytes, or float32 in [0, 1]",
         ));
     }
+    let is_bool = matches!(array.kind()?, (TypeChar::Bool, _));
     let pixels = array.numbers(byte)?;
     let labels = labels(&path.with_extension("labels.npy"), count)?;
     let name = path.file_stem().unwrap_or(path.as_os_str());
-    Ok(Images {
+    let images = Images {
         count: count as usize,
         shape: [channels as usize, height as usize, width as usize],
         pixels,
         classes: labels.iter().max().map_or(0, |&l| usize::from(l) + 1),
         labels,
         name: name.to_string_lossy().into_owned(),
-        skipped: Vec::new(),
-    })
+        ..Images::default()
+    };
+    if !is_bool {
+        images.check_range(path)?;
+    }
+    Ok(images)
+}
+
+/// Refuses three dimensions that are no images one after the other, though they could be read so: one image with its
+/// channels last, or images along the last dimension.
+fn check_layout(path: &Path, shape: &[u64]) -> Result<()> {
+    let &[first, second, last] = shape else {
+        return Ok(());
+    };
+    let shape = format!("its shape is ({first}, {second}, {last})");
+    if matches!(last, 1 | 3 | 4) && first.min(second) > 4 {
+        return Err(wrong(
+            path,
+            format!("{shape}, which looks like one image with its {last} channels last"),
+            "save images as [count, channels, height, width]: numpy.moveaxis(image, -1, 0)[None]",
+        ));
+    }
+    if first == second && last > 4 * second && first > 4 {
+        return Err(wrong(
+            path,
+            format!("{shape}, which looks like images along the last dimension"),
+            "save images as [count, height, width]: numpy.moveaxis(images, -1, 0)",
+        ));
+    }
+    Ok(())
 }
 
 /// A pixel: bytes as they are, floats in 255 steps, and true as white.

@@ -104,8 +104,9 @@ pub fn shapes_on(background: Background, seed: u64, count: usize, side: usize) -
         pixels,
         labels,
         classes: KINDS.len(),
+        class_names: KINDS.map(str::to_owned).to_vec(),
         name: "shapes".to_owned(),
-        skipped: Vec::new(),
+        ..Images::default()
     }
 }
 

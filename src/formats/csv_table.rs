@@ -8,8 +8,8 @@ use csv::{Reader, StringRecord};
 
 use super::layout::{LinesAre, ReadOptions, TableLayout, guess, is_axis, is_missing};
 use super::series::{MAX_VALUES, SeriesFile, too_many};
-use super::signature::{Expected, other_kind};
 use crate::series::{Numbers, SeriesTable};
+use crate::signature::{Expected, other_kind};
 use crate::text::quoted;
 use crate::{Error, Result, files};
 

@@ -5,7 +5,6 @@ mod layout;
 pub(crate) mod npy;
 mod parquet;
 mod series;
-pub(crate) mod signature;
 
 pub use layout::{Header, LinesAre, ReadOptions, TableLayout};
 pub use npy::write_ids;

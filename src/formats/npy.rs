@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, WriterBuilder as _};
 
-use super::signature::{self, Expected, other_kind};
 use crate::number::from_half;
+use crate::signature::{self, Expected, other_kind};
 use crate::text::{quoted, shortened};
 use crate::{Error, Result, files};
 

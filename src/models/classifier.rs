@@ -38,7 +38,8 @@ impl ClassifierConfig {
     /// The graph to train on `data`.
     ///
     /// # Errors
-    /// Layers do not fit, or do not end in one logit for each class.
+    /// Layers do not fit, or end in fewer logits than there are classes. More are allowed: a subset of the data may lack the
+    /// last classes.
     pub fn build(&self, data: DataShape) -> Result<Classifier> {
         let DataShape { sample, classes } = data;
         let mut graph = Graph::new();
@@ -46,7 +47,7 @@ impl ClassifierConfig {
         let label = graph.input("label", &[]);
         let logits = stack(&mut graph, "layers", &self.layers, x)?;
         let outputs = graph.node(logits).size();
-        if outputs != classes {
+        if outputs < classes {
             return Err(Error::shape(
                 format!("layer {}", graph.node(logits).name),
                 format!("it ends in {outputs} logits, the data has {classes} classes"),

@@ -8,11 +8,14 @@ use super::graph::Graph;
 use super::operation::{ParameterSlice, layer};
 use crate::gpu::{Buffer, Gpu, MemoryEstimate};
 use crate::tensor::NamedTensor;
+use crate::text::listed;
 use crate::{Error, Result};
 
 /// Elements that a parameter's slot is rounded up to: 256 bytes, the storage offset alignment that every adapter
 /// can do.
 const ALIGNMENT: usize = 64;
+/// Characters of a list of names in a message.
+const LISTED: usize = 200;
 
 /// Values and gradients of all parameters. Plans of several graphs may share one by the parameters' names.
 #[derive(Debug, Clone)]
@@ -36,6 +39,12 @@ struct Slot {
     trainable: bool,
     start: usize,
     len: usize,
+}
+
+/// Whether a state is batch norm's counter of batches, on which no result depends: PyTorch's earlier files lack it, and 0
+/// stands for it there.
+fn is_counter(name: &str) -> bool {
+    name.ends_with(".num_batches_tracked")
 }
 
 impl Parameters {
@@ -172,6 +181,11 @@ impl Parameters {
         self.by_name.contains_key(name)
     }
 
+    /// The names of all parameters and of the state, in the order of their layers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.slots.iter().map(|slot| slot.name.as_str())
+    }
+
     /// The values and gradients of a parameter, if there is one of that name.
     pub fn slice(&self, name: &str) -> Option<ParameterSlice<'_>> {
         let Some(&index) = self.by_name.get(name) else {
@@ -250,7 +264,7 @@ impl Parameters {
         let names = || {
             let names = self.slots.iter().filter(|slot| wanted(slot));
             let names: Vec<_> = names.map(|slot| slot.name.as_str()).collect();
-            names.join(", ")
+            listed(names.iter().copied(), LISTED)
         };
         let mut missing: HashMap<&str, &Slot> = self
             .slots
@@ -299,7 +313,7 @@ impl Parameters {
         let left = self
             .slots
             .iter()
-            .find(|slot| missing.contains_key(slot.name.as_str()));
+            .find(|slot| missing.contains_key(slot.name.as_str()) && !is_counter(&slot.name));
         if let Some(slot) = left {
             return Err(Error::input(
                 source,

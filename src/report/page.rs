@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use super::figures::Figure;
 use super::tables;
 use crate::number::grouped;
+use crate::text::printable;
 use crate::trace::RunView;
 use crate::view::UnitsOf;
 
@@ -75,7 +76,9 @@ impl Page<'_> {
         let Some(info) = self.run.info() else {
             return "run.json is damaged: status, steps and adapter are not known".to_owned();
         };
-        let mut facts = format!(
+        let data = info.data.as_ref();
+        let data = data.map_or_else(String::new, |data| {
+            let mut facts = format!(
             "{} of {} steps, {}; {:.1} s of training",
             grouped(info.steps_done as f64, 0),
             grouped(info.steps as f64, 0),
@@ -90,7 +93,7 @@ impl Page<'_> {
             facts.push_str(&format!("; {} parameters", grouped(parameters as f64, 0)));
         }
         facts.push_str(&format!(
-            "; seed {}; {} ({}, {}); trainscope {}",
+            "; seed {}; {} ({}, {}); trainscope {}{data}",
             info.seed,
             escape(&info.adapter),
             escape(&info.backend),

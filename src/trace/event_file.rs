@@ -263,7 +263,7 @@ pub(super) fn read_lines(path: &Path) -> Result<Vec<(Vec<u8>, Result<Event>)>> {
         let event = serde_json::from_slice(line).map_err(|error| {
             Error::file(
                 format!("{}, line {number}", path.display()),
-                format!("not a valid event: {error}"),
+                format!("not a valid event: {}", files::json_problem(&error)),
                 "restore the file from a copy, or remove the line",
             )
             .with_source(error)

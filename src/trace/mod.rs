@@ -9,6 +9,7 @@
 //! file is an error that names it.
 
 mod checkpoint;
+pub(crate) mod data_tally;
 mod earlier_graph;
 mod event;
 mod event_file;
@@ -29,6 +30,7 @@ mod warning;
 
 pub use crate::nn::{GraphDescription, LayerDescription, LossDescription, ParameterDescription};
 pub use checkpoint::Checkpoint;
+pub use data_tally::{ClassTally, DataOrigin, DataTally, LeftOut};
 pub use event::{Event, EventKind, Severity, Subject};
 pub use layout::{TraceEntry, TraceLayout};
 pub use model_description::ModelDescription;

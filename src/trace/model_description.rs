@@ -63,7 +63,10 @@ impl ModelDescription {
         let file: GraphFile = serde_json::from_value(read_json(path)?).map_err(|error| {
             Error::file(
                 path.display().to_string(),
-                format!("not a valid description of graphs: {error}"),
+                format!(
+                    "not a valid description of graphs: {}",
+                    files::json_problem(&error)
+                ),
                 "restore the file from a copy",
             )
             .with_source(error)

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use super::Warning;
+use super::data_tally::DataTally;
 use crate::files;
 use crate::{Error, Result};
 
@@ -96,6 +97,9 @@ pub struct RunInfo {
     /// What was found wrong with the scenario before the first step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
+    /// What was read of the data set. Runs of the first version have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataTally>,
 }
 
 impl RunInfo {
@@ -119,6 +123,7 @@ impl RunInfo {
             started: Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string()),
             parameters: None,
             warnings: Vec::new(),
+            data: None,
         }
     }
 
@@ -148,7 +153,7 @@ impl RunInfo {
             Some(_) => Ok(serde_json::from_value(value).map_err(|error| {
                 Error::file(
                     context,
-                    format!("not a valid {}: {error}", RUN),
+                    format!("not a valid {RUN}: {}", files::json_problem(&error)),
                     "restore the file from a copy",
                 )
             })),
@@ -166,7 +171,7 @@ pub(super) fn read_json(path: &Path) -> Result<serde_json::Value> {
     serde_json::from_str(&text).map_err(|error| {
         Error::file(
             format!("{}, line {}", path.display(), error.line()),
-            format!("not valid JSON: {error}"),
+            format!("not valid JSON: {}", files::json_problem(&error)),
             "restore the file from a copy",
         )
         .with_source(error)

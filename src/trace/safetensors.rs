@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use ::safetensors::SafeTensors;
 use ::safetensors::tensor::{Dtype, TensorView};
+use ::safetensors::{SafeTensorError, SafeTensors};
 
 use crate::files;
 use crate::number::from_half;
+use crate::signature::{Expected, START, other_kind};
 use crate::tensor::NamedTensor;
 use crate::{Error, Result};
 
@@ -22,12 +23,11 @@ const MAX_BYTES: u64 = 4 << 30;
 pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
     let bytes = files::read_bounded(path, MAX_BYTES)?;
     let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-        Error::file(
-            path.display().to_string(),
-            format!("not a valid safetensors file: {error}"),
-            "fetch or write it again",
-        )
-        .with_source(error)
+        let name = path.display().to_string();
+        let start = &bytes[..bytes.len().min(START)];
+        other_kind(&name, start, Expected::Safetensors)
+            .unwrap_or_else(|| Error::file(name, problem(&error), "fetch or write it again"))
+            .with_source(error)
     })?;
     let mut tensors = file
         .iter()
@@ -46,7 +46,21 @@ pub fn read_safetensors(path: &Path) -> Result<Vec<NamedTensor>> {
     Ok(tensors)
 }
 
-/// Writes named tensors as a safetensors file.
+/// What is wrong with a file that is no other format's.
+fn problem(error: &SafeTensorError) -> &'static str {
+    match error {
+        SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::InvalidHeaderLength => {
+            "not a valid safetensors file: it is cut short, or has more bytes than its header says"
+        }
+        SafeTensorError::HeaderTooLarge | SafeTensorError::HeaderTooSmall => {
+            "not a valid safetensors file: it does not begin as one"
+        }
+        _ => "not a valid safetensors file: its header is damaged",
+    }
+}
+
+/// Writes named tensors as a safetensors file, with the metadata that PyTorch's readers look for. A counter of batches,
+/// `num_batches_tracked`, is an integer there.
 ///
 /// # Errors
 /// A shape that does not fit its values, a name that comes twice, or a disk that cannot be written.
@@ -72,12 +86,13 @@ pub fn write_safetensors_with_integers(
     };
     let floats = tensors.iter().map(|tensor| {
         let shape = tensor.shape.clone();
-        (
-            &tensor.name,
-            Dtype::F32,
-            shape,
-            little_endian(&tensor.values),
-        )
+        if tensor.name.ends_with("num_batches_tracked") {
+            let counters = tensor.values.iter();
+            let bytes = counters.flat_map(|&count| (count as i64).to_le_bytes());
+            return (&tensor.name, Dtype::I64, shape, bytes.collect());
+        }
+        let bytes = little_endian(&tensor.values);
+        (&tensor.name, Dtype::F32, shape, bytes)
     });
     let integers = integers.iter().map(|(name, values)| {
         let bytes = values
@@ -96,7 +111,8 @@ pub fn write_safetensors_with_integers(
             .map_err(|error| wrong(name, error.to_string()))?;
         views.push((name, view));
     }
-    let file = ::safetensors::serialize(views, None)
+    let metadata = [("format".to_owned(), "pt".to_owned())].into();
+    let file = ::safetensors::serialize(views, Some(metadata))
         .map_err(|error| wrong("", format!("cannot encode it: {error}")))?;
     files::write_whole(path, &file)
 }

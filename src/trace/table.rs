@@ -23,8 +23,17 @@ use parquet::schema::types::ColumnPath;
 
 use crate::files;
 use crate::panics;
+use crate::signature::{Expected, START, other_kind};
 use crate::{Error, Result};
 
+/// In the form that parquet-mr reads; it ignores statistics of text columns of writers that it does not understand.
+const CREATED_BY: &str = concat!(
+    "trainscope version ",
+    env!("CARGO_PKG_VERSION"),
+    " (build ",
+    env!("CARGO_PKG_NAME"),
+    ")"
+);
 const MARKER: &str = "crc32:";
 const CHECKSUM_DIGITS: usize = 8;
 /// The most bytes of a file and the most rows in it: far more than a segment is allowed to grow to.
@@ -63,7 +72,7 @@ fn write(
     groups: impl Iterator<Item = Vec<Column>>,
 ) -> ParquetResult<Vec<u8>> {
     let mut properties = WriterProperties::builder()
-        .set_created_by(concat!("trainscope ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_key_value_metadata(Some(vec![
             KeyValue::new(key.to_owned(), text),
@@ -137,6 +146,10 @@ impl Table {
             bytes[at..at + CHECKSUM_DIGITS] == *format!("{:08x}", checksum(&bytes, at)).as_bytes()
         });
         if !sound {
+            let start = &bytes[..bytes.len().min(START)];
+            if let Some(error) = other_kind(&context, start, Expected::Parquet) {
+                return Err(error);
+            }
             return Err(Error::file(
                 context,
                 "damaged, or not written by trainscope: its checksum is wrong",
@@ -237,7 +250,14 @@ fn unusable(context: &str, problem: &str) -> Error {
 fn catch_decoder_panic<T>(context: &str, decode: impl FnOnce() -> ParquetResult<T>) -> Result<T> {
     match panics::catch(decode) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(unusable(context, &error.to_string()).with_source(error)),
+        Ok(Err(error)) => {
+            let problem = match &error {
+                // The only one of our own words.
+                ParquetError::General(problem) if problem.starts_with("no column") => problem,
+                _ => "it cannot be decoded: its parts do not fit each other",
+            };
+            Err(unusable(context, problem).with_source(error))
+        }
         Err(panic) => {
             let problem = format!("cannot be decoded: {}", panic.message);
             Err(unusable(context, &problem))

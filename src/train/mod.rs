@@ -4,6 +4,7 @@ mod debounce;
 mod events;
 mod first_nonfinite;
 mod gan_monitor;
+mod initial_parameters;
 mod inspection;
 mod latent_monitor;
 mod loss_monitor;

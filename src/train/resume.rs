@@ -70,6 +70,7 @@ impl Run {
             info.backend = fresh.backend;
             info.version = fresh.version;
             info.kernels = trainer.kernel_choices();
+            info.data = Some(trainer.data().clone());
         })?;
         let mut run = Self::new(trainer, writer);
         run.taken = last;

@@ -30,6 +30,8 @@ pub struct Run {
     recent_events: Vec<Event>,
     /// What was measured on the validation data, until the records of these steps arrive.
     validations: VecDeque<ValidationResult>,
+    /// What was taken off the names of the parameters that it began with.
+    init_prefix: Option<String>,
     clock: TrainingClock,
     /// When it was saved last, and up to which step.
     pub(super) saved: (Instant, u64),
@@ -60,9 +62,10 @@ impl Run {
     /// Broken data or parameters, a model that does not fit, or a directory that cannot be made or is in use.
     pub fn create(gpu: &Gpu, scenario: &Scenario, dir: &Path, init: Option<&Path>) -> Result<Self> {
         let mut trainer = Trainer::new(gpu, scenario)?;
+        let mut prefix = None;
         if let Some(path) = init {
             let tensors = trace::read_safetensors(path)?;
-            trainer.load_parameters(&tensors, &path.display().to_string())?;
+            prefix = trainer.load_initial_parameters(tensors, &path.display().to_string())?;
         }
         let mut info = RunInfo::new(
             &scenario.name,
@@ -72,12 +75,16 @@ impl Run {
         );
         info.kernels = trainer.kernel_choices();
         info.parameters = Some(trainer.parameter_count() as u64);
+        info.data = Some(trainer.data().clone());
         let model = trainer.describe();
         let layout = trainer.layout().clone();
         let start = trainer.checkpoint()?;
         let writer = RunWriter::create(dir, &scenario.to_toml(), info, &model, layout)?;
         start.write(dir)?;
-        Ok(Self::new(trainer, writer))
+        Ok(Self {
+            init_prefix: prefix,
+            ..Self::new(trainer, writer)
+        })
     }
 
     pub(super) fn new(trainer: Trainer, writer: RunWriter) -> Self {
@@ -101,6 +108,7 @@ impl Run {
             nonfinite_at: None,
             recent_events: Vec::new(),
             validations: VecDeque::new(),
+            init_prefix: None,
             saved: (Instant::now(), 0),
             save_interval: SAVE_INTERVAL,
         }
@@ -364,6 +372,11 @@ impl Run {
         let every = self.trainer.scenario().record.every;
         let from = first / every * every + 1;
         (is_unlocated && from <= first).then_some(from..first + 1)
+    }
+
+    /// What every name in the file of [`Run::create`]'s `init` has before the model's own name, such as `module.`.
+    pub fn init_prefix(&self) -> Option<&str> {
+        self.init_prefix.as_deref()
     }
 
     /// The trainer.

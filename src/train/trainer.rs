@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use super::initial_parameters::initial_parameters;
 use super::scenario::Scenario;
 use super::validator::{ValidationResult, Validator};
 use crate::data::{BatchCursor, Dataset, Gather, Images};
@@ -13,7 +14,9 @@ use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
 use crate::models::{Model, TrainStep};
 use crate::nn::{Graph, Parameters, Pass, ProbeOutput};
 use crate::tensor::NamedTensor;
-use crate::trace::{Checkpoint, ModelDescription, RunReader, TraceLayout, UnitStatistics};
+use crate::trace::{
+    Checkpoint, DataTally, ModelDescription, RunReader, TraceLayout, UnitStatistics,
+};
 use crate::{Error, Result};
 
 /// The results of one step.
@@ -36,7 +39,7 @@ pub struct Trainer {
     pub(super) scenario: Scenario,
     pub(super) model: Box<dyn Model>,
     pub(super) dataset: Dataset,
-    pub(super) skipped: Vec<String>,
+    pub(super) data: DataTally,
     pub(super) train_step: TrainStep,
     pub(super) cursor: BatchCursor,
     pub(super) gather: Gather,
@@ -217,12 +220,29 @@ impl Trainer {
         Ok(())
     }
 
-    /// Replaces the parameters, for `--init`; `source` names the file in messages.
+    /// Replaces the parameters; `source` names the file in messages.
     ///
     /// # Errors
     /// A tensor is missing, unknown or of another shape.
     pub fn load_parameters(&mut self, tensors: &[NamedTensor], source: &str) -> Result<()> {
         self.train_step.write_parameters(&self.gpu, tensors, source)
+    }
+
+    /// Replaces the parameters by those of another program; returns the prefix that was taken off their names. `source`
+    /// names the file in messages.
+    ///
+    /// # Errors
+    /// A parameter is missing, unknown or of another shape, or a value is not finite.
+    pub(super) fn load_initial_parameters(
+        &mut self,
+        tensors: Vec<NamedTensor>,
+        source: &str,
+    ) -> Result<Option<String>> {
+        let networks = self.train_step.networks.iter();
+        let names = networks.flat_map(|network| network.parameters.names());
+        let (tensors, prefix) = initial_parameters(tensors, &names.collect(), source)?;
+        self.load_parameters(&tensors, source)?;
+        Ok(prefix)
     }
 
     /// Steps done.
@@ -258,9 +278,9 @@ impl Trainer {
         &self.scenario
     }
 
-    /// Files of the data set that could not be used, each with the reason.
-    pub fn skipped(&self) -> &[String] {
-        &self.skipped
+    /// What was read of the data set and what was left out.
+    pub fn data(&self) -> &DataTally {
+        &self.data
     }
 
     /// The numbers of the samples in the batch of `step`, row by row.

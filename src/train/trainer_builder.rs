@@ -1,6 +1,6 @@
 //! Builds a trainer: sees that everything fits the adapter, then makes the data set, the model's step and its probes.
 
-use super::scenario::Scenario;
+use super::scenario::{ModelConfig, Scenario};
 use super::statistics_probe::{StatisticsProbe, max_rows};
 use super::trainer::Trainer;
 use crate::data::{BatchCursor, Dataset, Images, Residency};
@@ -58,7 +58,9 @@ impl<'a> TrainerBuilder<'a> {
             scenario,
             mut probes,
         } = self;
-        let mut images = scenario.images()?;
+        let images = scenario.images()?;
+        let data = images.tally();
+        scenario.check_data(&data)?;
         let Planned {
             model,
             residency,
@@ -66,7 +68,6 @@ impl<'a> TrainerBuilder<'a> {
         } = plan(gpu, scenario, &images)?;
         let batching = scenario.batching(images.count)?;
         estimate.allocate_scratch(gpu)?;
-        let skipped = std::mem::take(&mut images.skipped);
         let cursor = BatchCursor::new(gpu, images.count, scenario.train.batch)?;
 
         let mut statistics = StatisticsProbe::new(gpu, &model.passes())?;
@@ -99,7 +100,7 @@ impl<'a> TrainerBuilder<'a> {
             ring: ReadbackRing::new(gpu, "step results", RING, bytes),
             model,
             dataset,
-            skipped,
+            data,
             train_step,
             cursor,
             gather,
@@ -136,16 +137,17 @@ pub(super) fn planned_model(
             return Err(Error::input(
                 images.name.clone(),
                 "it has no labels, and this model needs them",
-                "add the labels file, or train a vae without a condition",
+                scenario.data.labels_hint(),
             ));
         }
         Ok(())
     };
+    check_classes(scenario, images)?;
     // A model of labels that are not there may not even be buildable.
     unlabeled(scenario.needs_labels())?;
     let model = scenario
         .build_model(data)
-        .map_err(|error| scenario.with_span(error))?;
+        .map_err(|error| scenario.with_span(blame_labels(error, images)))?;
     unlabeled(model.needs_labels())?;
     model.estimate_memory(profile, &scenario.train_config(), estimate);
     let rows: usize = model.passes().iter().map(|pass| max_rows(pass.graph)).sum();
@@ -170,6 +172,38 @@ fn plan(gpu: &Gpu, scenario: &Scenario, images: &Images) -> Result<Planned> {
         residency,
         estimate,
     })
+}
+
+/// Refuses to tell apart what is all alike.
+fn check_classes(scenario: &Scenario, images: &Images) -> Result<()> {
+    let is_classifier = matches!(scenario.model(), ModelConfig::Classifier(_));
+    match &images.class_counts()[..] {
+        [class] if is_classifier => Err(Error::input(
+            images.name.clone(),
+            format!(
+                "all its {} images have the label {}: there is nothing to tell apart",
+                class.count, class.name
+            ),
+            "add images of a second class, or train a vae",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The same error; where it says that the data have more classes than a classifier has outputs, and their labels are odd, with
+/// that as the cause.
+fn blame_labels(error: Error, images: &Images) -> Error {
+    let is_about_classes = error.problem().ends_with("classes");
+    match images.label_gaps() {
+        Some(gaps) if is_about_classes => {
+            let hint = format!(
+                "correct the labels if that is a mistake ({gaps}), or {}",
+                error.hint()
+            );
+            error.with_hint(hint)
+        }
+        _ => error,
+    }
 }
 
 impl Trainer {

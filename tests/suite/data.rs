@@ -10,6 +10,7 @@ use trainscope::data::{
 use trainscope::gpu::Buffer;
 
 mod augmentation;
+mod identity;
 mod sources;
 mod streaming;
 
@@ -26,7 +27,7 @@ fn images(count: usize, shape: [usize; 3]) -> Images {
         labels: (0..count).map(|i| (i * 7 % 10) as u8).collect(),
         classes: 10,
         name: "made up".to_owned(),
-        skipped: Vec::new(),
+        ..Images::default()
     }
 }
 
@@ -128,7 +129,7 @@ fn every_byte_is_scaled_as_by_division() {
         labels: Vec::new(),
         classes: 0,
         name: "bytes".to_owned(),
-        skipped: Vec::new(),
+        ..Images::default()
     };
     let data = Dataset::upload(gpu, &all).expect("uploaded");
     let pixels: Buffer<f32> = gpu.buffer("pixels", 256).unwrap();

@@ -23,6 +23,7 @@ mod driver_faults;
 mod earlier_runs;
 mod errors;
 mod events;
+mod exchange;
 mod failures;
 mod formats;
 mod gpu;

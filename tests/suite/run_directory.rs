@@ -37,6 +37,7 @@ fn info() -> RunInfo {
         started: None,
         parameters: None,
         warnings: Vec::new(),
+        data: None,
     }
 }
 

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::batching::{AugmentSection, CorruptSection};
+use super::data_places::{DataPlaces, origin};
 use crate::data::clips::{self, Task};
 use crate::data::{self, Background, Images};
 use crate::invalid_setting::check_setting;
@@ -152,25 +153,32 @@ fn yes() -> bool {
 }
 
 impl DataSection {
-    /// Reads the samples; `seed` is that of generated ones.
-    pub(super) fn images(&self, seed: u64) -> Result<Images> {
-        let mut images = self.whole(seed)?;
+    /// Reads the samples, which are looked for in `places`; `seed` is that of generated ones.
+    pub(super) fn images(&self, seed: u64, places: &DataPlaces) -> Result<Images> {
+        let found = self
+            .path
+            .as_deref()
+            .map(|path| places.find(path))
+            .transpose()?;
+        let path = found.as_ref().map_or(Path::new(""), |found| &found.path);
+        let mut images = self.whole(seed, path)?;
         if let Some(limit) = self.limit {
             images = images.limited(limit);
         }
-        Ok(match self.label_noise {
-            Some(share) => images.with_label_noise(share, seed),
-            None => images,
-        })
+        if let Some(share) = self.label_noise {
+            images = images.with_label_noise(share, seed);
+        }
+        images.origin = origin(self.source.name(), self.path.as_deref(), found.as_ref());
+        images.notes.extend(found.and_then(|found| found.note));
+        Ok(images)
     }
 
     /// The samples of the source as they are.
-    fn whole(&self, seed: u64) -> Result<Images> {
+    fn whole(&self, seed: u64, path: &Path) -> Result<Images> {
         let split = match self.split {
             Split::Train => "train",
             Split::Test => "test",
         };
-        let path = self.path.as_deref().unwrap_or(Path::new(""));
         let size = self.size.unwrap_or(DEFAULT_SIZE);
         let count = self.count.unwrap_or(DEFAULT_COUNT);
         match self.source {
@@ -202,6 +210,26 @@ impl DataSection {
     /// The least and the greatest value that a pixel can have in a batch.
     pub fn range(&self) -> (f64, f64) {
         (0.0, 1.0)
+    }
+
+    /// What to do where a model needs labels and the source gives none.
+    pub(crate) fn labels_hint(&self) -> String {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        match self.source {
+            Source::Npy => {
+                let labels = path.with_extension("labels.npy");
+                format!("save one label for each image as {}", labels.display())
+            }
+            Source::Idx => {
+                let prefix = match self.split {
+                    Split::Train => "train",
+                    Split::Test => "t10k",
+                };
+                format!("put {prefix}-labels-idx1-ubyte beside the images")
+            }
+            Source::Images => "put the images of each class into a subfolder of its own".to_owned(),
+            _ => "add labels, or train a vae without a condition".to_owned(),
+        }
     }
 
     /// Bytes of the adapter's memory that the data set may take.

@@ -8,6 +8,7 @@ mod batching;
 mod built_in;
 mod check;
 mod data;
+mod data_places;
 mod model;
 mod model_builder;
 mod schema;
@@ -23,6 +24,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::data_places::DataPlaces;
 use self::model_builder::ModelBuilder;
 use self::source_map::SourceMap;
 use self::suggestions::nearest;
@@ -30,7 +32,8 @@ use super::thresholds::DetectSection;
 use crate::data::{Batching, Images};
 use crate::invalid_setting::check_setting;
 use crate::models::{DataShape, Model, TrainConfig};
-use crate::trace::RunReader;
+use crate::signature::{Expected, START, other_kind};
+use crate::trace::{DataTally, RunReader};
 use crate::{Error, ErrorKind, InvalidSetting, Result};
 
 pub use batching::{AugmentSection, CorruptSection};
@@ -76,6 +79,9 @@ pub struct Scenario {
     /// What builds a model of kind "custom".
     #[serde(skip)]
     model_builder: ModelBuilder,
+    /// Where its data are looked for.
+    #[serde(skip)]
+    data_places: DataPlaces,
 }
 
 impl Scenario {
@@ -116,9 +122,28 @@ impl Scenario {
                 "name a scenario file",
             ));
         }
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::io(path, "read the scenario", &error))?;
-        Self::parse(&text, name_or_path, settings)
+        let bytes =
+            std::fs::read(path).map_err(|error| Error::io(path, "read the scenario", &error))?;
+        let start = &bytes[..bytes.len().min(START)];
+        if let Some(error) = other_kind(name_or_path, start, Expected::Toml) {
+            return Err(error);
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            let line = 1 + error.as_bytes()[..at]
+                .iter()
+                .filter(|&&b| b == b'\n')
+                .count();
+            Error::file(
+                format!("{name_or_path}, line {line}"),
+                "it is not UTF-8 text, but of another encoding such as Latin-1",
+                "save it as UTF-8",
+            )
+        })?;
+        Ok(Self {
+            data_places: DataPlaces::beside(path),
+            ..Self::parse(&text, name_or_path, settings)?
+        })
     }
 
     /// The scenario of a recorded run.
@@ -127,7 +152,10 @@ impl Scenario {
     /// The run directory has no scenario, or a damaged one.
     pub fn of_run(reader: &RunReader) -> Result<Self> {
         let source = reader.folder().join("scenario.toml");
-        Self::parse(&reader.scenario()?, &source.display().to_string(), &[])
+        Ok(Self {
+            data_places: DataPlaces::of_run(reader.info().data.clone()),
+            ..Self::parse(&reader.scenario()?, &source.display().to_string(), &[])?
+        })
     }
 
     /// Reads a scenario from text; `source` is what messages call it.
@@ -201,8 +229,14 @@ impl Scenario {
             )
         })?;
         let changed = Self::with_settings(table, settings, self.source_map.clone())?;
+        let mut data_places = self.data_places.clone();
+        // Other data than those of the run are asked for.
+        data_places.is_recorded_data &= changed.data == self.data
+            && changed.validate == self.validate
+            && changed.seed == self.seed;
         Ok(Self {
             model_builder: self.model_builder.clone(),
+            data_places,
             ..changed
         })
     }
@@ -287,7 +321,7 @@ impl Scenario {
     /// # Errors
     /// A file is missing or damaged.
     pub fn images(&self) -> Result<Images> {
-        let images = self.data.images(self.seed)?;
+        let images = self.data.images(self.seed, &self.data_places)?;
         match self.validate.as_ref().and_then(ValidateSection::share) {
             Some(share) => Ok(images.hold_out(share, self.seed)?.0),
             None => Ok(images),
@@ -303,11 +337,19 @@ impl Scenario {
             return Ok(None);
         };
         if let Some(data) = validate.data(&self.data) {
-            return data.images(self.seed).map(Some);
+            return data.images(self.seed, &self.data_places).map(Some);
         }
-        let images = self.data.images(self.seed)?;
+        let images = self.data.images(self.seed, &self.data_places)?;
         let share = validate.share().unwrap_or_default();
         Ok(Some(images.hold_out(share, self.seed)?.1))
+    }
+
+    /// Checks that the data are those which the run of this scenario has read, where that is recorded.
+    ///
+    /// # Errors
+    /// They have changed; the message says how.
+    pub(crate) fn check_data(&self, tally: &DataTally) -> Result<()> {
+        self.data_places.check(tally)
     }
 
     /// How batches are made of a data set of `count` samples.
