@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::text::{printable, shortened};
 
 /// Characters of a sentence at most, and of its parts where it would be longer.
-const MAX_SENTENCE: usize = 400;
+const MAX_SENTENCE: usize = 480;
 const MAX_CONTEXT: usize = 140;
 const MIN_HINT: usize = 100;
 

@@ -309,7 +309,8 @@ fn unusable_files_are_named_with_their_byte() {
         (good[..9].to_vec(), "ends at byte 9 of 16"),
         (Vec::new(), "ends at byte 0 of 16"),
         ([&good[..], &[0]].concat(), "after byte 40"),
-        (idx(0x801, &[2], &[0, 1]), "0x00000801"),
+        (idx(0x801, &[2], &[0, 1]), "unsigned bytes in 1 dimension"),
+        (vec![3, 8, 0, 0, 1, 0], "0x03080000"),
         (idx(0x803, &[u32::MAX; 3], &[]), "sizes"),
         (idx(0x803, &[0, 28, 28], &[]), "sizes"),
         // A header that promises 2 GB costs no memory.

@@ -278,7 +278,7 @@ fn given_parameters_are_taken_or_refused_by_name() {
         "{error}"
     );
     let error = bend(&|tensors| tensors.clear());
-    assert!(error.contains("is missing"), "{error}");
+    assert!(error.contains("10 parameters are missing"), "{error}");
 
     let bytes = fs::read(&parameters).unwrap();
     for length in [0, 5, 8, 60, bytes.len() / 2, bytes.len() - 1] {

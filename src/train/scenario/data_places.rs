@@ -54,11 +54,7 @@ impl DataPlaces {
     /// The file or folder that `written` names: where the run read it, from the current folder, or beside the scenario.
     pub fn find(&self, written: &Path) -> Result<Found> {
         let text = written.to_string_lossy();
-        let recorded = self.recorded.as_ref().map(|tally| &tally.origin);
-        let recorded = recorded.filter(|origin| origin.path.as_deref() == Some(&*text));
-        let recorded = recorded
-            .and_then(|origin| origin.absolute_path.as_ref())
-            .map(PathBuf::from);
+        let recorded = self.recorded_path(written);
         let home = text.strip_prefix("~/").zip(std::env::var_os("HOME"));
         let plain = match home {
             Some((rest, home)) => PathBuf::from(home).join(rest),
@@ -108,6 +104,20 @@ impl DataPlaces {
             format!("it does not exist: looked for {}", looked.join(" and ")),
             "check data.path; it is relative to the current folder or to the scenario's file",
         ))
+    }
+
+    /// Where the run that this scenario belongs to has read `written`: its data, or what is relative to the same folder.
+    fn recorded_path(&self, written: &Path) -> Option<PathBuf> {
+        let origin = &self.recorded.as_ref()?.origin;
+        let absolute = Path::new(origin.absolute_path.as_ref()?);
+        let known = Path::new(origin.path.as_ref()?);
+        if known == written {
+            return Some(absolute.to_owned());
+        }
+        let is_relative = known.is_relative() && written.is_relative() && absolute.ends_with(known);
+        let mut folders = absolute.ancestors();
+        let folder = folders.nth(known.components().count())?;
+        is_relative.then(|| folder.join(written))
     }
 
     /// That `tally` is what the run read.
@@ -178,6 +188,14 @@ mod tests {
             file.canonicalize().unwrap()
         );
         assert!(run.find(Path::new("y.npy")).is_err());
+        // Other data of the run are looked for from the same folder.
+        std::fs::write(folder.path().join("y.npy"), b"y").unwrap();
+        assert!(
+            run.find(Path::new("y.npy"))
+                .unwrap()
+                .path
+                .ends_with("y.npy")
+        );
         run.check(&tally).unwrap();
         let more = DataTally {
             count: 4,

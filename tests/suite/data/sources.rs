@@ -169,7 +169,7 @@ fn folders_of_images() {
     assert!(images.pixels[..48].iter().all(|&p| p.abs_diff(200) < 4));
     assert_eq!(
         images.tally().to_string(),
-        "3 images of 3 x 4 x 4, classes a (2), b (1); left out: 1 .txt, 1 that cannot be decoded (a/broken.png: it is damaged)"
+        "3 images of 3 x 4 x 4, classes a (2), b (1); left out: 1 .txt, 1 that cannot be decoded (a/broken.png: neither a PNG nor a JPEG image)"
     );
 
     let only_broken = Folder::new();
