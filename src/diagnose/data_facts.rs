@@ -232,7 +232,7 @@ mod tests {
             pixels,
             labels,
             name: "made up".to_owned(),
-            skipped: Vec::new(),
+            ..Images::default()
         }
     }
 

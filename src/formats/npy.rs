@@ -141,8 +141,8 @@ impl Array {
         mut convert: impl FnMut(Number) -> std::result::Result<U, String>,
     ) -> Result<Vec<U>> {
         let (kind, size) = self.kind()?;
-        let sizes = self.shape().iter();
-        let needed = sizes.fold(Some(size), |product, &size| product?.checked_mul(size));
+        let mut sizes = self.shape().iter();
+        let needed = sizes.try_fold(size, |product, &size| product.checked_mul(size));
         let needed = needed
             .filter(|&needed| needed <= self.data_size)
             .ok_or_else(|| {

@@ -78,7 +78,9 @@ impl Page<'_> {
         };
         let data = info.data.as_ref();
         let data = data.map_or_else(String::new, |data| {
-            let mut facts = format!(
+            format!("<br>\nData: {}", escape(&printable(&data.to_string())))
+        });
+        let mut facts = format!(
             "{} of {} steps, {}; {:.1} s of training",
             grouped(info.steps_done as f64, 0),
             grouped(info.steps as f64, 0),
