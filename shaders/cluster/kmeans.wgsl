@@ -5,7 +5,8 @@
 struct Uniforms {
     seed: vec2u,
     points: u32,
-    features: u32,
+    // vec4f that a point takes in memory, padded with zeros.
+    quads: u32,
     // The largest count of clusters, and starts for each count.
     most: u32,
     starts: u32,
@@ -16,14 +17,14 @@ struct Uniforms {
 }
 
 @group(0) @binding(0) var<storage, read> uniforms: Uniforms;
-// [points, features]
-@group(0) @binding(1) var<storage, read> values: array<f32>;
+// [points, quads]
+@group(0) @binding(1) var<storage, read> values: array<vec4f>;
 // For each start the points that are its first centers, the first count of them for each count: [starts, most]
 @group(0) @binding(2) var<storage, read_write> seeds: array<u32>;
 // For each start and point the squared distance to the nearest seed: [starts, points]
 @group(0) @binding(3) var<storage, read_write> nearest: array<f32>;
-// [instances, most, features]
-@group(0) @binding(4) var<storage, read_write> centers: array<f32>;
+// [instances, most, quads]
+@group(0) @binding(4) var<storage, read_write> centers: array<vec4f>;
 // [instances, points]
 @group(0) @binding(5) var<storage, read_write> labels: array<u32>;
 // [instances, points]: squared distances to the own center.
@@ -37,12 +38,12 @@ fn count_of(instance: u32) -> u32 {
 }
 
 fn squared_distance(point: u32, other: u32) -> f32 {
-    var sum = 0.0;
-    for (var k = 0u; k < uniforms.features; k += 1u) {
-        let difference = values[point * uniforms.features + k] - values[other * uniforms.features + k];
-        sum += difference * difference;
+    var sums = vec4f(0.0);
+    for (var k = 0u; k < uniforms.quads; k += 1u) {
+        let difference = values[point * uniforms.quads + k] - values[other * uniforms.quads + k];
+        sums += difference * difference;
     }
-    return sum;
+    return dot(sums, vec4f(1.0));
 }
 
 // K-means++: the next center is a point, with a probability in proportion to its squared distance to the nearest center.
@@ -97,11 +98,11 @@ fn begin(@builtin(global_invocation_id) invocation: vec3u) {
     let k = invocation.x;
     let cluster = invocation.y;
     let instance = invocation.z;
-    if (k >= uniforms.features || cluster >= count_of(instance)) {
+    if (k >= uniforms.quads || cluster >= count_of(instance)) {
         return;
     }
     let seed = seeds[(instance % uniforms.starts) * uniforms.most + cluster];
-    centers[(instance * uniforms.most + cluster) * uniforms.features + k] = values[seed * uniforms.features + k];
+    centers[(instance * uniforms.most + cluster) * uniforms.quads + k] = values[seed * uniforms.quads + k];
 }
 
 // Every point goes to its nearest center, the first of equally near ones.
@@ -115,12 +116,13 @@ fn assign(@builtin(global_invocation_id) invocation: vec3u) {
     var best = 0u;
     var least = 0.0;
     for (var cluster = 0u; cluster < count_of(instance); cluster += 1u) {
-        let center = (instance * uniforms.most + cluster) * uniforms.features;
-        var sum = 0.0;
-        for (var k = 0u; k < uniforms.features; k += 1u) {
-            let difference = values[i * uniforms.features + k] - centers[center + k];
-            sum += difference * difference;
+        let center = (instance * uniforms.most + cluster) * uniforms.quads;
+        var sums = vec4f(0.0);
+        for (var k = 0u; k < uniforms.quads; k += 1u) {
+            let difference = values[i * uniforms.quads + k] - centers[center + k];
+            sums += difference * difference;
         }
+        let sum = dot(sums, vec4f(1.0));
         if (cluster == 0u || sum < least) {
             least = sum;
             best = cluster;
@@ -138,18 +140,18 @@ fn recenter(@builtin(global_invocation_id) invocation: vec3u) {
     let k = invocation.x;
     let cluster = invocation.y;
     let instance = invocation.z;
-    if (k >= uniforms.features || cluster >= count_of(instance)) {
+    if (k >= uniforms.quads || cluster >= count_of(instance)) {
         return;
     }
-    var sum = 0.0;
+    var sum = vec4f(0.0);
     var count = 0.0;
     for (var i = 0u; i < uniforms.points; i += 1u) {
         if (labels[instance * uniforms.points + i] == cluster) {
-            sum += values[i * uniforms.features + k];
+            sum += values[i * uniforms.quads + k];
             count += 1.0;
         }
     }
     if (count > 0.0) {
-        centers[(instance * uniforms.most + cluster) * uniforms.features + k] = sum / count;
+        centers[(instance * uniforms.most + cluster) * uniforms.quads + k] = sum / count;
     }
 }

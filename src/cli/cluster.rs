@@ -70,12 +70,12 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
     let Some((step, last)) = found.last() else {
         return Err(Error::usage("--step", "no step is given", "name one"));
     };
+    for (step, clustering) in &found {
+        say(common, *step, clustering);
+    }
     if let Some(path) = &args.plot {
         plot(&gpu, args, *step, last)?.write_png(&gpu, path)?;
         common.note(&format!("plot: {}", path.display()));
-    }
-    for (step, clustering) in &found {
-        say(common, *step, clustering);
     }
     let mut object = object(args, *step, last);
     object["adapter"] = json!(gpu.describe());
@@ -159,8 +159,8 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
         };
         let (id, spread) = (cluster.id, cluster.spread);
         common.note(&format!(
-            "cluster {id}: {} units, spread {spread:.4}: {}{more}",
-            cluster.units.len(),
+            "cluster {id}: {}, spread {spread:.4}: {}{more}",
+            counted(cluster.units.len()),
             listed.join(" ")
         ));
     }
@@ -170,6 +170,14 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
     if clustering.singled_out.len() > MAX_LISTED {
         let more = clustering.singled_out.len() - MAX_LISTED;
         common.note(&format!("and {more} more units are in none"));
+    }
+}
+
+/// So many units, in words.
+fn counted(units: usize) -> String {
+    match units {
+        1 => "1 unit".to_owned(),
+        _ => format!("{units} units"),
     }
 }
 
@@ -191,9 +199,11 @@ fn plot(
         .iter()
         .flat_map(|cluster| cluster.mean.iter().map(|&value| value as f32))
         .collect();
+    let low = means.iter().copied().fold(f32::INFINITY, f32::min);
+    let high = means.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let labels: Vec<String> = clusters
         .iter()
-        .map(|cluster| format!("{}: {} units", cluster.id, cluster.units.len()))
+        .map(|cluster| format!("{}: {}", cluster.id, counted(cluster.units.len())))
         .collect();
     let sizes: Vec<usize> = clusters.iter().map(|cluster| cluster.units.len()).collect();
     let (when, x) = match step {
@@ -203,7 +213,7 @@ fn plot(
     ClusterChart {
         title: &format!("Units of {} that behave alike, {when}", args.layer),
         note: &format!(
-            "{} A line is the mean of a cluster's units for each {x}; all squares have the same axes.",
+            "{} A line is the mean of a cluster's units for each {x}; all squares have the same axes, from {low:.4} to {high:.4}.",
             clustering.summary()
         ),
         sizes: &sizes,

@@ -41,7 +41,7 @@ pub(super) fn isolated(distances: &[f32], points: usize, scale: f64) -> Vec<(usi
         .map(|(point, nearest)| {
             let [nearest, usual] = [nearest * scale, usual * scale].map(short);
             let why = format!(
-                "its nearest other unit is {nearest} away, which is far: half of the units have one within {usual}"
+                "its nearest other unit is {nearest} away; the median of such distances, those of 0 aside, is {usual}"
             );
             (point, why)
         })

@@ -23,7 +23,7 @@ gpu_struct! {
     struct KmeansUniforms in KMEANS::Uniforms {
         seed: [u32; 2],
         points: u32,
-        features: u32,
+        quads: u32,
         most: u32,
         starts: u32,
         center: u32,
@@ -35,6 +35,7 @@ gpu_struct! {
     struct DistancesUniforms in DISTANCES::Uniforms {
         points: u32,
         features: u32,
+        quads: u32,
     }
 }
 
@@ -60,9 +61,11 @@ pub struct Partition {
 #[derive(Debug)]
 pub struct Points<'a> {
     gpu: &'a Gpu,
-    values: Buffer<f32>,
+    /// `[points, quads]` of four features each, padded with zeros.
+    values: Buffer<[f32; 4]>,
     points: usize,
     features: usize,
+    quads: usize,
 }
 
 impl<'a> Points<'a> {
@@ -81,11 +84,15 @@ impl<'a> Points<'a> {
                 "give at least one point of one feature",
             ));
         }
+        let quad = |part: &[f32]| std::array::from_fn(|k| part.get(k).copied().unwrap_or(0.0));
+        let rows = values.chunks_exact(features);
+        let padded: Vec<[f32; 4]> = rows.flat_map(|row| row.chunks(4).map(quad)).collect();
         Ok(Self {
             gpu,
-            values: gpu.upload("points", values)?,
+            values: gpu.upload("points", &padded)?,
             points: values.len() / features,
             features,
+            quads: features.div_ceil(4),
         })
     }
 
@@ -100,6 +107,7 @@ impl<'a> Points<'a> {
             &DistancesUniforms {
                 points: self.points as u32,
                 features: self.features as u32,
+                quads: self.quads as u32,
             },
         );
         let kernel = self.gpu.kernel(&DISTANCES, "main", &[]);
@@ -185,7 +193,7 @@ struct Instances<'a> {
     seed: u64,
     seeds: Buffer<u32>,
     nearest: Buffer<f32>,
-    centers: Buffer<f32>,
+    centers: Buffer<[f32; 4]>,
     labels: Buffer<u32>,
     errors: Buffer<f32>,
     changes: Buffer<u32>,
@@ -202,7 +210,7 @@ impl<'a> Instances<'a> {
             seed,
             seeds: gpu.buffer("seeds", STARTS * most)?,
             nearest: gpu.buffer("nearest seeds", STARTS * points.points)?,
-            centers: gpu.buffer("centers", instances * most * points.features)?,
+            centers: gpu.buffer("centers", instances * most * points.quads)?,
             labels: gpu.buffer("labels", of_points)?,
             errors: gpu.buffer("errors", of_points)?,
             changes: gpu.buffer("changes", of_points)?,
@@ -211,17 +219,14 @@ impl<'a> Instances<'a> {
 
     fn dispatch(&self, entry: &'static str, center: usize, workgroups: [u32; 3]) -> Dispatch {
         let Points {
-            gpu,
-            points,
-            features,
-            ..
+            gpu, points, quads, ..
         } = self.points;
         let uniform = gpu.uniform(
             "k-means",
             &KmeansUniforms {
                 seed: key(self.seed),
                 points: *points as u32,
-                features: *features as u32,
+                quads: *quads as u32,
                 most: self.most as u32,
                 starts: STARTS as u32,
                 center: center as u32,
@@ -267,8 +272,8 @@ impl<'a> Instances<'a> {
     }
 
     fn over_centers(&self) -> [u32; 3] {
-        let features = groups(self.points.features, 64);
-        [features, self.most as u32, (self.most * STARTS) as u32]
+        let quads = groups(self.points.quads, 64);
+        [quads, self.most as u32, (self.most * STARTS) as u32]
     }
 
     /// Moves points and centers until nothing changes.
