@@ -4,20 +4,24 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use trainscope::cluster::{ClusterOptions, Clustering, UnitFeatures, cluster, snapshot};
+use trainscope::credit::{Credit, CreditRequest, credit};
 use trainscope::gpu::Gpu;
 use trainscope::series::{Scale, SeriesBuffer};
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{RunView, Statistic};
+use trainscope::train::Replay;
 use trainscope::view::{ClusterChart, Painter, Theme};
 use trainscope::{Error, Result};
 
-use super::{Common, outputs};
+use super::{Common, outputs, progress};
 
 /// Width of the plot in points, and pixels a point.
 const PLOT_WIDTH: f32 = 960.0;
 const PLOT_SCALE_FACTOR: f32 = 2.0;
 /// Units of a cluster that are listed on the terminal.
 const MAX_LISTED: usize = 12;
+/// Clusters with this share of all credit are listed; the others are folded into one line.
+const LISTED_CREDIT: f64 = 0.95;
 
 #[derive(Debug, clap::Args)]
 pub struct ClusterArgs {
@@ -37,6 +41,15 @@ pub struct ClusterArgs {
     /// Compare units by their recorded mean activation over all steps, and not by the probe batch at a snapshot
     #[arg(long)]
     series: bool,
+    /// The unit of a neighboring layer whose change the clusters are to explain, over --from and --to
+    #[arg(long, value_name = "LAYER:UNIT", requires = "from", requires = "to")]
+    explain: Option<String>,
+    /// First step of that change
+    #[arg(long, value_name = "T0", requires = "explain")]
+    from: Option<u64>,
+    /// The step after its last
+    #[arg(long, value_name = "T1", requires = "explain")]
+    to: Option<u64>,
     /// Make this many clusters [default: as many as have the largest mean silhouette]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=64))]
     count: Option<u32>,
@@ -67,6 +80,11 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
         }
         found.push((step, clustering));
     }
+    let explained = explained(common, &gpu, args)?;
+    let mut singled_out_credit = None;
+    if let (Some(credit), Some((_, last))) = (&explained, found.last_mut()) {
+        singled_out_credit = Some(last.explain(&args.layer, credit)?);
+    }
     let Some((step, last)) = found.last() else {
         return Err(Error::usage("--step", "no step is given", "name one"));
     };
@@ -80,6 +98,20 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
     let mut object = object(args, *step, last);
     object["adapter"] = json!(gpu.describe());
     object["plot"] = json!(args.plot);
+    if let Some(credit) = &explained {
+        object["explains"] = json!({
+            "layer": credit.layer,
+            "unit": credit.unit,
+            "from": credit.from,
+            "to": credit.to,
+            "change": credit.change,
+            "singled_out": singled_out_credit,
+        });
+        common.note(&format!(
+            "{} {} changed by {:.4} from step {} to {}",
+            credit.layer, credit.unit, credit.change, credit.from, credit.to
+        ));
+    }
     if found.len() > 1 {
         let snapshots = found
             .iter()
@@ -88,6 +120,46 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
     }
     common.print_json(&object);
     Ok(())
+}
+
+/// The credit of the unit that is to be explained.
+fn explained(common: &Common, gpu: &Gpu, args: &ClusterArgs) -> Result<Option<Credit>> {
+    let (Some(unit), Some(from), Some(to)) = (&args.explain, args.from, args.to) else {
+        return Ok(None);
+    };
+    let parsed = unit.rsplit_once(':');
+    let parsed = parsed.and_then(|(layer, unit)| Some((layer, unit.parse().ok()?)));
+    let Some((layer, unit)) = parsed else {
+        return Err(Error::usage(
+            format!("--explain {unit}"),
+            "it is not a layer and the number of a unit",
+            "write it like mu:3",
+        ));
+    };
+    let request = CreditRequest {
+        layer: layer.to_owned(),
+        units: vec![unit],
+        range: from..to,
+        maps: false,
+    };
+    let replay = Replay::open(gpu, &args.dir)?;
+    let bar = progress::bar(0);
+    let credits = credit(replay, &request, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let credit = credits?.into_iter().next();
+    if let Some(first) = credit
+        .as_ref()
+        .and_then(|credit| credit.first_nonfinite.as_ref())
+    {
+        common.note(&format!(
+            "the change is explained up to step {}: {}",
+            first.step, first.what
+        ));
+    }
+    Ok(credit)
 }
 
 /// The features at each snapshot, or those of the whole run.
@@ -121,7 +193,7 @@ fn object(args: &ClusterArgs, step: Option<u64>, clustering: &Clustering) -> Val
             "units": cluster.units,
             "mean": cluster.mean,
             "spread": cluster.spread,
-            "credit": null,
+            "credit": cluster.credit,
         })
     });
     let silhouettes = clustering.silhouettes.iter();
@@ -146,7 +218,8 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
         format!("after step {step}")
     });
     common.note(&format!("{when}: {}", clustering.summary()));
-    for cluster in &clustering.clusters {
+    let listed = listed_clusters(clustering);
+    for cluster in &clustering.clusters[..listed] {
         let listed: Vec<String> = cluster
             .units
             .iter()
@@ -158,10 +231,23 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
             false => String::new(),
         };
         let (id, spread) = (cluster.id, cluster.spread);
+        let credit = cluster
+            .credit
+            .map(|credit| format!(", credit {credit:+.4}"));
+        let credit = credit.unwrap_or_default();
         common.note(&format!(
-            "cluster {id}: {}, spread {spread:.4}: {}{more}",
+            "cluster {id}: {}{credit}, spread {spread:.4}: {}{more}",
             counted(cluster.units.len()),
             listed.join(" ")
+        ));
+    }
+    let folded = &clustering.clusters[listed..];
+    if !folded.is_empty() {
+        let units: usize = folded.iter().map(|cluster| cluster.units.len()).sum();
+        let credit: f64 = folded.iter().filter_map(|cluster| cluster.credit).sum();
+        let count = folded.len();
+        common.note(&format!(
+            "and {count} more clusters of {units} units with credit {credit:+.4} together"
         ));
     }
     for single in clustering.singled_out.iter().take(MAX_LISTED) {
@@ -171,6 +257,24 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
         let more = clustering.singled_out.len() - MAX_LISTED;
         common.note(&format!("and {more} more units are in none"));
     }
+}
+
+/// How many clusters are listed: all, or the first with nearly all of the credit.
+fn listed_clusters(clustering: &Clustering) -> usize {
+    let credits = clustering
+        .clusters
+        .iter()
+        .map(|cluster| cluster.credit.map(f64::abs));
+    let Some(credits) = credits.collect::<Option<Vec<f64>>>() else {
+        return clustering.clusters.len();
+    };
+    let all: f64 = credits.iter().sum();
+    let mut sum = 0.0;
+    let reached = credits.iter().position(|credit| {
+        sum += credit;
+        sum >= LISTED_CREDIT * all
+    });
+    reached.map_or(credits.len(), |last| last + 1)
 }
 
 /// So many units, in words.
@@ -203,7 +307,13 @@ fn plot(
     let high = means.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let labels: Vec<String> = clusters
         .iter()
-        .map(|cluster| format!("{}: {}", cluster.id, counted(cluster.units.len())))
+        .map(|cluster| {
+            let units = counted(cluster.units.len());
+            match cluster.credit {
+                Some(credit) => format!("{}: {units}, credit {credit:+.3}", cluster.id),
+                None => format!("{}: {units}", cluster.id),
+            }
+        })
         .collect();
     let sizes: Vec<usize> = clusters.iter().map(|cluster| cluster.units.len()).collect();
     let (when, x) = match step {

@@ -16,6 +16,7 @@ pub use features::{UnitFeatures, snapshot};
 pub use kmeans::{MAX_COUNT, Partition, Points};
 pub use matching::assign;
 
+use crate::credit::Credit;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
 
@@ -68,6 +69,8 @@ pub struct Cluster {
     pub mean: Vec<f64>,
     /// The root of the mean squared distance of a feature of its units to that of their center.
     pub spread: f64,
+    /// What its units moved an explained unit by together: see [`Clustering::explain`].
+    pub credit: Option<f64>,
 }
 
 /// A unit that is in no cluster.
@@ -191,6 +194,7 @@ fn clusters(features: &UnitFeatures, units: &[usize], labels: &[u32]) -> Vec<Clu
             mean: features.mean_series(&units),
             spread: features.spread(&units),
             units,
+            credit: None,
         })
         .collect()
 }
@@ -219,6 +223,43 @@ impl Clustering {
             Criterion::Given => "as asked".to_owned(),
         };
         format!("{} units in {clusters}{out}; {why}.", self.units)
+    }
+
+    /// Sums the credit that the units of `layer`, which these clusters are of, have in the change of an explained unit, and
+    /// puts the clusters that moved it most first. What units outside of all clusters moved it by is returned.
+    ///
+    /// # Errors
+    /// No unit of the layer has a part in it: the message lists the layers that have.
+    pub fn explain(&mut self, layer: &str, credit: &Credit) -> Result<f64> {
+        let mut of_units = vec![0.0; self.units];
+        let mut layers: Vec<&str> = Vec::new();
+        for part in credit.predecessors.iter().chain(&credit.successors) {
+            if !layers.contains(&part.layer.as_str()) {
+                layers.push(&part.layer);
+            }
+            if part.layer == layer && part.unit < of_units.len() {
+                of_units[part.unit] += part.credit;
+            }
+        }
+        if !layers.contains(&layer) {
+            return Err(Error::usage(
+                format!("--layer {layer}"),
+                format!(
+                    "its units are no neighbors of {} {}",
+                    credit.layer, credit.unit
+                ),
+                format!("choose one of: {}", layers.join(", ")),
+            ));
+        }
+        let sum = |units: &[usize]| units.iter().map(|&unit| of_units[unit]).sum::<f64>();
+        for cluster in &mut self.clusters {
+            cluster.credit = Some(sum(&cluster.units));
+        }
+        let magnitude = |cluster: &Cluster| cluster.credit.unwrap_or(0.0).abs();
+        self.clusters
+            .sort_by(|a, b| magnitude(b).total_cmp(&magnitude(a)));
+        let out: Vec<usize> = self.singled_out.iter().map(|single| single.unit).collect();
+        Ok(sum(&out))
     }
 
     /// Gives each cluster the number of that of `before` with which it shares the most units, so that the sum of shared

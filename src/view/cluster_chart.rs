@@ -27,7 +27,7 @@ pub struct ClusterChart<'a> {
     pub title: &'a str,
     /// A sentence below the title; may be empty.
     pub note: &'a str,
-    /// How many units each cluster has, the largest first.
+    /// How many units each cluster has.
     pub sizes: &'a [usize],
     /// What is written into each square.
     pub labels: &'a [String],

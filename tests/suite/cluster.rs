@@ -330,6 +330,39 @@ fn command_gives_clusters_of_dense_units_and_feature_maps() {
     assert!(steps.eq([0, 13, 24].map(Value::from).iter()));
     let (code, object, said) = run(&[vae, "--layer", "encoder.4", "--series", "--json"]);
     assert_eq!((code, &object["step"]), (Some(0), &Value::Null), "{said}");
+    // What the clusters of the units that enter a layer did to one of its units, first those that did most.
+    let explain = [
+        "--layer",
+        "encoder.5",
+        "--explain",
+        "mu:1",
+        "--from",
+        "12",
+        "--to",
+        "20",
+        "--json",
+    ];
+    let (code, object, said) = run(&[&[vae], &explain[..]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    let of_clusters = object["clusters"].as_array().unwrap().iter();
+    let of_clusters: Vec<f64> = of_clusters.map(|c| c["credit"].as_f64().unwrap()).collect();
+    assert!(
+        of_clusters.is_sorted_by(|a, b| a.abs() >= b.abs()),
+        "{of_clusters:?}"
+    );
+    let credit = [
+        "--layer", "mu", "--unit", "1", "--from", "12", "--to", "20", "--json",
+    ];
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_trainscope"))
+        .args([&["credit", vae], &credit[..]].concat())
+        .output()
+        .unwrap();
+    let whole: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let parts = whole["predecessors"].as_array().unwrap().iter();
+    let sum: f64 = parts.map(|part| part["credit"].as_f64().unwrap()).sum();
+    let out = object["explains"]["singled_out"].as_f64().unwrap();
+    let found = of_clusters.iter().sum::<f64>() + out;
+    assert!((found - sum).abs() < 1e-9, "{found} {sum}");
     let gan = earlier.join("gan");
     for layer in ["generator.0", "discriminator.0"] {
         let (code, _, said) = run(&[gan.to_str().unwrap(), "--layer", layer, "--json"]);
@@ -349,4 +382,17 @@ fn command_gives_clusters_of_dense_units_and_feature_maps() {
         assert_eq!(code, Some(2), "{said}");
         assert!(said.contains(part), "{said}");
     }
+    let far = [
+        "--layer",
+        "encoder.0",
+        "--explain",
+        "mu:1",
+        "--from",
+        "12",
+        "--to",
+        "20",
+    ];
+    let (code, _, said) = run(&[&[vae], &far[..]].concat());
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("choose one of: encoder.5"), "{said}");
 }
