@@ -247,7 +247,7 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
         let credit: f64 = folded.iter().filter_map(|cluster| cluster.credit).sum();
         let count = folded.len();
         common.note(&format!(
-            "and {count} more clusters of {units} units with credit {credit:+.4} together"
+            "clusters with the rest of the credit: {count}, of {units} units, {credit:+.4} together"
         ));
     }
     for single in clustering.singled_out.iter().take(MAX_LISTED) {

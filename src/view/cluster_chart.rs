@@ -2,7 +2,7 @@
 
 use super::canvas::Canvas;
 use super::geometry::{Plot, Rect};
-use super::label::{MARGIN, heading};
+use super::label::{LINE_HEIGHT, MARGIN, heading};
 use super::painter::Painter;
 use super::picture::Picture;
 use super::polylines::LineStyle;
@@ -12,7 +12,9 @@ use crate::Result;
 use crate::series::SeriesBuffer;
 
 /// Sides of the smallest and of the largest square, in points: text fits into both.
-const SIDES: [f32; 2] = [96.0, 300.0];
+const SIDES: [f32; 2] = [128.0, 300.0];
+/// Lines of the text in a square at most.
+const LABEL_LINES: usize = 2;
 /// Between squares, in points.
 const GAP: f32 = 8.0;
 /// Around the line in a square, in points.
@@ -71,10 +73,16 @@ impl ClusterChart<'_> {
         frame(canvas, rect, px(FRAME));
         let room = rect.size.x - 2.0 * px(INSET);
         let label = self.labels.get(index).map_or("", String::as_str);
-        let label = canvas.metrics().fitted(label, TICK_SIZE, room);
-        let [left, baseline] = [rect.left() + px(INSET), rect.top() + px(INSET + TICK_SIZE)];
-        canvas.text(&label, TICK_SIZE, left, baseline, Align::Left, theme.ink);
-        let top = px(2.0 * INSET + TICK_SIZE);
+        let lines = canvas
+            .metrics()
+            .wrapped(label, TICK_SIZE, room, LABEL_LINES);
+        let left = rect.left() + px(INSET);
+        let mut baseline = rect.top() + px(INSET + TICK_SIZE);
+        for line in &lines {
+            canvas.text(line, TICK_SIZE, left, baseline, Align::Left, theme.ink);
+            baseline += px(TICK_SIZE * LINE_HEIGHT);
+        }
+        let top = px(2.0 * INSET + TICK_SIZE * LINE_HEIGHT * lines.len() as f32);
         let inside = Rect::new(left, rect.top() + top, room, rect.size.y - top - px(INSET));
         let plot = Plot::over(inside, self.means.steps());
         let style = LineStyle::new(index as u32, theme.categorical[0], px(STRONG_LINE_WIDTH));
