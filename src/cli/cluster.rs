@@ -13,7 +13,7 @@ use trainscope::train::Replay;
 use trainscope::view::{ClusterChart, Painter, Theme};
 use trainscope::{Error, Result};
 
-use super::{Common, outputs, progress};
+use super::{Common, outputs};
 
 /// Width of the plot in points, and pixels a point.
 const PLOT_WIDTH: f32 = 960.0;
@@ -143,7 +143,7 @@ fn explained(common: &Common, gpu: &Gpu, args: &ClusterArgs) -> Result<Option<Cr
         maps: false,
     };
     let replay = Replay::open(gpu, &args.dir)?;
-    let bar = progress::bar(0);
+    let bar = common.bar(0);
     let credits = credit(replay, &request, &mut |done, all| {
         bar.set_length(all);
         bar.set_position(done);
