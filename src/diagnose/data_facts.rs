@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn neighbors_agree_where_labels_follow_the_images() {
-        let bright = |index: usize| u8::from(index % 2 == 0);
+        let bright = |index: usize| u8::from(index.is_multiple_of(2));
         let pixels: Vec<u8> = (0..80)
             .flat_map(|index| [60 + 120 * bright(index) + (index % 7) as u8; 4])
             .collect();

@@ -1,14 +1,18 @@
 //! Why a run went as it did: all causes whose evidence is found, ranked by how much they explain, and the verdict.
 
 use super::causes;
+use super::causes::step_size::severity;
 use super::facts::{Facts, Family};
 use super::finding::{Cause, Evidence, Explanation, Finding, Verdict};
+use super::static_checks::static_checks;
 use super::symptoms::{STEPS_TO_LEARN, Symptoms};
 use crate::number::short;
 use crate::trace::{RunView, Severity};
 
 /// Findings that are kept.
 const MOST_FINDINGS: usize = 8;
+/// The confidence of a cause that only the scenario shows.
+const OF_SCENARIO: f64 = 0.45;
 
 /// Explains a run from its directory; reads its data too, where they are still there.
 ///
@@ -35,6 +39,12 @@ pub fn explain(run: &RunView) -> Explanation {
     findings.extend(causes::vae::find(&facts, &symptoms));
     findings.extend(causes::gan::find(&facts, &symptoms));
     findings.extend(causes::step_size::find(&facts, &symptoms));
+    let went_wrong =
+        symptoms.nonfinite.is_some() || symptoms.exploded.is_some() || symptoms.learned_nothing;
+    if went_wrong {
+        let known: Vec<Cause> = findings.iter().map(|finding| finding.cause).collect();
+        findings.extend(from_static_checks(&facts, &symptoms, &known));
+    }
     if !findings
         .iter()
         .any(|finding| finding.severity >= Severity::Serious)
@@ -97,6 +107,23 @@ fn headline(facts: &Facts<'_>, verdict: Verdict, findings: &[Finding]) -> String
         .first()
         .map_or(String::new(), |fix| format!(" Try this: {}.", fix.text));
     format!("{word}{since}: {}.{fix}", first.title)
+}
+
+/// What is unusual about the scenario of a run that went wrong, where the records show nothing of it.
+fn from_static_checks(facts: &Facts<'_>, symptoms: &Symptoms, known: &[Cause]) -> Vec<Finding> {
+    let Some(scenario) = &facts.scenario else {
+        return Vec::new();
+    };
+    let warnings = static_checks(scenario, None).into_iter();
+    let unusual = warnings.filter(|warning| warning.severity > Severity::Note);
+    let findings = unusual.filter_map(|warning| {
+        let word = serde_json::Value::String(warning.cause.clone());
+        let cause: Cause = serde_json::from_value(word).ok()?;
+        let evidence = Evidence::new(warning.to_string());
+        let finding = Finding::new(cause, severity(symptoms), OF_SCENARIO).evidence(evidence);
+        (!known.contains(&cause)).then(|| finding.fix(warning.set, warning.fix))
+    });
+    findings.collect()
 }
 
 /// What is seen where no cause behind it is found: the symptom itself, with little confidence.

@@ -206,15 +206,20 @@ impl<'a> Facts<'a> {
     }
 
     /// The largest ratio of an update to its weights over the steps in `from..to`, of any weight matrix: layer, step and
-    /// ratio. The first step of RMSprop is left out: without a history it is ten times the others.
+    /// ratio. The first step of RMSprop counts as it would with a history, without which it is larger.
     pub fn largest_update(&self, from: u64, to: u64) -> Option<(String, u64, f64)> {
         let ratios = self.weighted().into_iter().flat_map(|layer| {
-            let skips = matches!(self.optimizer(&layer.name), Some(Optimizer::RmsProp(_)));
+            let first_step = match self.optimizer(&layer.name) {
+                Some(Optimizer::RmsProp(rmsprop)) => (1.0 - rmsprop.alpha).sqrt(),
+                _ => 1.0,
+            };
             let ratios = self.update_ratios(&layer.name).into_iter();
-            ratios
-                .filter(move |(step, ratio)| {
-                    (from..to).contains(step) && ratio.is_finite() && !(skips && *step == 0)
-                })
+            let counted = ratios.map(move |(step, ratio)| match step {
+                0 => (step, ratio * first_step),
+                _ => (step, ratio),
+            });
+            counted
+                .filter(move |(step, ratio)| (from..to).contains(step) && ratio.is_finite())
                 .map(|(step, ratio)| (layer.name.clone(), step, ratio))
         });
         ratios.max_by(|a, b| a.2.total_cmp(&b.2))

@@ -146,20 +146,21 @@ fn course(finite: &[(u64, f64)]) -> String {
             short(to)
         )
     };
-    let peak = finite
-        .iter()
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-        .copied()
-        .unwrap_or(finite[0]);
-    // A peak among the first values makes their mean a poor beginning: say where it really began.
-    if peak.1 > PEAK * finite[0].1.abs().max(to.abs()) && peak.1 > 0.0 {
+    // What rose far and stayed there for a while is told by its peak; single spikes have a sentence of their own.
+    let (start, end) = (finite[0].1, finite[finite.len() - 1].1);
+    let limit = PEAK * start.abs().max(end.abs());
+    let stays = finite
+        .windows(2)
+        .any(|pair| pair.iter().all(|(_, loss)| *loss > limit));
+    let peak = finite.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+    if let Some(peak) = peak.filter(|_| stays) {
         sentence = format!(
             "The loss went from {} at step {} up to {} at step {} and was {} at step {last}",
-            short(finite[0].1),
+            short(start),
             finite[0].0,
             short(peak.1),
             peak.0,
-            short(to)
+            short(end)
         );
     }
     sentence

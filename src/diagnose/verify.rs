@@ -184,13 +184,13 @@ impl Trial<'_> {
     /// some steps behind the failure, or the end.
     fn steps(&self, scenario: &Scenario) -> (u64, u64) {
         let done = self.run.info().map_or(0, |info| info.steps_done);
-        let before = self
+        let mut before = self
             .run
             .checkpoints()
             .iter()
             .copied()
             .filter(|step| *step < self.since);
-        let from = before.last().unwrap_or(0);
+        let from = before.next_back().unwrap_or(0);
         let failed_early = done < scenario.train.steps;
         let to = if failed_early {
             done.max(self.since + STEPS_BEHIND)

@@ -121,8 +121,8 @@ fn scalar_figure(
     if group.labels.iter().any(|label| label == "loss") && is_mirrored(run, "elbo", "loss") {
         caption.push_str("The evidence lower bound (ELBO) is the loss with the other sign. ");
     }
-    caption.push_str(&chart.note());
-    let ends: Vec<String> = recorded.iter().filter_map(|line| ends(line)).collect();
+    caption.push_str(chart.note());
+    let ends: Vec<String> = recorded.iter().filter_map(ends).collect();
     let alt = format!("{title} over the training steps: {}.", ends.join("; "));
     let draw = |theme: &Theme| chart.chart().picture(painter, SIZE, theme);
     in_both_themes(painter, (&alt, caption.trim()), Pixels::Compact, draw).map(Some)

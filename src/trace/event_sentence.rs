@@ -14,21 +14,17 @@ impl Event {
                 format!("The first non-finite value came at step {step} in {subject}.")
             }
             EventKind::DeadUnit => {
-                let all = self.statistics.get("units");
-                let of = all.map_or(String::new(), |all| format!(" of {all}"));
                 let verb = if subject.units().len() > 1 {
                     "give"
                 } else {
                     "gives"
                 };
                 format!(
-                    "{}{of} {verb} nothing but zeros since step {since}.",
-                    capital(&counted(subject))
+                    "{} {verb} nothing but zeros since step {since}.",
+                    self.units_in_words()
                 )
             }
-            EventKind::Revived => {
-                format!("{} came back by step {step}.", capital(&counted(subject)))
-            }
+            EventKind::Revived => format!("{} came back by step {step}.", self.units_in_words()),
             EventKind::Spike => format!(
                 "The {subject} spiked to {} at step {step}, where {} was expected.",
                 short(figure("loss")),
@@ -48,11 +44,17 @@ impl Event {
                 "No update was larger than {} of its weights in the steps {since} to {step}.",
                 short(figure("ratio"))
             ),
-            EventKind::SaturatedUnits => format!(
-                "{} of {} are at their bounds since step {since}.",
-                capital(&counted(subject)),
-                figure("units")
-            ),
+            EventKind::SaturatedUnits => {
+                let verb = if subject.units().len() > 1 {
+                    "are"
+                } else {
+                    "is"
+                };
+                format!(
+                    "{} {verb} at the bounds since step {since}.",
+                    self.units_in_words()
+                )
+            }
             EventKind::VanishingGradient => format!(
                 "The gradient of the first weights ({}) is {} times that of the last since step {since}.",
                 tensor(subject),
@@ -68,8 +70,8 @@ impl Event {
                 )
             }
             EventKind::LogVarianceDrift => format!(
-                "{} left the range of -15 to 15 at step {step}: {}.",
-                capital(&counted(subject)),
+                "{} left the range that data ask for at step {step}: {}.",
+                self.units_in_words(),
                 short(figure("value"))
             ),
             EventKind::UnboundedScore => format!(
@@ -94,14 +96,17 @@ impl Event {
             },
         }
     }
-}
 
-/// `unit 3 of encoder.1`, `147 units of encoder.1`.
-fn counted(subject: &Subject) -> String {
-    match subject {
-        Subject::Unit { tensor, unit, .. } => format!("unit {unit} of {tensor}"),
-        Subject::Units { tensor, units, .. } => format!("{} units of {tensor}", units.len()),
-        other => tensor(other),
+    /// Units at the beginning of a sentence: `Unit 3 of encoder.1`, `147 of 400 units of encoder.1`, `147 units of ...`.
+    fn units_in_words(&self) -> String {
+        match &self.subject {
+            Subject::Unit { tensor, unit, .. } => format!("Unit {unit} of {tensor}"),
+            Subject::Units { tensor, units, .. } => match self.statistics.get("units") {
+                Some(all) => format!("{} of {all} units of {tensor}", units.len()),
+                None => format!("{} units of {tensor}", units.len()),
+            },
+            other => format!("All units of {}", tensor(other)),
+        }
     }
 }
 
@@ -110,11 +115,4 @@ fn tensor(subject: &Subject) -> String {
         Some(name) => name.to_owned(),
         None => subject.to_string(),
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
 }

@@ -212,7 +212,7 @@ mod tests {
         assert!(events.iter().all(|event| event.kind == EventKind::DeadUnit));
         assert_eq!(
             events[1].sentence(),
-            "2 units of relu of 2 give nothing but zeros since step 100."
+            "2 of 2 units of relu give nothing but zeros since step 100."
         );
     }
 

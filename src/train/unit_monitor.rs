@@ -81,6 +81,11 @@ impl UnitMonitor {
         for event in own {
             if event.kind == kind {
                 self.reported = self.reported.max(Some(event.severity));
+                for &unit in event.subject.units() {
+                    if let Some(unit) = self.units.get_mut(unit) {
+                        unit.since = Some(event.since);
+                    }
+                }
             }
             self.has_reported_return |= event.kind == EventKind::Revived;
         }
@@ -101,8 +106,8 @@ impl UnitMonitor {
             let since = unit
                 .condition
                 .observe(step, holds, |_, seen| seen >= records);
-            if since.is_some() {
-                unit.since = since;
+            if let Some(since) = since {
+                unit.since = Some(unit.since.map_or(since, |known| known.min(since)));
                 unit.returned = false;
             }
             if !holds && unit.since.take().is_some() {

@@ -121,7 +121,7 @@ fn the_loss_is_told_as_it_was() {
         ),
         (
             vec![2.303, 5.0, 2e10, 4e10, 8.0, 3.0],
-            "The loss went from 2.303 at step 0 up to 4e10 at step 3 and was 5.5 at step 5.",
+            "The loss went from 2.303 at step 0 up to 4e10 at step 3 and was 3 at step 5.",
         ),
         (
             vec![1.0, 0.5, -3.0, -9.0],
@@ -196,11 +196,11 @@ fn every_kind_of_event_has_its_sentence() {
     for kind in EventKind::KNOWN {
         let subject = Subject::of_units("layers.1", activation, vec![1, 2, 3]);
         let event = Event::new(130, kind.clone(), subject).since(30);
-        let told = sentences(&falling(200), &[event.clone()]);
+        let told = sentences(&falling(200), std::slice::from_ref(&event));
         let sentence = match kind {
             EventKind::Nonfinite => told[2].clone(),
-            // A dead unit is told by how it is at the end.
-            EventKind::DeadUnit => event.sentence(),
+            // Dead units are told by how they are at the end.
+            EventKind::DeadUnit | EventKind::Revived => event.sentence(),
             _ => told[3].clone(),
         };
         let has_step = sentence.contains("130") || sentence.contains("30");

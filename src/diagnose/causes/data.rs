@@ -120,7 +120,7 @@ fn input_scale(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .filter(|layer| layer.kind == "affine");
     let set = affine.zip(scenario).and_then(|(layer, scenario)| {
         use crate::diagnose::fixes::{replace_layers, with_key};
-        replace_layers(scenario, &[layer.name.clone()], |old| {
+        replace_layers(scenario, std::slice::from_ref(&layer.name), |old| {
             vec![with_key(&with_key(old, "scale", 1.0), "shift", 0.0)]
         })
     });

@@ -186,7 +186,7 @@ fn vanishing(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     };
     let (at_first, at_last) = (rms(first), rms(last));
     let ratio = at_first / at_last;
-    if chain.len() < 4 || !(ratio < VANISHED) || at_last == 0.0 {
+    if chain.len() < 4 || ratio.is_nan() || ratio >= VANISHED || at_last == 0.0 {
         return None;
     }
     let kinds = || facts.run.model().layers().map(|layer| layer.kind.as_str());
@@ -351,7 +351,7 @@ fn bottleneck(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         } else {
             "units"
         };
-        fixes::replace_layers(scenario, &[narrow.name.clone()], |layer| {
+        fixes::replace_layers(scenario, std::slice::from_ref(&narrow.name), |layer| {
             vec![fixes::with_key(layer, key, 32)]
         })
     });

@@ -14,14 +14,22 @@ use crate::trace::Severity;
 const REPLACES: f64 = 0.3;
 /// Where no update is larger than this share of its weights, a thousand steps change nothing that can be seen.
 const NOTHING_MOVES: f64 = 3e-5;
-/// The ratio that a smaller learning rate aims at.
+/// The ratio that another learning rate aims at ...
 const USUAL: f64 = 5e-3;
+/// ... and where each weight moves by about the rate, whatever its gradient is.
+const USUAL_OF_ADAM: f64 = 0.03;
 /// Steps from the beginning over which updates are compared with their weights.
 const FIRST_STEPS: u64 = 30;
 /// Momentum from which steps add up to thirty times the learning rate and more.
 const HEAVY_MOMENTUM: f64 = 0.965;
+/// How many times larger than the first one heavy momentum makes updates ...
+const MOMENTUM_GROWTH: f64 = 8.0;
+/// ... and from which share of their weights on that does harm.
+const MOMENTUM_UPDATE: f64 = 0.05;
 /// Shares of the learning rate below which a schedule has turned it off.
 const TURNED_OFF: f64 = 0.02;
+/// The share of its rate that a schedule must reach at all.
+const NEVER_ON: f64 = 0.05;
 /// Weights that end below this share of what they were at the beginning have been decayed away.
 const DECAYED: f64 = 0.2;
 
@@ -52,9 +60,6 @@ fn too_high(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .max(FIRST_STEPS)
         .saturating_add(1);
     let (layer, step, ratio) = facts.largest_update(0, end)?;
-    if !is_hurt || ratio < REPLACES {
-        return None;
-    }
     let optimizer = facts.optimizer(&layer);
     let first = facts
         .update_ratios(&layer)
@@ -62,7 +67,12 @@ fn too_high(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .map_or(f64::NAN, |(_, ratio)| *ratio);
     let momentum = optimizer.map_or(0.0, momentum);
     // A first step of usual size whose followers grow is the momentum's doing, not the rate's.
-    let by_momentum = momentum >= HEAVY_MOMENTUM && first < 0.1;
+    let by_momentum = momentum >= HEAVY_MOMENTUM
+        && first < 0.1
+        && ratio > (MOMENTUM_GROWTH * first).max(MOMENTUM_UPDATE);
+    if !is_hurt || !(by_momentum || ratio >= REPLACES) {
+        return None;
+    }
     let cause = if by_momentum {
         Cause::MomentumTooHigh
     } else {
@@ -74,63 +84,84 @@ fn too_high(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     } else {
         0.6
     };
-    let evidence = Evidence::new(format!(
-        "At step {step} the update of {layer}.weight was {} times the size of the weights themselves; updates of healthy runs are 0.001 to 0.05 of them.",
-        short(ratio)
-    ))
-    .with("update_to_weight", ratio)
-    .command(format!("trainscope sample {} --tensor {layer}.weight --kind update --statistic std --keep 8", facts.folder()));
     let mut finding = Finding::new(cause, severity, confidence)
         .layer(&layer, "update")
-        .since(step.min(facts.steps()))
-        .evidence(evidence);
-    if let Some((peak_step, peak)) = symptoms.exploded {
-        let start = facts
-            .scalar("loss")
-            .first()
-            .map_or(f64::NAN, |(_, loss)| *loss);
-        finding = finding.evidence(
-            Evidence::new(format!(
-                "The loss went from {} to {} at step {peak_step}.",
-                short(start),
-                short(peak)
-            ))
-            .with("loss", peak),
-        );
-    }
-    for (layer, since) in &symptoms.dead_layers {
-        finding = finding.evidence(Evidence::new(format!(
-            "Nearly all units of {layer} give nothing but zeros since step {since}."
-        )));
-    }
+        .since(step.min(facts.steps()));
+    finding.evidence = update_evidence(facts, symptoms, (&layer, step, ratio));
     let optimizer = optimizer?;
     let section = section(facts, &layer);
     if by_momentum {
         let name = fixes::optimizer_name(optimizer);
-        let key = if matches!(optimizer, Optimizer::Adam(_) | Optimizer::AdamW(_)) {
-            "beta1"
-        } else {
-            "momentum"
+        let key = match optimizer {
+            Optimizer::Adam(_) | Optimizer::AdamW(_) => "beta1",
+            _ => "momentum",
         };
-        return Some(finding.fix(
-            [format!("train.{section}.{name}.{key}=0.9")],
-            "use a momentum of 0.9",
-        ));
+        let set = format!("train.{section}.{name}.{key}=0.9");
+        return Some(finding.fix([set], "use a momentum of 0.9"));
     }
     let rate = Facts::learning_rate(optimizer);
-    let better = rounded(rate * (USUAL / ratio.max(first)).min(0.1));
-    Some(
-        finding
-            .title(format!("the learning rate of {} is too high", short(rate)))
-            .fix(
-                [fixes::learning_rate(section, optimizer, better)],
-                format!(
-                    "lower the learning rate from {} to about {}",
-                    short(rate),
-                    short(better)
-                ),
-            ),
-    )
+    let better = better_rate(optimizer, first);
+    let set = fixes::learning_rate(section, optimizer, better);
+    let text = format!(
+        "lower the learning rate from {} to about {}",
+        short(rate),
+        short(better)
+    );
+    let title = format!("the learning rate of {} is too high", short(rate));
+    Some(finding.title(title).fix([set], text))
+}
+
+/// What shows that updates replace their weights, and what followed.
+fn update_evidence(
+    facts: &Facts<'_>,
+    symptoms: &Symptoms,
+    (layer, step, ratio): (&str, u64, f64),
+) -> Vec<Evidence> {
+    let text = format!(
+        "At step {step} the update of {layer}.weight was {} times the size of the weights themselves; updates of healthy runs are 0.001 to 0.05 of them.",
+        short(ratio)
+    );
+    let command = format!(
+        "trainscope sample {} --tensor {layer}.weight --kind update --statistic std --keep 8",
+        facts.folder()
+    );
+    let mut evidence = vec![
+        Evidence::new(text)
+            .with("update_to_weight", ratio)
+            .command(command),
+    ];
+    if let (Some((at, peak)), Some((_, start))) = (symptoms.exploded, facts.scalar("loss").first())
+    {
+        let text = format!(
+            "The loss went from {} to {} at step {at}.",
+            short(*start),
+            short(peak)
+        );
+        evidence.push(Evidence::new(text).with("loss", peak));
+    }
+    for (layer, since) in &symptoms.dead_layers {
+        evidence.push(Evidence::new(format!(
+            "Nearly all units of {layer} give nothing but zeros since step {since}."
+        )));
+    }
+    evidence
+}
+
+/// A learning rate with which the first update, `first` of its weights, is of usual size.
+fn better_rate(optimizer: Optimizer, first: f64) -> f64 {
+    // Momentum adds up the updates of many steps; the first one of RMSprop is larger than the others.
+    let (usual, factor) = match optimizer {
+        Optimizer::Sgd(sgd) => (USUAL, 1.0 / (1.0 - sgd.momentum)),
+        Optimizer::Adam(_) | Optimizer::AdamW(_) => (USUAL_OF_ADAM, 1.0),
+        Optimizer::RmsProp(rmsprop) => (USUAL_OF_ADAM, (1.0 - rmsprop.alpha).sqrt()),
+    };
+    let share = usual / (first * factor);
+    let share = if share.is_finite() {
+        share.min(0.1)
+    } else {
+        0.1
+    };
+    rounded(Facts::learning_rate(optimizer) * share)
 }
 
 /// The scores of a GAN grow without bound, or its generator's loss does.
@@ -143,20 +174,8 @@ fn too_low(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         return None;
     }
     let (layer, step, ratio) = facts.largest_update(0, u64::MAX)?;
-    let scenario = facts.scenario.as_ref()?;
     let (loss, norm) = (facts.late("loss")?, late_gradient_norm(facts));
-    let unmoved = ratio < NOTHING_MOVES && ratio > 0.0 && norm > 0.0;
-    let shares: Vec<f64> = (0..facts.steps() as u32)
-        .map(|at| scenario.train.schedule.share(at))
-        .collect();
-    let greatest = shares.iter().copied().fold(0.0, f64::max);
-    let off_since = shares
-        .iter()
-        .rposition(|share| *share >= TURNED_OFF)
-        .map_or(0, |last| last + 1);
-    let too_soon = off_since > 0 && off_since < shares.len() / 2;
-    let optimizer = facts.optimizer(&layer)?;
-    let rate = Facts::learning_rate(optimizer);
+    let is_unmoved = ratio < NOTHING_MOVES && ratio > 0.0 && norm > 0.0;
     let evidence = Evidence::new(format!(
         "No update was larger than {} of its weights (that of {layer}.weight at step {step}), while the gradients' norm was {} at the end; the loss ended at {}.",
         short(ratio),
@@ -165,81 +184,82 @@ fn too_low(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     ))
     .with("update_to_weight", ratio)
     .with("gradient_norm", norm)
-    .command(format!("trainscope sample {} --tensor {layer}.weight --kind update --statistic std --keep 8", facts.folder()));
-    let severity = if symptoms.learned_nothing || unmoved {
-        Severity::Serious
-    } else {
-        Severity::Warning
-    };
-    if (greatest < 0.05 && unmoved)
-        || (too_soon && (symptoms.learned_nothing || symptoms.learned_little))
-    {
-        let text = if too_soon {
-            format!(
-                "From step {off_since} on the schedule leaves less than {TURNED_OFF} of the learning rate, in a run of {} steps.",
-                facts.steps()
-            )
-        } else {
-            format!(
-                "The schedule reaches {} of the learning rate at most within the {} steps of the run.",
-                short(greatest),
-                facts.steps()
-            )
-        };
-        let schedule = Evidence::new(text).with("largest_share", greatest);
-        let finding = Finding::new(Cause::ScheduleWrong, severity, 0.95).since(if too_soon {
-            off_since as u64
-        } else {
-            0
-        });
-        return Some(finding.evidence(schedule).evidence(evidence).fix(
-            ["train.schedule.constant.warmup=20".to_owned()],
-            "use a constant learning rate with a short warm-up",
-        ));
+    .command(format!(
+        "trainscope sample {} --tensor {layer}.weight --kind update --statistic std --keep 8",
+        facts.folder()
+    ));
+    let by_schedule = schedule(facts, symptoms, is_unmoved);
+    if by_schedule.is_some() || !is_unmoved {
+        return by_schedule.map(|finding| finding.evidence(evidence));
     }
-    if !unmoved {
-        return None;
-    }
-    if let Some((bound, cut)) = clipped(facts, scenario.train.clip) {
+    if let Some((bound, cut)) = clipped(facts, facts.scenario.as_ref()?.train.clip) {
+        let text = format!(
+            "Gradients of a norm of {} meet a bound of {}.",
+            short(cut),
+            short(bound)
+        );
+        let clipping = Evidence::new(text)
+            .with("gradient_norm", cut)
+            .with("bound", bound);
         return Some(
-            Finding::new(Cause::GradientClipTooTight, severity, 0.9)
+            Finding::new(Cause::GradientClipTooTight, Severity::Serious, 0.9)
                 .since(0)
-                .evidence(
-                    Evidence::new(format!(
-                        "Gradients of a norm of {} are cut to {}.",
-                        short(cut),
-                        short(bound)
-                    ))
-                    .with("gradient_norm", cut)
-                    .with("bound", bound),
-                )
+                .evidence(clipping)
                 .evidence(evidence)
                 .fix(
-                    ["train.clip.norm=1.0".to_owned()],
+                    ["train.clip={ norm = 1.0 }".to_owned()],
                     "clip gradients to a norm of 1",
                 ),
         );
     }
+    let optimizer = facts.optimizer(&layer)?;
+    let rate = Facts::learning_rate(optimizer);
     let better = rounded(rate * (USUAL / ratio).min(1e6));
+    let set = fixes::learning_rate(section(facts, &layer), optimizer, better);
+    let text = format!(
+        "raise the learning rate from {} to about {}",
+        short(rate),
+        short(better)
+    );
     Some(
-        Finding::new(Cause::LearningRateTooLow, severity, 0.9)
+        Finding::new(Cause::LearningRateTooLow, Severity::Serious, 0.9)
             .title(format!("the learning rate of {} is too low", short(rate)))
             .layer(&layer, "update")
             .since(0)
             .evidence(evidence)
-            .fix(
-                [fixes::learning_rate(
-                    section(facts, &layer),
-                    optimizer,
-                    better,
-                )],
-                format!(
-                    "raise the learning rate from {} to about {}",
-                    short(rate),
-                    short(better)
-                ),
-            ),
+            .fix([set], text),
     )
+}
+
+/// A schedule that never turns the learning rate on, or turns it off in the first half of a run that learned little.
+fn schedule(facts: &Facts<'_>, symptoms: &Symptoms, is_unmoved: bool) -> Option<Finding> {
+    let schedule = facts.scenario.as_ref()?.train.schedule;
+    let steps = facts.steps();
+    let shares: Vec<f64> = (0..steps as u32).map(|at| schedule.share(at)).collect();
+    let greatest = shares.iter().copied().fold(0.0, f64::max);
+    let last_on = shares.iter().rposition(|share| *share >= TURNED_OFF);
+    let off_since = last_on.map_or(0, |last| last + 1);
+    let hurt = symptoms.learned_nothing || symptoms.learned_little;
+    let (since, text) = if off_since > 0 && off_since < shares.len() / 2 && hurt {
+        let text = format!(
+            "From step {off_since} on the schedule leaves less than {TURNED_OFF} of the learning rate, in a run of {steps} steps."
+        );
+        (off_since as u64, text)
+    } else if greatest < NEVER_ON && is_unmoved {
+        let text = format!(
+            "The schedule reaches {} of the learning rate at most within the {steps} steps of the run.",
+            short(greatest)
+        );
+        (0, text)
+    } else {
+        return None;
+    };
+    let evidence = Evidence::new(text).with("largest_share", greatest);
+    let finding = Finding::new(Cause::ScheduleWrong, Severity::Serious, 0.95).since(since);
+    Some(finding.evidence(evidence).fix(
+        ["train.schedule={ constant = { warmup = 20 } }".to_owned()],
+        "use a constant learning rate with a short warm-up",
+    ))
 }
 
 /// The bound of clipping and the norm that it cuts, where it takes nearly all of the gradients.
