@@ -1,10 +1,8 @@
 //! Clusters of units against the float64 reference and scikit-learn, what is singled out, and the command.
 
-use std::path::Path;
 use std::time::Instant;
 
 use proptest::prelude::*;
-use serde_json::Value;
 use trainscope::cluster::{
     ClusterOptions, Clustering, Criterion, Points, UnitFeatures, cluster, reference,
 };
@@ -278,6 +276,9 @@ fn four_hundred_units() {
 #[cfg(feature = "cli")]
 #[test]
 fn command_gives_clusters_of_dense_units_and_feature_maps() {
+    use serde_json::Value;
+    use std::path::Path;
+
     let folder = tempfile::tempdir().unwrap();
     let earlier = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/earlier");
     let run = |arguments: &[&str]| {
