@@ -2,7 +2,7 @@
 //!
 //! The graph is the one that trains, in a probe pass ([`Mode::Eval`](crate::nn::Mode::Eval)): batch norm uses its running
 //! statistics, dropout passes everything on, and a latent vector is its mean. Attribution is a backward pass under a rule
-//! ([`BackwardRule`](crate::nn::BackwardRule)) node by node, so that a function which is used twice, a residual sum or a
+//! ([`BackwardRule`]) node by node, so that a function which is used twice, a residual sum or a
 //! batch norm is right without any rewriting of the network.
 //!
 //! What a method promises is measured and comes with the result ([`Attribution::completeness_error`]).

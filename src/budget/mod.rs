@@ -1,8 +1,8 @@
 //! How much of a record its analysis needs: what would still be found in a run if fewer steps, units, bits or checkpoints
 //! had been kept, against the bytes that they take.
 //!
-//! What is found in the whole record is the measure: lines that lie apart from all others ([`outliers`]), events
-//! ([`events`]) and the most alike windows of a line ([`motifs`]). Each is looked for again in every smaller recording.
+//! What is found in the whole record is the measure: lines that lie apart from all others (`outliers`), events
+//! (`events`) and the most alike windows of a line (`motifs`). Each is looked for again in every smaller recording.
 //! What happened between the records of the run itself cannot be known from it.
 //!
 //! ```no_run
