@@ -232,8 +232,6 @@ fn print(
         "seed": args.seed,
         "read": lines.layout,
         "names": sample.kept.iter().filter_map(|&line| lines.names.get(line as usize)).collect::<Vec<_>>(),
-        "read": lines.layout,
-        "names": sample.kept.iter().filter_map(|&line| lines.names.get(line as usize)).collect::<Vec<_>>(),
         "tensors": lines.groups.iter()
             .map(|group| json!({ "tensor": group.tensor, "from": group.lines.start, "to": group.lines.end }))
             .collect::<Vec<_>>(),

@@ -22,6 +22,8 @@ const STEPS_BEHIND: u64 = 60;
 const FOLDER: &str = "analysis/explain";
 /// What a finding's confidence is worth once its fix has not cured the run.
 const REFUTED: f64 = 0.5;
+/// A loss that is lower than the unchanged run's by more than this share is clearly lower.
+const CLEARLY: f64 = 0.02;
 
 /// How a trial gets on.
 #[derive(Debug, Clone, Copy)]
@@ -166,7 +168,7 @@ impl Trial<'_> {
         fix.verified = (enough || !is_cured).then_some(is_cured);
         let verdict = match fix.verified {
             Some(true) => format!(
-                "Trained again with this change alone, steps {from} to {done}: it cures the run."
+                "Trained again with this change alone, steps {from} to {done}: nothing serious is found any more."
             ),
             Some(false) => format!(
                 "Trained again with this change alone, steps {from} to {done}: {}",
@@ -176,7 +178,20 @@ impl Trial<'_> {
                 "Only {steps} steps fit into the time, too few to tell; give it more with --seconds."
             ),
         };
-        fix.result = Some(verdict + &compared);
+        // Where the finding is about what the change takes away, only the loss tells whether the run is better for it.
+        let is_lower = match losses {
+            (Some(with), Some(without)) => {
+                !without.is_finite() || with < without - CLEARLY * without.abs()
+            }
+            _ => false,
+        };
+        let reserve = match fix.verified {
+            Some(true) if !is_lower => {
+                " The loss does not show that the model is better for it: compare the curves."
+            }
+            _ => "",
+        };
+        fix.result = Some(verdict + &compared + reserve);
         Ok(())
     }
 

@@ -34,7 +34,8 @@ const FOLDER: &str = "report";
 /// is damaged is left out and named.
 ///
 /// # Errors
-/// The directory is not a run or of a newer format, the folder cannot be written, or the device was lost.
+/// The directory is not a run or of a newer format, the folder cannot be written, the device was lost, or the adapter
+/// refused what a part needs: then the page is written without that part.
 pub fn write_report(gpu: &Gpu, run_dir: &Path) -> Result<PathBuf> {
     let painter = Painter::new(gpu);
     let images = RunReader::open(run_dir).and_then(|reader| {
@@ -89,9 +90,13 @@ fn write(
         missing.extend(damaged.iter().map(|error| format!("Left out: {error}.")));
         figures
     });
+    let mut refused = None;
     let mut drawn = |what: &str, figures: Result<Vec<Figure>>| {
         figures.unwrap_or_else(|error| {
             missing.push(format!("No {what}: {error}."));
+            if error.is_gpu() {
+                refused.get_or_insert(error);
+            }
             Vec::new()
         })
     };
@@ -113,5 +118,11 @@ fn write(
     files::make_folder(&folder)?;
     let path = folder.join("index.html");
     files::write_whole(&path, page.html().as_bytes())?;
-    Ok(path)
+    // The page has what could be drawn; that the adapter refused the rest is a failure all the same.
+    match refused {
+        Some(error) => {
+            Err(error.within(&format!("{}, parts of which are missing", path.display())))
+        }
+        None => Ok(path),
+    }
 }
