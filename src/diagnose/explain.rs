@@ -93,6 +93,12 @@ fn headline(facts: &Facts<'_>, verdict: Verdict, findings: &[Finding]) -> String
             _ => format!("Healthy: nothing wrong was found in {steps} steps."),
         };
     };
+    failure_headline(verdict, first)
+}
+
+/// The verdict on a run that is not healthy in one sentence: since when, because of what, and a fix, one that was tried
+/// and helped if there is one.
+pub(super) fn failure_headline(verdict: Verdict, first: &Finding) -> String {
     let word = match verdict {
         Verdict::Failed => "Failed",
         _ => "Suspicious",
@@ -102,9 +108,9 @@ fn headline(facts: &Facts<'_>, verdict: Verdict, findings: &[Finding]) -> String
         Some(step) => format!(" since step {step}"),
         None => String::new(),
     };
-    let fix = first
-        .fixes
-        .first()
+    let verified = first.fixes.iter().find(|fix| fix.verified == Some(true));
+    let fix = verified
+        .or(first.fixes.first())
         .map_or(String::new(), |fix| format!(" Try this: {}.", fix.text));
     format!("{word}{since}: {}.{fix}", first.title)
 }

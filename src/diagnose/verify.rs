@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::explain::explain;
-use super::finding::{Explanation, Fix, Verdict};
+use super::explain::{explain, failure_headline};
+use super::finding::{Cause, Explanation, Finding, Fix, Verdict};
 use super::symptoms::STEPS_TO_LEARN;
 use crate::gpu::Gpu;
 use crate::number::short;
@@ -60,12 +60,14 @@ pub fn verify(
     })?;
     let scenario = Scenario::parse(text, "scenario.toml", &[])?;
     let folder = run.folder().join(FOLDER);
-    let is_tried = |finding: &&mut super::Finding| finding.severity >= Severity::Serious;
+    let is_tried = |finding: &&mut Finding| finding.severity >= Severity::Serious;
     let mut tried = 0;
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     let mut is_cured = false;
+    // Findings whose fix did less than it should; a fix that leaves only something less severe is no evidence against.
+    let mut refuted = Vec::new();
     for finding in explanation.findings.iter_mut().filter(is_tried) {
-        let since = finding.since.unwrap_or(0);
+        let (since, severity) = (finding.since.unwrap_or(0), finding.severity);
         for fix in finding.fixes.iter_mut().filter(|fix| !fix.set.is_empty()) {
             if tried == MOST_TRIALS || Instant::now() >= end {
                 continue;
@@ -82,26 +84,27 @@ pub fn verify(
                 end: Instant::now() + share,
             };
             match trial.run(&scenario, fix, go_on) {
-                Ok(()) => {}
+                Ok(Some(left)) if left >= severity => refuted.push(finding.cause),
+                Ok(_) => {}
                 Err(error) if error.is_gpu() => return Err(error),
                 Err(error) => fix.result = Some(format!("It could not be tried: {error}.")),
             }
             is_cured |= fix.verified == Some(true);
         }
     }
-    rank(explanation);
+    rank(explanation, &refuted);
     files::make_folder(&folder)?;
     let json = serde_json::to_vec_pretty(explanation).expect("plain data");
     files::write_whole(&folder.join("explanation.json"), &json)
 }
 
-/// Findings whose fix cured the run come first; those whose fixes did not lose confidence.
-fn rank(explanation: &mut Explanation) {
+/// Findings whose fix cured the run come first; those that a trial refuted lose confidence. The verdict's sentence is
+/// about the first.
+fn rank(explanation: &mut Explanation, refuted: &[Cause]) {
     for finding in &mut explanation.findings {
-        let verified = |wanted| finding.fixes.iter().any(|fix| fix.verified == Some(wanted));
-        if verified(true) {
+        if finding.fixes.iter().any(|fix| fix.verified == Some(true)) {
             finding.confidence = finding.confidence.max(0.99);
-        } else if verified(false) {
+        } else if refuted.contains(&finding.cause) {
             finding.confidence *= REFUTED;
         }
     }
@@ -109,6 +112,10 @@ fn rank(explanation: &mut Explanation) {
         let by_confidence = b.confidence.total_cmp(&a.confidence);
         b.severity.cmp(&a.severity).then(by_confidence)
     });
+    let is_wrong = explanation.verdict != Verdict::Healthy;
+    if let Some(first) = explanation.findings.first().filter(|_| is_wrong) {
+        explanation.headline = failure_headline(explanation.verdict, first);
+    }
 }
 
 /// One change, tried.
@@ -122,13 +129,14 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Trains with the change and writes what came of it into the fix.
+    /// Trains with the change and writes what came of it into the fix; returns the worst that is still found, if the run
+    /// is not healthy with it.
     fn run(
         &self,
         scenario: &Scenario,
         fix: &mut Fix,
         go_on: &mut dyn FnMut(TrialProgress<'_>) -> bool,
-    ) -> Result<()> {
+    ) -> Result<Option<Severity>> {
         let changed = scenario.with(&fix.set)?;
         let mut trainer = Trainer::builder(self.gpu, &changed).build()?;
         let (from, to) = self.steps(&changed);
@@ -192,7 +200,8 @@ impl Trial<'_> {
             _ => "",
         };
         fix.result = Some(verdict + &compared + reserve);
-        Ok(())
+        let worst = explained.findings.iter().map(|found| found.severity).max();
+        Ok(worst.filter(|_| fix.verified == Some(false)))
     }
 
     /// The steps that show whether the change cures: from the last checkpoint before the cause acts, or the start, to

@@ -1,46 +1,18 @@
 //! The commands that ask about runs, as a user starts them.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::commands::{self, done as said, fails, run};
 use crate::support::SMALL;
-
-fn run(folder: &TempDir, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trainscope"));
-    command.args(arguments).current_dir(folder.path());
-    command.stdin(Stdio::null()).output().unwrap()
-}
 
 /// The JSON object of a command that is to succeed.
 fn object(folder: &TempDir, arguments: &[&str]) -> Value {
     let output = run(folder, &[arguments, &["--json"]].concat());
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    serde_json::from_str(&text).unwrap()
-}
-
-/// What a command that is to succeed says to a person.
-fn said(folder: &TempDir, arguments: &[&str]) -> String {
-    let output = run(folder, arguments);
-    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The sentence of a command that is to fail.
-fn fails(folder: &TempDir, arguments: &[&str], code: i32) -> String {
-    let output = run(folder, &[arguments, &["--json"]].concat());
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{arguments:?}: {output:?}"
-    );
-    assert!(output.stdout.is_empty(), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    said.lines().last().unwrap_or_default().to_owned()
+    commands::object(&output)
 }
 
 /// A folder with the runs `a`, and `b` with another learning rate.
@@ -182,4 +154,44 @@ fn lines_of_the_probe_batch_are_sampled_by_name() {
         2,
     );
     assert!(error.contains("which has 40 steps"), "{error}");
+}
+
+/// The log-variance overflows under a learning rate that is far too high: a bound keeps the values finite, and only
+/// the rate makes the run healthy. The sentence in front is about what the trials left in front.
+#[test]
+fn an_explanation_is_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = [
+        "train",
+        "vae-logvar-explodes",
+        "--out",
+        "run",
+        "--no-report",
+    ];
+    let output = run(
+        &folder,
+        &[&train[..], &["--set", "train.batch=32"]].concat(),
+    );
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let explain = ["explain", "run", "--verify", "--seconds", "120"];
+    let explained = object(&folder, &explain);
+    assert_eq!(explained["verdict"], "failed");
+    let findings = explained["findings"].as_array().unwrap();
+    let fix = |cause: &str| {
+        let found = findings.iter().find(|finding| finding["cause"] == cause);
+        found.unwrap_or_else(|| panic!("{cause}: {explained}"))["fixes"][0].clone()
+    };
+    let (rate, bound) = (fix("learning_rate_too_high"), fix("log_variance_overflow"));
+    assert_eq!(rate["verified"], true, "{rate}");
+    assert_eq!(bound["verified"], false, "{bound}");
+    assert!(bound["result"].as_str().unwrap().contains("learning rate"));
+    let (first, headline) = (&findings[0], explained["headline"].as_str().unwrap());
+    assert_eq!(first["cause"], "learning_rate_too_high");
+    assert!(
+        headline.contains(first["title"].as_str().unwrap()),
+        "{headline}"
+    );
+    let kept = folder.path().join("run/analysis/explain/explanation.json");
+    let kept: Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
+    assert_eq!(kept["findings"], explained["findings"]);
 }

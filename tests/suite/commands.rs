@@ -25,19 +25,19 @@ fn command(folder: &TempDir, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &TempDir, arguments: &[&str]) -> Output {
+pub(crate) fn run(folder: &TempDir, arguments: &[&str]) -> Output {
     command(folder, arguments).output().unwrap()
 }
 
 /// Runs a command that is to succeed; returns its stdout.
-fn done(folder: &TempDir, arguments: &[&str]) -> String {
+pub(crate) fn done(folder: &TempDir, arguments: &[&str]) -> String {
     let output = run(folder, arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments:?}: {output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs a command that is to fail with this code and nothing on stdout; returns the sentence.
-fn fails(folder: &TempDir, arguments: &[&str], code: i32) -> String {
+pub(crate) fn fails(folder: &TempDir, arguments: &[&str], code: i32) -> String {
     let output = run(folder, &[arguments, &["--json"]].concat());
     assert_eq!(
         output.status.code(),
@@ -58,7 +58,7 @@ fn sentence(output: &Output) -> String {
 }
 
 /// The one JSON object on stdout.
-fn object(output: &Output) -> Value {
+pub(crate) fn object(output: &Output) -> Value {
     let text = std::str::from_utf8(&output.stdout).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");
     let value: Value = serde_json::from_str(text).unwrap();
