@@ -132,13 +132,13 @@ fn say(
         layer, unit, step, ..
     } = found;
     let samples = found.samples.len();
-    common.note(&format!(
+    common.answer(&format!(
         "unit {unit} of {layer} after {step} steps is {:.6} on the mean of {samples} samples ({} in {seconds:.2} s)",
         found.output,
         found.method.label(),
     ));
     let sum: f64 = found.values.iter().sum();
-    common.note(&match found.method {
+    common.answer(&match found.method {
         Method::Lrp => format!(
             "  {sum:.6} of it comes from {}, {:.6} stays with biases",
             found.input, found.baseline
@@ -174,13 +174,13 @@ fn say(
             )
         })
         .collect();
-    common.note(&format!(
+    common.answer(&format!(
         "  largest of {}: {}",
         found.input,
         largest.join(", ")
     ));
     if let Some(path) = &args.plot {
-        common.note(&format!("plot: {}", path.display()));
+        common.answer(&format!("plot: {}", path.display()));
     }
 }
 

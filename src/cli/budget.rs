@@ -20,27 +20,27 @@ pub fn run(common: &Common, args: &BudgetArgs) -> Result<()> {
     let run = RunView::open(&args.dir)?;
     let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
     for problem in &problems {
-        common.note(&format!("left out: {problem}"));
+        common.answer(&format!("left out: {problem}"));
     }
     let started = Instant::now();
     let found = budget(&run)?;
     let seconds = started.elapsed().as_secs_f64();
-    common.note(&format!(
+    common.answer(&format!(
         "{} records of {} lines: {} outliers, {} events, {} motifs ({seconds:.1} s)",
         found.records, found.lines, found.outliers, found.events, found.motifs
     ));
-    common.note(&format!(
+    common.answer(&format!(
         "{:26} {:>10}  {:>8} {:>8} {:>8}  {:>12}",
         "recording", "bytes", "outliers", "events", "motifs", "replay steps"
     ));
     for point in &found.curve {
-        common.note(&row(point));
+        common.answer(&row(point));
     }
-    common.note(&found.recommendation.text);
+    common.answer(&found.recommendation.text);
     if !found.recommendation.set.is_empty() {
         let settings = found.recommendation.set.iter();
         let settings: Vec<String> = settings.map(|setting| format!("--set {setting}")).collect();
-        common.note(&format!("settings: {}", settings.join(" ")));
+        common.answer(&format!("settings: {}", settings.join(" ")));
     }
     let mut object = json!(found);
     object["seconds"] = json!(seconds);

@@ -93,7 +93,7 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
     }
     if let Some(path) = &args.plot {
         plot(&gpu, args, *step, last)?.write_png(&gpu, path)?;
-        common.note(&format!("plot: {}", path.display()));
+        common.answer(&format!("plot: {}", path.display()));
     }
     let mut object = object(args, *step, last);
     object["adapter"] = json!(gpu.describe());
@@ -107,7 +107,7 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
             "change": credit.change,
             "singled_out": singled_out_credit,
         });
-        common.note(&format!(
+        common.answer(&format!(
             "{} {} changed by {:.4} from step {} to {}",
             credit.layer, credit.unit, credit.change, credit.from, credit.to
         ));
@@ -154,7 +154,7 @@ fn explained(common: &Common, gpu: &Gpu, args: &ClusterArgs) -> Result<Option<Cr
         .as_ref()
         .and_then(|credit| credit.first_nonfinite.as_ref())
     {
-        common.note(&format!(
+        common.answer(&format!(
             "the change is explained up to step {}: {}",
             first.step, first.what
         ));
@@ -217,7 +217,7 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
     let when = step.map_or("over the whole run".to_owned(), |step| {
         format!("after step {step}")
     });
-    common.note(&format!("{when}: {}", clustering.summary()));
+    common.answer(&format!("{when}: {}", clustering.summary()));
     let listed = listed_clusters(clustering);
     for cluster in &clustering.clusters[..listed] {
         let listed: Vec<String> = cluster
@@ -235,7 +235,7 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
             .credit
             .map(|credit| format!(", credit {credit:+.4}"));
         let credit = credit.unwrap_or_default();
-        common.note(&format!(
+        common.answer(&format!(
             "cluster {id}: {}{credit}, spread {spread:.4}: {}{more}",
             counted(cluster.units.len()),
             listed.join(" ")
@@ -246,16 +246,16 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
         let units: usize = folded.iter().map(|cluster| cluster.units.len()).sum();
         let credit: f64 = folded.iter().filter_map(|cluster| cluster.credit).sum();
         let count = folded.len();
-        common.note(&format!(
+        common.answer(&format!(
             "clusters with the rest of the credit: {count}, of {units} units, {credit:+.4} together"
         ));
     }
     for single in clustering.singled_out.iter().take(MAX_LISTED) {
-        common.note(&format!("unit {} is in none: {}", single.unit, single.why));
+        common.answer(&format!("unit {} is in none: {}", single.unit, single.why));
     }
     if clustering.singled_out.len() > MAX_LISTED {
         let more = clustering.singled_out.len() - MAX_LISTED;
-        common.note(&format!("and {more} more units are in none"));
+        common.answer(&format!("and {more} more units are in none"));
     }
 }
 

@@ -78,7 +78,7 @@ fn say(common: &Common, runs: &[RunView], comparison: &Comparison) {
             },
         );
         let name = run.name();
-        common.note(&format!(
+        common.answer(&format!(
             "{number}  {}: {name}, {state}",
             run.folder().display()
         ));
@@ -88,13 +88,13 @@ fn say(common: &Common, runs: &[RunView], comparison: &Comparison) {
         .filter_map(|run| Some(&run.info()?.adapter))
         .collect();
     if adapters.windows(2).any(|pair| pair[0] != pair[1]) {
-        common.note("the runs were made on different adapters, whose results differ by rounding");
+        common.answer("the runs were made on different adapters, whose results differ by rounding");
     }
     for (run, problem) in &comparison.problems {
-        common.note(&format!("left out of {run}: {problem}"));
+        common.answer(&format!("left out of {run}: {problem}"));
     }
     for pair in &comparison.pairs {
-        common.note(&pair_sentence(pair));
+        common.answer(&pair_sentence(pair));
         for (side, names) in pair
             .only_in
             .iter()
@@ -112,17 +112,17 @@ fn say(common: &Common, runs: &[RunView], comparison: &Comparison) {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            common.note(&format!(
+            common.answer(&format!(
                 "  only run {run} has {shown}{more}, or with other units"
             ));
         }
     }
     if !comparison.settings.is_empty() {
-        common.note("settings that differ:");
+        common.answer("settings that differ:");
     }
     for setting in &comparison.settings {
         let values: Vec<String> = setting.values.iter().map(setting_text).collect();
-        common.note(&format!("  {}: {}", setting.key, values.join(" | ")));
+        common.answer(&format!("  {}: {}", setting.key, values.join(" | ")));
     }
     for row in &comparison.scalars {
         // Norms of gradients, one for each parameter, are in the JSON.
@@ -178,10 +178,10 @@ fn pair_sentence(pair: &Pair) -> String {
 }
 
 fn say_scalar(common: &Common, row: &ScalarRow) {
-    common.note(&format!("{}:", row.name));
+    common.answer(&format!("{}:", row.name));
     for (number, run) in row.runs.iter().enumerate() {
         let Some(run) = run else {
-            common.note(&format!("  {number}  not recorded"));
+            common.answer(&format!("  {number}  not recorded"));
             continue;
         };
         let extreme = |word: &str, value: Option<f64>, step: Option<u64>| match (value, step) {
@@ -196,14 +196,14 @@ fn say_scalar(common: &Common, row: &ScalarRow) {
             extreme("least", run.min, run.min_step),
             extreme("greatest", run.max, run.max_step),
         );
-        common.note(&format!(
+        common.answer(&format!(
             "  {number}  {:.6} at the last step {}{min}{max}{broken}",
             run.last, run.final_step
         ));
     }
     if let Some((step, values)) = row.common.last().filter(|_| row.common.len() > 1) {
         let values: Vec<String> = values.iter().map(|value| format!("{value:.6}")).collect();
-        common.note(&format!(
+        common.answer(&format!(
             "  at step {step}, the last of all: {}",
             values.join(" | ")
         ));

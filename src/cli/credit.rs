@@ -66,16 +66,16 @@ pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
     let credits = credits?;
     for unit in &credits {
         for line in lines(unit) {
-            common.note(&line);
+            common.answer(&line);
         }
     }
     if let Some(path) = &args.maps {
         write_maps(&credits, path)?;
-        common.note(&format!("maps: {}", path.display()));
+        common.answer(&format!("maps: {}", path.display()));
     }
     if let Some(path) = &args.plot {
         draw(&gpu, &credits, path)?;
-        common.note(&format!("plot: {}", path.display()));
+        common.answer(&format!("plot: {}", path.display()));
     }
     common.print_json(&as_json(&credits, &gpu.describe()));
     Ok(())

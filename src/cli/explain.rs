@@ -68,38 +68,38 @@ fn verify(
 }
 
 fn print(common: &Common, explanation: &Explanation, problems: &[String]) {
-    common.note(&explanation.headline);
+    common.answer(&explanation.headline);
     for (number, finding) in (1..).zip(&explanation.findings) {
-        common.note("");
+        common.answer("");
         print_finding(common, number, finding);
     }
     for unknown in explanation.unknown.iter().chain(problems) {
-        common.note(&format!("not known: {unknown}"));
+        common.answer(&format!("not known: {unknown}"));
     }
 }
 
 fn print_finding(common: &Common, number: usize, finding: &Finding) {
     let word = json!(finding.cause);
     let word = word.as_str().unwrap_or_default();
-    common.note(&format!(
+    common.answer(&format!(
         "{number}. {} ({word}, {}, confidence {:.0} %)",
         finding.title,
         finding.severity.name(),
         100.0 * finding.confidence
     ));
     for evidence in &finding.evidence {
-        common.note(&format!("   {}", evidence.text));
+        common.answer(&format!("   {}", evidence.text));
         if let Some(command) = &evidence.command {
-            common.note(&format!("     $ {command}"));
+            common.answer(&format!("     $ {command}"));
         }
     }
     for fix in &finding.fixes {
-        common.note(&format!("   fix: {}", fix.text));
+        common.answer(&format!("   fix: {}", fix.text));
         for set in &fix.set {
-            common.note(&format!("     --set '{set}'"));
+            common.answer(&format!("     --set '{set}'"));
         }
         if let Some(result) = &fix.result {
-            common.note(&format!("     {result}"));
+            common.answer(&format!("     {result}"));
         }
     }
 }

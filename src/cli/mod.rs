@@ -165,11 +165,22 @@ impl Common {
         gpu
     }
 
-    /// A line for a person: on stdout, or on stderr where stdout is for JSON.
+    /// A line about the work, which `--quiet` leaves out.
     fn note(&self, line: &str) {
-        if self.quiet {
-            return;
+        if !self.quiet {
+            self.print(line);
         }
+    }
+
+    /// A line of what was asked for, which `--quiet` leaves out only where the JSON has it.
+    fn answer(&self, line: &str) {
+        if !(self.quiet && self.json) {
+            self.print(line);
+        }
+    }
+
+    /// A line for a person: on stdout, or on stderr where stdout is for JSON.
+    fn print(&self, line: &str) {
         // A line may quote names and reasons from files of strangers.
         let line = printable(line);
         // A closed pipe (`| head -1`) must not end the work.
@@ -185,7 +196,7 @@ impl Common {
         progress::bar(steps, self.quiet)
     }
 
-    /// A line that is the result of a command; it is printed with `--quiet` too, and not where JSON is.
+    /// Text that is the result of a command, as it is; it is printed with `--quiet` too, and not where JSON is.
     fn result(&self, line: &str) {
         if !self.json {
             let _ = writeln!(std::io::stdout(), "{line}");

@@ -81,17 +81,17 @@ fn report(
     found: &Verification,
     adapter: &str,
 ) -> Result<()> {
-    common.note(&format!(
+    common.answer(&format!(
         "steps {} to {}, every unit at every step: {}",
         args.from,
         args.to,
         directory.display()
     ));
     if let Some(out) = &args.out {
-        common.note(&format!("probed tensors: {}", out.display()));
+        common.answer(&format!("probed tensors: {}", out.display()));
     }
     if args.verify {
-        common.note(&format!(
+        common.answer(&format!(
             "compared with the run: {} checkpoints by digest, {} recorded steps and {} scalars bit for bit, {} differences",
             found.checkpoints,
             found.records,

@@ -22,12 +22,12 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<()> {
     let explanation = diagnose::explain(&run);
     let lines = diagnose::summary_of(&run, &explanation);
     let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
-    common.note(&format!("report: {}", path.display()));
+    common.answer(&format!("report: {}", path.display()));
     for problem in &problems {
-        common.note(&format!("left out: {problem}"));
+        common.answer(&format!("left out: {problem}"));
     }
     for line in &lines {
-        common.note(&format!("  {line}"));
+        common.answer(&format!("  {line}"));
     }
     common.print_json(&json!({
         "report": path,

@@ -247,19 +247,19 @@ fn shortfall(args: &SampleArgs, sample: &Sample) -> Option<String> {
 }
 
 fn say(common: &Common, args: &SampleArgs, lines: &Lines, sample: &Sample, seconds: f64) {
-    common.note(&format!(
+    common.answer(&format!(
         "kept {} of {} lines of {} steps in {seconds:.2} s",
         sample.kept.len(),
         lines.table.lines,
         lines.table.steps.len(),
     ));
     if let Some(why) = shortfall(args, sample) {
-        common.note(&why);
+        common.answer(&why);
     }
-    common.note(&sample.guarantee());
+    common.answer(&sample.guarantee());
     if sample.nonfinite > 0 {
         let (count, alone) = (sample.nonfinite, sample.kept_for_gaps);
-        common.note(&format!(
+        common.answer(&format!(
             "lines with values that are not finite, which represent no finite line: {count}; kept only because of that: {alone}"
         ));
     }
@@ -269,7 +269,7 @@ fn say(common: &Common, args: &SampleArgs, lines: &Lines, sample: &Sample, secon
         ("plot", &args.plot),
     ] {
         if let Some(path) = path {
-            common.note(&format!("{what}: {}", path.display()));
+            common.answer(&format!("{what}: {}", path.display()));
         }
     }
     if args.out.is_none() && args.assign.is_none() && args.plot.is_none() && !common.json {
@@ -281,7 +281,7 @@ fn say(common: &Common, args: &SampleArgs, lines: &Lines, sample: &Sample, secon
 fn name_lines(common: &Common, lines: &Lines, kept: &[u32]) {
     if lines.groups.is_empty() && lines.names.is_empty() {
         let ids: Vec<String> = kept.iter().map(u32::to_string).collect();
-        return common.note(&ids.join(" "));
+        return common.answer(&ids.join(" "));
     }
     for &line in kept.iter().take(MAX_NAMED) {
         let name = match lines.unit(line as usize) {
@@ -293,10 +293,10 @@ fn name_lines(common: &Common, lines: &Lines, kept: &[u32]) {
             ),
             None => lines.names.get(line as usize).cloned().unwrap_or_default(),
         };
-        common.note(&format!("{line}: {name}"));
+        common.answer(&format!("{line}: {name}"));
     }
     if kept.len() > MAX_NAMED {
         let more = kept.len() - MAX_NAMED;
-        common.note(&format!("and {more} more: --out or --json has all"));
+        common.answer(&format!("and {more} more: --out or --json has all"));
     }
 }

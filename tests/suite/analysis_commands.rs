@@ -194,4 +194,7 @@ fn an_explanation_is_tried() {
     let kept = folder.path().join("run/analysis/explain/explanation.json");
     let kept: Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
     assert_eq!(kept["findings"], explained["findings"]);
+    // What was asked for is no note.
+    let quiet = said(&folder, &["explain", "run", "--quiet"]);
+    assert!(quiet.starts_with("Failed since step "), "{quiet}");
 }
