@@ -16,6 +16,7 @@ mod replay;
 mod report;
 mod run_options;
 mod sample;
+mod sample_args;
 mod sample_lines;
 mod scenarios;
 mod train;
@@ -72,7 +73,7 @@ enum Command {
     /// Decompose the change of a unit over some steps: what its predecessors and its successors did
     Credit(credit::CreditArgs),
     /// Select the lines that matter from many time series (.npy, .csv or a run directory)
-    Sample(sample::SampleArgs),
+    Sample(sample_args::SampleArgs),
     /// Put the units of a layer into clusters of those that behave alike
     Cluster(cluster::ClusterArgs),
     /// Write a run's report, one self-contained HTML file

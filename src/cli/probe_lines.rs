@@ -9,7 +9,7 @@ use trainscope::view::Caption;
 use trainscope::{Error, Result};
 
 use super::Common;
-use super::sample::SampleArgs;
+use super::sample_args::SampleArgs;
 use super::sample_lines::Lines;
 
 /// Runs the steps again and takes the lines.

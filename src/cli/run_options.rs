@@ -1,12 +1,11 @@
 //! What `train` and `watch` take alike: which scenario, changed how, and where its run goes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use trainscope::train::Scenario;
 use trainscope::{Error, Result};
 
 use super::scenarios::names;
-use super::train::free_directory;
 
 /// Steps of a run at most.
 const MAX_STEPS: u64 = 1 << 31;
@@ -66,4 +65,16 @@ pub fn no_scenario() -> Error {
         "no scenario given",
         format!("name a TOML file or one of: {}", names().join(", ")),
     )
+}
+
+/// `runs/NAME`, or `runs/NAME-2` and so on where that is taken.
+pub fn free_directory(name: &str) -> PathBuf {
+    let base = Path::new("runs");
+    (1u32..)
+        .map(|number| match number {
+            1 => base.join(name),
+            _ => base.join(format!("{name}-{number}")),
+        })
+        .find(|dir| !dir.exists())
+        .expect("some number is free")
 }

@@ -8,7 +8,7 @@ use trainscope::view::Caption;
 use trainscope::{Error, Result};
 
 use super::Common;
-use super::sample::SampleArgs;
+use super::sample_args::SampleArgs;
 
 /// Lines and what a plot says of them.
 pub struct Lines {

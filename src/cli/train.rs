@@ -235,15 +235,3 @@ fn advice(explanation: &Explanation, dir: &Path) -> String {
     let fix = fix.map_or(String::new(), |fix| format!("{}; ", fix.text));
     format!("{fix}trainscope explain {} says why", dir.display())
 }
-
-/// `runs/NAME`, or `runs/NAME-2` and so on where that is taken.
-pub fn free_directory(name: &str) -> PathBuf {
-    let base = Path::new("runs");
-    (1u32..)
-        .map(|number| match number {
-            1 => base.join(name),
-            _ => base.join(format!("{name}-{number}")),
-        })
-        .find(|dir| !dir.exists())
-        .expect("some number is free")
-}

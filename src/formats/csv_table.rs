@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use csv::{Reader, StringRecord};
 
 use super::layout::{LinesAre, ReadOptions, TableLayout, guess, is_axis, is_missing};
-use super::series::{MAX_VALUES, SeriesFile, too_many};
+use super::series_file::{MAX_VALUES, SeriesFile, too_many};
 use crate::series::{Numbers, SeriesTable};
 use crate::signature::{Expected, other_kind};
 use crate::text::quoted;

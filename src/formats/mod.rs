@@ -5,7 +5,9 @@ mod layout;
 pub(crate) mod npy;
 mod parquet;
 mod series;
+mod series_file;
 
 pub use layout::{Header, LinesAre, ReadOptions, TableLayout};
 pub use npy::write_ids;
-pub use series::{SeriesFile, read_series};
+pub use series::read_series;
+pub use series_file::SeriesFile;

@@ -13,7 +13,7 @@ use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReade
 use parquet::schema::types::ColumnDescriptor;
 
 use super::layout::TableLayout;
-use super::series::{MAX_VALUES, SeriesFile};
+use super::series_file::{MAX_VALUES, SeriesFile};
 use crate::series::{Numbers, SeriesTable};
 use crate::{Error, Result, files};
 

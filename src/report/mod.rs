@@ -5,6 +5,7 @@
 
 mod figures;
 mod focus;
+mod html;
 mod images;
 mod page;
 mod scalar_groups;

@@ -6,11 +6,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::figures::Figure;
+use super::html::{anchor, escape};
 use super::tables;
 use crate::number::grouped;
 use crate::text::printable;
 use crate::trace::RunView;
-use crate::view::UnitsOf;
 
 const STYLE: &str = "\
 :root { color-scheme: light dark; --page: #ffffff; --text: #18202c; --muted: #4d5866; --line: #e4e8ed; --link: #0b57a4; }
@@ -146,18 +146,6 @@ impl Page<'_> {
     }
 }
 
-/// The name of the place on the page where a chart of units is.
-pub(super) fn anchor(units: &UnitsOf) -> String {
-    let text = format!(
-        "{}-{}-{}",
-        units.tensor,
-        units.kind.name(),
-        units.statistic.name()
-    );
-    let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
-    text.chars().map(letter).collect()
-}
-
 /// A picture that follows the reader's color scheme, over its caption.
 fn push_figure(html: &mut String, figure: &Figure) {
     let data = |png: &[u8]| format!("data:image/png;base64,{}", BASE64.encode(png));
@@ -174,22 +162,6 @@ fn push_figure(html: &mut String, figure: &Figure) {
         data(&figure.light),
         escape(&figure.caption)
     ));
-}
-/// Text as HTML shows it, in element content and in quoted attributes alike.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            '\0' => escaped.push('\u{fffd}'),
-            _ => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::figures::Figure;
-use super::page::{anchor, escape};
+use super::html::{anchor, escape};
 use crate::number::short;
 use crate::trace::{Event, EventKind, RunView, Subject};
 

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::run_writer::CHECKPOINTS;
 use super::safetensors::{little_endian, read_safetensors, write_safetensors};
 use super::segment::step_of;
 use crate::files;
 use crate::tensor::NamedTensor;
 use crate::{Error, Result};
 
+/// The folder of checkpoints in a run directory.
+pub(super) const CHECKPOINTS: &str = "checkpoints";
 const PARAMETERS: &str = "parameters.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const DIGEST: &str = "digest";

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::checkpoint;
+use super::checkpoint::{self, CHECKPOINTS};
 use super::event::Event;
 use super::event_file::{self, read_lines};
 use super::model_description::ModelDescription;
@@ -25,7 +25,6 @@ pub(super) const GRAPH: &str = "graph.json";
 pub(super) const EVENTS: &str = "events.jsonl";
 pub(super) const TRACE: &str = "trace";
 pub(super) const SCALARS: &str = "scalars";
-pub(super) const CHECKPOINTS: &str = "checkpoints";
 /// Locked by the process that writes the run; empty.
 const LOCK: &str = "lock";
 
