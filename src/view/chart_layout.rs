@@ -6,7 +6,7 @@
 use glam::Vec2;
 
 use super::geometry::{Plot, Rect};
-use super::label::{LINE_HEIGHT, Label, LabelRole, MARGIN, heading};
+use super::label::{LINE_HEIGHT, Label, LabelRole, MARGIN, MAX_NOTE_LINES, heading};
 use super::legend::{LegendEntry, LegendKey, place_entries};
 use super::theme::{LABEL_SIZE, TICK_SIZE};
 use super::ticks::{self, Tick};
@@ -95,26 +95,36 @@ impl ChartLayout {
         let metrics = TextMetrics { scale_factor };
         let px = |points: f32| points * scale_factor;
         let margin = px(MARGIN);
-        let (mut titles, top) = heading(metrics, size.x, frame.title, frame.note);
-
-        let y_title = metrics.fitted(frame.y_title, LABEL_SIZE, size.x - 2.0 * margin);
-        let baseline = top + px(LABEL_SIZE * super::label::ASCENT);
-        let role = LabelRole::AxisTitle;
-        let y_title = Label::new(metrics, role, y_title, margin, baseline, Align::Left);
-        let (legend, top) = place_entries(metrics, size.x, legend, top, y_title.right());
-        titles.push(y_title);
-
         let under = px((LABEL_SIZE + TICK_SIZE) * LINE_HEIGHT + 2.0);
         let bottom = size.y - margin - under;
+        let role = LabelRole::AxisTitle;
+        let y_title = metrics.fitted(frame.y_title, LABEL_SIZE, size.x - 2.0 * margin);
+        // A low picture cuts its note before it goes without a plot.
+        let above = |note_lines: usize| {
+            let (mut titles, top) = heading(metrics, size.x, frame.title, frame.note, note_lines);
+            let baseline = top + px(LABEL_SIZE * super::label::ASCENT);
+            let y_title = Label::new(
+                metrics,
+                role,
+                y_title.clone(),
+                margin,
+                baseline,
+                Align::Left,
+            );
+            let (legend, top) = place_entries(metrics, size.x, legend, top, y_title.right());
+            titles.push(y_title);
+            (bottom - top >= px(MIN_PLOT)).then_some((titles, legend, top))
+        };
+        let (mut titles, legend, top) = (0..=MAX_NOTE_LINES)
+            .rev()
+            .find_map(above)
+            .ok_or_else(|| too_small(size))?;
         let rows = Axis {
             from: bottom,
             to: top,
             low: f64::from(-VERTICAL_PAD),
             high: f64::from(1.0 + VERTICAL_PAD),
         };
-        if bottom - top < px(MIN_PLOT) {
-            return Err(too_small(size));
-        }
         let y_ticks = y_ticks(axis, rows, px(TICK_SPACING[0]));
         let widest = y_ticks
             .iter()

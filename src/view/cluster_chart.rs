@@ -2,7 +2,7 @@
 
 use super::canvas::Canvas;
 use super::geometry::{Plot, Rect};
-use super::label::{LINE_HEIGHT, MARGIN, heading};
+use super::label::{LINE_HEIGHT, MARGIN, MAX_NOTE_LINES, heading};
 use super::painter::Painter;
 use super::picture::Picture;
 use super::polylines::LineStyle;
@@ -44,14 +44,20 @@ impl ClusterChart<'_> {
     /// A picture larger than the adapter's textures, or no room for the list of lines.
     pub fn picture(&self, painter: &Painter, width: f32, theme: &Theme) -> Result<Picture> {
         let metrics = TextMetrics { scale_factor: 1.0 };
-        let (_, top) = heading(metrics, width, self.title, self.note);
+        let (_, top) = heading(metrics, width, self.title, self.note, MAX_NOTE_LINES);
         let squares = pack(self.sizes, width - 2.0 * MARGIN);
         let below = squares.iter().map(|square| square.bottom());
         let height = top + below.fold(0.0, f32::max) + MARGIN;
         let picture = Picture::new(painter.gpu(), width, height, theme)?;
         let mut canvas = Canvas::new(painter, &picture);
         let metrics = canvas.metrics();
-        let (labels, top) = heading(metrics, canvas.size().x, self.title, self.note);
+        let (labels, top) = heading(
+            metrics,
+            canvas.size().x,
+            self.title,
+            self.note,
+            MAX_NOTE_LINES,
+        );
         canvas.labels(&labels);
         let scale = theme.scale_factor;
         for (index, square) in squares.iter().enumerate() {

@@ -4,7 +4,7 @@
 use super::canvas::Canvas;
 use super::credit_maps::MapPanel;
 use super::geometry::Rect;
-use super::label::{LINE_HEIGHT, MARGIN, heading};
+use super::label::{LINE_HEIGHT, MARGIN, MAX_NOTE_LINES, heading};
 use super::painter::Painter;
 use super::picture::Picture;
 use super::theme::{Color, LABEL_SIZE, TICK_SIZE, diverging_at};
@@ -70,7 +70,13 @@ impl CreditChart<'_> {
         let width = canvas.size().x;
         let mut offset = 0.0;
         for credit in self.credits {
-            let (mut labels, top) = heading(canvas.metrics(), width, &title(credit), &note(credit));
+            let (mut labels, top) = heading(
+                canvas.metrics(),
+                width,
+                &title(credit),
+                &note(credit),
+                MAX_NOTE_LINES,
+            );
             for label in &mut labels {
                 label.baseline += offset;
             }

@@ -2,7 +2,7 @@
 
 use super::canvas::Canvas;
 use super::geometry::Rect;
-use super::label::{Label, MARGIN, heading};
+use super::label::{Label, MARGIN, MAX_NOTE_LINES, heading};
 use super::painter::Painter;
 use super::picture::Picture;
 use super::theme::{LABEL_SIZE, Theme, to_unit};
@@ -198,7 +198,7 @@ impl ImageGrid<'_> {
         let grid = left + step[0] * self.columns as f32 + px(MARGIN);
         // Titles are set in the width of the grid, but not in less than a line of words needs.
         let width = grid.max(px(320.0)).ceil();
-        let (heading, top) = heading(metrics, width, self.title, self.note);
+        let (heading, top) = heading(metrics, width, self.title, self.note, MAX_NOTE_LINES);
         let rows = (groups * self.rows.len()) as f32;
         let height = top + rows * step[1] + groups as f32 * group_gap + px(MARGIN);
         Layout {

@@ -12,7 +12,7 @@ pub(super) const LINE_HEIGHT: f32 = 1.4;
 /// From the top of a line of text to its baseline, in ems.
 pub(super) const ASCENT: f32 = 0.85;
 /// Lines that a note is broken into at most.
-const MAX_NOTE_LINES: usize = 3;
+pub(super) const MAX_NOTE_LINES: usize = 3;
 
 /// What a text is for, which decides its size and color.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,12 +93,13 @@ impl Label {
     }
 }
 
-/// The title and the note at the top of a picture of this width, and where the next thing may begin.
+/// The title and the note, in `note_lines` lines at most, at the top of a picture of this width, and where the next thing may begin.
 pub(super) fn heading(
     metrics: TextMetrics,
     width: f32,
     title: &str,
     note: &str,
+    note_lines: usize,
 ) -> (Vec<Label>, f32) {
     let px = |points: f32| points * metrics.scale_factor;
     let left = px(MARGIN);
@@ -111,7 +112,7 @@ pub(super) fn heading(
         top += px(role.size() * LINE_HEIGHT);
     };
     line(LabelRole::Title, metrics.fitted(title, TITLE_SIZE, room));
-    for text in metrics.wrapped(note, LABEL_SIZE, room, MAX_NOTE_LINES) {
+    for text in metrics.wrapped(note, LABEL_SIZE, room, note_lines) {
         line(LabelRole::Note, text);
     }
     (labels, top + px(6.0))

@@ -94,6 +94,9 @@ impl TextMetrics {
     /// `text` broken between words into at most `max_lines` lines of at most `width` pixels.
     pub fn wrapped(&self, text: &str, size: f32, width: f32, max_lines: usize) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
+        if max_lines == 0 {
+            return lines;
+        }
         for word in text.split_whitespace().take(MAX_CHARACTERS) {
             let longer = match lines.last() {
                 Some(line) => format!("{line} {word}"),

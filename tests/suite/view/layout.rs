@@ -132,3 +132,16 @@ fn too_small_pictures_are_refused_in_a_sentence() {
     }
     assert!(TextMetrics { scale_factor: 1.0 }.width("text", 12.0) > 10.0);
 }
+
+#[test]
+fn low_pictures_cut_their_note_before_they_go_without_a_plot() {
+    let scale = ValueScale::over(0.0, 1.0, 0.0);
+    let notes = |height: f32| {
+        let size = 0.75 * Vec2::new(240.0, height);
+        let layout = ChartLayout::new(&FRAME, 1, &scale.into(), &legend(), size, 0.75).unwrap();
+        let titles = layout.titles.iter();
+        titles.filter(|label| label.role == LabelRole::Note).count()
+    };
+    assert_eq!(notes(400.0), 3);
+    assert!((1..3).contains(&notes(220.0)), "{}", notes(220.0));
+}
