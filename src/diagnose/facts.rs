@@ -2,12 +2,12 @@
 //! tensors step by step, its scenario and its data.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::data_facts::DataFacts;
 use super::detected::events_of;
 use super::tensor_series::{TensorSeries, series_of};
-use crate::nn::{LayerDescription, Optimizer, Role};
+use crate::nn::{LayerDescription, Optimizer, Property, Role};
 use crate::tensor::TensorKind;
 use crate::trace::{Event, EventKind, RunView};
 use crate::train::Scenario;
@@ -26,10 +26,21 @@ pub(super) enum Family {
     Other,
 }
 
+/// A network that has an optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Network {
+    /// A GAN's discriminator.
+    Discriminator,
+    /// Its generator, or the whole of another model.
+    Main,
+}
+
 /// What is known of a run.
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
     pub run: &'a RunView,
+    /// The layers of a GAN's discriminator.
+    discriminator: HashSet<&'a str>,
     /// The scenario, where the run has one that this version reads.
     pub scenario: Option<Scenario>,
     /// The samples, where they can be read.
@@ -67,6 +78,7 @@ impl<'a> Facts<'a> {
         }
         Self {
             family: family(run),
+            discriminator: run.model().discriminator(),
             events: events_of(run),
             run,
             scenario,
@@ -92,11 +104,13 @@ impl<'a> Facts<'a> {
         self.run.model().with_role(role)
     }
 
-    /// Layers with a weight matrix, in the order of computation, each once.
+    /// Layers of weighted sums, in the order of computation, each once.
     pub fn weighted(&self) -> Vec<&LayerDescription> {
         let mut found: Vec<&LayerDescription> = Vec::new();
         for layer in self.run.model().layers() {
-            if is_weighted(layer) && found.iter().all(|known| known.name != layer.name) {
+            if layer.has(Property::WeightedSum)
+                && found.iter().all(|known| known.name != layer.name)
+            {
                 found.push(layer);
             }
         }
@@ -155,10 +169,11 @@ impl<'a> Facts<'a> {
                 let [entropy, error] = self.data.as_ref()?.constant_loss;
                 let losses = &self.run.model().graphs.first()?.losses;
                 let term = losses.iter().find(|term| term.name == "reconstruction")?;
-                match self.run.model().layer(&term.layer)?.kind.as_str() {
-                    "binary_cross_entropy" => Some(entropy),
-                    "squared_error" => Some(error),
-                    _ => None,
+                let loss = self.run.model().layer(&term.layer)?;
+                if loss.has(Property::Bernoulli) {
+                    Some(entropy)
+                } else {
+                    loss.has(Property::SquaredError).then_some(error)
                 }
             }
             _ => None,
@@ -171,13 +186,31 @@ impl<'a> Facts<'a> {
         (chance > 0.0).then(|| 1.0 - late / chance)
     }
 
-    /// The optimizer of a layer's parameters.
-    pub fn optimizer(&self, layer: &str) -> Option<Optimizer> {
+    /// The network that a layer belongs to.
+    pub fn network_of(&self, layer: &str) -> Network {
+        if self.discriminator.contains(layer) {
+            Network::Discriminator
+        } else {
+            Network::Main
+        }
+    }
+
+    /// The optimizer of a network.
+    pub fn optimizer(&self, network: Network) -> Option<Optimizer> {
         let train = &self.scenario.as_ref()?.train;
-        let own = train
-            .discriminator_optimizer
-            .filter(|_| layer.starts_with("discriminator"));
+        let own = train.discriminator_optimizer;
+        let own = own.filter(|_| network == Network::Discriminator);
         Some(own.unwrap_or(train.optimizer))
+    }
+
+    /// The key of the optimizer of a network in `[train]`.
+    pub fn optimizer_key(&self, network: Network) -> &'static str {
+        let scenario = self.scenario.as_ref();
+        let has_own = scenario.is_some_and(|s| s.train.discriminator_optimizer.is_some());
+        match network {
+            Network::Discriminator if has_own => "discriminator_optimizer",
+            Network::Discriminator | Network::Main => "optimizer",
+        }
     }
 
     /// The learning rate of an optimizer.
@@ -209,7 +242,7 @@ impl<'a> Facts<'a> {
     /// ratio. The first step of RMSprop counts as it would with a history, without which it is larger.
     pub fn largest_update(&self, from: u64, to: u64) -> Option<(String, u64, f64)> {
         let ratios = self.weighted().into_iter().flat_map(|layer| {
-            let first_step = match self.optimizer(&layer.name) {
+            let first_step = match self.optimizer(self.network_of(&layer.name)) {
                 Some(Optimizer::RmsProp(rmsprop)) => (1.0 - rmsprop.alpha).sqrt(),
                 _ => 1.0,
             };
@@ -247,25 +280,13 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Whether the layer has a matrix of weights, and is no table of vectors.
-pub(super) fn is_weighted(layer: &LayerDescription) -> bool {
-    let has_matrix = layer
-        .parameters
-        .iter()
-        .any(|parameter| parameter.shape.len() >= 2);
-    has_matrix && layer.kind != "embedding"
-}
-
 fn family(run: &RunView) -> Family {
     let model = run.model();
     if model.with_role(Role::Score).is_some() {
         Family::Gan
     } else if model.with_role(Role::LatentMean).is_some() {
         Family::Vae
-    } else if model
-        .layers()
-        .any(|layer| layer.kind == "softmax_cross_entropy")
-    {
+    } else if model.layers().any(|layer| layer.has(Property::Categorical)) {
         Family::Classifier
     } else {
         Family::Other

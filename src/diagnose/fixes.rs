@@ -1,5 +1,6 @@
 //! Changes of a scenario as arguments of `--set`.
 
+use crate::models::Layer;
 use crate::nn::Optimizer;
 use crate::train::Scenario;
 
@@ -28,6 +29,13 @@ fn layers(scenario: &Scenario, section: &str) -> Option<Vec<toml::Value>> {
 fn place(layer: &str) -> Option<(&str, usize)> {
     let (section, number) = layer.split_once('.')?;
     Some((section, number.parse().ok()?))
+}
+
+/// The layer of a name, as the scenario describes it.
+pub(super) fn layer(scenario: &Scenario, name: &str) -> Option<Layer> {
+    let (section, number) = place(name)?;
+    let layer = layers(scenario, section)?.into_iter().nth(number)?;
+    layer.try_into().ok()
 }
 
 fn set_layers(section: &str, layers: Vec<toml::Value>) -> String {
@@ -64,6 +72,14 @@ pub(super) fn replace_layers(
 /// A layer that a scenario writes as one word.
 pub(super) fn word(name: &str) -> toml::Value {
     toml::Value::String(name.to_owned())
+}
+
+/// The layer with as many units, or channels, as `width`.
+pub(super) fn with_width(layer: &toml::Value, width: i64) -> toml::Value {
+    let settings = layer.as_table().and_then(|table| table.values().next());
+    let has_channels = settings.is_some_and(|settings| settings.get("channels").is_some());
+    let key = if has_channels { "channels" } else { "units" };
+    with_key(layer, key, width)
 }
 
 /// The layer with one of its keys changed.

@@ -44,17 +44,11 @@ fn cannot_be_negative(run: &RunView) -> bool {
     let Some(graph) = run.model().graphs.first() else {
         return false;
     };
-    let positive = [
-        "softmax_cross_entropy",
-        "binary_cross_entropy",
-        "squared_error",
-        "gaussian_kl",
-    ];
     let terms = || graph.losses.iter().filter(|term| term.weight != 0.0);
     terms().next().is_some()
         && terms().all(|term| {
-            let kind = graph.layer(&term.layer).map(|layer| layer.kind.as_str());
-            term.weight > 0.0 && kind.is_some_and(|kind| positive.contains(&kind))
+            let layer = graph.layer(&term.layer);
+            term.weight > 0.0 && layer.is_some_and(|layer| layer.range.least >= 0.0)
         })
 }
 

@@ -1,10 +1,12 @@
 //! A graph in words: its layers, how they are connected, and its losses, without anything that computes.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Loss;
 use super::graph::{Graph, Node, Role};
-use super::operation::Property;
+use super::operation::{Property, ValueRange};
 
 /// A graph in words, for run directories, reports and views.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,9 @@ pub struct LayerDescription {
     /// What follows from its operation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub properties: Vec<Property>,
+    /// An interval that holds all values of its output.
+    #[serde(default, skip_serializing_if = "ValueRange::is_unbounded")]
+    pub range: ValueRange,
     /// What it means to its model, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
@@ -118,6 +123,10 @@ impl Graph {
                 Some(operation) => operation.properties().to_vec(),
                 None => Vec::new(),
             },
+            range: match &node.operation {
+                Some(operation) => operation.range(),
+                None => ValueRange::UNBOUNDED,
+            },
             role: node.role,
         }
     }
@@ -132,6 +141,20 @@ impl GraphDescription {
     /// The first layer of a role.
     pub fn with_role(&self, role: Role) -> Option<&LayerDescription> {
         self.layers.iter().find(|layer| layer.role == Some(role))
+    }
+
+    /// The layers that the output of `name` is computed from, in the order of computation, with that layer itself.
+    pub fn sources(&self, name: &str) -> Vec<&LayerDescription> {
+        let mut needed = HashSet::from([name]);
+        let mut found: Vec<&LayerDescription> = Vec::new();
+        for layer in self.layers.iter().rev() {
+            if needed.contains(layer.name.as_str()) {
+                needed.extend(layer.inputs.iter().map(String::as_str));
+                found.push(layer);
+            }
+        }
+        found.reverse();
+        found
     }
 
     /// The layers that read the output of `name`.

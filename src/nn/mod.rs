@@ -44,7 +44,7 @@ pub use mode::Mode;
 pub use operation::{
     Backward, Context, Forward, GradientTarget, Operation, ParameterSlice, ParameterSpec, Property,
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
-    ScratchRequest, ShapeError,
+    ScratchRequest, ShapeError, ValueRange,
 };
 pub use optimized_tensor::OptimizedTensor;
 pub use optimizer::{Adam, Optimizer, OptimizerState, RmsProp, Sgd};

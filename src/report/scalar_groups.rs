@@ -1,5 +1,6 @@
 //! Which scalars of a run share a chart: those of one unit.
 
+use crate::nn::Property;
 use crate::trace::ModelDescription;
 
 /// Scalars that one chart shows.
@@ -19,12 +20,6 @@ pub struct ScalarGroup {
 
 const LOSS: &str = "Loss and its terms";
 const NATS: &str = "nats per sample";
-/// Kinds of loss layers whose values are nats: logarithms of probabilities.
-const IN_NATS: [&str; 3] = [
-    "softmax_cross_entropy",
-    "binary_cross_entropy",
-    "gaussian_kl",
-];
 
 /// Title, unit and members of the charts whose scalars have fixed names.
 const GROUPS: [(&str, &str, &[&str]); 7] = [
@@ -123,17 +118,14 @@ pub fn scalar_groups(names: &[impl AsRef<str>], model: &ModelDescription) -> Vec
 /// What a loss that is the mean over samples counts: nats where each of its terms is a logarithm of a probability.
 fn unit_of_loss(model: &ModelDescription) -> &'static str {
     let terms = model.graphs.iter().flat_map(|graph| &graph.losses);
-    let mut kinds = terms
-        .filter(|term| term.weight != 0.0)
+    let weighted = terms.filter(|term| term.weight != 0.0);
+    let layers: Vec<_> = weighted
         .filter_map(|term| model.layer(&term.layer))
-        .map(|layer| layer.kind.as_str());
-    let Some(first) = kinds.clone().next() else {
-        return "loss per sample";
-    };
-    let is_nats = |kind: &str| IN_NATS.contains(&kind);
-    if first == "squared_error" && kinds.clone().all(|kind| kind == first) {
+        .collect();
+    let all_are = |property| !layers.is_empty() && layers.iter().all(|layer| layer.has(property));
+    if all_are(Property::SquaredError) {
         "squared error per sample"
-    } else if kinds.all(is_nats) {
+    } else if all_are(Property::Nats) {
         NATS
     } else {
         "loss per sample"
@@ -213,18 +205,19 @@ mod tests {
 
     #[test]
     fn the_unit_of_a_loss_is_that_of_its_terms() {
-        let model = |terms: &[(&str, f64)]| {
-            let layers = terms.iter().map(|(kind, _)| LayerDescription {
+        let model = |terms: &[(&str, Property, f64)]| {
+            let layers = terms.iter().map(|(kind, property, _)| LayerDescription {
                 name: (*kind).to_owned(),
                 kind: (*kind).to_owned(),
                 shape: vec![1],
                 inputs: Vec::new(),
                 parameters: Vec::new(),
                 state: Vec::new(),
-                properties: Vec::new(),
+                properties: vec![*property],
+                range: Default::default(),
                 role: None,
             });
-            let losses = terms.iter().map(|(kind, weight)| LossDescription {
+            let losses = terms.iter().map(|(kind, _, weight)| LossDescription {
                 name: (*kind).to_owned(),
                 layer: (*kind).to_owned(),
                 weight: *weight,
@@ -237,11 +230,20 @@ mod tests {
                 }],
             }
         };
-        let vae = [("binary_cross_entropy", 1.0), ("gaussian_kl", 4.0)];
+        let vae = [
+            ("binary_cross_entropy", Property::Nats, 1.0),
+            ("gaussian_kl", Property::Nats, 4.0),
+        ];
         assert_eq!(unit_of_loss(&model(&vae)), NATS);
-        let gaussian = [("squared_error", 1.0), ("gaussian_kl", 1.0)];
+        let gaussian = [
+            ("squared_error", Property::SquaredError, 1.0),
+            ("gaussian_kl", Property::Nats, 1.0),
+        ];
         assert_eq!(unit_of_loss(&model(&gaussian)), "loss per sample");
-        let regression = [("squared_error", 1.0), ("accuracy", 0.0)];
+        let regression = [
+            ("squared_error", Property::SquaredError, 1.0),
+            ("accuracy", Property::Other, 0.0),
+        ];
         assert_eq!(
             unit_of_loss(&model(&regression)),
             "squared error per sample"

@@ -229,6 +229,7 @@ mod tests {
             parameters: Vec::new(),
             state: Vec::new(),
             properties: Vec::new(),
+            range: Default::default(),
             role: *role,
         };
         ModelDescription {

@@ -1,7 +1,8 @@
 //! Graphs as earlier versions described them. The first one wrote no roles: what a layer means to its model followed from
-//! its name and from the loss that reads it. Until properties were written, they followed from the kind of a layer.
+//! its name and from the loss that reads it. Until properties and ranges were written, and while there were few of them,
+//! they followed from the kind of a layer.
 
-use crate::nn::{GraphDescription, LayerDescription, Property, Role};
+use crate::nn::{GraphDescription, LayerDescription, Property, Role, ValueRange};
 
 /// Completes a graph of the first version: gives its layers roles, and the one kind that was spelled differently its
 /// present name.
@@ -30,18 +31,59 @@ pub(super) fn update(graph: &mut GraphDescription) {
     }
 }
 
-/// Gives the layers of a graph without properties those that follow from their kinds.
+/// Gives the layers of a graph the properties and ranges that follow from their kinds, beside those that they have.
 pub(super) fn add_properties(graph: &mut GraphDescription) {
     for layer in &mut graph.layers {
-        layer.properties = match layer.kind.as_str() {
-            "dense" | "conv2d" | "conv_transpose2d" => vec![Property::WeightedSum],
-            "relu" => vec![Property::Rectifier],
-            "softmax_cross_entropy"
-            | "binary_cross_entropy"
-            | "adversarial_cross_entropy"
-            | "minimax" => vec![Property::CrossEntropy],
-            _ => Vec::new(),
-        };
+        let has_spectral_norm = layer.state.iter().any(|s| s.name.ends_with(".weight_u"));
+        let norm = has_spectral_norm.then_some(Property::SpectralNorm);
+        for &property in properties_of_kind(&layer.kind).iter().chain(&norm) {
+            if !layer.has(property) {
+                layer.properties.push(property);
+            }
+        }
+        if layer.range.is_unbounded() {
+            layer.range = range_of_kind(&layer.kind);
+        }
+    }
+}
+
+fn properties_of_kind(kind: &str) -> &'static [Property] {
+    use Property::{
+        Affine, BatchStatistics, Bernoulli, Categorical, CrossEntropy, Dropout, LogVariance, Nats,
+        Normalization, Rectifier, Saturating, SquaredError, TransposedWeight, WeightedSum,
+    };
+    match kind {
+        "dense" | "conv2d" => &[WeightedSum],
+        "conv_transpose2d" => &[WeightedSum, TransposedWeight],
+        "reshape" | "affine" | "avg_pool2d" | "global_avg_pool" | "upsample" => &[Affine],
+        "dropout" => &[Affine, Dropout],
+        "batch_norm" => &[Affine, Normalization, BatchStatistics],
+        "layer_norm" => &[Normalization],
+        "relu" => &[Rectifier],
+        "sigmoid" | "tanh" => &[Saturating],
+        "bounded_log_variance" | "softplus_log_variance" => &[LogVariance],
+        "softmax_cross_entropy" => &[CrossEntropy, Categorical, Nats],
+        "binary_cross_entropy" => &[CrossEntropy, Bernoulli, Nats],
+        "adversarial_cross_entropy" | "minimax" => &[CrossEntropy],
+        "squared_error" => &[SquaredError],
+        "gaussian_kl" => &[Nats],
+        _ => &[],
+    }
+}
+
+/// The range of a kind; without a bound where it depends on a setting.
+fn range_of_kind(kind: &str) -> ValueRange {
+    match kind {
+        "sigmoid" => ValueRange::new(0.0, 1.0),
+        "tanh" => ValueRange::new(-1.0, 1.0),
+        "gelu" | "silu" => ValueRange::new(-0.3, f64::INFINITY),
+        "relu"
+        | "softplus"
+        | "softmax_cross_entropy"
+        | "binary_cross_entropy"
+        | "squared_error"
+        | "gaussian_kl" => ValueRange::NOT_NEGATIVE,
+        _ => ValueRange::UNBOUNDED,
     }
 }
 

@@ -3,14 +3,18 @@
 //! The file has the layers and losses of the first graph at its top level, as the first version wrote them, and all
 //! graphs under `graphs`.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::earlier_graph;
 use super::run_info::read_json;
-use crate::nn::{GraphDescription, LayerDescription, LossDescription, Role};
+use crate::nn::{GraphDescription, LayerDescription, LossDescription, Property, Role};
 use crate::{Error, Result, files};
+
+/// The version of the file: 1 since it says all properties and ranges of its layers.
+const VERSION: u32 = 1;
 
 /// The graphs of a model's training step. A GAN has several; layers of the same name share their parameters.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,6 +25,9 @@ pub struct ModelDescription {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct GraphFile {
+    /// Which properties its writer knew.
+    #[serde(default)]
+    version: u32,
     #[serde(default)]
     layers: Vec<LayerDescription>,
     #[serde(default)]
@@ -45,10 +52,36 @@ impl ModelDescription {
         self.layers().find(|layer| layer.role == Some(role))
     }
 
+    /// Whether a layer that gives a log-variance is read by one that keeps it within a range.
+    pub fn is_bounded_later(&self, head: &LayerDescription) -> bool {
+        let graphs = self.graphs.iter();
+        let mut readers = graphs.flat_map(|graph| graph.consumers(&head.name));
+        readers.any(|reader| reader.has(Property::LogVariance))
+    }
+
+    /// The names of the layers of a GAN's discriminator: what a score is computed from, up to the images.
+    pub fn discriminator(&self) -> HashSet<&str> {
+        let mut names = HashSet::new();
+        for graph in &self.graphs {
+            let Some(score) = graph.with_role(Role::Score) else {
+                continue;
+            };
+            let image = graph.with_role(Role::Image);
+            let makes_image = image.map_or_else(Vec::new, |image| graph.sources(&image.name));
+            let sources = graph.sources(&score.name).into_iter();
+            let after_image = sources.filter(|layer| {
+                !layer.inputs.is_empty() && !makes_image.iter().any(|made| made.name == layer.name)
+            });
+            names.extend(after_image.map(|layer| layer.name.as_str()));
+        }
+        names
+    }
+
     /// Writes `graph.json`.
     pub(super) fn write(&self, path: &Path) -> Result<()> {
         let first = self.graphs.first().cloned().unwrap_or_default();
         let file = GraphFile {
+            version: VERSION,
             layers: first.layers,
             losses: first.losses,
             graphs: self.graphs.clone(),
@@ -82,8 +115,7 @@ impl ModelDescription {
             earlier_graph::update(&mut graph);
             graphs.push(graph);
         }
-        let mut layers = graphs.iter().flat_map(|graph| &graph.layers);
-        if layers.all(|layer| layer.properties.is_empty()) {
+        if file.version < VERSION {
             graphs.iter_mut().for_each(earlier_graph::add_properties);
         }
         Ok(Self { graphs })

@@ -26,9 +26,8 @@ impl LatentMonitor {
             layout.find(&layer.name, TensorKind::Activation).cloned()
         };
         // What is bounded later may take any value before.
-        let is_bounded = model
-            .layers()
-            .any(|layer| layer.kind.ends_with("log_variance"));
+        let head = model.with_role(Role::LatentLogVariance);
+        let is_bounded = head.is_some_and(|head| model.is_bounded_later(head));
         let monitor = Self {
             mean: entry(Role::LatentMean),
             log_variance: entry(Role::LatentLogVariance).filter(|_| !is_bounded),

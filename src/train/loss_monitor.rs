@@ -9,13 +9,6 @@ use crate::trace::{Event, EventKind, ModelDescription, Subject};
 
 /// The median absolute deviation of a normal distribution times this is its standard deviation.
 const TO_DEVIATION: f64 = 1.4826;
-/// Terms of a loss that cannot be negative.
-const NOT_NEGATIVE: [&str; 4] = [
-    "softmax_cross_entropy",
-    "binary_cross_entropy",
-    "squared_error",
-    "gaussian_kl",
-];
 
 /// Observes the loss of every step.
 #[derive(Debug, Clone)]
@@ -137,8 +130,8 @@ fn can_be_negative(model: &ModelDescription) -> bool {
         .peekable();
     terms.peek().is_none()
         || terms.any(|term| {
-            let kind = graph.layer(&term.layer).map(|layer| layer.kind.as_str());
-            term.weight < 0.0 || kind.is_none_or(|kind| !NOT_NEGATIVE.contains(&kind))
+            let layer = graph.layer(&term.layer);
+            term.weight < 0.0 || layer.is_none_or(|layer| layer.range.least < 0.0)
         })
 }
 

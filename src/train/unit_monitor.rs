@@ -3,7 +3,7 @@
 
 use super::debounce::Debounce;
 use super::thresholds::{DEAD_LAYER, DetectSection};
-use crate::nn::Property;
+use crate::nn::{Property, ValueRange};
 use crate::tensor::TensorKind;
 use crate::trace::{
     Event, EventKind, LayerDescription, ModelDescription, Severity, Subject, TraceEntry,
@@ -14,12 +14,12 @@ use crate::trace::{
 const NEAR_BOUND: f32 = 0.02;
 
 /// What is watched of a layer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Watched {
     /// Whether units are nothing but zeros.
     Zero,
     /// Whether units are at one of two bounds.
-    Bounds { least: i8 },
+    Bounds(ValueRange),
 }
 
 /// Observes the units of one layer.
@@ -68,7 +68,7 @@ impl UnitMonitor {
     fn kind(&self) -> EventKind {
         match self.watched {
             Watched::Zero => EventKind::DeadUnit,
-            Watched::Bounds { .. } => EventKind::SaturatedUnits,
+            Watched::Bounds(_) => EventKind::SaturatedUnits,
         }
     }
 
@@ -125,7 +125,7 @@ impl UnitMonitor {
                 detect.dead_share,
                 &[(0.5, Severity::Note), (1.0, Severity::Warning)][..],
             ),
-            Watched::Bounds { .. } => (detect.saturated_share, &[(1.0, Severity::Warning)][..]),
+            Watched::Bounds(_) => (detect.saturated_share, &[(1.0, Severity::Warning)][..]),
         };
         let mut since: Vec<u64> = self.units.iter().filter_map(|unit| unit.since).collect();
         since.sort_unstable();
@@ -189,22 +189,21 @@ impl UnitMonitor {
 
 /// What can be watched of a layer.
 fn watched(layer: &LayerDescription) -> Option<Watched> {
-    match layer.kind.as_str() {
-        _ if layer.has(Property::Rectifier) => Some(Watched::Zero),
-        // The pixels of an image and the answer of a network are at their bounds where they are right.
-        "sigmoid" if layer.role.is_none() => Some(Watched::Bounds { least: 0 }),
-        "tanh" if layer.role.is_none() => Some(Watched::Bounds { least: -1 }),
-        _ => None,
+    if layer.has(Property::Rectifier) {
+        return Some(Watched::Zero);
     }
+    // The pixels of an image and the answer of a network are at their bounds where they are right.
+    let is_watched = layer.has(Property::Saturating) && layer.role.is_none();
+    (is_watched && layer.range.is_bounded()).then_some(Watched::Bounds(layer.range))
 }
 
 fn holds(watched: Watched, unit: &UnitStatistics) -> bool {
     match watched {
         Watched::Zero => unit.zero_fraction >= 1.0,
-        Watched::Bounds { least } => {
-            let least = f32::from(least);
-            let near = NEAR_BOUND * (1.0 - least);
-            unit.mean.is_finite() && (unit.max < least + near || unit.min > 1.0 - near)
+        Watched::Bounds(range) => {
+            let (least, greatest) = (range.least as f32, range.greatest as f32);
+            let near = NEAR_BOUND * (greatest - least);
+            unit.mean.is_finite() && (unit.max < least + near || unit.min > greatest - near)
         }
     }
 }

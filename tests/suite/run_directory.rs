@@ -66,6 +66,7 @@ fn event(step: u64) -> Event {
 fn model() -> ModelDescription {
     let layer = LayerDescription {
         properties: vec![Property::WeightedSum],
+        range: Default::default(),
         name: "encoder.0".to_owned(),
         kind: "dense".to_owned(),
         shape: vec![5],

@@ -4,10 +4,11 @@ use crate::diagnose::data_facts::DataFacts;
 use crate::diagnose::facts::{Facts, Family};
 use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::symptoms::Symptoms;
-use crate::nn::Role;
+use crate::models::Layer;
+use crate::nn::{Property, Role};
 use crate::number::short;
 use crate::tensor::TensorKind;
-use crate::trace::Severity;
+use crate::trace::{EventKind, Severity};
 
 /// Inputs of a larger root mean square than this are not scaled; standardized ones have 1.
 const UNSCALED: f64 = 6.0;
@@ -92,7 +93,7 @@ fn input_scale(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .run
         .model()
         .layer(&name)
-        .is_some_and(|layer| layer.kind.ends_with("_norm"));
+        .is_some_and(|layer| layer.has(Property::Normalization));
     if is_normalized || (FAINT..=UNSCALED).contains(&rms) || !rms.is_finite() {
         return None;
     }
@@ -112,17 +113,14 @@ fn input_scale(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
             ))
             .with("rms", rms),
         );
-    let scenario = facts.scenario.as_ref();
-    let affine = facts
-        .run
-        .model()
-        .layer(&name)
-        .filter(|layer| layer.kind == "affine");
-    let set = affine.zip(scenario).and_then(|(layer, scenario)| {
-        use crate::diagnose::fixes::{replace_layers, with_key};
-        replace_layers(scenario, std::slice::from_ref(&layer.name), |old| {
-            vec![with_key(&with_key(old, "scale", 1.0), "shift", 0.0)]
-        })
+    let set = facts.scenario.as_ref().and_then(|scenario| {
+        use crate::diagnose::fixes::{layer, replace_layers, with_key};
+        let is_affine = matches!(layer(scenario, &name), Some(Layer::Affine { .. }));
+        is_affine.then(|| {
+            replace_layers(scenario, std::slice::from_ref(&name), |old| {
+                vec![with_key(&with_key(old, "scale", 1.0), "shift", 0.0)]
+            })
+        })?
     });
     Some(finding.fix(set.unwrap_or_default(), "scale the inputs to [0, 1]"))
 }
@@ -181,13 +179,13 @@ fn beyond_range(facts: &Facts<'_>, data: &DataFacts, symptoms: &Symptoms) -> Opt
         .run
         .model()
         .layers()
-        .any(|layer| layer.kind == "binary_cross_entropy");
+        .any(|layer| layer.has(Property::Bernoulli));
     let few = !data.outliers.is_empty() && share < MOST;
     if few {
         let spikes = facts
             .events
             .iter()
-            .filter(|event| event.kind.name() == "spike")
+            .filter(|event| event.kind == EventKind::Spike)
             .count();
         let hurt = spikes > 0 || symptoms.any();
         let severity = if hurt {

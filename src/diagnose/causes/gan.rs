@@ -1,13 +1,12 @@
 //! The balance of a GAN's two networks, and what its generator makes of its noise.
 
-use super::step_size::section;
-use crate::diagnose::facts::{Facts, Family};
+use crate::diagnose::facts::{Facts, Family, Network};
 use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::fixes;
 use crate::diagnose::symptoms::Symptoms;
 use crate::models::GanConfig;
 use crate::nn::losses::GanObjective;
-use crate::nn::{LayerDescription, Property, Role};
+use crate::nn::{Property, Role};
 use crate::number::short;
 use crate::trace::Severity;
 use crate::train::ModelConfig;
@@ -38,7 +37,7 @@ pub(crate) fn find(facts: &Facts<'_>, symptoms: &Symptoms) -> Vec<Finding> {
     }
     let bounded = facts
         .role(Role::Score)
-        .is_some_and(|score| score.kind == "sigmoid");
+        .is_some_and(|score| score.range.is_bounded());
     if facts.steps() >= 60 {
         findings.extend(too_strong(facts));
         if !bounded {
@@ -62,12 +61,8 @@ fn critic(facts: &Facts<'_>, config: &GanConfig) -> Option<Finding> {
     }
     let score = facts.role(Role::Score)?;
     let most = facts.output(&score.name)?.magnitude();
-    let has_spectral_norm = facts.run.model().layers().any(|layer: &LayerDescription| {
-        layer
-            .state
-            .iter()
-            .any(|state| state.name.contains("weight_u") || state.name.contains("singular"))
-    });
+    let mut layers = facts.run.model().layers();
+    let has_spectral_norm = layers.any(|layer| layer.has(Property::SpectralNorm));
     match config.weight_clip {
         None if !has_spectral_norm => {
             let severity = if most > UNBOUNDED {
@@ -155,8 +150,8 @@ fn too_strong(facts: &Facts<'_>) -> Option<Finding> {
             .command(format!("trainscope sample {} --tensor {} --keep 4", facts.folder(), score.name)),
         );
     if let (Some(of_generator), Some(of_discriminator)) = (
-        facts.optimizer("generator"),
-        facts.optimizer("discriminator"),
+        facts.optimizer(Network::Main),
+        facts.optimizer(Network::Discriminator),
     ) {
         let (slow, fast) = (
             Facts::learning_rate(of_generator),
@@ -188,24 +183,22 @@ fn too_weak(facts: &Facts<'_>) -> Option<Finding> {
     if !has_cross_entropy(facts) {
         return None;
     }
-    let largest = |section: &str| {
-        let layers = facts
-            .weighted()
-            .into_iter()
-            .filter(|layer| layer.name.starts_with(section));
+    let largest = |network: Network| {
+        let layers = facts.weighted().into_iter();
         layers
+            .filter(|layer| facts.network_of(&layer.name) == network)
             .flat_map(|layer| facts.update_ratios(&layer.name))
             .map(|(_, ratio)| ratio)
             .fold(f64::NAN, f64::max)
     };
-    let (discriminator, generator) = (largest("discriminator"), largest("generator"));
+    let (discriminator, generator) = (largest(Network::Discriminator), largest(Network::Main));
     let late = facts.late("loss")?;
     let stands_still = discriminator < 1e-4 || discriminator < 5e-3 * generator;
     if !stands_still || late < 0.9 * GUESSING {
         return None;
     }
-    let optimizer = facts.optimizer("discriminator")?;
-    let rate = Facts::learning_rate(facts.optimizer("generator")?)
+    let optimizer = facts.optimizer(Network::Discriminator)?;
+    let rate = Facts::learning_rate(facts.optimizer(Network::Main)?)
         .min(2e-4)
         .max(Facts::learning_rate(optimizer));
     Some(
@@ -225,7 +218,7 @@ fn too_weak(facts: &Facts<'_>) -> Option<Finding> {
                 .with("loss", late),
             )
             .fix(
-                [format!("train.{}.{}.lr={rate:e}", section(facts, "discriminator"), fixes::optimizer_name(optimizer))],
+                [format!("train.{}.{}.lr={rate:e}", facts.optimizer_key(Network::Discriminator), fixes::optimizer_name(optimizer))],
                 format!("let the discriminator learn at {}", short(rate)),
             ),
     )
@@ -255,7 +248,7 @@ fn alike(facts: &Facts<'_>, _symptoms: &Symptoms) -> Option<Finding> {
         .take_while(|(_, value)| *value < ALIKE * variance)
         .last()
         .map_or(0, |(step, _)| *step);
-    let optimizer = facts.optimizer("generator")?;
+    let optimizer = facts.optimizer(Network::Main)?;
     let rate = Facts::learning_rate(optimizer) * 0.1;
     Some(
         Finding::new(cause, Severity::Serious, 0.91)

@@ -2,28 +2,15 @@
 //! reaches the first of them.
 
 use super::step_size::severity;
-use crate::diagnose::facts::{Facts, Family, is_weighted};
+use crate::diagnose::facts::{Facts, Family};
 use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::fixes;
 use crate::diagnose::symptoms::Symptoms;
-use crate::nn::LayerDescription;
+use crate::nn::{LayerDescription, Property, Role};
 use crate::number::short;
 use crate::tensor::TensorKind;
 use crate::trace::Severity;
 
-/// Layers that pass a linear function of their input on.
-const LINEAR: [&str; 8] = [
-    "reshape",
-    "dropout",
-    "affine",
-    "avg_pool2d",
-    "global_avg_pool",
-    "batch_norm",
-    "layer_norm",
-    "upsample",
-];
-/// Activations whose slope vanishes on both sides.
-const SATURATING: [&str; 2] = ["sigmoid", "tanh"];
 /// Shares of dropped values from which next to nothing is left.
 const DROPOUT: f64 = 0.75;
 /// The first layer's gradient over the last one's below which it vanishes.
@@ -113,9 +100,7 @@ fn starts_large(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
             .iter()
             .find(|parameter| parameter.shape.len() >= 2)?
             .shape;
-        // A transposed convolution has its inputs first.
-        let transposed = layer.kind.contains("transpose");
-        let fan_in: usize = if transposed {
+        let fan_in: usize = if layer.has(Property::TransposedWeight) {
             shape[0] * shape[2..].iter().product::<usize>()
         } else {
             shape[1..].iter().product()
@@ -156,20 +141,28 @@ fn starts_large(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     )
 }
 
+/// The layers of weights that a gradient passes one after the other: of a VAE's encoder without its heads, since the
+/// gradients of the decoder do not pass those, or of the whole of another model.
+fn chain<'a>(facts: &'a Facts<'_>) -> Vec<&'a LayerDescription> {
+    let mut chain = facts.weighted();
+    if facts.family == Family::Vae {
+        let graphs = facts.run.model().graphs.iter();
+        let encoder: Vec<&str> = graphs
+            .filter_map(|graph| Some(graph.sources(&graph.with_role(Role::LatentMean)?.name)))
+            .flatten()
+            .map(|layer| layer.name.as_str())
+            .collect();
+        chain.retain(|layer| layer.role.is_none() && encoder.contains(&layer.name.as_str()));
+    }
+    chain
+}
+
 /// What of the gradient at the last weights reaches the first ones, at the first recorded steps.
 fn vanishing(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     if facts.family == Family::Gan || !is_hurt(symptoms) || symptoms.diverged() {
         return None;
     }
-    // Along the encoder or the whole of a classifier: gradients of a VAE's decoder do not pass each other.
-    let weighted = facts.weighted();
-    let chain: Vec<&LayerDescription> = match facts.family {
-        Family::Vae => weighted
-            .into_iter()
-            .filter(|layer| layer.name.starts_with("encoder"))
-            .collect(),
-        _ => weighted,
-    };
+    let chain = chain(facts);
     let (first, last) = (*chain.first()?, *chain.last()?);
     let size = |layer: &LayerDescription| {
         let weight = layer
@@ -189,14 +182,9 @@ fn vanishing(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     if chain.len() < 4 || ratio.is_nan() || ratio >= VANISHED || at_last == 0.0 {
         return None;
     }
-    let kinds = || facts.run.model().layers().map(|layer| layer.kind.as_str());
-    let saturating = facts
-        .run
-        .model()
-        .layers()
-        .filter(|layer| SATURATING.contains(&layer.kind.as_str()))
-        .count();
-    let has_normalization = kinds().any(|kind| kind.ends_with("_norm"));
+    let layers = || facts.run.model().layers();
+    let saturating = layers().filter(|l| l.has(Property::Saturating)).count();
+    let has_normalization = layers().any(|layer| layer.has(Property::Normalization));
     let cause = if saturating >= 2 {
         Cause::SaturatingActivations
     } else if !has_normalization {
@@ -235,7 +223,7 @@ fn saturating_fix(finding: Finding, facts: &Facts<'_>, count: usize) -> Finding 
         .run
         .model()
         .layers()
-        .filter(|layer| SATURATING.contains(&layer.kind.as_str()) && layer.role.is_none());
+        .filter(|layer| layer.has(Property::Saturating) && layer.role.is_none());
     let named: Vec<String> = hidden.map(|layer| layer.name.clone()).collect();
     let set = facts.scenario.as_ref().and_then(|scenario| {
         fixes::replace_layers(scenario, &named, |_| vec![fixes::word("relu")])
@@ -270,17 +258,18 @@ fn normalization_fix(finding: Finding, facts: &Facts<'_>, chain: &[&LayerDescrip
 fn nonlinearity(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for graph in &facts.run.model().graphs {
-        for layer in graph.layers.iter().filter(|layer| is_weighted(layer)) {
+        let is_weighted = |layer: &&LayerDescription| layer.has(Property::WeightedSum);
+        for layer in graph.layers.iter().filter(is_weighted) {
             let mut from = layer.inputs.first().and_then(|name| graph.layer(name));
             for _ in 0..16 {
                 match from {
-                    Some(linear) if LINEAR.contains(&linear.kind.as_str()) => {
-                        from = linear.inputs.first().and_then(|name| graph.layer(name));
+                    Some(affine) if affine.has(Property::Affine) => {
+                        from = affine.inputs.first().and_then(|name| graph.layer(name));
                     }
                     _ => break,
                 }
             }
-            let Some(before) = from.filter(|before| is_weighted(before)) else {
+            let Some(before) = from.filter(is_weighted) else {
                 continue;
             };
             let pair = (before.name.clone(), layer.name.clone());
@@ -346,13 +335,8 @@ fn bottleneck(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     }
     let units = width(narrow);
     let set = facts.scenario.as_ref().and_then(|scenario| {
-        let key = if narrow.kind.starts_with("conv") {
-            "channels"
-        } else {
-            "units"
-        };
         fixes::replace_layers(scenario, std::slice::from_ref(&narrow.name), |layer| {
-            vec![fixes::with_key(layer, key, 32)]
+            vec![fixes::with_width(layer, 32)]
         })
     });
     Some(
@@ -391,7 +375,7 @@ fn dropout(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .run
         .model()
         .layers()
-        .filter(|layer| layer.kind == "dropout");
+        .filter(|layer| layer.has(Property::Dropout));
     let mut dropped: Vec<(String, f64)> = layers
         .filter_map(|layer| {
             let out = facts.output(&layer.name)?.zeros.first().copied()?;
@@ -449,7 +433,7 @@ fn batch(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .run
         .model()
         .layers()
-        .any(|layer| layer.kind == "batch_norm");
+        .any(|layer| layer.has(Property::BatchStatistics));
     let is_small = if normalized { batch <= 4 } else { batch <= 2 };
     if !is_small || !is_hurt(symptoms) {
         return None;

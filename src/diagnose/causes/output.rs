@@ -4,22 +4,9 @@ use crate::diagnose::facts::{Facts, Family};
 use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::fixes;
 use crate::diagnose::symptoms::Symptoms;
-use crate::nn::{LayerDescription, Role};
+use crate::nn::{LayerDescription, Property, Role};
 use crate::number::short;
 use crate::trace::Severity;
-
-/// Activations whose outputs are bounded on at least one side, which logits and scores must not be.
-const BOUNDED: [&str; 9] = [
-    "sigmoid",
-    "softmax",
-    "tanh",
-    "relu",
-    "softplus",
-    "gelu",
-    "silu",
-    "elu",
-    "log_softmax",
-];
 
 pub(crate) fn find(facts: &Facts<'_>, _symptoms: &Symptoms) -> Vec<Finding> {
     let read_as_logits = [Role::Logits, Role::Score]
@@ -36,9 +23,9 @@ pub(crate) fn find(facts: &Facts<'_>, _symptoms: &Symptoms) -> Vec<Finding> {
     findings
 }
 
-/// A bounded activation in front of a loss that takes logits.
+/// A layer of bounded output, if only on one side, in front of a loss that takes logits.
 fn bounded_logits(facts: &Facts<'_>, layer: &LayerDescription) -> Option<Finding> {
-    if !BOUNDED.contains(&layer.kind.as_str()) {
+    if layer.range.is_unbounded() {
         return None;
     }
     // A critic's score may be any number, so that a leaky bound only weakens it.
@@ -115,16 +102,16 @@ fn without(finding: Finding, facts: &Facts<'_>, layer: &LayerDescription) -> Fin
 /// The layer that makes images cannot make the data's values.
 fn unreachable_pixels(facts: &Facts<'_>, layer: &LayerDescription) -> Option<Finding> {
     let [low, high] = facts.data.as_ref()?.range;
-    let (least, greatest) = match layer.kind.as_str() {
-        "sigmoid" => (0.0, 1.0),
-        "tanh" => (-1.0, 1.0),
-        "relu" | "softplus" => (0.0, f64::INFINITY),
-        _ => return None,
-    };
+    let range = layer.range;
+    if range.is_unbounded() {
+        return None;
+    }
     let slack = 0.05 * (high - low);
-    let cannot_reach = low < least - slack || high > greatest + slack;
+    let cannot_reach = low < range.least - slack || high > range.greatest + slack;
     // An output that goes on where the data end either leaves pixels without a gradient (ReLU) or wastes half its range.
-    let goes_beyond = layer.kind == "relu" || (layer.kind == "tanh" && low >= -slack);
+    let is_rectifier = layer.has(Property::Rectifier);
+    let is_signed = range.is_bounded() && range.least < 0.0;
+    let goes_beyond = is_rectifier || (is_signed && low >= -slack);
     if !cannot_reach && !goes_beyond {
         return None;
     }
@@ -135,10 +122,11 @@ fn unreachable_pixels(facts: &Facts<'_>, layer: &LayerDescription) -> Option<Fin
     let highest = series.map_or(f64::NAN, |series| {
         series.max.iter().copied().fold(f64::NAN, f64::max)
     });
-    let severity = match layer.kind.as_str() {
-        _ if cannot_reach => Severity::Serious,
-        "relu" if dead > 0.05 || facts.family == Family::Gan => Severity::Serious,
-        _ => Severity::Warning,
+    let leaves_dead = is_rectifier && (dead > 0.05 || facts.family == Family::Gan);
+    let severity = if cannot_reach || leaves_dead {
+        Severity::Serious
+    } else {
+        Severity::Warning
     };
     let finding = Finding::new(Cause::OutputActivation, severity, 0.93)
         .title(format!("{} ({}) does not fit the range of the images", layer.name, layer.kind))

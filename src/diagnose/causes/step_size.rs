@@ -60,7 +60,7 @@ fn too_high(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .max(FIRST_STEPS)
         .saturating_add(1);
     let (layer, step, ratio) = facts.largest_update(0, end)?;
-    let optimizer = facts.optimizer(&layer);
+    let optimizer = facts.optimizer(facts.network_of(&layer));
     let first = facts
         .update_ratios(&layer)
         .first()
@@ -89,7 +89,7 @@ fn too_high(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .since(step.min(facts.steps()));
     finding.evidence = update_evidence(facts, symptoms, (&layer, step, ratio));
     let optimizer = optimizer?;
-    let section = section(facts, &layer);
+    let section = facts.optimizer_key(facts.network_of(&layer));
     if by_momentum {
         let name = fixes::optimizer_name(optimizer);
         let key = match optimizer {
@@ -212,10 +212,14 @@ fn too_low(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
                 ),
         );
     }
-    let optimizer = facts.optimizer(&layer)?;
+    let optimizer = facts.optimizer(facts.network_of(&layer))?;
     let rate = Facts::learning_rate(optimizer);
     let better = rounded(rate * (USUAL / ratio).min(1e6));
-    let set = fixes::learning_rate(section(facts, &layer), optimizer, better);
+    let set = fixes::learning_rate(
+        facts.optimizer_key(facts.network_of(&layer)),
+        optimizer,
+        better,
+    );
     let text = format!(
         "raise the learning rate from {} to about {}",
         short(rate),
@@ -313,7 +317,7 @@ fn weight_decay(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         }
     }
     let (layer, share) = worst?;
-    let optimizer = facts.optimizer(&layer)?;
+    let optimizer = facts.optimizer(facts.network_of(&layer))?;
     let decay = match optimizer {
         Optimizer::Sgd(sgd) => sgd.weight_decay,
         Optimizer::Adam(adam) => adam.weight_decay.unwrap_or(0.0),
@@ -324,7 +328,7 @@ fn weight_decay(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         return None;
     }
     let name = fixes::optimizer_name(optimizer);
-    let section = section(facts, &layer);
+    let section = facts.optimizer_key(facts.network_of(&layer));
     Some(
         Finding::new(Cause::WeightDecayTooStrong, Severity::Serious, 0.93)
             .title(format!("the weight decay of {} is too strong", short(decay)))
@@ -348,19 +352,6 @@ fn momentum(optimizer: Optimizer) -> f64 {
         Optimizer::Sgd(sgd) => sgd.momentum,
         Optimizer::Adam(adam) | Optimizer::AdamW(adam) => adam.beta1,
         Optimizer::RmsProp(rmsprop) => rmsprop.momentum,
-    }
-}
-
-/// The key of the optimizer that updates a layer.
-pub(crate) fn section(facts: &Facts<'_>, layer: &str) -> &'static str {
-    let has_own = facts
-        .scenario
-        .as_ref()
-        .is_some_and(|scenario| scenario.train.discriminator_optimizer.is_some());
-    if has_own && layer.starts_with("discriminator") {
-        "discriminator_optimizer"
-    } else {
-        "optimizer"
     }
 }
 

@@ -29,12 +29,7 @@ pub(crate) fn find(facts: &Facts<'_>, symptoms: &Symptoms) -> Vec<Finding> {
 fn log_variance(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     let failed = symptoms.nonfinite?;
     let head = facts.role(Role::LatentLogVariance)?;
-    let is_bounded = facts
-        .run
-        .model()
-        .layers()
-        .any(|layer| layer.kind.ends_with("log_variance"));
-    if is_bounded {
+    if facts.run.model().is_bounded_later(head) {
         return None;
     }
     let series = facts.output(&head.name)?;

@@ -3,7 +3,7 @@
 use crate::gpu::{Dispatch, Shader, groups};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange, elements, expect_inputs,
 };
 use crate::nn::per_sample;
 use crate::{Result, gpu_struct, shader};
@@ -49,7 +49,15 @@ impl Operation for SoftmaxCrossEntropy {
     }
 
     fn properties(&self) -> &'static [Property] {
-        &[Property::CrossEntropy]
+        &[
+            Property::CrossEntropy,
+            Property::Categorical,
+            Property::Nats,
+        ]
+    }
+
+    fn range(&self) -> ValueRange {
+        ValueRange::NOT_NEGATIVE
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

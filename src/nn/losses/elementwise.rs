@@ -3,7 +3,7 @@
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange, elements, expect_inputs,
 };
 use crate::nn::ops::Activation;
 use crate::nn::per_sample;
@@ -72,9 +72,13 @@ impl Operation for ElementwiseLoss {
 
     fn properties(&self) -> &'static [Property] {
         match self {
-            Self::BceWithLogits => &[Property::CrossEntropy],
-            Self::SquaredError => &[],
+            Self::BceWithLogits => &[Property::CrossEntropy, Property::Bernoulli, Property::Nats],
+            Self::SquaredError => &[Property::SquaredError],
         }
+    }
+
+    fn range(&self) -> ValueRange {
+        ValueRange::NOT_NEGATIVE
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

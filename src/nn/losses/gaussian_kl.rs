@@ -2,8 +2,8 @@
 
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange, elements, expect_inputs,
 };
 use crate::nn::per_sample;
 use crate::{Result, gpu_struct, shader};
@@ -36,6 +36,14 @@ impl GaussianKlUniforms {
 impl Operation for GaussianKl {
     fn kind(&self) -> &'static str {
         "gaussian_kl"
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Nats]
+    }
+
+    fn range(&self) -> ValueRange {
+        ValueRange::NOT_NEGATIVE
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

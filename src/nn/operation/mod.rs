@@ -7,6 +7,7 @@
 mod context;
 mod reference;
 mod tensors;
+mod value_range;
 
 pub use self::context::Context;
 pub(crate) use self::context::expect_indices;
@@ -14,6 +15,7 @@ pub use self::reference::{
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation,
 };
 pub use self::tensors::{Backward, Forward, GradientTarget, ParameterSlice};
+pub use self::value_range::ValueRange;
 use serde::{Deserialize, Serialize};
 
 use super::{Initialization, Mode, Propagation};
@@ -88,12 +90,37 @@ impl Saved {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Property {
-    /// Each unit is a sum of the input with trainable weights.
+    /// Each unit is a sum of the input with trainable weights, its first parameter.
     WeightedSum,
+    /// The weight has the units of the input before those of the output.
+    TransposedWeight,
+    /// The weight is divided by its largest singular value.
+    SpectralNorm,
+    /// An affine function of the input that does not mix its units by weights, in training up to statistics of the batch
+    /// and dropped values: two weighted sums with nothing else between them are one.
+    Affine,
     /// A unit whose outputs are all zero gets no gradient any more, so that it stays as it is.
     Rectifier,
+    /// A function of each element whose slope vanishes on both sides.
+    Saturating,
+    /// Brings the values of a sample or of a unit to a mean of 0 and a variance of 1.
+    Normalization,
+    /// In training it uses statistics of the batch, and running ones elsewhere.
+    BatchStatistics,
+    /// In training it sets values to zero at random.
+    Dropout,
+    /// Makes a log-variance of any number, within the range of the operation.
+    LogVariance,
     /// A loss that comes near 0 only where every sample is classified with certainty.
     CrossEntropy,
+    /// A loss that applies a softmax to its first input: the negative logarithm of the probability of a class.
+    Categorical,
+    /// A loss that applies a sigmoid to its first input: its targets are probabilities.
+    Bernoulli,
+    /// A loss that is a sum of squared differences.
+    SquaredError,
+    /// A loss that counts nats, as logarithms of probabilities do.
+    Nats,
     /// A property that this version does not know.
     #[serde(other)]
     Other,
@@ -107,6 +134,12 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
     /// What a reader of a run may conclude from it.
     fn properties(&self) -> &'static [Property] {
         &[]
+    }
+
+    /// An interval that holds all values of its output, whatever its input is. The targets of a loss are in the range that
+    /// the loss is made for.
+    fn range(&self) -> ValueRange {
+        ValueRange::UNBOUNDED
     }
 
     /// The output's per-sample shape.

@@ -3,7 +3,7 @@
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange, elements, expect_inputs,
 };
 use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -51,6 +51,10 @@ pub enum Activation {
 
 const BOUND: f64 = 5.0;
 const FLOOR: f64 = 1e-3;
+/// Below the minimum of GELU, which it has at -0.75.
+const LEAST_GELU: f64 = -0.17;
+/// Below the minimum of SiLU, which it has at -1.28.
+const LEAST_SILU: f64 = -0.2785;
 
 gpu_struct! {
     struct ActivationUniforms in ACTIVATION::Uniforms {
@@ -239,7 +243,25 @@ impl Operation for Activation {
     fn properties(&self) -> &'static [Property] {
         match self {
             Self::Relu => &[Property::Rectifier],
+            Self::Tanh | Self::Sigmoid => &[Property::Saturating],
+            Self::BoundedLogVariance | Self::SoftplusLogVariance => &[Property::LogVariance],
+            Self::Affine { .. } => &[Property::Affine],
             _ => &[],
+        }
+    }
+
+    fn range(&self) -> ValueRange {
+        let above = |least| ValueRange::new(least, f64::INFINITY);
+        match *self {
+            Self::Relu | Self::Softplus => ValueRange::NOT_NEGATIVE,
+            Self::Tanh => ValueRange::new(-1.0, 1.0),
+            Self::Sigmoid => ValueRange::new(0.0, 1.0),
+            Self::BoundedLogVariance => ValueRange::new(-BOUND, BOUND),
+            Self::SoftplusLogVariance => above(2.0 * FLOOR.ln()),
+            Self::Gelu => above(LEAST_GELU),
+            Self::Silu => above(LEAST_SILU),
+            Self::Elu { alpha } => above(-f64::from(alpha)),
+            Self::LeakyRelu { .. } | Self::Affine { .. } => ValueRange::UNBOUNDED,
         }
     }
 

@@ -2,9 +2,9 @@
 
 use crate::gpu::{Dispatch, Reduction, Scratch, Shader, Uniform, groups};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, elements,
-    expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError,
+    elements, expect_inputs,
 };
 use crate::nn::{Initialization, Mode, Propagation};
 use crate::{Error, Result, gpu_struct, shader};
@@ -169,6 +169,14 @@ impl BatchNorm {
 impl Operation for BatchNorm {
     fn kind(&self) -> &'static str {
         "batch_norm"
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        &[
+            Property::Affine,
+            Property::Normalization,
+            Property::BatchStatistics,
+        ]
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

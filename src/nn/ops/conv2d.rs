@@ -71,7 +71,11 @@ impl Operation for Conv2d {
     }
 
     fn properties(&self) -> &'static [Property] {
-        &[Property::WeightedSum]
+        if self.spectral_norm {
+            &[Property::WeightedSum, Property::SpectralNorm]
+        } else {
+            &[Property::WeightedSum]
+        }
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

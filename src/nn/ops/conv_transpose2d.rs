@@ -103,7 +103,7 @@ impl Operation for ConvTranspose2d {
     }
 
     fn properties(&self) -> &'static [Property] {
-        &[Property::WeightedSum]
+        &[Property::WeightedSum, Property::TransposedWeight]
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

@@ -47,7 +47,11 @@ impl Operation for Dense {
     }
 
     fn properties(&self) -> &'static [Property] {
-        &[Property::WeightedSum]
+        if self.spectral_norm {
+            &[Property::WeightedSum, Property::SpectralNorm]
+        } else {
+            &[Property::WeightedSum]
+        }
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

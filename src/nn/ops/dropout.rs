@@ -2,8 +2,8 @@
 
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 use crate::random::{self, Stream};
@@ -102,6 +102,10 @@ impl Dropout {
 impl Operation for Dropout {
     fn kind(&self) -> &'static str {
         "dropout"
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Affine, Property::Dropout]
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

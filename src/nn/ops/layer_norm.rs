@@ -2,8 +2,9 @@
 
 use crate::gpu::{Dispatch, Shader, Uniform, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
+    expect_inputs,
 };
 use crate::nn::{BackwardRule, Initialization, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -74,6 +75,10 @@ impl LayerNorm {
 impl Operation for LayerNorm {
     fn kind(&self) -> &'static str {
         "layer_norm"
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Normalization]
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

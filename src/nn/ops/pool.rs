@@ -3,8 +3,9 @@
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_indices, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_indices,
+    expect_inputs,
 };
 use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -190,6 +191,13 @@ impl Operation for Pool {
             Self::Max(_) => "max_pool2d",
             Self::Average(_) => "avg_pool2d",
             Self::GlobalAverage => "global_avg_pool",
+        }
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        match self {
+            Self::Max(_) => &[],
+            Self::Average(_) | Self::GlobalAverage => &[Property::Affine],
         }
     }
 

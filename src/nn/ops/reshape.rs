@@ -3,8 +3,8 @@
 use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 
@@ -18,6 +18,10 @@ pub struct Reshape {
 impl Operation for Reshape {
     fn kind(&self) -> &'static str {
         "reshape"
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Affine]
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {

@@ -5,8 +5,8 @@ use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, expect_indices, expect_inputs,
+    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, expect_indices, expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 
@@ -43,6 +43,10 @@ impl Upsample {
 impl Operation for Upsample {
     fn kind(&self) -> &'static str {
         "upsample"
+    }
+
+    fn properties(&self) -> &'static [Property] {
+        &[Property::Affine]
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
