@@ -1,6 +1,6 @@
 //! A classifier: layers that end in logits, and a softmax cross-entropy.
 
-use super::layer::{Layer, stack};
+use super::layer::Layer;
 use super::model::{DataShape, Model};
 use super::step_builder::StepBuilder;
 use super::supervised;
@@ -45,7 +45,7 @@ impl ClassifierConfig {
         let mut graph = Graph::new();
         let x = graph.input("x", &sample);
         let label = graph.input("label", &[]);
-        let logits = stack(&mut graph, "layers", &self.layers, x)?;
+        let logits = graph.sequential("layers", &self.layers, x)?;
         let outputs = graph.node(logits).size();
         if outputs < classes {
             return Err(Error::shape(

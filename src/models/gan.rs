@@ -1,7 +1,7 @@
 //! Generative adversarial networks (Goodfellow et al. 2014): a generator that turns noise into images, and a
 //! discriminator that scores them against real ones.
 
-use super::layer::{Layer, stack};
+use super::layer::Layer;
 use super::preview::Decoder;
 use crate::nn::losses::{GanLoss, GanObjective, GanRole};
 use crate::nn::ops::StandardNormal;
@@ -146,7 +146,7 @@ impl GanConfig {
     }
 
     fn image(&self, graph: &mut Graph, z: NodeId, shape: &[usize]) -> Result<NodeId> {
-        let image = stack(graph, "generator", &self.generator, z)?;
+        let image = graph.sequential("generator", &self.generator, z)?;
         let node = graph.node(image);
         let pixels: usize = shape.iter().product();
         if node.size() == pixels {
@@ -160,7 +160,7 @@ impl GanConfig {
     }
 
     fn score(&self, graph: &mut Graph, x: NodeId) -> Result<NodeId> {
-        let score = stack(graph, "discriminator", &self.discriminator, x)?;
+        let score = graph.sequential("discriminator", &self.discriminator, x)?;
         let node = graph.node(score);
         if node.size() == 1 {
             return Ok(score);

@@ -8,7 +8,7 @@ use crate::nn::ops::{
     Activation, Add, BatchNorm, Conv2d, ConvTranspose2d, Dense, Dropout, LayerNorm, Pool, Reshape,
     Upsample,
 };
-use crate::nn::{Conv2dGeometry, Graph, Initialization, NodeId, Size2};
+use crate::nn::{Conv2dGeometry, Graph, Initialization, Module, NodeId, Operation, Size2};
 
 /// One layer of a sequence: `"relu"`, `{ dense = { units = 400 } }`, `{ reshape = [1, 28, 28] }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -169,30 +169,21 @@ fn pooled(kernel: Size2, stride: Option<Size2>, padding: Size2) -> Conv2dGeometr
         .padding(padding)
 }
 
-/// Adds `layers` after `input`, named `section.0`, `section.1`, ... as PyTorch's `Sequential` counts them, and
-/// returns the last. Layers within a residual are `section.0.0`, `section.0.1`, ...
-///
-/// # Errors
-/// A layer does not fit what comes before it.
-pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) -> Result<NodeId> {
-    let mut node = input;
-    for (index, layer) in layers.iter().enumerate() {
-        let name = format!("{section}.{index}");
-        let inputs = [node];
-        node = match layer {
-            &Layer::Dense {
+/// A layer is a module, so that a list of them is what [`Graph::sequential`] chains; layers within a residual of the name
+/// `layers.0` are `layers.0.0`, `layers.0.1`, ...
+impl Module for &Layer {
+    fn add_to(self, graph: &mut Graph, name: &str, input: NodeId) -> Result<NodeId> {
+        let operation: Box<dyn Operation> = match *self {
+            Layer::Dense {
                 units,
                 initialization,
                 spectral_norm,
-            } => {
-                let dense = Dense {
-                    units,
-                    initialization,
-                    spectral_norm,
-                };
-                graph.add(&name, dense, &inputs)?
-            }
-            &Layer::Conv2d {
+            } => Box::new(Dense {
+                units,
+                initialization,
+                spectral_norm,
+            }),
+            Layer::Conv2d {
                 channels,
                 kernel,
                 stride,
@@ -200,22 +191,18 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 dilation,
                 initialization,
                 spectral_norm,
-            } => {
-                let geometry = Conv2dGeometry {
+            } => Box::new(Conv2d {
+                channels,
+                geometry: Conv2dGeometry {
                     kernel,
                     stride,
                     padding,
                     dilation,
-                };
-                let conv = Conv2d {
-                    channels,
-                    geometry,
-                    initialization,
-                    spectral_norm,
-                };
-                graph.add(&name, conv, &inputs)?
-            }
-            &Layer::ConvTranspose2d {
+                },
+                initialization,
+                spectral_norm,
+            }),
+            Layer::ConvTranspose2d {
                 channels,
                 kernel,
                 stride,
@@ -223,67 +210,52 @@ pub fn stack(graph: &mut Graph, section: &str, layers: &[Layer], input: NodeId) 
                 output_padding,
                 dilation,
                 initialization,
-            } => {
-                let geometry = Conv2dGeometry {
+            } => Box::new(ConvTranspose2d {
+                channels,
+                geometry: Conv2dGeometry {
                     kernel,
                     stride,
                     padding,
                     dilation,
-                };
-                let conv = ConvTranspose2d {
-                    channels,
-                    geometry,
-                    output_padding,
-                    initialization,
-                };
-                graph.add(&name, conv, &inputs)?
-            }
-            Layer::Relu => graph.add(&name, Activation::Relu, &inputs)?,
-            &Layer::LeakyRelu { slope } => {
-                graph.add(&name, Activation::LeakyRelu { slope }, &inputs)?
-            }
-            Layer::Tanh => graph.add(&name, Activation::Tanh, &inputs)?,
-            Layer::Sigmoid => graph.add(&name, Activation::Sigmoid, &inputs)?,
-            Layer::Softplus => graph.add(&name, Activation::Softplus, &inputs)?,
-            Layer::Gelu => graph.add(&name, Activation::Gelu, &inputs)?,
-            Layer::Silu => graph.add(&name, Activation::Silu, &inputs)?,
-            &Layer::Elu { alpha } => graph.add(&name, Activation::Elu { alpha }, &inputs)?,
-            &Layer::Affine { scale, shift } => {
-                graph.add(&name, Activation::Affine { scale, shift }, &inputs)?
-            }
-            &Layer::MaxPool2d {
+                },
+                output_padding,
+                initialization,
+            }),
+            Layer::Relu => Box::new(Activation::Relu),
+            Layer::LeakyRelu { slope } => Box::new(Activation::LeakyRelu { slope }),
+            Layer::Tanh => Box::new(Activation::Tanh),
+            Layer::Sigmoid => Box::new(Activation::Sigmoid),
+            Layer::Softplus => Box::new(Activation::Softplus),
+            Layer::Gelu => Box::new(Activation::Gelu),
+            Layer::Silu => Box::new(Activation::Silu),
+            Layer::Elu { alpha } => Box::new(Activation::Elu { alpha }),
+            Layer::Affine { scale, shift } => Box::new(Activation::Affine { scale, shift }),
+            Layer::MaxPool2d {
                 kernel,
                 stride,
                 padding,
-            } => graph.add(&name, Pool::Max(pooled(kernel, stride, padding)), &inputs)?,
-            &Layer::AvgPool2d {
+            } => Box::new(Pool::Max(pooled(kernel, stride, padding))),
+            Layer::AvgPool2d {
                 kernel,
                 stride,
                 padding,
-            } => {
-                let geometry = pooled(kernel, stride, padding);
-                graph.add(&name, Pool::Average(geometry), &inputs)?
+            } => Box::new(Pool::Average(pooled(kernel, stride, padding))),
+            Layer::GlobalAvgPool => Box::new(Pool::GlobalAverage),
+            Layer::Upsample { factor } => Box::new(Upsample { factor }),
+            Layer::Residual(ref layers) => {
+                let last = graph.sequential(name, layers, input)?;
+                return graph.add(name, Add, &[input, last]);
             }
-            Layer::GlobalAvgPool => graph.add(&name, Pool::GlobalAverage, &inputs)?,
-            &Layer::Upsample { factor } => graph.add(&name, Upsample { factor }, &inputs)?,
-            Layer::Residual(layers) => {
-                let last = stack(graph, &name, layers, node)?;
-                graph.add(&name, Add, &[node, last])?
-            }
-            Layer::Flatten => {
-                let shape = vec![graph.node(node).size()];
-                graph.add(&name, Reshape { shape }, &inputs)?
-            }
-            Layer::Reshape(shape) => {
-                let reshape = Reshape {
-                    shape: shape.clone(),
-                };
-                graph.add(&name, reshape, &inputs)?
-            }
-            Layer::BatchNorm => graph.add(&name, BatchNorm::default(), &inputs)?,
-            Layer::LayerNorm => graph.add(&name, LayerNorm::default(), &inputs)?,
-            &Layer::Dropout(probability) => graph.add(&name, Dropout { probability }, &inputs)?,
+            Layer::Flatten => Box::new(Reshape {
+                shape: vec![graph.node(input).size()],
+            }),
+            Layer::Reshape(ref shape) => Box::new(Reshape {
+                shape: shape.clone(),
+            }),
+            Layer::BatchNorm => Box::new(BatchNorm::default()),
+            Layer::LayerNorm => Box::new(LayerNorm::default()),
+            Layer::Dropout(probability) => Box::new(Dropout { probability }),
         };
+        graph.add_boxed(name, operation, &[input])
     }
-    Ok(node)
 }

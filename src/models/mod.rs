@@ -22,7 +22,7 @@ mod validation;
 pub use classifier::{Classifier, ClassifierConfig};
 pub use command_list::CommandList;
 pub use gan::{DiscriminatorPass, Gan, GanConfig};
-pub use layer::{Layer, stack};
+pub use layer::Layer;
 pub use model::{DataShape, Model};
 pub use network::TrainableNetwork;
 pub use preview::{Decoder, Reconstructor};

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layer::{Layer, stack};
+use super::layer::Layer;
 use super::model::{DataShape, Model};
 use super::preview::{Decoder, Reconstructor};
 use super::step_builder::StepBuilder;
@@ -38,7 +38,7 @@ pub enum ReconstructionLoss {
     BceWithLogits,
     /// Squared error; the decoder ends in pixel values.
     SquaredError,
-    /// The negative log-likelihood of a Gaussian; the decoder ends in the means of the pixels and, behind them, the
+    /// The negative log-likelihood of a Gaussian; the decoder ends in the means of the pixels and, after them, the
     /// logarithms of their variances.
     Gaussian,
 }
@@ -113,7 +113,7 @@ impl VaeConfig {
         } = data;
         let x = graph.input("x", &shape);
         let condition = self.condition(&mut graph, classes)?;
-        let features = stack(&mut graph, "encoder", &self.encoder, x)?;
+        let features = graph.sequential("encoder", &self.encoder, x)?;
         let features = joined(&mut graph, "encoder.conditioned", features, condition)?;
         let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
         let head = graph.add("logvar", Dense::new(self.latent), &[features])?;
@@ -129,7 +129,7 @@ impl VaeConfig {
         let noise = Reparameterize { noise: self.noise };
         let z = graph.add("z", noise, &[mu, log_variance])?;
         let code = joined(&mut graph, "z.conditioned", z, condition)?;
-        let output = stack(&mut graph, "decoder", &self.decoder, code)?;
+        let output = graph.sequential("decoder", &self.decoder, code)?;
         let (values, pixels) = (graph.node(output).size(), graph.node(x).size());
         let expected = self.reconstruction.values_per_pixel() * pixels;
         if values != expected {
@@ -196,7 +196,7 @@ impl VaeConfig {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
         let condition = self.condition(&mut graph, classes)?;
-        let features = stack(&mut graph, "encoder", &self.encoder, x)?;
+        let features = graph.sequential("encoder", &self.encoder, x)?;
         let features = joined(&mut graph, "encoder.conditioned", features, condition)?;
         let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
         let image = self.image(&mut graph, mu, condition)?;
@@ -245,7 +245,7 @@ impl VaeConfig {
 
     fn image(&self, graph: &mut Graph, z: NodeId, condition: Option<Condition>) -> Result<NodeId> {
         let code = joined(graph, "z.conditioned", z, condition)?;
-        let output = stack(graph, "decoder", &self.decoder, code)?;
+        let output = graph.sequential("decoder", &self.decoder, code)?;
         match self.reconstruction {
             ReconstructionLoss::BceWithLogits => graph.add("image", Activation::Sigmoid, &[output]),
             ReconstructionLoss::SquaredError => Ok(output),

@@ -162,20 +162,20 @@ impl Graph {
         self.add_boxed(name, Box::new(operation), inputs)
     }
 
-    /// Adds a chain of operations of one input each after `input`, named `name.0`, `name.1`, ... as PyTorch's `Sequential`
-    /// counts them, and returns the last.
+    /// Adds a chain of modules after `input`, named `name.0`, `name.1`, ... as PyTorch's `Sequential` counts them, and
+    /// returns the last.
     ///
     /// # Errors
     /// As [`Graph::add`].
-    pub fn sequential(
+    pub fn sequential<M: Module>(
         &mut self,
         name: &str,
-        operations: impl IntoIterator<Item = Box<dyn Operation>>,
+        modules: impl IntoIterator<Item = M>,
         input: NodeId,
     ) -> Result<NodeId> {
-        let mut operations = operations.into_iter().enumerate();
-        operations.try_fold(input, |node, (index, operation)| {
-            self.add_boxed(&format!("{name}.{index}"), operation, &[node])
+        let mut modules = modules.into_iter().enumerate();
+        modules.try_fold(input, |node, (index, module)| {
+            module.add_to(self, &format!("{name}.{index}"), node)
         })
     }
 
@@ -283,5 +283,26 @@ impl Graph {
     /// The node of a name.
     pub fn find(&self, name: &str) -> Option<NodeId> {
         self.nodes.iter().position(|n| n.name == name).map(NodeId)
+    }
+}
+
+/// A part of a graph with one input and one output: an operation, or several such as a residual block.
+pub trait Module {
+    /// Adds it after `input` and returns its output. Its last node is called `name`, others begin with that name and a dot.
+    ///
+    /// # Errors
+    /// It does not fit what comes before it, or the name is taken.
+    fn add_to(self, graph: &mut Graph, name: &str, input: NodeId) -> Result<NodeId>;
+}
+
+impl<O: Operation + 'static> Module for O {
+    fn add_to(self, graph: &mut Graph, name: &str, input: NodeId) -> Result<NodeId> {
+        graph.add(name, self, &[input])
+    }
+}
+
+impl Module for Box<dyn Operation> {
+    fn add_to(self, graph: &mut Graph, name: &str, input: NodeId) -> Result<NodeId> {
+        graph.add_boxed(name, self, &[input])
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A [`Graph`] says what is computed. [`Parameters`] holds what is trainable, in one buffer. A [`Plan`] fixes a batch
 //! size, places every tensor once by its lifetime and builds every dispatch once; running a step is then nothing
-//! but recording them. Forward and backward are WGSL only; the float64 reference implementation of each operation stands beside it and
-//! serves the tests ([`mod@reference`]).
+//! but recording them. Forward and backward are WGSL only; the float64 reference implementation of each operation is in the same
+//! file and serves the tests ([`mod@reference`]).
 
 mod clip;
 mod conv2d_geometry;
@@ -37,7 +37,7 @@ pub mod vectors;
 pub use clip::Clip;
 pub use conv2d_geometry::{Conv2dGeometry, Size2};
 pub use description::{GraphDescription, LayerDescription, LossDescription, ParameterDescription};
-pub use graph::{Graph, Node, NodeId, Parameter, Role};
+pub use graph::{Graph, Module, Node, NodeId, Parameter, Role};
 pub use initialization::Initialization;
 pub use loss::{Loss, LossTerm};
 pub use mode::Mode;

@@ -132,7 +132,12 @@ fn a_sequence_is_numbered_as_in_pytorch() {
     assert_eq!(graph.node(last).name, "layers.2");
     assert_eq!(graph.node(last).shape, [2]);
     assert_eq!(graph.parameters()[2].name, "layers.2.weight");
-    assert_eq!(graph.sequential("none", [], last).expect("it fits"), last);
+    assert_eq!(
+        graph
+            .sequential::<Dense>("none", [], last)
+            .expect("it fits"),
+        last
+    );
     let again: [Box<dyn Operation>; 1] = [Box::new(Activation::Relu)];
     let error = graph.sequential("layers", again, x).expect_err("taken");
     assert!(error.to_string().contains("layer layers.0"), "{error}");

@@ -1,6 +1,6 @@
 //! Rules of attribution: against float64, and the sums that they promise.
 
-use trainscope::models::{Layer, stack};
+use trainscope::models::Layer;
 use trainscope::nn::ops::{Activation, Dense};
 use trainscope::nn::{
     BackwardRule, Conv2dGeometry, Graph, Initialization, Mode, NodeId, Parameters, Plan,
@@ -73,7 +73,7 @@ fn network() -> (Graph, NodeId) {
     ];
     let mut graph = Graph::new();
     let x = graph.input("x", &[2, 6, 6]);
-    let y = stack(&mut graph, "layers", &layers, x).expect("it fits");
+    let y = graph.sequential("layers", &layers, x).expect("it fits");
     (graph, y)
 }
 

@@ -1,6 +1,6 @@
 //! Operations on images: references against central differences, kernels against references.
 
-use trainscope::models::{Layer, stack};
+use trainscope::models::Layer;
 use trainscope::nn::losses::ElementwiseLoss;
 use trainscope::nn::ops::{
     Activation, Add, Concat, Conv2d, ConvTranspose2d, Dense, Pool, Reshape, Slice, Upsample,
@@ -289,7 +289,7 @@ fn scenarios_name_layers_of_images() {
     );
     let mut graph = Network::new();
     let x = graph.input("x", &[3, 12, 16]);
-    let last = stack(&mut graph, "layers", &layers, x).expect("it fits");
+    let last = graph.sequential("layers", &layers, x).expect("it fits");
     squared(&mut graph, last);
     let shape = |name: &str| graph.node(graph.find(name).expect(name)).shape.clone();
     assert_eq!(shape("layers.0"), [8, 6, 8]);
@@ -379,7 +379,9 @@ fn misfits_of_images_say_what_came_in_and_what_is_needed() {
     ] {
         let mut graph = Network::new();
         let x = graph.input("x", shape);
-        let error = stack(&mut graph, "layers", &layers(text), x).expect_err("it does not fit");
+        let error = graph
+            .sequential("layers", &layers(text), x)
+            .expect_err("it does not fit");
         assert_eq!(error.to_string(), expected);
     }
 }
