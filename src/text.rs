@@ -49,7 +49,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// `text`, [printable] and of at most `limit` characters: where it is longer, an ellipsis stands for its middle.
+/// `text`, [printable] and of at most `limit` characters: where it is longer, an ellipsis replaces its middle.
 pub(crate) fn shortened(text: &str, limit: usize) -> String {
     let shown = printable(text);
     let length = shown.chars().count();

@@ -14,7 +14,7 @@ static PATH: Shader = shader!("attribute/path.wgsl");
 /// Rows of a batch: enough that matrix products are efficient.
 const ROWS: usize = 512;
 /// Values of the largest tensor of a batch, so that a path through a large network takes little memory.
-const LARGEST_TENSOR: usize = 16 << 20;
+const MAX_TENSOR: usize = 16 << 20;
 
 gpu_struct! {
     struct PathUniforms in PATH::Uniforms {
@@ -43,7 +43,7 @@ pub(super) fn mean_gradients(
 ) -> Result<Vec<f32>> {
     let gpu = trainer.gpu();
     let largest = target.graph.nodes().iter().map(|node| node.size()).max();
-    let most_rows = ROWS.min(LARGEST_TENSOR / largest.unwrap_or(1).max(1));
+    let most_rows = ROWS.min(MAX_TENSOR / largest.unwrap_or(1).max(1));
     let points = (most_rows / rows.batch.count).clamp(1, path);
     let batch = points * rows.batch.count;
     let size = target.graph.node(target.layer).size();

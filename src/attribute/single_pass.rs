@@ -1,4 +1,4 @@
-//! One forward and one backward pass over the samples and, behind them, as many baselines.
+//! One forward and one backward pass over the samples and, after them, as many baselines.
 
 use super::Method;
 use super::target::{Rows, Target};
@@ -42,7 +42,7 @@ pub(super) fn run(
         gpu.write(input, at, &rows.baseline);
     }
     rows.batch.write_labels(trainer, &plan, 2);
-    // What lies behind the layer is not computed.
+    // What follows the layer is not computed.
     let forward = Segment::ForwardTo(target.layer);
     gpu.run("attribution", plan.segment(forward, false));
     let values = gpu.read(plan.value(target.layer).expect("asked for"))?;

@@ -47,7 +47,7 @@ pub struct Batching {
 pub struct Gather {
     /// To be recorded in this order.
     pub dispatches: Vec<Dispatch>,
-    /// Which image of the data set stands in each row of the batch, `[batch]`.
+    /// Which image of the data set is in each row of the batch, `[batch]`.
     pub samples: Buffer<u32>,
     /// Which samples each step takes, on the CPU.
     pub order: Order,

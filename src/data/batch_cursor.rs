@@ -1,4 +1,4 @@
-//! Where training stands, kept on the GPU so that a step is a static plan without writes from the CPU.
+//! The position of training in its data, kept on the GPU so that a step is a static plan without writes from the CPU.
 
 use super::permutation::Permutation;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader};

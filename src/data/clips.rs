@@ -22,7 +22,7 @@ pub const MOTIONS: [&str; 6] = ["right", "left", "up", "down", "to and fro", "up
 pub const DIRECTIONS: usize = 4;
 /// Noise on the frame's colors.
 const NOISE: f64 = 0.05;
-/// Flow that stands at the end of a byte's range, in pixels a frame.
+/// The flow at the end of a byte's range, in pixels a frame.
 const MAX_FLOW: f64 = 4.0;
 
 /// What a clip shows and what is asked about it.

@@ -47,7 +47,7 @@ pub struct Images {
     pub count: usize,
     /// Channels, height, width of each.
     pub shape: [usize; 3],
-    /// `[count, channels, height, width]`, row-major; 0 to 255 stands for 0.0 to 1.0.
+    /// `[count, channels, height, width]`, row-major; 0 to 255 means 0.0 to 1.0.
     pub pixels: Vec<u8>,
     /// The class of each image, or nothing where the source has no labels.
     pub labels: Vec<u8>,

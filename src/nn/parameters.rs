@@ -1,5 +1,5 @@
 //! What is trainable: all parameters of a graph in one buffer, so that an optimizer is one dispatch. State that is kept but
-//! not trainable (running statistics) stands behind them in the same buffer, where the optimizer's dispatch has ended.
+//! not trainable (running statistics) follows them in the same buffer, outside the range that the optimizer touches.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -42,7 +42,7 @@ struct Slot {
 }
 
 /// Whether a state is batch norm's counter of batches, on which no result depends: PyTorch's earlier files lack it, and 0
-/// stands for it there.
+/// replaces it there.
 fn is_counter(name: &str) -> bool {
     name.ends_with(".num_batches_tracked")
 }

@@ -26,7 +26,7 @@ pub struct Pass<'a> {
     pub loss: &'a Loss,
     /// Follows the names of the graph's tensors, such as `@generated`, so that no two tensors of a step share a name.
     pub suffix: &'a str,
-    /// The part of the graph that another pass already stands for: the nodes after this one, and the suffix of their
+    /// The part of the graph that another pass already covers: the nodes after this one, and the suffix of their
     /// names.
     pub repeated: Option<(NodeId, &'a str)>,
     /// Turns bits of the run's seed, for noise of its own where a graph runs more than once in a step.
@@ -63,7 +63,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether a node belongs to the part that another pass stands for; the statistics of a run leave it out.
+    /// Whether a node belongs to the part that another pass covers; the statistics of a run leave it out.
     pub fn is_repeated(&self, node: NodeId) -> bool {
         self.repeated.is_some_and(|(last, _)| node > last)
     }

@@ -8,7 +8,7 @@ use super::operation::{
 use super::{BackwardRule, Mode, Propagation};
 
 /// Differences of an input below this share of its magnitude say nothing about the slope.
-const SMALLEST_DIFFERENCE: f64 = 1e-6;
+const MIN_DIFFERENCE: f64 = 1e-6;
 
 /// Runs a graph in float64. Its methods panic where an operation has no [`ReferenceOperation`].
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +179,7 @@ impl Reference<'_> {
                 for (i, gradient) in gradients.inputs[0].iter_mut().enumerate() {
                     let other = (i + x.len() / 2) % x.len();
                     let difference = x[i] - x[other];
-                    if difference.abs() > SMALLEST_DIFFERENCE * (x[i].abs() + x[other].abs()) {
+                    if difference.abs() > MIN_DIFFERENCE * (x[i].abs() + x[other].abs()) {
                         *gradient = (y[i] - y[other]) / difference * upstream[i];
                     }
                 }

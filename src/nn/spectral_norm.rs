@@ -51,7 +51,7 @@ struct Vectors<'a> {
     next_v: Binding<'a>,
 }
 
-/// The weight of an operation, its first parameter: as it is, or normalized. In the latter case the state stands behind
+/// The weight of an operation, its first parameter: as it is, or normalized. In the latter case the state follows
 /// weight and bias.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Weight(pub Option<SpectralNorm>);

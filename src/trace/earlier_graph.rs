@@ -109,3 +109,83 @@ fn role_of_first_input(kind: &str) -> Option<Role> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::losses::{ElementwiseLoss, GanLoss, GanObjective, GanRole, GaussianKl};
+    use crate::nn::losses::{GaussianLikelihood, SoftmaxCrossEntropy};
+    use crate::nn::metrics::Accuracy;
+    use crate::nn::ops::{
+        Activation, Add, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout, Embedding,
+        LayerNorm, Pool, Reparameterize, Reshape, Slice, StandardNormal, Upsample,
+    };
+    use crate::nn::{Conv2dGeometry, Operation};
+
+    fn operations() -> Vec<Box<dyn Operation>> {
+        let geometry = Conv2dGeometry::new(3);
+        let gan = |objective| {
+            let role = GanRole::Real;
+            Box::new(GanLoss { objective, role })
+        };
+        vec![
+            Box::new(Activation::Relu),
+            Box::new(Activation::LeakyRelu { slope: 0.2 }),
+            Box::new(Activation::Tanh),
+            Box::new(Activation::Sigmoid),
+            Box::new(Activation::Softplus),
+            Box::new(Activation::BoundedLogVariance),
+            Box::new(Activation::SoftplusLogVariance),
+            Box::new(Activation::Gelu),
+            Box::new(Activation::Silu),
+            Box::new(Activation::Elu { alpha: 1.0 }),
+            Box::new(Activation::Affine {
+                scale: 2.0,
+                shift: -1.0,
+            }),
+            Box::new(Dense::new(2)),
+            Box::new(Conv2d::new(2, geometry)),
+            Box::new(ConvTranspose2d::new(2, geometry)),
+            Box::new(BatchNorm::default()),
+            Box::new(LayerNorm::default()),
+            Box::new(Dropout { probability: 0.5 }),
+            Box::new(Pool::Max(geometry)),
+            Box::new(Pool::Average(geometry)),
+            Box::new(Pool::GlobalAverage),
+            Box::new(Upsample { factor: 2.into() }),
+            Box::new(Reshape { shape: vec![4] }),
+            Box::new(Add),
+            Box::new(Concat),
+            Box::new(Slice { first: 0, count: 1 }),
+            Box::new(StandardNormal { shape: vec![1] }),
+            Box::new(Reparameterize { noise: 1.0 }),
+            Box::new(Embedding {
+                classes: 2,
+                width: 2,
+            }),
+            Box::new(SoftmaxCrossEntropy),
+            Box::new(ElementwiseLoss::BceWithLogits),
+            Box::new(ElementwiseLoss::SquaredError),
+            Box::new(GaussianKl),
+            Box::new(GaussianLikelihood),
+            gan(GanObjective::CrossEntropy),
+            gan(GanObjective::Wasserstein),
+            gan(GanObjective::Hinge),
+            Box::new(Accuracy::TopOne),
+        ]
+    }
+
+    #[test]
+    fn properties_and_ranges_of_earlier_graphs_are_those_of_their_operations() {
+        for operation in operations() {
+            let kind = operation.kind();
+            assert_eq!(properties_of_kind(kind), operation.properties(), "{kind}");
+            // An interval that is wider than the operation's is true, too.
+            let (known, exact) = (range_of_kind(kind), operation.range());
+            assert!(
+                known.least <= exact.least && known.greatest >= exact.greatest,
+                "{kind}: {known:?} does not hold {exact:?}"
+            );
+        }
+    }
+}

@@ -142,7 +142,7 @@ impl Matrix {
     }
 }
 
-/// What tells the kernels apart: the entry point, how many lanes share a target, and how many targets a workgroup has.
+/// What distinguishes the kernels: the entry point, how many lanes share a target, and how many targets a workgroup has.
 type Kind = (&'static str, [usize; 2]);
 
 fn kind(reduction: Reduction, units: &Units<'_>) -> Kind {

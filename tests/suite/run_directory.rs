@@ -1,9 +1,10 @@
 //! The run directory: whole, killed, resumed and damaged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::Path;
-use trainscope::nn::Property;
+use trainscope::nn::ops::Dense;
+use trainscope::nn::{Graph, Loss, Property, Role, ValueRange};
 use trainscope::tensor::{NamedTensor, TensorKind};
 
 use trainscope::trace::{
@@ -84,6 +85,46 @@ fn model() -> ModelDescription {
     ModelDescription {
         graphs: vec![graph],
     }
+}
+
+#[test]
+fn a_discriminator_is_known_by_its_roles_whatever_its_layers_are_called() {
+    let mut generator = Graph::new();
+    let noise = generator.input("noise", &[2]);
+    let [paint, look, judge] = ["paint", "look", "judge"];
+    let image = generator
+        .add(paint, Dense::new(4), &[noise])
+        .expect("it fits");
+    let seen = generator
+        .add(look, Dense::new(3), &[image])
+        .expect("it fits");
+    let score = generator
+        .add(judge, Dense::new(1), &[seen])
+        .expect("it fits");
+    generator.set_role(image, Role::Image);
+    generator.set_role(score, Role::Score);
+    let mut real = Graph::new();
+    let x = real.input("x", &[4]);
+    let seen = real.add(look, Dense::new(3), &[x]).expect("it fits");
+    let score = real.add(judge, Dense::new(1), &[seen]).expect("it fits");
+    real.set_role(x, Role::Input);
+    real.set_role(score, Role::Score);
+    let graphs = [generator, real].map(|graph| graph.describe("made-up", &Loss::new()));
+    let model = ModelDescription {
+        graphs: graphs.into(),
+    };
+    assert_eq!(model.discriminator(), HashSet::from([look, judge]));
+    let sources = model.graphs[0].sources(look);
+    let names: Vec<&str> = sources.iter().map(|layer| layer.name.as_str()).collect();
+    assert_eq!(names, ["noise", paint, look]);
+}
+
+#[test]
+fn a_range_is_written_with_null_where_there_is_no_bound() {
+    let text = serde_json::to_string(&ValueRange::NOT_NEGATIVE).expect("plain data");
+    assert_eq!(text, "[0.0,null]");
+    let read: ValueRange = serde_json::from_str("[null,2.5]").expect("an interval");
+    assert_eq!(read, ValueRange::new(f64::NEG_INFINITY, 2.5));
 }
 
 /// Steps as a training loop writes them: statistics at every second one, a segment at every tenth.

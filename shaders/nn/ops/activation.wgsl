@@ -145,7 +145,7 @@ fn derivative(saved: vec4f) -> vec4f {
             return select(vec4f(1.0), saved + uniforms.slope, saved <= vec4f(0.0));
         }
         default: {
-            // As in PyTorch, behind a NaN the gradient passes.
+            // As in PyTorch, the gradient passes where the input is NaN.
             return select(vec4f(1.0), vec4f(0.0), saved <= vec4f(0.0));
         }
     }

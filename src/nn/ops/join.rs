@@ -1,4 +1,4 @@
-//! Several inputs become one: their sum (residual connections) or one behind the other.
+//! Several inputs become one: their sum (residual connections) or their concatenation.
 
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch};
@@ -13,7 +13,7 @@ use crate::nn::{Mode, Propagation};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Add;
 
-/// Inputs one behind the other along the first axis of a sample: the channels of images. All other axes are the same.
+/// Inputs one after the other along the first axis of a sample: the channels of images. All other axes are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Concat;
 

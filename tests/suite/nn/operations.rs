@@ -4,7 +4,7 @@ use trainscope::nn::losses::{
     ElementwiseLoss, GaussianKl, GaussianLikelihood, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{Activation, Conv2d, Dense, Reparameterize, Reshape, StandardNormal};
-use trainscope::nn::{Conv2dGeometry, NodeId};
+use trainscope::nn::{Conv2dGeometry, NodeId, Operation};
 
 use super::harness::{Input, Network, Numbers, check};
 use super::references::{ACTIVATIONS, adversarial};
@@ -259,5 +259,29 @@ fn adversarial_losses_of_generated_vectors() {
             graph.loss("cost", cost, 1.3).expect("a scalar");
             check(&format!("{loss:?} of {size}"), &graph, batch, &[], 5);
         }
+    }
+}
+
+#[test]
+fn activations_stay_within_their_ranges_and_come_near_their_bounds() {
+    for activation in ACTIVATIONS {
+        let range = activation.range();
+        let values = (-40_000..=40_000).map(|x| activation.value(f64::from(x) / 1000.0));
+        let (least, greatest) = values
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| {
+                (low.min(y), high.max(y))
+            });
+        assert!(
+            range.least <= least && greatest <= range.greatest,
+            "{activation:?}"
+        );
+        assert!(
+            least < -5.0 || least - range.least < 1e-3,
+            "{activation:?}: {least}"
+        );
+        assert!(
+            greatest > 7.0 || range.greatest - greatest < 1e-3,
+            "{activation:?}: {greatest}"
+        );
     }
 }
