@@ -53,9 +53,20 @@ impl RunReader {
     /// The scenario as it was written.
     ///
     /// # Errors
-    /// The file is missing or not text.
+    /// The run has none, as a recorded run of another program, or it is not text.
     pub fn scenario(&self) -> Result<String> {
-        files::read_text(&self.folder.join(SCENARIO))
+        let path = self.folder.join(SCENARIO);
+        if !path.exists() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                self.folder.display().to_string(),
+                format!(
+                    "the run has no scenario ({SCENARIO}), so its steps cannot be computed again"
+                ),
+                "look at it with report, explain, sample, compare, budget or watch, which need none",
+            ));
+        }
+        files::read_text(&path)
     }
 
     /// The graphs of the model.
