@@ -91,7 +91,7 @@ pub fn run(common: &Common, args: &AttributeArgs) -> Result<()> {
     say(common, args, &found, &options, seconds);
     let contributions = found.values.iter().enumerate();
     let samples = found.samples.iter().enumerate();
-    common.print_json(&json!({
+    let answer = json!({
         "layer": found.layer,
         "unit": found.unit,
         "step": found.step,
@@ -117,7 +117,15 @@ pub fn run(common: &Common, args: &AttributeArgs) -> Result<()> {
         "seconds": seconds,
         "adapter": gpu.describe(),
         "plot": args.plot,
-    }));
+    });
+    let name = format!(
+        "attribute-{}-{}-{}-{}",
+        found.layer,
+        found.unit,
+        found.step,
+        found.method.name()
+    );
+    common.keep_and_print_json(&args.dir, &name, &answer);
     Ok(())
 }
 

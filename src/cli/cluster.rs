@@ -118,7 +118,9 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
             .map(|(step, clustering)| self::object(args, *step, clustering));
         object["snapshots"] = snapshots.collect();
     }
-    common.print_json(&object);
+    let when = step.map_or("series".to_owned(), |step| step.to_string());
+    let name = format!("cluster-{}-{when}", args.layer);
+    common.keep_and_print_json(&args.dir, &name, &object);
     Ok(())
 }
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use trainscope::Result;
 use trainscope::compare::{Comparison, Difference, Pair, ScalarRow, compare};
+use trainscope::report::write_comparison;
 use trainscope::trace::RunView;
 
-use super::Common;
+use super::{Common, check_writable};
 
 /// Names of tensors in a sentence.
 const NAMED: usize = 6;
@@ -17,13 +18,23 @@ pub struct CompareArgs {
     /// Run directories; the first one is compared with each of the others
     #[arg(value_name = "DIR", num_args = 2.., required = true)]
     dirs: Vec<PathBuf>,
+    /// Write a page with the scalars of all runs over each other
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
 }
 
 pub fn run(common: &Common, args: &CompareArgs) -> Result<()> {
+    if let Some(path) = &args.report {
+        check_writable(path)?;
+    }
     let runs = args.dirs.iter().map(|dir| RunView::open(dir));
     let runs: Vec<RunView> = runs.collect::<Result<_>>()?;
     let comparison = compare(&runs)?;
     say(common, &runs, &comparison);
+    if let Some(path) = &args.report {
+        write_comparison(&runs, &comparison, path)?;
+        common.answer(&format!("report: {}", path.display()));
+    }
     common.print_json(&json!({
         "runs": runs.iter().map(run_object).collect::<Vec<_>>(),
         "first_difference": comparison.first_difference().map(|(other, difference)| {
@@ -35,6 +46,7 @@ pub fn run(common: &Common, args: &CompareArgs) -> Result<()> {
         "problems": comparison.problems.iter()
             .map(|(run, problem)| json!({ "run": run, "problem": problem }))
             .collect::<Vec<_>>(),
+        "report": args.report,
     }));
     Ok(())
 }
@@ -94,7 +106,7 @@ fn say(common: &Common, runs: &[RunView], comparison: &Comparison) {
         common.answer(&format!("left out of {run}: {problem}"));
     }
     for pair in &comparison.pairs {
-        common.answer(&pair_sentence(pair));
+        common.answer(&format!("0 and {}: {}", pair.other, pair.sentence()));
         for (side, names) in pair
             .only_in
             .iter()
@@ -136,44 +148,6 @@ fn setting_text(value: &Value) -> String {
     match value {
         Value::Null => "–".to_owned(),
         other => other.to_string(),
-    }
-}
-
-fn pair_sentence(pair: &Pair) -> String {
-    let other = pair.other;
-    let compared = &pair.compared;
-    let what = format!(
-        "{} records of {} tensors, {} scalars, {} checkpoints",
-        compared.records, compared.tensors, compared.scalars, compared.checkpoints
-    );
-    match &pair.first_difference {
-        _ if compared.is_nothing() => {
-            format!("0 and {other}: the runs have nothing in common that could be compared")
-        }
-        None => format!("0 and {other}: no difference in what both have ({what})"),
-        Some(first) => {
-            let unit = first
-                .unit
-                .map_or(String::new(), |unit| format!(", unit {unit}"));
-            let many = match first.units {
-                0 | 1 => String::new(),
-                units => format!(" (and {} more units)", units - 1),
-            };
-            let of = first
-                .statistic
-                .map_or(String::new(), |s| format!("{} ", s.label()));
-            let before = match pair.equal_through {
-                Some(step) => format!("; all that both have is equal through step {step}"),
-                None => "; there is no earlier step to compare".to_owned(),
-            };
-            let [a, b] = first.values;
-            format!(
-                "0 and {other}: the first difference is at step {}, {} {}{unit}{many}: {of}{a:.6e} | {b:.6e}{before}",
-                first.step,
-                first.kind.name(),
-                first.tensor,
-            )
-        }
     }
 }
 

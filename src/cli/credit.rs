@@ -77,7 +77,15 @@ pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
         draw(&gpu, &credits, path)?;
         common.answer(&format!("plot: {}", path.display()));
     }
-    common.print_json(&as_json(&credits, &gpu.describe()));
+    let units: Vec<String> = args.unit.iter().map(usize::to_string).collect();
+    let name = format!(
+        "credit-{}-{}-{}-{}",
+        args.layer,
+        units.join("_"),
+        args.from,
+        args.to
+    );
+    common.keep_and_print_json(&args.dir, &name, &as_json(&credits, &gpu.describe()));
     Ok(())
 }
 

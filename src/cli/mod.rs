@@ -173,6 +173,15 @@ impl Common {
         }
     }
 
+    /// Keeps the answer of an analysis for the report of its run, and prints it with `--json`. A run that cannot be written to
+    /// is analyzed all the same.
+    fn keep_and_print_json(&self, run: &Path, name: &str, answer: &serde_json::Value) {
+        if let Err(error) = trainscope::report::keep_answer(run, name, answer) {
+            self.note(&format!("the answer is not kept for the report: {error}"));
+        }
+        self.print_json(answer);
+    }
+
     /// A line of what was asked for, which `--quiet` leaves out only where the JSON has it.
     fn answer(&self, line: &str) {
         if !(self.quiet && self.json) {

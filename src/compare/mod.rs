@@ -21,6 +21,7 @@
 mod difference;
 mod pair;
 mod scalars;
+mod sentence;
 mod settings;
 
 pub use difference::{Difference, DifferingKind};

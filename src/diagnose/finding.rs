@@ -104,7 +104,7 @@ impl Cause {
 }
 
 /// A measured sentence that supports a finding.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The sentence, with its figures.
     pub text: String,
@@ -140,7 +140,7 @@ impl Evidence {
 }
 
 /// A change of the scenario that removes a cause.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Fix {
     /// Arguments of `--set`; none where the data have to change.
     pub set: Vec<String>,
@@ -150,6 +150,9 @@ pub struct Fix {
     pub verified: Option<bool>,
     /// What the trial showed.
     pub result: Option<String>,
+    /// The trial's run directory, below that of the run.
+    #[serde(default)]
+    pub trial: Option<String>,
 }
 
 impl Fix {
@@ -160,12 +163,13 @@ impl Fix {
             text: text.into(),
             verified: None,
             result: None,
+            trial: None,
         }
     }
 }
 
 /// A cause with what supports it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// What went wrong.
     pub cause: Cause,
@@ -246,7 +250,7 @@ impl Finding {
 }
 
 /// How a run went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// Nothing above a note was found.
@@ -269,7 +273,7 @@ impl Verdict {
 }
 
 /// Why a run went as it did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// Whether the run is done, as `run.json` says.
     pub status: String,

@@ -17,4 +17,4 @@ pub use explain::explain;
 pub use finding::{Cause, Evidence, Explanation, Finding, Fix, Verdict};
 pub use static_checks::static_checks;
 pub use summary::{summary, summary_of};
-pub use verify::{TrialProgress, verify};
+pub use verify::{TrialProgress, explain_with_trials, verify};

@@ -20,6 +20,10 @@ const MOST_TRIALS: usize = 4;
 const STEPS_BEHIND: u64 = 60;
 /// The folder of trials and explanations in a run's directory.
 const FOLDER: &str = "analysis/explain";
+/// The explanation with what its trials showed, in that folder.
+const EXPLANATION: &str = "explanation.json";
+/// The largest such file that is read.
+const MAX_BYTES: u64 = 16 << 20;
 /// What a finding's confidence is worth once its fix has not cured the run.
 const REFUTED: f64 = 0.5;
 /// A loss that is lower than the unchanged run's by more than this share is clearly lower.
@@ -83,7 +87,11 @@ pub fn verify(
                 since,
                 end: Instant::now() + share,
             };
-            match trial.run(&scenario, fix, go_on) {
+            let outcome = trial.run(&scenario, fix, go_on);
+            if outcome.is_ok() {
+                fix.trial = Some(format!("{FOLDER}/{tried}"));
+            }
+            match outcome {
                 Ok(Some(left)) if left >= severity => refuted.push(finding.cause),
                 Ok(_) => {}
                 Err(error) if error.is_gpu() => return Err(error),
@@ -95,7 +103,24 @@ pub fn verify(
     rank(explanation, &refuted);
     files::make_folder(&folder)?;
     let json = serde_json::to_vec_pretty(explanation).expect("plain data");
-    files::write_whole(&folder.join("explanation.json"), &json)
+    files::write_whole(&folder.join(EXPLANATION), &json)
+}
+
+/// Explains a run with what trials of its fixes showed, where [`verify`] has kept them and the run is still as it was then.
+pub fn explain_with_trials(run: &RunView) -> Explanation {
+    let fresh = explain(run);
+    let path = run.folder().join(FOLDER).join(EXPLANATION);
+    let kept = files::read_bounded(&path, MAX_BYTES).ok();
+    let kept: Option<Explanation> = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let of = |explanation: &Explanation| {
+        let findings = explanation.findings.iter();
+        let mut findings: Vec<_> = findings
+            .map(|found| (found.cause, found.severity, found.since, found.step))
+            .collect();
+        findings.sort();
+        (explanation.status.clone(), findings)
+    };
+    kept.filter(|kept| of(kept) == of(&fresh)).unwrap_or(fresh)
 }
 
 /// Findings whose fix cured the run come first; those that a trial refuted lose confidence. The verdict's sentence is

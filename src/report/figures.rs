@@ -1,6 +1,10 @@
-//! The charts of a report.
+//! The pictures of a report that are drawn on the GPU.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 use super::focus::{failure_steps, focus_note, scalars_within, series_within};
+use super::html::{anchor, escape};
 use super::scalar_groups::{ScalarGroup, scalar_groups};
 use super::telling::telling_units;
 use crate::Result;
@@ -144,7 +148,7 @@ fn ends((name, values): &(&str, &[(u64, f64)])) -> Option<String> {
 }
 
 /// Whether one scalar is the other with the other sign, at every step.
-fn is_mirrored(run: &RunView, a: &str, b: &str) -> bool {
+pub(super) fn is_mirrored(run: &RunView, a: &str, b: &str) -> bool {
     let (Some(a), Some(b)) = (run.scalars().get(a), run.scalars().get(b)) else {
         return false;
     };
@@ -153,16 +157,39 @@ fn is_mirrored(run: &RunView, a: &str, b: &str) -> bool {
     a.iter().map(mirror).eq(b.iter().map(bits))
 }
 
-/// Charts of the units that tell most about the run and have anything to show.
-pub(super) fn units(painter: &Painter, run: &RunView) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    for units in telling_units(run.model(), run.entries(), run.events()) {
+/// Charts of the units that findings are about, then of those that tell most about the run, as far as they have anything
+/// to show.
+pub(super) fn units(painter: &Painter, run: &RunView, found: &[UnitsOf]) -> Result<Vec<Figure>> {
+    let mut figures: Vec<Figure> = Vec::new();
+    let telling = telling_units(run.model(), run.entries(), run.events());
+    for units in found.iter().chain(&telling) {
         if figures.len() == UNIT_CHARTS {
             break;
         }
-        figures.extend(unit_figure(painter, run, &units)?);
+        let is_new = figures
+            .iter()
+            .all(|figure| figure.units.as_ref() != Some(units));
+        if is_new {
+            figures.extend(unit_figure(painter, run, units)?);
+        }
     }
     Ok(figures)
+}
+
+/// A picture that follows the reader's color scheme, over its caption.
+pub(super) fn push_figure(html: &mut String, figure: &Figure) {
+    let data = |png: &[u8]| format!("data:image/png;base64,{}", BASE64.encode(png));
+    let units = figure.units.as_ref();
+    let id = units.map_or_else(String::new, |units| format!(" id=\"{}\"", anchor(units)));
+    html.push_str(&format!(
+        "<figure{id}><picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"{}\">\
+         <img width=\"{}\" alt=\"{}\" src=\"{}\"></picture>\n<figcaption>{}</figcaption></figure>\n",
+        data(&figure.dark),
+        figure.width.round(),
+        escape(&figure.alt),
+        data(&figure.light),
+        escape(&figure.caption)
+    ));
 }
 
 /// A chart of one statistic of all units of a tensor: a blue-noise sample of their polylines over the density of all. Of a

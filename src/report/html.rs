@@ -1,4 +1,4 @@
-//! Text and ids in HTML.
+//! Text, data and ids in HTML.
 
 use crate::view::UnitsOf;
 
@@ -19,14 +19,27 @@ pub(super) fn escape(text: &str) -> String {
     escaped
 }
 
+/// Data that a script of the page reads. No text of it can end the element.
+pub(super) fn script_data(attributes: &str, data: &serde_json::Value) -> String {
+    let text = data.to_string().replace('<', "\\u003c");
+    format!("<script type=\"application/json\"{attributes}>{text}</script>\n")
+}
+
 /// The id of a chart of units on the page, which links go to.
 pub(super) fn anchor(units: &UnitsOf) -> String {
-    let text = format!(
+    slug(&format!(
         "{}-{}-{}",
         units.tensor,
         units.kind.name(),
         units.statistic.name()
-    );
-    let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+    ))
+}
+
+/// Text as a part of an id: letters and digits, and a hyphen for anything else.
+pub(super) fn slug(text: &str) -> String {
+    let letter = |c: char| match c {
+        c if c.is_ascii_alphanumeric() => c.to_ascii_lowercase(),
+        _ => '-',
+    };
     text.chars().map(letter).collect()
 }

@@ -1,26 +1,42 @@
-//! One self-contained HTML file about a run, and what it saw in three sentences.
+//! One self-contained HTML file about a run: the verdict and its findings, then all else that is known of it.
 //!
-//! Pictures are drawn by [`crate::view`], light and dark, and are part of the page as data; there are no scripts and
-//! nothing is fetched. All text from the run directory is escaped.
+//! Scalars are part of the page as data, which its own script draws and lets a person explore; pictures are drawn by
+//! [`crate::view`], light and dark. Nothing is fetched. All text from the run directory is escaped.
 
+mod analyses;
+mod bars;
+mod chart;
+mod comparison;
 mod figures;
+mod findings;
 mod focus;
+mod graph;
 mod html;
 mod images;
 mod page;
 mod scalar_groups;
+mod scalar_lines;
+mod scalars;
+mod style;
 mod tables;
 mod telling;
+mod validation;
 
 use std::path::{Path, PathBuf};
 
+use crate::diagnose::Explanation;
 use crate::gpu::Gpu;
 use crate::nn::Role;
 use crate::trace::{ModelDescription, RunReader, RunView};
 use crate::train::{Scenario, Trainer};
-use crate::view::Painter;
+use crate::view::{Painter, UnitsOf};
 use crate::{Error, Result, diagnose, files};
 
+use chart::Chart;
+use findings::Shown;
+
+pub use analyses::keep_answer;
+pub use comparison::write_comparison;
 pub use figures::{Figure, scalar_figures, unit_figure};
 pub use focus::{failure_steps, scalars_within, series_within};
 pub use images::{image_figures, progress_figure};
@@ -101,18 +117,31 @@ fn write(
             Vec::new()
         })
     };
-    let figures = [
-        drawn("charts of scalars", figures::scalar_figures(painter, &run)),
-        drawn("images", images),
-        drawn("charts of units", figures::units(painter, &run)),
-    ]
-    .concat();
+    let explanation = diagnose::explain_with_trials(&run);
+    let found: Vec<Option<UnitsOf>> = explanation
+        .findings
+        .iter()
+        .map(|finding| telling::units_of_finding(finding, run.entries()))
+        .collect();
+    let of_findings: Vec<UnitsOf> = found.iter().flatten().cloned().collect();
+    let images = drawn("images", images);
+    let units = drawn(
+        "charts of units",
+        figures::units(painter, &run, &of_findings),
+    );
     // A chart that failed because the device is lost is not a part of the run that is missing.
     painter.gpu().check()?;
+    let charts = scalars::scalar_charts(&run, &explanation);
+    let shown = shown(&run, &explanation, found, &charts, &units);
     let page = page::Page {
         run: &run,
-        findings: &diagnose::summary(&run),
-        figures: &figures,
+        summary: &diagnose::summary_of(&run, &explanation),
+        explanation: &explanation,
+        shown: &shown,
+        charts: &charts,
+        images: &images,
+        units: &units,
+        analyses: &analyses::analyses(&run),
         missing: &missing,
     };
     let folder = run_dir.join(FOLDER);
@@ -126,4 +155,28 @@ fn write(
         }
         None => Ok(path),
     }
+}
+
+/// What shows each finding: its units, where they were drawn, and the chart of the scalar that tells most of it.
+fn shown<'a>(
+    run: &RunView,
+    explanation: &Explanation,
+    found: Vec<Option<UnitsOf>>,
+    charts: &'a [Chart],
+    units: &[Figure],
+) -> Vec<Shown<'a>> {
+    let is_drawn = |found: &UnitsOf| {
+        let drawn = units.iter().filter_map(|figure| figure.units.as_ref());
+        drawn.into_iter().any(|units| units == found)
+    };
+    let pairs = explanation.findings.iter().zip(found);
+    pairs
+        .map(|(finding, units)| {
+            let scalar = scalars::telling_scalar(run, finding);
+            Shown {
+                units: units.filter(is_drawn),
+                chart: charts.iter().find(|chart| chart.holds(&scalar)),
+            }
+        })
+        .collect()
 }

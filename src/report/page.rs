@@ -1,37 +1,37 @@
-//! The page itself.
+//! The page itself: the verdict and what supports it, then all else that is known of the run.
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-
-use super::figures::Figure;
-use super::html::{anchor, escape};
+use super::analyses::Analysis;
+use super::chart::Chart;
+use super::figures::{Figure, push_figure};
+use super::findings::{Shown, push_findings, push_verdict};
+use super::graph::push_graphs;
+use super::html::escape;
+use super::style;
 use super::tables;
+use super::validation::{push_validation, validation_result};
+use crate::diagnose::Explanation;
 use crate::number::grouped;
 use crate::text::printable;
 use crate::trace::RunView;
 
-const STYLE: &str = "\
-:root { color-scheme: light dark; --page: #ffffff; --text: #18202c; --muted: #4d5866; --line: #e4e8ed; --link: #0b57a4; }
-@media (prefers-color-scheme: dark) { :root { --page: #12161c; --text: #eef1f5; --muted: #aab3bf; --line: #262d37; --link: #8ec2ff; } }
-body { margin: 2rem auto; max-width: 900px; padding: 0 1rem; background: var(--page); color: var(--text);
-  font: 16px/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
-h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .5rem; } a { color: var(--link); }
-.facts { color: var(--muted); margin: 0 0 .75rem; } nav a { margin-right: 1rem; }
-figure { margin: 0 0 1.75rem; } figcaption { color: var(--muted); font-size: .9rem; }
-img { max-width: 100%; height: auto; display: block; margin: 0 0 .25rem; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .9rem; } th { text-align: left; font-weight: 600; }
-th, td { padding: .25rem 1.25rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-th[scope=col] { white-space: nowrap; } th[scope=row] { font-weight: 400; }
-pre { padding: 1rem; border: 1px solid var(--line); overflow-x: auto; font-size: .85rem; }
-";
-
 /// What a page shows of a run, besides what the run holds itself.
 pub(super) struct Page<'a> {
     pub run: &'a RunView,
-    pub findings: &'a [String],
-    pub figures: &'a [Figure],
+    pub explanation: &'a Explanation,
+    /// Sentences about the run, the verdict first.
+    pub summary: &'a [String],
+    /// For each finding, what shows it.
+    pub shown: &'a [Shown<'a>],
+    /// Charts of scalars, the most telling first.
+    pub charts: &'a [Chart],
+    /// What the model makes.
+    pub images: &'a [Figure],
+    /// Charts of units, those of findings first.
+    pub units: &'a [Figure],
+    /// What was asked about the run later.
+    pub analyses: &'a [Analysis],
     /// Why some figures are not among them.
     pub missing: &'a [String],
 }
@@ -39,36 +39,21 @@ pub(super) struct Page<'a> {
 impl Page<'_> {
     /// The whole page as one HTML file.
     pub fn html(&self) -> String {
-        let name = escape(&self.run.name());
-        let mut html = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>{name}: trainscope report</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-             <h1>{name}</h1>\n<p class=\"facts\">{}</p>\n",
-            self.facts()
-        );
-        html.push_str(
-            "<nav><a href=\"#findings\">Findings</a><a href=\"#events\">Events</a><a href=\"#scalars\">Loss and \
-             metrics</a><a href=\"#pictures\">Pictures</a><a href=\"#scenario\">Scenario</a></nav>\n",
-        );
-        html.push_str("<h2 id=\"findings\">Findings</h2>\n<ul>\n");
-        for finding in self.findings {
-            html.push_str(&format!("<li>{}</li>\n", escape(finding)));
+        let mut body = String::new();
+        push_verdict(&mut body, self.explanation, self.summary);
+        let Self { run, units, .. } = *self;
+        push_findings(&mut body, run, self.explanation, self.shown, units);
+        self.push_problems(&mut body);
+        self.push_scalars(&mut body);
+        self.push_pictures(&mut body);
+        if let Some(result) = validation_result(run) {
+            push_validation(&mut body, run, &result);
         }
-        html.push_str("</ul>\n");
-        self.push_problems(&mut html);
-        tables::push_events(&mut html, self.run, self.figures);
-        tables::push_scalars(&mut html, self.run);
-        html.push_str("<h2 id=\"pictures\">Pictures</h2>\n");
-        for figure in self.figures {
-            push_figure(&mut html, figure);
-        }
-        for missing in self.missing {
-            html.push_str(&format!("<p>{}</p>\n", escape(missing)));
-        }
-        self.push_scenario(&mut html);
-        html.push_str("</body>\n</html>\n");
-        html
+        self.push_analyses(&mut body);
+        tables::push_events(&mut body, run, self.charts, units);
+        push_graphs(&mut body, run.model(), self.explanation, units);
+        self.push_scenario(&mut body);
+        document(&run.name(), &self.facts(), &body)
     }
 
     /// Where, for how long and how well the run went, in one line.
@@ -129,44 +114,116 @@ impl Page<'_> {
         html.push_str("</ul>\n");
     }
 
+    fn push_scalars(&self, html: &mut String) {
+        if self.charts.is_empty() {
+            return;
+        }
+        html.push_str("<h2 id=\"scalars\">Loss and metrics</h2>\n");
+        for chart in self.charts {
+            html.push_str(&chart.html(3));
+        }
+        tables::push_scalars(html, self.run);
+    }
+
+    /// What the model makes, and the units that no finding has shown already.
+    fn push_pictures(&self, html: &mut String) {
+        if !self.images.is_empty() {
+            html.push_str("<h2 id=\"images\">What the model makes</h2>\n");
+        }
+        for figure in self.images {
+            push_figure(html, figure);
+        }
+        let is_in_finding = |figure: &&Figure| {
+            let shown = self.shown.iter().filter_map(|shown| shown.units.as_ref());
+            shown
+                .into_iter()
+                .any(|units| figure.units.as_ref() == Some(units))
+        };
+        let mut rest = self.units.iter().filter(|f| !is_in_finding(f)).peekable();
+        if rest.peek().is_some() {
+            html.push_str("<h2 id=\"units\">Units</h2>\n");
+        }
+        for figure in rest {
+            push_figure(html, figure);
+        }
+        for missing in self.missing {
+            html.push_str(&format!("<p>{}</p>\n", escape(missing)));
+        }
+    }
+
+    fn push_analyses(&self, html: &mut String) {
+        if self.analyses.is_empty() {
+            return;
+        }
+        html.push_str("<h2 id=\"analyses\">Analyses</h2>\n");
+        for analysis in self.analyses {
+            html.push_str(&analysis.html());
+        }
+    }
+
     fn push_scenario(&self, html: &mut String) {
-        html.push_str("<h2 id=\"scenario\">Scenario</h2>\n");
+        html.push_str("<h2 id=\"scenario\">Run it again</h2>\n");
         let Some(scenario) = self.run.scenario() else {
             html.push_str("<p>The run directory has no readable scenario.toml.</p>\n");
             return;
         };
-        let steps = self.run.info().map_or(0, |info| info.steps);
+        let info = self.run.info();
+        let steps = info.map_or(0, |info| info.steps);
+        let done = info.map_or(0, |info| info.steps_done);
+        let folder = escape(&self.run.folder().display().to_string());
         html.push_str(&format!(
-            "<p>In the run directory, <code>trainscope train scenario.toml --steps {steps}</code> trains the same run \
-             again, and <code>trainscope replay . --from 0 --to {} --verify</code> repeats it bit for bit on the same \
-             adapter.</p>\n<pre>{}</pre>\n",
-            self.run.info().map_or(0, |info| info.steps_done),
+            "<p>The first command trains the same run again; the second repeats it bit for bit on the same adapter; the third \
+             explains it, and tries what it advises.</p>\n<pre>trainscope train {folder}/scenario.toml --steps {steps}\n\
+             trainscope replay {folder} --from 0 --to {done} --verify\ntrainscope explain {folder} --verify</pre>\n\
+             <h3>Its scenario</h3>\n<pre>{}</pre>\n",
             escape(scenario)
         ));
     }
 }
 
-/// A picture that follows the reader's color scheme, over its caption.
-fn push_figure(html: &mut String, figure: &Figure) {
-    let data = |png: &[u8]| format!("data:image/png;base64,{}", BASE64.encode(png));
-    let id = figure
-        .units
-        .as_ref()
-        .map_or_else(String::new, |units| format!(" id=\"{}\"", anchor(units)));
-    html.push_str(&format!(
-        "<figure{id}><picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"{}\">\
-         <img width=\"{}\" alt=\"{}\" src=\"{}\"></picture>\n<figcaption>{}</figcaption></figure>\n",
-        data(&figure.dark),
-        figure.width.round(),
-        escape(&figure.alt),
-        data(&figure.light),
-        escape(&figure.caption)
-    ));
+/// An HTML file with this title, a line below it, and a list of its sections, which are found by their headings.
+pub(super) fn document(title: &str, facts: &str, body: &str) -> String {
+    let name = escape(title);
+    let sections = sections(body).into_iter();
+    let links = sections.map(|(id, text)| format!("<li><a href=\"#{id}\">{text}</a></li>\n"));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{name}: trainscope report</title>\n<style>\n{}</style>\n</head>\n<body>\n\
+         <header>\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n<h1>{name}</h1>\n<p class=\"facts\">{facts}</p>\n\
+         <nav aria-label=\"Contents\"><ul>\n{}</ul></nav>\n</header>\n<main id=\"main\">\n{body}</main>\n\
+         <script>\n{}</script>\n</body>\n</html>\n",
+        style::style(),
+        links.collect::<String>(),
+        style::script()
+    )
+}
+
+/// The ids and titles of the headings of the second level.
+fn sections(body: &str) -> Vec<(&str, &str)> {
+    let headings = body.split("<h2 id=\"").skip(1);
+    let section = |heading: &'_ str| -> Option<(usize, usize, usize)> {
+        let id = heading.find("\">")?;
+        let end = heading.find("</h2>")?;
+        Some((id, id + 2, end))
+    };
+    headings
+        .filter_map(|heading| {
+            let (id, from, to) = section(heading)?;
+            Some((&heading[..id], &heading[from..to]))
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contents_are_the_headings() {
+        let body = "<h2 id=\"a\">First</h2><p>x</p><h3 id=\"b\">no</h3><h2 id=\"c\">Last</h2>";
+        assert_eq!(sections(body), [("a", "First"), ("c", "Last")]);
+    }
 
     #[test]
     fn text_cannot_become_markup() {

@@ -22,33 +22,56 @@ const LOSS: &str = "Loss and its terms";
 const NATS: &str = "nats per sample";
 
 /// Title, unit and members of the charts whose scalars have fixed names.
-const GROUPS: [(&str, &str, &[&str]); 7] = [
+const GROUPS: [(&str, &str, &[&str]); 8] = [
     (
         LOSS,
         NATS,
         &[
             "loss",
+            "validation/loss",
             "reconstruction",
             "kl_divergence",
             "cross_entropy",
+            "validation/cross_entropy",
             "binary_cross_entropy",
+            "validation/binary_cross_entropy",
         ],
     ),
-    ("Evidence lower bound (ELBO)", NATS, &["elbo"]),
+    (
+        "Terms of the loss on the validation data",
+        NATS,
+        &["validation/reconstruction", "validation/kl_divergence"],
+    ),
+    (
+        "Evidence lower bound (ELBO)",
+        NATS,
+        &["elbo", "validation/elbo"],
+    ),
     (
         "Losses of both networks",
         "loss per sample",
-        &["loss", "real_loss", "fake_loss", "generator_loss"],
+        &[
+            "loss",
+            "real_loss",
+            "validation/real_loss",
+            "fake_loss",
+            "generator_loss",
+        ],
     ),
     (
         "Scores of the discriminator",
         "mean score (logit)",
-        &["real_score", "fake_score"],
+        &["real_score", "validation/real_score", "fake_score"],
     ),
     (
         "Accuracy",
-        "share of the batch",
-        &["accuracy", "exact_match"],
+        "share that is right",
+        &[
+            "accuracy",
+            "validation/accuracy",
+            "exact_match",
+            "validation/exact_match",
+        ],
     ),
     (
         "Diversity of the generated images",
@@ -63,7 +86,7 @@ const GROUPS: [(&str, &str, &[&str]); 7] = [
 ];
 
 /// Before the name of a parameter tensor.
-const NORMS: &str = "gradient_norm/";
+pub(super) const NORMS: &str = "gradient_norm/";
 /// Lines in a chart at most: as many as there are colors.
 const MAX_LINES: usize = 6;
 

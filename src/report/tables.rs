@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::figures::Figure;
-use super::html::{anchor, escape};
-use crate::number::short;
-use crate::trace::{Event, EventKind, RunView, Subject};
+use serde_json::json;
 
-/// Before the name of a parameter tensor; these are shown as a chart.
-const NORMS: &str = "gradient_norm/";
+use super::chart::{Chart, value};
+use super::figures::Figure;
+use super::html::{anchor, escape, script_data};
+use super::scalar_groups::NORMS;
+use crate::number::{grouped, short};
+use crate::trace::{Event, EventKind, RunView, Severity, Subject};
+
+/// The most marks on a chart; the gravest come first.
+const MAX_MARKS: usize = 60;
 /// The most rows of the table of events.
 const MAX_ROWS: usize = 200;
 /// The most units that a row names.
@@ -24,7 +28,8 @@ pub(super) fn push_scalars(html: &mut String, run: &RunView) {
         return;
     }
     html.push_str(
-        "<h2 id=\"scalars\">Loss and metrics</h2>\n<div class=\"wide\"><table>\n<tr><th scope=\"col\">scalar</th>\
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Values of scalars\"><table>\n\
+         <caption>Where each scalar began and ended</caption>\n<tr><th scope=\"col\">scalar</th>\
          <th scope=\"col\">first</th><th scope=\"col\">last</th><th scope=\"col\">lowest, at step</th>\
          <th scope=\"col\">highest, at step</th><th scope=\"col\">not finite</th></tr>\n",
     );
@@ -58,43 +63,33 @@ pub(super) fn push_scalars(html: &mut String, run: &RunView) {
     html.push_str("</table></div>\n");
 }
 
-/// A value of which it matters whether it is a number.
-fn value(value: f64) -> String {
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        "infinity".to_owned()
-    } else {
-        short(value)
-    }
-}
-
-/// What the run noticed, linked to the charts of the units in question.
-pub(super) fn push_events(html: &mut String, run: &RunView, figures: &[Figure]) {
+/// What the run noticed, linked to the charts: a step to that step in the first of the scalars, a subject to its units.
+pub(super) fn push_events(html: &mut String, run: &RunView, charts: &[Chart], figures: &[Figure]) {
     html.push_str("<h2 id=\"events\">Events</h2>\n");
     if run.events().is_empty() {
         html.push_str("<p>The run noticed none while it trained.</p>\n");
         return;
     }
     html.push_str(
-        "<div class=\"wide\"><table>\n<tr><th scope=\"col\">event</th><th scope=\"col\">severity</th>\
-         <th scope=\"col\">subject</th><th scope=\"col\">count</th><th scope=\"col\">steps</th>\
+        "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Events\"><table>\n<tr><th scope=\"col\">event</th>\
+         <th scope=\"col\">severity</th><th scope=\"col\">subject</th><th scope=\"col\">count</th><th scope=\"col\">steps</th>\
          <th scope=\"col\">unit numbers</th><th scope=\"col\">details of the first</th></tr>\n",
     );
-    let mut groups = grouped(run.events());
-    // What weighs most first; among equals what came first.
-    groups.sort_by_key(|(_, events)| std::cmp::Reverse(events[0].severity));
+    let groups = rows(run);
     let left_out = groups.len().saturating_sub(MAX_ROWS);
-    for ((kind, subject), events) in groups.into_iter().take(MAX_ROWS) {
+    let chart = charts.first().map(|chart| chart.id.as_str());
+    for (row, ((kind, subject), events)) in groups.into_iter().take(MAX_ROWS).enumerate() {
         let (first, last) = (events[0], events[events.len() - 1]);
         let steps = if first.step == last.step {
-            first.step.to_string()
+            step_link(chart, first.step)
         } else {
-            format!("{} to {}", first.step, last.step)
+            let (first, last) = (step_link(chart, first.step), step_link(chart, last.step));
+            format!("{first} to {last}")
         };
         html.push_str(&format!(
-            "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{steps}</td><td>{}</td><td>{}</td></tr>\n",
-            escape(kind.name()),
+            "<tr id=\"{}\"><th scope=\"row\">{}</th><td>{}</td><td>{}</td><td>{}</td><td>{steps}</td><td>{}</td><td>{}</td></tr>\n",
+            row_id(row),
+            escape(&kind.name().replace('_', " ")),
             first.severity.name(),
             linked(&subject, figures),
             events.len(),
@@ -107,6 +102,50 @@ pub(super) fn push_events(html: &mut String, run: &RunView, figures: &[Figure]) 
         html.push_str(&format!("{left_out} more rows are left out. "));
     }
     html.push_str("Every event is in events.jsonl.</p>\n");
+    html.push_str(&script_data(" id=\"event-marks\"", &marks(run)));
+}
+
+fn row_id(row: usize) -> String {
+    format!("event-{row}")
+}
+
+/// The number of a step, as a link to it in a chart.
+fn step_link(chart: Option<&str>, step: u64) -> String {
+    let text = grouped(step as f64, 0);
+    match chart {
+        Some(id) => format!("<a href=\"#{id}\" data-step=\"{step}\">{text}</a>"),
+        None => text,
+    }
+}
+
+/// What the charts mark of the events: those above a note, by step, each with the row that it leads to.
+fn marks(run: &RunView) -> serde_json::Value {
+    let mut marks: Vec<(&Event, usize)> = Vec::new();
+    for (row, (_, events)) in rows(run).into_iter().take(MAX_ROWS).enumerate() {
+        let shown = events
+            .into_iter()
+            .filter(|event| event.severity > Severity::Note);
+        marks.extend(shown.map(|event| (event, row)));
+    }
+    marks.sort_by_key(|(event, _)| (std::cmp::Reverse(event.severity), event.step));
+    marks.truncate(MAX_MARKS);
+    marks.sort_by_key(|(event, _)| (event.step, std::cmp::Reverse(event.severity)));
+    let mark = |(event, row): &(&Event, usize)| {
+        json!({
+            "step": event.step,
+            "severity": event.severity.name(),
+            "text": event.sentence(),
+            "id": row_id(*row),
+        })
+    };
+    marks.iter().map(mark).collect()
+}
+
+/// Rows of the table: what weighs most first; among equals what came first.
+fn rows(run: &RunView) -> Vec<((&EventKind, Subject), Vec<&Event>)> {
+    let mut groups = grouped_by_subject(run.events());
+    groups.sort_by_key(|(_, events)| std::cmp::Reverse(events[0].severity));
+    groups
 }
 
 /// The subject, as a link where a chart shows it.
@@ -148,7 +187,7 @@ fn details(event: &Event) -> String {
 }
 
 /// Events of one kind about the same tensor or scalar, in the order of the first of each.
-fn grouped(events: &[Event]) -> Vec<((&EventKind, Subject), Vec<&Event>)> {
+fn grouped_by_subject(events: &[Event]) -> Vec<((&EventKind, Subject), Vec<&Event>)> {
     let mut groups: Vec<((&EventKind, Subject), Vec<&Event>)> = Vec::new();
     let mut index_of = HashMap::new();
     for event in events {

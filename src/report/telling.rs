@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::diagnose::{Cause, Finding};
 use crate::nn::Role;
 use crate::tensor::TensorKind;
 use crate::trace::{Event, EventKind, ModelDescription, Severity, Statistic, Subject, TraceEntry};
@@ -33,6 +34,43 @@ pub fn telling_units(
     choice.gradients();
     choice.rest();
     choice.chosen
+}
+
+/// The statistic of the units that shows a finding; `None` where it is about no tensor that is recorded unit by unit.
+pub(super) fn units_of_finding(finding: &Finding, entries: &[TraceEntry]) -> Option<UnitsOf> {
+    let (layer, quantity) = (finding.layer.as_ref()?, finding.quantity.as_ref()?);
+    let kind = TensorKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == quantity)?;
+    // Weights and updates are recorded by parameter.
+    let weight = format!("{layer}.weight");
+    let entry = entries.iter().find(|entry| {
+        let is_own = entry.tensor == *layer || entry.tensor == weight;
+        is_own && entry.kind == kind && entry.units > 1
+    })?;
+    let statistic = match (kind, finding.cause) {
+        (TensorKind::Activation, Cause::DeadUnits) => Statistic::ZeroFraction,
+        (TensorKind::Activation, Cause::LogVarianceDrift) => Statistic::Min,
+        (TensorKind::Activation, Cause::LogVarianceOverflow | Cause::OutputActivation) => {
+            Statistic::Max
+        }
+        (
+            TensorKind::Activation,
+            Cause::PosteriorCollapse
+            | Cause::KlWeightTooHigh
+            | Cause::ModeCollapse
+            | Cause::NoiseIgnored
+            | Cause::Bottleneck
+            | Cause::ConstantInputs,
+        ) => Statistic::Std,
+        (TensorKind::Activation, _) => Statistic::Mean,
+        _ => Statistic::Std,
+    };
+    Some(UnitsOf {
+        tensor: entry.tensor.clone(),
+        kind,
+        statistic,
+    })
 }
 
 struct Choice<'a> {

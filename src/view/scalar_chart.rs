@@ -123,7 +123,7 @@ impl ScalarChart {
 }
 
 /// Named scalars, where those with the same values at the same steps are one, named after all of them.
-fn merged<'a>(recorded: &[(&str, &'a [(u64, f64)])]) -> Vec<(String, &'a [(u64, f64)])> {
+pub(crate) fn merged<'a>(recorded: &[(&str, &'a [(u64, f64)])]) -> Vec<(String, &'a [(u64, f64)])> {
     let same = |a: &[(u64, f64)], b: &[(u64, f64)]| {
         let bits = |&(step, value): &(u64, f64)| (step, value.to_bits());
         !a.is_empty() && a.iter().map(bits).eq(b.iter().map(bits))

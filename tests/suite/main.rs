@@ -33,6 +33,7 @@ mod memory;
 mod nn;
 mod probe_lines;
 mod report;
+mod report_browser;
 mod run_directory;
 mod run_view;
 mod sample;

@@ -25,7 +25,7 @@ fn model() -> ModelDescription {
 }
 
 /// A run of 60 recorded steps: 70 units, of which unit 3 is dead and unit 5 is not finite from step 400 on.
-fn write_run(dir: &Path) {
+pub fn write_run(dir: &Path) {
     let mut layout = TraceLayout::new();
     layout.push("encoder.1", TensorKind::Activation, 70);
     layout.push("mu", TensorKind::Activation, 4);
@@ -93,15 +93,43 @@ fn report_is_self_contained_escaped_and_summarized() {
     let path = write_report(gpu(), &dir).unwrap();
     assert_eq!(path, dir.join("report/index.html"));
     let html = std::fs::read_to_string(&path).unwrap();
-    for forbidden in ["<b>bold", "<script", "<i>", "http://", "https://"] {
-        assert!(!html.contains(forbidden), "{forbidden}");
+    // The name of a namespace is no address that is fetched.
+    let fetched = html.replace("http://www.w3.org/2000/svg", "");
+    for forbidden in ["<b>bold", "<script>alert", "<i>", "http://", "https://"] {
+        assert!(!fetched.contains(forbidden), "{forbidden}");
     }
+    // The verdict comes before all else, and its words are those of the command.
+    let verdict = html.find("class=\"verdict failed\"").expect("a verdict");
+    assert!(verdict < html.find("id=\"scalars\"").expect("scalars"));
     assert!(html.contains("a &lt;b&gt;bold&lt;/b&gt; name"));
-    // Loss, activations of two tensors (of one of them two statistics), updates of one; each light and dark. There is no
-    // checkpoint to draw from.
-    assert_eq!(html.matches("<picture>").count(), 5);
-    assert_eq!(html.matches("data:image/png;base64,").count(), 10);
+    // Activations of two tensors (of one of them two statistics), updates of one; each light and dark. There is no
+    // checkpoint to draw from. The loss is a chart with its data.
+    assert_eq!(html.matches("<picture>").count(), 4);
+    assert_eq!(html.matches("data:image/png;base64,").count(), 8);
+    assert_eq!(html.matches("<figure class=\"chart\"").count(), 1);
     assert_eq!(html.matches("<figcaption>").count(), 5);
+    let data = html
+        .split_once("<script type=\"application/json\">")
+        .expect("data")
+        .1;
+    let data: serde_json::Value =
+        serde_json::from_str(data.split_once("</script>").expect("an end").0).unwrap();
+    let loss = &data["lines"][0];
+    assert_eq!(
+        (&loss["name"], &loss["from"]["stride"]),
+        (&"loss".into(), &10.into())
+    );
+    let run = RunView::open(&dir).unwrap();
+    for ((_, recorded), held) in run.scalars()["loss"]
+        .iter()
+        .zip(loss["low"].as_array().unwrap())
+    {
+        let held = held.as_f64().unwrap();
+        assert!(
+            (held - recorded).abs() <= 1e-6 * recorded.abs(),
+            "{held} {recorded}"
+        );
+    }
     // The table of the loss says where it began and ended, and each row and column has a head.
     assert!(
         html.contains("<th scope=\"row\">loss</th><td>500</td>"),
@@ -112,7 +140,7 @@ fn report_is_self_contained_escaped_and_summarized() {
     assert!(html.contains("around the first non-finite value."));
     assert!(html.contains("No images: "));
     assert!(html.contains(
-        "<th scope=\"row\">nonfinite</th><td>fatal</td><td>encoder.1 &lt;i&gt; activation</td><td>1</td><td>400</td><td>5</td>"
+        "<th scope=\"row\">nonfinite</th><td>fatal</td><td>encoder.1 &lt;i&gt; activation</td><td>1</td><td><a href=\"#chart-loss-and-its-terms\" data-step=\"400\">400</a></td><td>5</td>"
     ));
     let lines = summary(&RunView::open(&dir).unwrap());
     assert_eq!(lines.len(), 4, "{lines:?}");
