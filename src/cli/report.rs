@@ -19,7 +19,7 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<()> {
     let gpu = common.gpu()?;
     let path = report::write_report(&gpu, &args.dir)?;
     let run = RunView::open(&args.dir)?;
-    let explanation = diagnose::explain(&run);
+    let explanation = diagnose::explain_with_trials(&run);
     let lines = diagnose::summary_of(&run, &explanation);
     let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
     common.answer(&format!("report: {}", path.display()));

@@ -294,11 +294,11 @@ impl Cluster {
 
 impl Attribution {
     fn html(&self) -> String {
-        let named = |part: &Part| Bar::part(format!("{} {}", part.layer, part.unit), part.credit);
+        let named = |part: &Part| Bar::part(self.name(part), part.credit);
         let parts = strongest(self.contributions.iter().map(named).collect(), MOST_BARS);
         format!(
             "<section><h3>Attribution: unit {} of {}, after {} steps</h3>\n<p>By {}: its output is {} on the mean of the probe \
-             batch; what the contributions miss of it is {}.</p>\n{}{}</section>\n",
+             batch; the completeness error of the contributions is {}.</p>\n{}{}</section>\n",
             self.unit,
             escape(&self.layer),
             grouped(self.step as f64, 0),
@@ -308,6 +308,24 @@ impl Attribution {
             self.map().unwrap_or_default(),
             bars("Elements of the input that contribute most", &parts),
         )
+    }
+
+    /// Where an element of the input is: of an image its channel, where there are several, its row and its column.
+    fn name(&self, part: &Part) -> String {
+        let element = part.unit;
+        let own = format!("{} {element}", part.layer);
+        let &[channels, height, width] = self.input_shape.as_slice() else {
+            return own;
+        };
+        let Some(pixels) = height.checked_mul(width).filter(|pixels| *pixels > 1) else {
+            return own;
+        };
+        let (channel, place) = (element / pixels, element % pixels);
+        let (row, column) = (place / width, place % width);
+        match channels {
+            1 => format!("row {row}, column {column}"),
+            _ => format!("channel {channel}, row {row}, column {column}"),
+        }
     }
 
     /// The contributions where they are in the image: red up, blue down, white none; all channels of a pixel added up.

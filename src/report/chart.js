@@ -2,7 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const TEXT_WIDTH = 7;
-const TOP = 20;
+const TOP = 36;
 const BOTTOM = 40;
 const RIGHT = 14;
 
@@ -122,7 +122,7 @@ class Chart {
 
   draw() {
     this.width = Math.max(240, this.plot.clientWidth);
-    this.height = Math.round(Math.min(360, Math.max(220, this.width * 0.42)));
+    this.height = Math.round(Math.min(360, Math.max(230, this.width * 0.42)));
     this.fit();
     const ticks = ticksOf(this.scale, this.low, this.high, this.height - TOP - BOTTOM, 34);
     const labels = ticks.map(short);

@@ -152,9 +152,11 @@ pub(super) fn is_mirrored(run: &RunView, a: &str, b: &str) -> bool {
     let (Some(a), Some(b)) = (run.scalars().get(a), run.scalars().get(b)) else {
         return false;
     };
-    let mirror = |&(step, value): &(u64, f64)| (step, (-value).to_bits());
-    let bits = |&(step, value): &(u64, f64)| (step, value.to_bits());
-    a.iter().map(mirror).eq(b.iter().map(bits))
+    let is_mirror = |(a, b): (&(u64, f64), &(u64, f64))| {
+        let is_broken = a.1.is_nan() && b.1.is_nan();
+        a.0 == b.0 && (is_broken || (-a.1).to_bits() == b.1.to_bits())
+    };
+    a.len() == b.len() && a.iter().zip(b).all(is_mirror)
 }
 
 /// Charts of the units that findings are about, then of those that tell most about the run, as far as they have anything
@@ -182,8 +184,8 @@ pub(super) fn push_figure(html: &mut String, figure: &Figure) {
     let units = figure.units.as_ref();
     let id = units.map_or_else(String::new, |units| format!(" id=\"{}\"", anchor(units)));
     html.push_str(&format!(
-        "<figure{id}><picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"{}\">\
-         <img width=\"{}\" alt=\"{}\" src=\"{}\"></picture>\n<figcaption>{}</figcaption></figure>\n",
+        "<figure{id}><div class=\"picture\"><picture><source media=\"(prefers-color-scheme: dark)\" srcset=\"{}\">\
+         <img width=\"{}\" alt=\"{}\" src=\"{}\"></picture></div>\n<figcaption>{}</figcaption></figure>\n",
         data(&figure.dark),
         figure.width.round(),
         escape(&figure.alt),
@@ -221,8 +223,9 @@ pub fn unit_figure(painter: &Painter, run: &RunView, units: &UnitsOf) -> Result<
     }
     let title = &chart.caption().title;
     let alt = format!("{title} over the training steps. {}", chart.note());
-    let caption = format!("{} {}", what_to_look_at(units), chart.note());
-    let figure = in_both_themes(painter, (&alt, &caption), Pixels::Compact, |theme| {
+    // What the sample guarantees is written in the picture.
+    let caption = what_to_look_at(units);
+    let figure = in_both_themes(painter, (&alt, caption), Pixels::Compact, |theme| {
         chart.chart().picture(painter, SIZE, theme)
     })?;
     Ok(Some(Figure {

@@ -158,8 +158,8 @@ fn push_shown<'a>(
 /// A change that removes the cause, what its trial showed, and the curves of both.
 fn push_fix(html: &mut String, run: &RunView, fix: &Fix) {
     let badge = match fix.verified {
-        Some(true) => " <span class=\"badge cured\">tried: it helps</span>",
-        Some(false) => " <span class=\"badge refuted\">tried: it does not help</span>",
+        Some(true) => " <span class=\"badge cured\">tried: no failure any more</span>",
+        Some(false) => " <span class=\"badge refuted\">tried: it still fails</span>",
         None => "",
     };
     html.push_str(&format!(

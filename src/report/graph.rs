@@ -121,7 +121,11 @@ fn edge(from: usize, to: usize) -> String {
     format!("<path class=\"edge\" d=\"M{LEFT} {start}C{x} {start} {x} {end} {LEFT} {end}\"/>\n")
 }
 
+/// The shape of what a layer gives for a sample.
 fn shape(layer: &LayerDescription) -> String {
+    if layer.shape.is_empty() {
+        return "one number".to_owned();
+    }
     let sides: Vec<String> = layer.shape.iter().map(usize::to_string).collect();
     sides.join(" \u{d7} ")
 }
