@@ -411,8 +411,7 @@ mod tests {
             panic!("not read as an attribution");
         };
         assert!(found.html().contains("<img class=\"pixels\""));
-        let other: Result<Analysis, _> =
-            serde_json::from_value(json!({ "step": 3, "scalars": [] }));
+        let other = serde_json::from_value::<Analysis>(json!({ "step": 3, "scalars": [] }));
         assert!(other.is_err());
     }
 }

@@ -5,6 +5,7 @@ const TEXT_WIDTH = 7;
 const TOP = 36;
 const BOTTOM = 40;
 const RIGHT = 14;
+const MOST_DOTS = 40;
 
 function element(name, attributes = {}, children = []) {
   const isSvg = ["svg", "g", "path", "line", "circle", "rect", "text", "title"].includes(name) || attributes.svg;
@@ -227,9 +228,12 @@ class Chart {
       }
     }
     flush();
-    if (parts.length === 1) {
-      const [x, y] = parts[0].slice(1).split(" ");
-      layer.append(element("circle", { ...style("dot"), cx: x, cy: y, r: 3 }));
+    // Few values are dots, too: between them nothing was measured.
+    if (parts.length <= MOST_DOTS) {
+      for (const part of parts) {
+        const [x, y] = part.slice(1).split(" ");
+        layer.append(element("circle", { ...style("dot"), cx: x, cy: y, r: 3 }));
+      }
     }
     layer.append(element("path", { ...style(isSmooth ? "thin" : "strong"), d: parts.join("") }));
     if (isSmooth) layer.append(element("path", { ...style("mean"), d: this.meanPath(line, from, to) }));
