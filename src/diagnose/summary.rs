@@ -334,9 +334,18 @@ fn idle(run: &RunView) -> Result<Option<String>> {
     if run.entries().is_empty() {
         return Ok(None);
     }
-    let is_activation = |entry: &&TraceEntry| entry.kind == TensorKind::Activation;
+    // Pixels that are black in every image of a batch are no units of the model.
+    let is_input = |tensor: &str| {
+        run.model().graphs.iter().any(|graph| {
+            let name = tensor.strip_suffix(graph.suffix.as_str());
+            let layer = name.and_then(|name| graph.layer(name));
+            layer.is_some_and(|layer| layer.role == Some(Role::Input))
+        })
+    };
+    let is_unit =
+        |entry: &&TraceEntry| entry.kind == TensorKind::Activation && !is_input(&entry.tensor);
     let mut dead = Vec::new();
-    for entry in run.entries().iter().filter(is_activation) {
+    for entry in run.entries().iter().filter(is_unit) {
         let zero = last(entry, Statistic::ZeroFraction)?;
         let count = zero.iter().filter(|fraction| **fraction >= 1.0).count();
         if count > 0 {
