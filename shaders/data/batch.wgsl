@@ -23,7 +23,10 @@ struct Uniforms {
     shift: u32,
     // Samples that are corrupted, and the factor of their values.
     corrupted: u32,
+    factor: f32,
+    // What becomes of every value at the end: scale * value + shift.
     scale: f32,
+    shift_by: f32,
 }
 
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
@@ -100,7 +103,7 @@ fn draw_changes(
     var factor = 1.0;
     for (var i = 0u; i < uniforms.corrupted; i += 1u) {
         if (corrupted[i] == samples[row]) {
-            factor = uniforms.scale;
+            factor = uniforms.factor;
         }
     }
     changes[row] = vec4u(
@@ -135,6 +138,11 @@ fn unit_interval(bytes: vec4u) -> vec4f {
     return vec4f(rounded) * scale;
 }
 
+// A value as the model sees it. A scale of 1 and a shift of 0 change no bit.
+fn scaled(value: vec4f) -> vec4f {
+    return value * uniforms.scale + uniforms.shift_by;
+}
+
 // The first word of a row's image.
 fn first_word(row: u32) -> u32 {
     return slots[row] * ((uniforms.sample_size + 3u) / 4u);
@@ -142,7 +150,7 @@ fn first_word(row: u32) -> u32 {
 
 fn load_word(row: u32, word: u32) -> vec4f {
     let packed = words[first_word(row) + word];
-    return unit_interval((vec4u(packed) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu));
+    return scaled(unit_interval((vec4u(packed) >> vec4u(0u, 8u, 16u, 24u)) & vec4u(0xffu)));
 }
 
 // Row and first word of a workgroup.
@@ -219,6 +227,6 @@ fn gather_changed(
             let byte = (words[first_word(row) + source / 4u] >> (8u * (source % 4u))) & 0xffu;
             value = unit_interval(vec4u(byte)).x * bitcast<f32>(change.w);
         }
-        pixels[row * uniforms.sample_size + at] = value;
+        pixels[row * uniforms.sample_size + at] = scaled(vec4f(value)).x;
     }
 }

@@ -25,7 +25,9 @@ gpu_struct! {
         flip: u32,
         shift: u32,
         corrupted: u32,
+        factor: f32,
         scale: f32,
+        shift_by: f32,
     }
 }
 
@@ -69,7 +71,7 @@ impl Gather {
 
 impl Dataset {
     /// Dispatches that fill `pixels` `[batch, channels * height * width]` with the batch at `cursor`, scaled to
-    /// `[0, 1]` (exactly `byte as f32 / 255.0`), and `labels` `[batch]` with its labels.
+    /// `[0, 1]` (exactly `byte as f32 / 255.0`) and then by the images' [`Scaling`](super::Scaling), and `labels` `[batch]` with its labels.
     ///
     /// Row `i` is the image at position `offset + i` of the epoch's order; positions past its end continue in the next
     /// epoch with that epoch's order.
@@ -242,7 +244,9 @@ impl Dataset {
             flip: augment.flip.into(),
             shift: augment.shift as u32,
             corrupted: corruption.map_or(0, |corruption| corruption.samples.len() as u32),
-            scale: corruption.map_or(1.0, |corruption| corruption.scale),
+            factor: corruption.map_or(1.0, |corruption| corruption.scale),
+            scale: self.scaling.scale,
+            shift_by: self.scaling.shift,
         }
     }
 

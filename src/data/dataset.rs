@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::permutation::Permutation;
-use super::{Images, stream};
+use super::{Images, Scaling, stream};
 use crate::gpu::{Buffer, Gpu};
 use crate::{Error, Result};
 
@@ -13,6 +13,7 @@ pub struct Dataset {
     pub(super) count: usize,
     pub(super) shape: [usize; 3],
     pub(super) classes: usize,
+    pub(super) scaling: Scaling,
     pub(super) store: Store,
 }
 
@@ -119,6 +120,7 @@ impl Dataset {
             count: images.count,
             shape: images.shape,
             classes: images.classes,
+            scaling: images.scaling,
             store,
         }
     }
@@ -141,6 +143,16 @@ impl Dataset {
     /// Classes of its labels; 0 without labels.
     pub fn classes(&self) -> usize {
         self.classes
+    }
+
+    /// The same samples, scaled otherwise.
+    pub fn with_scaling(self, scaling: Scaling) -> Self {
+        Self { scaling, ..self }
+    }
+
+    /// What becomes of the values of `[0, 1]` in a batch.
+    pub fn scaling(&self) -> Scaling {
+        self.scaling
     }
 
     /// Whether it stays in main memory.

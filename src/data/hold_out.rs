@@ -62,6 +62,7 @@ impl Images {
             count: self.count,
             shape: self.shape,
             pixels: Vec::new(),
+            scaling: self.scaling,
             labels: Vec::new(),
             classes: self.classes,
             class_names: self.class_names.clone(),

@@ -21,6 +21,7 @@ mod image_file;
 mod npy;
 mod order;
 mod permutation;
+mod scaling;
 mod shapes;
 mod stream;
 mod tally;
@@ -36,12 +37,13 @@ pub use idx::{idx_directory, mnist};
 pub use npy::npy_images;
 pub use order::Order;
 pub use permutation::Permutation;
+pub use scaling::Scaling;
 pub use shapes::{Background, Factors, factors, shapes, shapes_on};
 
 use crate::trace::{DataOrigin, LeftOut};
 
 /// Images in main memory, one byte for each value.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Images {
     /// How many images.
     pub count: usize,
@@ -49,6 +51,8 @@ pub struct Images {
     pub shape: [usize; 3],
     /// `[count, channels, height, width]`, row-major; 0 to 255 means 0.0 to 1.0.
     pub pixels: Vec<u8>,
+    /// What becomes of these values when a batch is made.
+    pub scaling: Scaling,
     /// The class of each image, or nothing where the source has no labels.
     pub labels: Vec<u8>,
     /// How many classes: the largest label plus one, 0 without labels.

@@ -48,27 +48,29 @@ pub enum Background {
     Texture {
         /// The share of images with a flat background.
         flat: f64,
+        /// The greatest distance of a pixel from its color.
+        noise: f64,
     },
 }
-
-/// The greatest distance of a pixel of a texture from its color.
-const NOISE: f64 = 0.2;
 
 impl Background {
     /// Red, green and blue of pixel `pixel` of image `index`, which has `pixels` of them.
     fn color(self, seed: u64, index: u32, pixel: usize, pixels: usize) -> [f64; 3] {
-        let Self::Texture { flat } = self else {
+        let Self::Texture { flat, noise } = self else {
             return [0.0; 3];
         };
         let [red, green, blue, kind] = words(seed, Stream::Synthetic, 2, index).map(uniform);
         let at = index.wrapping_mul(pixels as u32).wrapping_add(pixel as u32);
-        let noise = words(seed, Stream::Synthetic, 3, at).map(uniform);
-        let amplitude = if kind < flat { 0.0 } else { NOISE };
-        let shade = |color: f64, noise: f64| 0.2 + 0.6 * color + amplitude * (2.0 * noise - 1.0);
+        let drawn = words(seed, Stream::Synthetic, 3, at).map(uniform);
+        let amplitude = if kind < flat { 0.0 } else { noise };
+        let shade = |color: f64, drawn: f64| {
+            let value = 0.2 + 0.6 * color + amplitude * (2.0 * drawn - 1.0);
+            value.clamp(0.0, 1.0)
+        };
         [
-            shade(red, noise[0]),
-            shade(green, noise[1]),
-            shade(blue, noise[2]),
+            shade(red, drawn[0]),
+            shade(green, drawn[1]),
+            shade(blue, drawn[2]),
         ]
     }
 }
@@ -177,7 +179,7 @@ mod tests {
             colors.windows(3).any(|three| three[0] == three[2])
         };
         let flat_ones = |flat: f64| {
-            let images = shapes_on(Background::Texture { flat }, 3, 200, side);
+            let images = shapes_on(Background::Texture { flat, noise: 0.2 }, 3, 200, side);
             (0..200).filter(|&index| is_flat(&images, index)).count()
         };
         assert_eq!(flat_ones(1.0), 200);

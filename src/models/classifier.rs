@@ -1,4 +1,7 @@
-//! A classifier: layers that end in logits, and a softmax cross-entropy.
+//! A classifier: layers that end in logits or probabilities, and a loss between them and the labels.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::layer::Layer;
 use super::model::{DataShape, Model};
@@ -7,19 +10,77 @@ use super::supervised;
 use super::train_step::{TrainConfig, TrainStep};
 use super::validation::Validation;
 use crate::gpu::{AdapterProfile, MemoryEstimate};
-use crate::nn::losses::SoftmaxCrossEntropy;
+use crate::nn::losses::{ElementwiseLoss, SoftmaxCrossEntropy};
 use crate::nn::metrics::Accuracy;
+use crate::nn::ops::{Activation, Lookup};
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
+
+/// What a classifier minimizes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassifierLoss {
+    /// The cross-entropy of a softmax over logits.
+    #[default]
+    CrossEntropy,
+    /// The cross-entropy of probabilities, which the layers have made.
+    NegativeLogLikelihood,
+    /// Binary cross-entropy of a sigmoid over logits, one for each class; or one alone for two classes.
+    BceWithLogits,
+    /// The same of probabilities, which the layers have made.
+    Bce,
+    /// Squared error against 1 for the right class and 0 for the others.
+    SquaredError,
+}
+
+impl ClassifierLoss {
+    /// Whether one output is enough for two classes.
+    fn allows_one_output(self) -> bool {
+        !matches!(self, Self::CrossEntropy | Self::NegativeLogLikelihood)
+    }
+
+    /// What the outputs of the layers are to it.
+    pub fn reads(self) -> Role {
+        match self {
+            Self::CrossEntropy | Self::BceWithLogits => Role::Logits,
+            Self::NegativeLogLikelihood | Self::Bce | Self::SquaredError => Role::Probabilities,
+        }
+    }
+
+    /// From where on an output alone says the second of two classes.
+    fn threshold(self) -> f32 {
+        match self.reads() {
+            Role::Logits => 0.0,
+            _ => 0.5,
+        }
+    }
+
+    /// The name of its scalar, and the loss where it compares with a row of targets.
+    fn elementwise(self) -> (&'static str, Option<ElementwiseLoss>) {
+        match self {
+            Self::CrossEntropy => ("cross_entropy", None),
+            Self::NegativeLogLikelihood => (
+                "cross_entropy",
+                Some(ElementwiseLoss::NegativeLogLikelihood),
+            ),
+            Self::BceWithLogits => ("binary_cross_entropy", Some(ElementwiseLoss::BceWithLogits)),
+            Self::Bce => ("binary_cross_entropy", Some(ElementwiseLoss::Bce)),
+            Self::SquaredError => ("squared_error", Some(ElementwiseLoss::SquaredError)),
+        }
+    }
+}
 
 /// A classifier as a scenario describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassifierConfig {
     /// Layers from the image to the logits.
     pub layers: Vec<Layer>,
+    /// What is minimized.
+    pub loss: ClassifierLoss,
 }
 
-/// The graph that is trained, of a classifier or a two-stream network. Its scalars: `loss`, `cross_entropy`, `accuracy`.
+/// The graph that is trained, of a classifier or a two-stream network. Its scalars: `loss`, `cross_entropy` or what else is
+/// minimized, `accuracy`.
 #[derive(Debug)]
 pub struct Classifier {
     /// The graph.
@@ -47,23 +108,45 @@ impl ClassifierConfig {
         let label = graph.input("label", &[]);
         let logits = graph.sequential("layers", &self.layers, x)?;
         let outputs = graph.node(logits).size();
-        if outputs < classes {
+        let has_one = outputs == 1 && classes <= 2 && self.loss.allows_one_output();
+        if outputs < classes && !has_one {
             return Err(Error::shape(
                 format!("layer {}", graph.node(logits).name),
                 format!("it ends in {outputs} logits, the data has {classes} classes"),
                 format!("end the layers in {{ dense = {{ units = {classes} }} }}"),
             ));
         }
-        let entropy = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
-        let accuracy = graph.add("accuracy", Accuracy::TopOne, &[logits, label])?;
+        let (name, elementwise) = self.loss.elementwise();
+        let (error, accuracy) = match elementwise {
+            None => {
+                let error = graph.add(name, SoftmaxCrossEntropy, &[logits, label])?;
+                (
+                    error,
+                    graph.add("accuracy", Accuracy::TopOne, &[logits, label])?,
+                )
+            }
+            Some(elementwise) => {
+                let targets = graph.add("targets", targets(outputs), &[label])?;
+                let error = graph.add(name, elementwise, &[logits, targets])?;
+                let accuracy = if has_one {
+                    let shift = -self.loss.threshold();
+                    let sign = Activation::Affine { scale: 1.0, shift };
+                    let sign = graph.add("sign", sign, &[logits])?;
+                    graph.add("accuracy", Accuracy::ExactMatch, &[sign, targets])?
+                } else {
+                    graph.add("accuracy", Accuracy::TopOne, &[logits, label])?
+                };
+                (error, accuracy)
+            }
+        };
         let mut loss = Loss::new();
-        loss.add(&graph, "cross_entropy", entropy, 1.0)?;
+        loss.add(&graph, name, error, 1.0)?;
         loss.metric(&graph, "accuracy", accuracy)?;
         for (node, role) in [
             (x, Role::Input),
             (label, Role::Label),
-            (logits, Role::Logits),
-            (entropy, Role::Loss),
+            (logits, self.loss.reads()),
+            (error, Role::Loss),
             (accuracy, Role::Metric),
         ] {
             graph.set_role(node, role);
@@ -75,6 +158,20 @@ impl ClassifierConfig {
             label,
             logits,
         })
+    }
+}
+
+/// Rows of 1 for the class and 0 for all others; of one output 0 for the first class and 1 for the second.
+fn targets(outputs: usize) -> Lookup {
+    let table = match outputs {
+        1 => vec![0.0, 1.0],
+        _ => (0..outputs * outputs)
+            .map(|i| f32::from(u8::from(i / outputs == i % outputs)))
+            .collect(),
+    };
+    Lookup {
+        table,
+        width: outputs,
     }
 }
 

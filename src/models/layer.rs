@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::nn::ops::{
     Activation, Add, BatchNorm, Conv2d, ConvTranspose2d, Dense, Dropout, LayerNorm, Pool, Reshape,
-    Upsample,
+    Softmax, Upsample,
 };
 use crate::nn::{Conv2dGeometry, Graph, Initialization, Module, NodeId, Operation, Size2};
 
@@ -81,6 +81,8 @@ pub enum Layer {
     Tanh,
     /// [`Activation::Sigmoid`].
     Sigmoid,
+    /// [`Softmax`] over all values of the sample.
+    Softmax,
     /// [`Activation::Softplus`].
     Softplus,
     /// [`Activation::Gelu`].
@@ -135,12 +137,29 @@ pub enum Layer {
     Flatten,
     /// [`Reshape`] to a per-sample shape.
     Reshape(Vec<usize>),
-    /// [`BatchNorm`] with PyTorch's defaults.
-    BatchNorm,
+    /// [`BatchNorm`]: `"batch_norm"`, or `{ batch_norm = { momentum = 0.01 } }`.
+    BatchNorm {
+        /// Share of the batch in the running statistics.
+        #[serde(default = "default_momentum")]
+        momentum: f32,
+        /// Added to the variance.
+        #[serde(default = "default_eps")]
+        eps: f32,
+    },
     /// [`LayerNorm`] over the whole sample.
     LayerNorm,
     /// [`Dropout`] with this probability: `{ dropout = 0.5 }`.
     Dropout(f32),
+}
+
+impl Layer {
+    /// Batch normalization with PyTorch's settings.
+    pub fn batch_norm() -> Self {
+        Self::BatchNorm {
+            momentum: default_momentum(),
+            eps: default_eps(),
+        }
+    }
 }
 
 fn is_false(value: &bool) -> bool {
@@ -149,6 +168,14 @@ fn is_false(value: &bool) -> bool {
 
 fn default_slope() -> f32 {
     0.01
+}
+
+fn default_momentum() -> f32 {
+    BatchNorm::default().momentum
+}
+
+fn default_eps() -> f32 {
+    BatchNorm::default().eps
 }
 
 fn default_alpha() -> f32 {
@@ -225,6 +252,7 @@ impl Module for &Layer {
             Layer::LeakyRelu { slope } => Box::new(Activation::LeakyRelu { slope }),
             Layer::Tanh => Box::new(Activation::Tanh),
             Layer::Sigmoid => Box::new(Activation::Sigmoid),
+            Layer::Softmax => Box::new(Softmax),
             Layer::Softplus => Box::new(Activation::Softplus),
             Layer::Gelu => Box::new(Activation::Gelu),
             Layer::Silu => Box::new(Activation::Silu),
@@ -252,7 +280,7 @@ impl Module for &Layer {
             Layer::Reshape(ref shape) => Box::new(Reshape {
                 shape: shape.clone(),
             }),
-            Layer::BatchNorm => Box::new(BatchNorm::default()),
+            Layer::BatchNorm { momentum, eps } => Box::new(BatchNorm { eps, momentum }),
             Layer::LayerNorm => Box::new(LayerNorm::default()),
             Layer::Dropout(probability) => Box::new(Dropout { probability }),
         };

@@ -19,7 +19,7 @@ mod two_stream;
 mod vae;
 mod validation;
 
-pub use classifier::{Classifier, ClassifierConfig};
+pub use classifier::{Classifier, ClassifierConfig, ClassifierLoss};
 pub use command_list::CommandList;
 pub use gan::{DiscriminatorPass, Gan, GanConfig};
 pub use layer::Layer;

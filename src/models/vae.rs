@@ -12,7 +12,9 @@ use super::train_step::{Scalar, TrainConfig, TrainStep};
 use super::validation::Validation;
 use crate::gpu::{AdapterProfile, MemoryEstimate};
 use crate::nn::losses::{ElementwiseLoss, GaussianKl, GaussianLikelihood};
-use crate::nn::ops::{Activation, Concat, Dense, Embedding, Reparameterize, Reshape, Slice};
+use crate::nn::ops::{
+    Activation, Anneal, Concat, Dense, Embedding, Reparameterize, Reshape, Slice,
+};
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
 
@@ -36,6 +38,8 @@ pub enum ReconstructionLoss {
     /// Binary cross-entropy; the decoder ends in logits.
     #[default]
     BceWithLogits,
+    /// Binary cross-entropy; the decoder ends in probabilities, the values of the pixels.
+    Bce,
     /// Squared error; the decoder ends in pixel values.
     SquaredError,
     /// The negative log-likelihood of a Gaussian; the decoder ends in the means of the pixels and, after them, the
@@ -47,7 +51,7 @@ impl ReconstructionLoss {
     /// How many values the decoder gives for each pixel.
     pub fn values_per_pixel(self) -> usize {
         match self {
-            Self::BceWithLogits | Self::SquaredError => 1,
+            Self::BceWithLogits | Self::Bce | Self::SquaredError => 1,
             Self::Gaussian => 2,
         }
     }
@@ -64,6 +68,8 @@ pub struct VaeConfig {
     pub noise: f32,
     /// Weight of the KL divergence in the loss (beta-VAE, Higgins et al. 2017).
     pub beta: f32,
+    /// The step from which on the divergence has that weight, which grows from 0 until then; 0: from the start.
+    pub beta_warmup: u32,
     /// The reconstruction term.
     pub reconstruction: ReconstructionLoss,
     /// Of a conditional VAE: width of the trainable vector of each class, which is concatenated to the encoder's features
@@ -145,7 +151,14 @@ impl VaeConfig {
         let divergence = graph.add("kl_divergence", GaussianKl, &[mu, log_variance])?;
         let mut loss = Loss::new();
         loss.add(&graph, "reconstruction", reconstruction, 1.0)?;
-        loss.add(&graph, "kl_divergence", divergence, self.beta)?;
+        if self.beta_warmup == 0 {
+            loss.add(&graph, "kl_divergence", divergence, self.beta)?;
+        } else {
+            let steps = self.beta_warmup;
+            let annealed = graph.add("annealed_divergence", Anneal { steps }, &[divergence])?;
+            loss.metric(&graph, "kl_divergence", divergence)?;
+            loss.add(&graph, "annealed_divergence", annealed, self.beta)?;
+        }
         for (node, role) in [
             (x, Role::Input),
             (mu, Role::LatentMean),
@@ -216,6 +229,10 @@ impl VaeConfig {
                 let error = graph.add("reconstruction", error, &[output, x])?;
                 (output, Role::Logits, error)
             }
+            ReconstructionLoss::Bce => {
+                let error = graph.add("reconstruction", ElementwiseLoss::Bce, &[output, x])?;
+                (output, Role::Image, error)
+            }
             ReconstructionLoss::SquaredError => {
                 let error = ElementwiseLoss::SquaredError;
                 let error = graph.add("reconstruction", error, &[output, x])?;
@@ -248,7 +265,7 @@ impl VaeConfig {
         let output = graph.sequential("decoder", &self.decoder, code)?;
         match self.reconstruction {
             ReconstructionLoss::BceWithLogits => graph.add("image", Activation::Sigmoid, &[output]),
-            ReconstructionLoss::SquaredError => Ok(output),
+            ReconstructionLoss::Bce | ReconstructionLoss::SquaredError => Ok(output),
             ReconstructionLoss::Gaussian => Ok(halves(graph, output)?[0]),
         }
     }

@@ -33,6 +33,8 @@ pub enum Role {
     Latent,
     /// What a loss on logits reads.
     Logits,
+    /// What a loss on probabilities reads.
+    Probabilities,
     /// Images that a generative model makes.
     Image,
     /// The logarithms of the variances that a decoder gives to its pixels.

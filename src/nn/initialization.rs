@@ -24,18 +24,30 @@ pub enum Initialization {
     Xavier,
     /// All zero.
     Zeros,
+    /// Normal with this standard deviation, whatever the fans, biases 0: `{ normal = 0.02 }`.
+    Normal(f32),
+    /// Uniform within this bound, whatever the fans, biases 0: `{ uniform = 0.1 }`.
+    Uniform(f32),
+    /// This value in all weights, biases 0: `{ constant = 0.01 }`.
+    Constant(f32),
     /// All one: scales of normalizations.
     #[serde(skip)]
     Ones,
-    /// Standard normal, whatever the fans: embeddings.
-    #[serde(skip)]
-    Normal,
     /// A vector of length 1 in a random direction: spectral normalization.
     #[serde(skip)]
     Direction,
 }
 
 impl Initialization {
+    /// Whether every weight starts alike, so that the units of a layer stay alike.
+    pub fn is_constant(self) -> bool {
+        match self {
+            Self::Zeros | Self::Ones | Self::Constant(_) => true,
+            Self::Normal(spread) | Self::Uniform(spread) => spread == 0.0,
+            Self::PyTorch | Self::He | Self::Xavier | Self::Direction => false,
+        }
+    }
+
     /// The first values of parameter number `index` of a graph, of `shape`; `fan_in` and `fan_out` are the
     /// connections into and out of a unit of its layer. A parameter of one dimension is a bias.
     pub fn values(
@@ -64,7 +76,6 @@ impl Initialization {
             |scale: f64| draw(&|words| random::standard_normal(words).map(|normal| normal * scale));
         match self {
             Self::Ones => vec![1.0; count],
-            Self::Normal => normal(1.0),
             Self::Direction => {
                 let values = normal(1.0);
                 let squares = values.iter().map(|&value| f64::from(value).powi(2));
@@ -77,7 +88,15 @@ impl Initialization {
             Self::PyTorch => uniform(1.0 / (fan_in as f64).sqrt()),
             Self::He if !is_bias => normal((2.0 / fan_in as f64).sqrt()),
             Self::Xavier if !is_bias => uniform((6.0 / (fan_in + fan_out) as f64).sqrt()),
-            Self::He | Self::Xavier | Self::Zeros => vec![0.0; count],
+            Self::Normal(deviation) if !is_bias => normal(f64::from(deviation)),
+            Self::Uniform(bound) if !is_bias => uniform(f64::from(bound)),
+            Self::Constant(value) if !is_bias => vec![value; count],
+            Self::He
+            | Self::Xavier
+            | Self::Normal(_)
+            | Self::Uniform(_)
+            | Self::Constant(_)
+            | Self::Zeros => vec![0.0; count],
         }
     }
 }

@@ -1,9 +1,10 @@
 //! What a generative model shows for itself: decoded draws from the prior, and what a VAE makes of the first samples.
 
 use super::Trainer;
-use crate::data::Dataset;
+use crate::data::{Dataset, Scaling};
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::models::{Decoder, Reconstructor};
+use crate::nn::ops::Activation;
 use crate::nn::{Graph, Mode, NodeId, Parameters, Plan};
 use crate::random::{self, Stream};
 use crate::{Error, Result};
@@ -34,10 +35,17 @@ impl ModelPreview {
     /// The adapter's limits.
     pub fn new(trainer: &Trainer, count: usize) -> Result<Option<Self>> {
         let dataset = trainer.dataset();
-        let Some(decoder) = trainer.model().decoder()? else {
+        let Some(mut decoder) = trainer.model().decoder()? else {
             return Ok(None);
         };
-        let reconstructor = trainer.model().reconstructor()?;
+        let mut reconstructor = trainer.model().reconstructor()?;
+        if let Some(back) = dataset.scaling().back() {
+            decoder.image = shown(&mut decoder.graph, "image", decoder.image, back)?;
+            if let Some(reconstructor) = &mut reconstructor {
+                let graph = &mut reconstructor.graph;
+                reconstructor.image = shown(graph, "image", reconstructor.image, back)?;
+            }
+        }
         let classes = decoder.label.map_or(1, |_| dataset.classes());
         // The reconstructed samples are the first of the probe batch.
         let probe_batch = trainer.scenario().record.probe_batch;
@@ -94,7 +102,7 @@ impl Builder<'_> {
                 let gather =
                     dataset.gather_indices(self.gpu, &indices, &inputs, labels.as_ref())?;
                 self.gpu.run("preview inputs", &gather);
-                Some([inputs, kept(&plan, *image)?])
+                Some([self.originals(dataset)?, kept(&plan, *image)?])
             }
         };
         let plan = self.plan(&decoder.graph, decoder.image)?;
@@ -122,6 +130,18 @@ impl Builder<'_> {
         })
     }
 
+    /// The first samples, in `[0, 1]`.
+    fn originals(&self, dataset: &Dataset) -> Result<Buffer<f32>> {
+        let indices: Vec<u32> = (0..self.count as u32).collect();
+        let images = self
+            .gpu
+            .buffer("preview originals", self.count * dataset.sample_size())?;
+        let unscaled = dataset.clone().with_scaling(Scaling::default());
+        let gather = unscaled.gather_indices(self.gpu, &indices, &images, None)?;
+        self.gpu.run("preview originals", &gather);
+        Ok(images)
+    }
+
     fn plan(&self, graph: &Graph, image: NodeId) -> Result<Plan> {
         Plan::request(graph, self.count)
             .mode(Mode::Eval)
@@ -129,6 +149,16 @@ impl Builder<'_> {
             .keep_value(image)
             .build(self.gpu, self.parameters)
     }
+}
+
+/// `image` with its values brought back to `[0, 1]`.
+fn shown(graph: &mut Graph, name: &str, image: NodeId, back: Scaling) -> Result<NodeId> {
+    let Scaling { scale, shift } = back;
+    graph.add(
+        &format!("{name}.shown"),
+        Activation::Affine { scale, shift },
+        &[image],
+    )
 }
 
 fn kept(plan: &Plan, node: NodeId) -> Result<Buffer<f32>> {

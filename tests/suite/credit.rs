@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use trainscope::credit::reference::ReferenceTraining;
 use trainscope::credit::{Contribution, Credit, CreditMaps, CreditRequest, OtherCredit, credit};
 use trainscope::models::{
-    ClassifierConfig, DataShape, Layer, Model, ReconstructionLoss, VaeConfig, Variance,
+    ClassifierConfig, ClassifierLoss, DataShape, Layer, Model, ReconstructionLoss, VaeConfig,
+    Variance,
 };
 use trainscope::nn::{Adam, Initialization, Optimizer, Role, Sgd, UpdateRule};
 use trainscope::trace::{Checkpoint, RunReader};
@@ -405,6 +406,7 @@ fn fixture_model(kind: &str) -> (Box<dyn Model>, UpdateRule) {
             variance: Variance::Exp,
             noise: 0.0,
             beta: 0.75,
+            beta_warmup: 0,
             reconstruction: ReconstructionLoss::BceWithLogits,
             condition: None,
             encoder: vec![dense(5), Layer::Tanh],
@@ -432,6 +434,7 @@ fn fixture_model(kind: &str) -> (Box<dyn Model>, UpdateRule) {
         padding: 0.into(),
     };
     let classifier = ClassifierConfig {
+        loss: ClassifierLoss::default(),
         layers: vec![convolution, Layer::Relu, maxima, Layer::Flatten, dense(3)],
     };
     let sgd = Sgd {

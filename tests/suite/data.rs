@@ -5,7 +5,8 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use trainscope::data::{
-    BatchCursor, Batching, Dataset, Images, Order, Permutation, idx_directory, mnist,
+    Augmentation, BatchCursor, Batching, Dataset, Images, Order, Permutation, Scaling,
+    idx_directory, mnist,
 };
 use trainscope::gpu::Buffer;
 
@@ -117,6 +118,53 @@ fn plain(shuffle: bool, seed: u64) -> Batching {
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Scaled and shifted behind everything else, in images of every kernel, where they are mirrored and moved too.
+#[test]
+fn values_are_scaled_and_shifted_last() {
+    let gpu = gpu();
+    for (shape, augment) in [
+        ([1, 2, 2], None),
+        ([1, 3, 3], None),
+        (
+            [3, 5, 7],
+            Some(Augmentation {
+                flip: true,
+                shift: 2,
+            }),
+        ),
+    ] {
+        let plain_images = images(6, shape);
+        let scaling = Scaling {
+            scale: 2.0,
+            shift: -1.0,
+        };
+        let scaled_images = Images {
+            scaling,
+            ..plain_images.clone()
+        };
+        let batch = |images: &Images| {
+            let data = Dataset::upload(gpu, images).expect("uploaded");
+            let cursor = BatchCursor::new(gpu, 6, 9).expect("cursor");
+            let pixels = gpu.buffer("pixels", 9 * data.sample_size()).unwrap();
+            let batching = Batching {
+                augment,
+                ..plain(true, 5)
+            };
+            let gather = data.gather(gpu, &cursor, &batching, &pixels, None);
+            gpu.run("batch", &gather.expect("dispatches").dispatches);
+            let chosen = gpu.buffer("chosen", 2 * data.sample_size()).unwrap();
+            gpu.run(
+                "chosen",
+                &data.gather_indices(gpu, &[4, 1], &chosen, None).unwrap(),
+            );
+            [gpu.read(&pixels).unwrap(), gpu.read(&chosen).unwrap()].concat()
+        };
+        // Twice a float is exact, so that there is one right result.
+        let expected: Vec<f32> = batch(&plain_images).iter().map(|v| 2.0 * v - 1.0).collect();
+        assert!(bits(&batch(&scaled_images)) == bits(&expected), "{shape:?}");
+    }
 }
 
 #[test]

@@ -258,7 +258,7 @@ fn words_of_other_libraries_are_answered_with_ours() {
         ("train.momentum=0.9", "train.optimizer.sgd.momentum"),
         ("train.clip=1.0", "{ norm = 1.0 }"),
         ("model.latent_dim=8", "'latent'"),
-        ("model.reconstruction=bce", "bce_with_logits"),
+        ("model.reconstruction=bernoulli", "bce_with_logits"),
         ("model.reconstruction=mse", "squared_error"),
         ("model.objective=wgan-gp", "weight_clip = 0.01"),
         ("model.objective=wgan", "wasserstein"),

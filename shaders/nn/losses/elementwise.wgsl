@@ -1,11 +1,14 @@
-// ElementwiseLoss losses of predictions against targets of the same shape, summed over each sample's elements:
-// binary cross-entropy with logits, or squared error.
+// Losses of predictions against targets of the same shape, summed over each sample's elements.
 // uses shared/grid.wgsl
 // uses shared/rows.wgsl
 // uses shared/elementary.wgsl
 
-// true: (prediction - target)^2; false: cross-entropy of sigmoid(prediction).
-override SQUARED_ERROR: bool = false;
+const BCE_WITH_LOGITS: u32 = 0u;
+const SQUARED_ERROR: u32 = 1u;
+const BCE: u32 = 2u;
+const NEGATIVE_LOG_LIKELIHOOD: u32 = 3u;
+
+override KIND: u32 = 0u;
 
 struct Uniforms {
     // Samples.
@@ -24,17 +27,39 @@ struct Uniforms {
 @group(0) @binding(3) var<storage, read> loss_gradient: array<f32>;
 @group(0) @binding(4) var<storage, read_write> prediction_gradient: array<vec4f>;
 
+// -weight log(p), 0 where the weight is.
+fn log_term(weight: vec4f, p: vec4f) -> vec4f {
+    return select(-weight * log(p), vec4f(0.0), weight == vec4f(0.0));
+}
+
+// weight / p, 0 where the weight is.
+fn quotient(weight: vec4f, p: vec4f) -> vec4f {
+    return select(weight / p, vec4f(0.0), weight == vec4f(0.0));
+}
+
 fn element_loss(x: vec4f, t: vec4f) -> vec4f {
-    if (SQUARED_ERROR) {
+    if (KIND == SQUARED_ERROR) {
         return (x - t) * (x - t);
+    }
+    if (KIND == BCE) {
+        return log_term(t, x) + log_term(1.0 - t, 1.0 - x);
+    }
+    if (KIND == NEGATIVE_LOG_LIKELIHOOD) {
+        return log_term(t, x);
     }
     // Never the logarithm of a sigmoid that rounded to 0 or 1; and the large terms cancel before the small one comes.
     return (max(x, vec4f(0.0)) - x * t) + log1p4(exp_of_minus_magnitude(x));
 }
 
 fn element_derivative(x: vec4f, t: vec4f) -> vec4f {
-    if (SQUARED_ERROR) {
+    if (KIND == SQUARED_ERROR) {
         return 2.0 * (x - t);
+    }
+    if (KIND == BCE) {
+        return quotient(1.0 - t, 1.0 - x) - quotient(t, x);
+    }
+    if (KIND == NEGATIVE_LOG_LIKELIHOOD) {
+        return -quotient(t, x);
     }
     return sigmoid4(x) - t;
 }

@@ -7,6 +7,8 @@ const CROSS_ENTROPY: u32 = 0u;
 const LINEAR: u32 = 1u;
 const HINGE: u32 = 2u;
 const LOG_SIGMOID: u32 = 3u;
+const SQUARE: u32 = 4u;
+const SQUARE_FROM_ONE: u32 = 5u;
 
 override OBJECTIVE: u32 = 0u;
 
@@ -36,6 +38,12 @@ fn cost(margin: vec4f) -> vec4f {
     if (OBJECTIVE == LOG_SIGMOID) {
         return -softplus4(-margin);
     }
+    if (OBJECTIVE == SQUARE) {
+        return margin * margin;
+    }
+    if (OBJECTIVE == SQUARE_FROM_ONE) {
+        return (margin + 1.0) * (margin + 1.0);
+    }
     return margin;
 }
 
@@ -48,6 +56,12 @@ fn derivative(margin: vec4f) -> vec4f {
     }
     if (OBJECTIVE == LOG_SIGMOID) {
         return sigmoid4(-margin);
+    }
+    if (OBJECTIVE == SQUARE) {
+        return 2.0 * margin;
+    }
+    if (OBJECTIVE == SQUARE_FROM_ONE) {
+        return 2.0 * (margin + 1.0);
     }
     return vec4f(1.0);
 }

@@ -56,7 +56,7 @@ fn missing_nonlinearity(network: &Network) -> Option<Warning> {
         word(&layers[second])
     );
     let mut fixed = layers.clone();
-    let normalized = matches!(layers.get(first + 1), Some(Layer::BatchNorm));
+    let normalized = matches!(layers.get(first + 1), Some(Layer::BatchNorm { .. }));
     fixed.insert(first + 1 + usize::from(normalized), Layer::Relu);
     let found = warning(
         "missing_nonlinearity",
@@ -106,7 +106,7 @@ fn saturating(network: &Network) -> Option<Warning> {
 fn is_normalizing(layer: &Layer) -> bool {
     matches!(
         layer,
-        Layer::BatchNorm | Layer::LayerNorm | Layer::Residual(_)
+        Layer::BatchNorm { .. } | Layer::LayerNorm | Layer::Residual(_)
     )
 }
 
@@ -130,15 +130,14 @@ fn zeros(network: &Network) -> Option<Warning> {
     };
     let mut found = Vec::new();
     for (index, layer) in fixed[..hidden].iter_mut().enumerate() {
-        if let Some(start @ Initialization::Zeros) = initialization_mut(layer) {
+        if let Some(start) = initialization_mut(layer).filter(|start| start.is_constant()) {
             *start = Initialization::default();
             found.push(index);
         }
     }
     let first = *found.first()?;
     let text = format!(
-        "{} of {} layers with weights start with zeros: their units are all alike and stay alike, and no gradient passes \
-         a weight of 0",
+        "{} of {} layers with weights start with one value in all weights: their units are alike and stay alike",
         found.len(),
         network
             .layers
@@ -156,7 +155,7 @@ fn zeros(network: &Network) -> Option<Warning> {
         Severity::Serious,
         key,
         text,
-        "leave out init = \"zeros\"",
+        "leave out init",
     );
     Some(with_set(found, set_layers(network.key, &fixed)))
 }
@@ -176,7 +175,7 @@ fn deep(network: &Network) -> Option<Warning> {
     for (index, layer) in network.layers.iter().enumerate() {
         fixed.push(layer.clone());
         if has_weights(layer) && index != last {
-            fixed.push(Layer::BatchNorm);
+            fixed.push(Layer::batch_norm());
         }
     }
     let found = warning(
@@ -252,7 +251,7 @@ fn batch_norm(scenario: &Scenario, network: &Network) -> Option<Warning> {
     let index = network
         .layers
         .iter()
-        .position(|layer| matches!(layer, Layer::BatchNorm))?;
+        .position(|layer| matches!(layer, Layer::BatchNorm { .. }))?;
     let key = format!("{}.{index}", network.key);
     let batch = scenario.train.batch;
     if batch < NORMALIZED {
@@ -283,7 +282,7 @@ fn batch_norm(scenario: &Scenario, network: &Network) -> Option<Warning> {
     let text = "batch norm in a Wasserstein critic makes the score of an image depend on the others of its batch, and \
                 undoes the bound that the clipped weights are for";
     let mut fixed = network.layers.clone();
-    fixed.retain(|layer| !matches!(layer, Layer::BatchNorm));
+    fixed.retain(|layer| !matches!(layer, Layer::BatchNorm { .. }));
     let found = warning(
         "batch_norm_in_critic",
         Severity::Warning,

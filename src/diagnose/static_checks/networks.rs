@@ -1,6 +1,6 @@
 //! The lists of layers of a scenario, and what their outputs can be.
 
-use crate::models::{Layer, ReconstructionLoss};
+use crate::models::{ClassifierLoss, Layer, ReconstructionLoss};
 use crate::train::{ModelConfig, Scenario};
 
 /// What a network's output is for.
@@ -16,6 +16,11 @@ pub(super) enum Purpose {
     MeansAndLogVariances,
     /// Logits of classes.
     ClassLogits,
+    /// Probabilities, of which the loss takes logarithms: of classes that exclude each other, or of yes or no.
+    Probabilities {
+        /// Whether they exclude each other.
+        of_classes: bool,
+    },
     /// The score of an image.
     Score,
 }
@@ -40,6 +45,7 @@ pub(super) fn networks(scenario: &Scenario) -> Vec<Network> {
         ModelConfig::Vae(vae) => {
             let purpose = match vae.reconstruction {
                 ReconstructionLoss::BceWithLogits => Purpose::PixelLogits,
+                ReconstructionLoss::Bce => Purpose::Probabilities { of_classes: false },
                 ReconstructionLoss::SquaredError => Purpose::Pixels,
                 ReconstructionLoss::Gaussian => Purpose::MeansAndLogVariances,
             };
@@ -49,11 +55,17 @@ pub(super) fn networks(scenario: &Scenario) -> Vec<Network> {
             ]
         }
         ModelConfig::Classifier(classifier) => {
-            vec![network(
-                "model.layers",
-                classifier.layers,
-                Purpose::ClassLogits,
-            )]
+            let purpose = match classifier.loss {
+                ClassifierLoss::CrossEntropy | ClassifierLoss::BceWithLogits => {
+                    Purpose::ClassLogits
+                }
+                ClassifierLoss::NegativeLogLikelihood => {
+                    Purpose::Probabilities { of_classes: true }
+                }
+                ClassifierLoss::Bce => Purpose::Probabilities { of_classes: false },
+                ClassifierLoss::SquaredError => Purpose::Features,
+            };
+            vec![network("model.layers", classifier.layers, purpose)]
         }
         ModelConfig::Gan(gan) => vec![
             network("model.generator", gan.generator, Purpose::Pixels),
@@ -82,7 +94,7 @@ pub(super) fn is_affine(layer: &Layer) -> bool {
                 | Layer::Upsample { .. }
                 | Layer::Flatten
                 | Layer::Reshape(_)
-                | Layer::BatchNorm
+                | Layer::BatchNorm { .. }
                 | Layer::Dropout(_)
         )
 }
@@ -103,7 +115,7 @@ pub(super) fn range(layers: &[Layer]) -> (f64, f64) {
         return everything;
     };
     match *last {
-        Layer::Sigmoid => (0.0, 1.0),
+        Layer::Sigmoid | Layer::Softmax => (0.0, 1.0),
         Layer::Tanh => (-1.0, 1.0),
         Layer::Relu | Layer::Softplus => (0.0, f64::INFINITY),
         Layer::Elu { alpha } => (-f64::from(alpha), f64::INFINITY),

@@ -24,6 +24,7 @@ pub(super) fn check(
     for network in networks {
         warnings.extend(match network.purpose {
             Purpose::Features | Purpose::MeansAndLogVariances => None,
+            Purpose::Probabilities { of_classes } => probabilities(network, of_classes),
             Purpose::PixelLogits => pixel_logits(network),
             Purpose::ClassLogits => class_logits(network, data),
             Purpose::Score => score(network, objective.unwrap_or_default()),
@@ -109,12 +110,43 @@ fn class_logits(network: &Network, data: Option<DataShape>) -> Option<Warning> {
     Some(without_layer(network, index, text))
 }
 
+/// What the loss takes logarithms of.
+fn probabilities(network: &Network, of_classes: bool) -> Option<Warning> {
+    let (low, high) = range(&network.layers);
+    if low >= 0.0 && high <= 1.0 {
+        return None;
+    }
+    let text = format!(
+        "the loss takes logarithms of probabilities, and what comes out is {} to {}: below 0 there are none",
+        bound(low),
+        bound(high)
+    );
+    let (last, word) = if of_classes {
+        (Layer::Softmax, "softmax")
+    } else {
+        (Layer::Sigmoid, "sigmoid")
+    };
+    let mut layers = network.layers.clone();
+    layers.push(last);
+    let fix = format!("end in {word:?}, or use a loss on logits");
+    let found = warning(
+        "output_activation",
+        Severity::Serious,
+        network.key,
+        text,
+        fix,
+    );
+    Some(with_set(found, set_layers(network.key, &layers)))
+}
+
 fn score(network: &Network, objective: GanObjective) -> Option<Warning> {
     let (low, high) = range(&network.layers);
     let reach = match objective {
         // Hinge loss asks for scores beyond -1 and 1.
         GanObjective::Hinge => 1.0,
         GanObjective::Wasserstein => f64::INFINITY,
+        // Scores of 0 and 1 are what least squares ask for, and what even a sigmoid gives.
+        GanObjective::LeastSquares => 0.0,
         GanObjective::CrossEntropy | GanObjective::Minimax => LOGIT_REACH,
     };
     let is_bounded = low > -reach || high < reach;
@@ -133,6 +165,7 @@ fn score(network: &Network, objective: GanObjective) -> Option<Warning> {
         GanObjective::Hinge => {
             format!("{between}, and the hinge loss asks for scores below -1 and above 1")
         }
+        GanObjective::LeastSquares => return None,
         GanObjective::Wasserstein => {
             format!("{between}, and a critic's score needs no bound but that of its weights")
         }

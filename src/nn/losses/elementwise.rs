@@ -1,4 +1,4 @@
-//! How far a prediction is from a target of the same shape: binary cross-entropy with logits, or squared error.
+//! How far a prediction is from a target of the same shape: cross-entropies of logits or probabilities, or squared error.
 
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
@@ -14,11 +14,16 @@ static RECONSTRUCTION: Shader = shader!("nn/losses/elementwise.wgsl");
 /// Inputs: prediction and target, of one shape; output: the sum over each sample's elements. The target gets no
 /// gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
 pub enum ElementwiseLoss {
     /// `softplus(logit) - logit target`, the cross-entropy of `sigmoid(logit)` in its stable form.
     BceWithLogits,
     /// `(prediction - target)^2`.
     SquaredError,
+    /// `-target log(p) - (1 - target) log(1 - p)`: infinite where a probability of 0 or 1 is wrong, and NaN beyond.
+    Bce,
+    /// `-target log(p)`, 0 where the target is 0: the cross-entropy of probabilities that a softmax has made.
+    NegativeLogLikelihood,
 }
 
 gpu_struct! {
@@ -39,18 +44,27 @@ impl ElementwiseUniforms {
     }
 }
 
+/// `-weight log(p)`, 0 where the weight is.
+fn log_term(weight: f64, p: f64) -> f64 {
+    if weight == 0.0 { 0.0 } else { -weight * p.ln() }
+}
+
+/// `weight / p`, 0 where the weight is.
+fn quotient(weight: f64, p: f64) -> f64 {
+    if weight == 0.0 { 0.0 } else { weight / p }
+}
+
 impl ElementwiseLoss {
     fn constant(self) -> (&'static str, f64) {
-        (
-            "SQUARED_ERROR",
-            f64::from(u8::from(self == Self::SquaredError)),
-        )
+        ("KIND", f64::from(self as u32))
     }
 
     fn value(self, x: f64, t: f64) -> f64 {
         match self {
             Self::BceWithLogits => Activation::Softplus.value(x) - x * t,
             Self::SquaredError => (x - t).powi(2),
+            Self::Bce => log_term(t, x) + log_term(1.0 - t, 1.0 - x),
+            Self::NegativeLogLikelihood => log_term(t, x),
         }
     }
 
@@ -58,6 +72,8 @@ impl ElementwiseLoss {
         match self {
             Self::BceWithLogits => Activation::Sigmoid.value(x) - t,
             Self::SquaredError => 2.0 * (x - t),
+            Self::Bce => quotient(1.0 - t, 1.0 - x) - quotient(t, x),
+            Self::NegativeLogLikelihood => -quotient(t, x),
         }
     }
 }
@@ -67,12 +83,21 @@ impl Operation for ElementwiseLoss {
         match self {
             Self::BceWithLogits => "binary_cross_entropy",
             Self::SquaredError => "squared_error",
+            Self::Bce => "binary_cross_entropy_of_probabilities",
+            Self::NegativeLogLikelihood => "negative_log_likelihood",
         }
     }
 
     fn properties(&self) -> &'static [Property] {
         match self {
-            Self::BceWithLogits => &[Property::CrossEntropy, Property::Bernoulli, Property::Nats],
+            Self::BceWithLogits | Self::Bce => {
+                &[Property::CrossEntropy, Property::Bernoulli, Property::Nats]
+            }
+            Self::NegativeLogLikelihood => &[
+                Property::CrossEntropy,
+                Property::Categorical,
+                Property::Nats,
+            ],
             Self::SquaredError => &[Property::SquaredError],
         }
     }

@@ -29,6 +29,8 @@ pub enum GanObjective {
     Wasserstein,
     /// `max(0, 1 - real)` and `max(0, 1 + fake)`; the generator's is `-fake` (Lim and Ye 2017).
     Hinge,
+    /// `(1 - real)^2` and `fake^2`; the generator's is `(1 - fake)^2` (Mao et al. 2017).
+    LeastSquares,
 }
 
 /// Whose loss it is, and on which images.
@@ -66,6 +68,10 @@ enum MarginLoss {
     Linear = 1,
     Hinge = 2,
     LogSigmoid = 3,
+    /// The square of the distance from 0.
+    Square = 4,
+    /// The square of the distance from -1.
+    SquareFromOne = 5,
 }
 
 impl GanLoss {
@@ -84,6 +90,8 @@ impl GanLoss {
                 MarginLoss::Linear
             }
             (GanObjective::Hinge, _) => MarginLoss::Hinge,
+            (GanObjective::LeastSquares, GanRole::Fake) => MarginLoss::Square,
+            (GanObjective::LeastSquares, _) => MarginLoss::SquareFromOne,
         }
     }
 
@@ -107,13 +115,14 @@ impl Operation for GanLoss {
             GanObjective::Minimax => "minimax",
             GanObjective::Wasserstein => "wasserstein",
             GanObjective::Hinge => "hinge",
+            GanObjective::LeastSquares => "least_squares",
         }
     }
 
     fn properties(&self) -> &'static [Property] {
         match self.margin_loss() {
             MarginLoss::Softplus => &[Property::CrossEntropy],
-            MarginLoss::Linear | MarginLoss::Hinge | MarginLoss::LogSigmoid => &[],
+            _ => &[],
         }
     }
 
@@ -171,6 +180,8 @@ impl ReferenceOperation for GanLoss {
                 MarginLoss::Linear => margin,
                 MarginLoss::Hinge => (1.0 + margin).max(0.0),
                 MarginLoss::LogSigmoid => -Activation::Softplus.value(-margin),
+                MarginLoss::Square => margin.powi(2),
+                MarginLoss::SquareFromOne => (margin + 1.0).powi(2),
             }
         };
         io.inputs[0].iter().map(cost).collect()
@@ -184,6 +195,8 @@ impl ReferenceOperation for GanLoss {
             MarginLoss::Hinge if sign * score <= -1.0 => 0.0,
             MarginLoss::Hinge => sign,
             MarginLoss::LogSigmoid => sign * Activation::Sigmoid.value(-sign * score),
+            MarginLoss::Square => 2.0 * score,
+            MarginLoss::SquareFromOne => 2.0 * (score + sign),
         };
         let scores = io.forward.inputs[0].iter().zip(io.output_gradient);
         ReferenceGradients {

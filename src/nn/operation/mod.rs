@@ -113,9 +113,10 @@ pub enum Property {
     LogVariance,
     /// A loss that comes near 0 only where every sample is classified with certainty.
     CrossEntropy,
-    /// A loss that applies a softmax to its first input: the negative logarithm of the probability of a class.
+    /// A loss that is the negative logarithm of the probability of a class.
     Categorical,
-    /// A loss that applies a sigmoid to its first input: its targets are probabilities.
+    /// A loss that is the negative logarithm of the probability of a yes or no for each element: its targets are
+    /// probabilities.
     Bernoulli,
     /// A loss that is a sum of squared differences.
     SquaredError,

@@ -112,7 +112,7 @@ impl Operation for Embedding {
         vec![ParameterSpec {
             name: "weight",
             shape: vec![self.classes, self.width],
-            initialization: Initialization::Normal,
+            initialization: Initialization::Normal(1.0),
         }]
     }
 

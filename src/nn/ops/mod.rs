@@ -1,6 +1,7 @@
 //! One file per operation, each paired with its shader in `shaders/nn`.
 
 mod activation;
+mod anneal;
 mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
@@ -13,10 +14,12 @@ mod pool;
 mod reparameterize;
 mod reshape;
 mod slice;
+mod softmax;
 mod standard_normal;
 mod upsample;
 
 pub use activation::Activation;
+pub use anneal::Anneal;
 pub use batch_norm::BatchNorm;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
@@ -29,5 +32,6 @@ pub use pool::Pool;
 pub use reparameterize::Reparameterize;
 pub use reshape::Reshape;
 pub use slice::Slice;
+pub use softmax::Softmax;
 pub use standard_normal::StandardNormal;
 pub use upsample::Upsample;

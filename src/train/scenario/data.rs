@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::batching::{AugmentSection, CorruptSection};
 use super::data_places::{DataPlaces, origin};
 use crate::data::clips::{self, Task};
-use crate::data::{self, Background, Images};
+use crate::data::{self, Background, Images, Scaling};
 use crate::invalid_setting::check_setting;
 use crate::{ByteSize, InvalidSetting, Result};
 
@@ -21,6 +21,8 @@ const SIZES: RangeInclusive<usize> = 4..=512;
 const CLIP_SIZES: RangeInclusive<usize> = 24..=128;
 /// How many images a generated source has where `count` is left out.
 const DEFAULT_COUNT: usize = 4096;
+/// The greatest distance of a pixel of a texture from its color where `texture` is left out.
+const DEFAULT_TEXTURE: f64 = 0.2;
 /// Images of a generated source at most.
 const MAX_COUNT: usize = 1 << 18;
 
@@ -48,9 +50,21 @@ pub struct DataSection {
     /// The share of textured images whose background is one color.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flat: Option<f64>,
+    /// The greatest distance of a pixel of a texture from the color of its background; 0.2 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub texture: Option<f64>,
     /// Only this many samples, the first ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
+    /// The share of each class's samples that is kept, in the order of the classes; all of those that are not named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_shares: Option<Vec<f64>>,
+    /// The factor on every value, after the division by 255; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f32>,
+    /// What is added to every value after that; 0 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<f32>,
     /// The share of samples whose label is drawn at random.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_noise: Option<f64>,
@@ -162,6 +176,10 @@ impl DataSection {
             .transpose()?;
         let path = found.as_ref().map_or(Path::new(""), |found| &found.path);
         let mut images = self.whole(seed, path)?;
+        images.scaling = self.scaling();
+        if let Some(shares) = &self.class_shares {
+            images = images.with_class_shares(shares, seed)?;
+        }
         if let Some(limit) = self.limit {
             images = images.limited(limit);
         }
@@ -203,13 +221,23 @@ impl DataSection {
             BackgroundKind::Black => Background::Black,
             BackgroundKind::Texture => Background::Texture {
                 flat: self.flat.unwrap_or(0.0),
+                noise: self.texture.unwrap_or(DEFAULT_TEXTURE),
             },
+        }
+    }
+
+    /// What becomes of values of `[0, 1]`.
+    pub fn scaling(&self) -> Scaling {
+        let same = Scaling::default();
+        Scaling {
+            scale: self.scale.unwrap_or(same.scale),
+            shift: self.shift.unwrap_or(same.shift),
         }
     }
 
     /// The least and the greatest value that a pixel can have in a batch.
     pub fn range(&self) -> (f64, f64) {
-        (0.0, 1.0)
+        self.scaling().range()
     }
 
     /// What to do where a model needs labels and the source gives none.
@@ -274,13 +302,22 @@ impl DataSection {
         if let Some(limit) = self.limit {
             check_setting(limit >= 1, "limit", limit, "use at least one sample")?;
         }
+        for (key, value) in [("scale", self.scale), ("shift", self.shift)] {
+            let value = value.unwrap_or_default();
+            check_setting(value.is_finite(), key, value, "use a finite number")?;
+        }
+        for &share in self.class_shares.iter().flatten() {
+            let valid = (0.0..=1.0).contains(&share);
+            check_setting(valid, "class_shares", share, "use shares from 0 to 1")?;
+        }
         if let Some(share) = self.label_noise {
             let valid = (0.0..=1.0).contains(&share);
             check_setting(valid, "label_noise", share, "use a share from 0 to 1")?;
         }
-        if let Some(flat) = self.flat {
-            let valid = (0.0..=1.0).contains(&flat);
-            check_setting(valid, "flat", flat, "use a share from 0 to 1")?;
+        for (key, share) in [("flat", self.flat), ("texture", self.texture)] {
+            let share = share.unwrap_or_default();
+            let valid = (0.0..=1.0).contains(&share);
+            check_setting(valid, key, share, "use a number from 0 to 1")?;
         }
         if let Some(count) = self.count {
             let hint = format!("use a number from 1 to {MAX_COUNT}");
@@ -310,6 +347,7 @@ impl DataSection {
                 source == Source::Shapes,
             ),
             ("flat", self.flat.is_some(), source == Source::Shapes),
+            ("texture", self.texture.is_some(), source == Source::Shapes),
         ];
         for (key, is_given, belongs) in optional_keys {
             if is_given && !belongs {

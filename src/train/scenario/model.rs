@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::InvalidSetting;
 use crate::invalid_setting::check_setting;
 use crate::models::{
-    ClassifierConfig, Fusion, GanConfig, Layer, Pooling, ReconstructionLoss, Streams, Targets,
-    TwoStreamConfig, VaeConfig, Variance,
+    ClassifierConfig, ClassifierLoss, Fusion, GanConfig, Layer, Pooling, ReconstructionLoss,
+    Streams, Targets, TwoStreamConfig, VaeConfig, Variance,
 };
 use crate::nn::losses::GanObjective;
 
@@ -37,6 +37,9 @@ pub struct ModelSection {
     /// VAE: the weight of the KL divergence; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<f32>,
+    /// VAE: the step from which on the divergence has its whole weight, which grows from 0 until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta_warmup: Option<u32>,
     /// VAE: the loss between the decoder's output and the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconstruction: Option<ReconstructionLoss>,
@@ -52,6 +55,9 @@ pub struct ModelSection {
     /// Classifier: the layers, ending in one logit for each class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<Layer>>,
+    /// Classifier: what is minimized.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<ClassifierLoss>,
     /// GAN: the layers from the latent vector to the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<Vec<Layer>>,
@@ -157,6 +163,7 @@ impl ModelKind {
                     "variance",
                     "noise",
                     "beta",
+                    "beta_warmup",
                     "reconstruction",
                     "condition",
                     "encoder",
@@ -164,7 +171,7 @@ impl ModelKind {
                 ],
                 &["latent", "encoder", "decoder"],
             ),
-            Self::Classifier => (&["layers"], &["layers"]),
+            Self::Classifier => (&["layers", "loss"], &["layers"]),
             Self::Gan => (
                 &[
                     "latent",
@@ -209,17 +216,19 @@ impl ModelSection {
     }
 
     /// Which optional keys are given.
-    fn given(&self) -> [(&'static str, bool); 22] {
+    fn given(&self) -> [(&'static str, bool); 24] {
         [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
             ("noise", self.noise.is_some()),
             ("beta", self.beta.is_some()),
+            ("beta_warmup", self.beta_warmup.is_some()),
             ("reconstruction", self.reconstruction.is_some()),
             ("condition", self.condition.is_some()),
             ("encoder", self.encoder.is_some()),
             ("decoder", self.decoder.is_some()),
             ("layers", self.layers.is_some()),
+            ("loss", self.loss.is_some()),
             ("generator", self.generator.is_some()),
             ("discriminator", self.discriminator.is_some()),
             ("objective", self.objective.is_some()),
@@ -267,6 +276,7 @@ impl ModelSection {
             variance: self.variance.unwrap_or_default(),
             noise: self.noise.unwrap_or(1.0),
             beta: self.beta.unwrap_or(1.0),
+            beta_warmup: self.beta_warmup.unwrap_or(0),
             reconstruction: self.reconstruction.unwrap_or_default(),
             condition: self.condition,
             encoder: self.encoder.clone().unwrap_or_default(),
@@ -295,7 +305,10 @@ impl ModelSection {
             &layers,
             "add layers that end in one logit for each class",
         )?;
-        Ok(ClassifierConfig { layers })
+        Ok(ClassifierConfig {
+            layers,
+            loss: self.loss.unwrap_or_default(),
+        })
     }
 
     fn two_stream(&self) -> std::result::Result<TwoStreamConfig, InvalidSetting> {

@@ -34,6 +34,7 @@ pub(super) const LAYERS: &[ShortForm] = &[
     form("dense", "units"),
     word("leaky_relu", Some("slope")),
     word("elu", Some("alpha")),
+    word("batch_norm", Some("momentum")),
     form("max_pool2d", "kernel"),
     form("avg_pool2d", "kernel"),
     form("upsample", "factor"),

@@ -165,7 +165,6 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["saturating", "original"], "minimax"),
     (
         &[
-            "bce",
             "binary_cross_entropy",
             "cross_entropy",
             "bernoulli",
@@ -207,7 +206,7 @@ const WORDS: &[(&[&str], &str)] = &[
     (&["kaiming", "kaiming_normal", "he_normal"], "he"),
     (&["glorot", "glorot_uniform", "xavier_uniform"], "xavier"),
     (&["zero"], "zeros"),
-    (&["default", "torch", "uniform"], "pytorch"),
+    (&["default", "torch"], "pytorch"),
     (&["logvar", "unbounded"], "exp"),
     (&["tanh", "clamp", "clipped"], "bounded"),
     (&["steplr", "multistep"], "step"),
@@ -228,13 +227,10 @@ const WORD_SENTENCES: &[(&[&str], &str)] = &[
         "there is no gradient penalty: use objective = \"wasserstein\" with weight_clip = 0.01",
     ),
     (
-        &["softmax", "log_softmax"],
+        &["log_softmax"],
         "leave it out: the classifier's loss applies the softmax to logits",
     ),
-    (
-        &["lsgan", "least_squares"],
-        "use \"cross_entropy\", \"minimax\", \"wasserstein\" or \"hinge\"",
-    ),
+    (&["lsgan"], "use \"least_squares\""),
 ];
 
 /// Answers about one scenario.

@@ -3,7 +3,9 @@
 use trainscope::nn::losses::{
     ElementwiseLoss, GaussianKl, GaussianLikelihood, SoftmaxCrossEntropy,
 };
-use trainscope::nn::ops::{Activation, Conv2d, Dense, Reparameterize, Reshape, StandardNormal};
+use trainscope::nn::ops::{
+    Activation, Anneal, Conv2d, Dense, Reparameterize, Reshape, Softmax, StandardNormal,
+};
 use trainscope::nn::{Conv2dGeometry, NodeId, Operation};
 
 use super::harness::{Input, Network, Numbers, check};
@@ -189,6 +191,43 @@ fn reconstruction_losses() {
             graph.loss("error", error, 1.0).expect("a scalar");
             let inputs = numbers_for(&graph, batch, 14, 0.0, 1.0);
             check(&format!("{loss:?} of {size}"), &graph, batch, &inputs, 4);
+        }
+    }
+}
+
+/// Probabilities that a softmax has made, and all losses that read such.
+#[test]
+fn losses_of_probabilities() {
+    for [batch, size] in SHAPES {
+        let size = size + 1;
+        for loss in [
+            ElementwiseLoss::Bce,
+            ElementwiseLoss::NegativeLogLikelihood,
+            ElementwiseLoss::SquaredError,
+        ] {
+            let mut graph = Network::new();
+            let front = front(&mut graph, size);
+            let p = graph.add("p", Softmax, &[front]).expect("it fits");
+            let target = graph.input("target", &[size]);
+            let error = graph.add("error", loss, &[p, target]).expect("it fits");
+            graph.loss("error", error, 1.0).expect("a scalar");
+            let inputs = numbers_for(&graph, batch, 17, 0.0, 1.0);
+            check(&format!("{loss:?} of {size}"), &graph, batch, &inputs, 4);
+        }
+    }
+}
+
+/// A term that fades in: step 3, at which graphs are compared, is behind the end of the one ramp and within the other.
+#[test]
+fn annealed_terms() {
+    for [batch, size] in SHAPES {
+        for steps in [1, 50] {
+            let mut graph = Network::new();
+            let front = front(&mut graph, size);
+            let y = graph.add("y", Anneal { steps }, &[front]).expect("it fits");
+            squared(&mut graph, y);
+            let inputs = numbers_for(&graph, batch, 18, -1.0, 1.0);
+            check(&format!("{steps} steps, {size}"), &graph, batch, &inputs, 7);
         }
     }
 }

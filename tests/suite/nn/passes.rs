@@ -3,13 +3,13 @@
 
 use trainscope::gpu::Gpu;
 use trainscope::models::{
-    ClassifierConfig, DataShape, Fusion, GanConfig, Layer, Pooling, ReconstructionLoss, Streams,
-    Targets, TwoStreamConfig, VaeConfig, Variance,
+    ClassifierConfig, ClassifierLoss, DataShape, Fusion, GanConfig, Layer, Pooling,
+    ReconstructionLoss, Streams, Targets, TwoStreamConfig, VaeConfig, Variance,
 };
 use trainscope::nn::losses::{ElementwiseLoss, GanObjective, GaussianKl, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{
-    Add, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout, Embedding, LayerNorm, Pool,
-    Reparameterize, Reshape, Slice, Upsample,
+    Add, Anneal, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout, Embedding, LayerNorm,
+    Pool, Reparameterize, Reshape, Slice, Softmax, Upsample,
 };
 use trainscope::nn::reference::Reference;
 use trainscope::nn::{
@@ -350,6 +350,8 @@ fn operations() -> Vec<Alone> {
             &[("x", flat), ("target", flat)],
         );
     }
+    one("softmax".into(), of(Softmax), &[("x", flat)]);
+    one("anneal".into(), of(Anneal { steps: 5 }), &[("x", flat)]);
     one(
         "divergence".into(),
         of(GaussianKl),
@@ -445,13 +447,19 @@ fn models() -> Vec<Whole> {
     };
     let features = |spectral_norm| {
         let leaky = Layer::LeakyRelu { slope: 0.2 };
-        vec![conv(spectral_norm), Layer::BatchNorm, leaky, Layer::Flatten]
+        vec![
+            conv(spectral_norm),
+            Layer::batch_norm(),
+            leaky,
+            Layer::Flatten,
+        ]
     };
     let with = |mut layers: Vec<Layer>, last: &[Layer]| {
         layers.extend_from_slice(last);
         layers
     };
     let classifier = ClassifierConfig {
+        loss: ClassifierLoss::default(),
         layers: with(
             features(false),
             &[Layer::Dropout(0.3), Layer::LayerNorm, dense(3, false)],
@@ -463,6 +471,7 @@ fn models() -> Vec<Whole> {
         variance: Variance::Bounded,
         noise: 0.5,
         beta: 0.7,
+        beta_warmup: 0,
         reconstruction: ReconstructionLoss::SquaredError,
         condition: None,
         encoder: features(false),
@@ -474,7 +483,7 @@ fn models() -> Vec<Whole> {
         objective: GanObjective::CrossEntropy,
         generator: vec![
             dense(11, false),
-            Layer::BatchNorm,
+            Layer::batch_norm(),
             Layer::Tanh,
             dense(192, false),
             Layer::Sigmoid,

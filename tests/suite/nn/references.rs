@@ -5,8 +5,8 @@ use trainscope::nn::losses::{
     SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
-    Activation, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup, Reparameterize,
-    Reshape,
+    Activation, Anneal, BatchNorm, Conv2d, Dense, Dropout, Embedding, LayerNorm, Lookup,
+    Reparameterize, Reshape, Softmax,
 };
 use trainscope::nn::{
     Conv2dGeometry, Mode, Operation, ReferenceBackward, ReferenceForward, ReferenceOperation,
@@ -38,6 +38,7 @@ pub fn adversarial() -> impl Iterator<Item = GanLoss> {
         GanObjective::Minimax,
         GanObjective::Wasserstein,
         GanObjective::Hinge,
+        GanObjective::LeastSquares,
     ];
     objectives.into_iter().flat_map(|objective| {
         let sides = [GanRole::Real, GanRole::Fake, GanRole::Generator];
@@ -199,6 +200,13 @@ fn gradients_agree_with_central_differences() {
             ] {
                 check(&loss, batch, &[shape, shape], None);
             }
+            if size > 1 {
+                check(&Softmax, batch, &[shape], None);
+            }
+            for steps in [3, 12] {
+                check(&Anneal { steps }, batch, &[shape], None);
+                check_as(Mode::Eval, &Anneal { steps }, batch, &[shape], None);
+            }
             for probability in [0.0, 0.4] {
                 check(&Dropout { probability }, batch, &[shape], None);
             }
@@ -249,6 +257,56 @@ fn gradients_agree_with_central_differences() {
                 Some(classes),
             );
         }
+    }
+}
+
+/// Losses of probabilities, which [`check`] would ask beyond 0 and 1: by differences of their own.
+#[test]
+fn losses_of_probabilities_agree_with_central_differences() {
+    let mut numbers = Numbers::new(9);
+    for loss in [ElementwiseLoss::Bce, ElementwiseLoss::NegativeLogLikelihood] {
+        for _ in 0..50 {
+            let (p, target) = (numbers.one(0.05, 0.95), numbers.one(0.0, 1.0));
+            let shape: &[usize] = &[1];
+            let io = |p: &[f64], target: &[f64]| {
+                let forward = |inputs| ReferenceForward {
+                    batch: 1,
+                    inputs,
+                    input_shapes: vec![shape, shape],
+                    parameters: Vec::new(),
+                    output_shape: &[],
+                    noise_key: (0, 0, 0),
+                    mode: Mode::Train,
+                };
+                let value = loss.reference_forward(&forward(vec![p, target]))[0];
+                let gradients = loss.reference_backward(&ReferenceBackward {
+                    forward: forward(vec![p, target]),
+                    output: &[value],
+                    output_gradient: &[1.0],
+                    rule: trainscope::nn::BackwardRule::Gradient,
+                });
+                (value, gradients.inputs[0][0])
+            };
+            let (_, gradient) = io(&[p], &[target]);
+            let step = 1e-6;
+            let difference =
+                (io(&[p + step], &[target]).0 - io(&[p - step], &[target]).0) / (2.0 * step);
+            assert!((gradient - difference).abs() < 1e-5 * (1.0 + gradient.abs()));
+        }
+        // Certain and right costs nothing, certain and wrong without bound.
+        let cost = |p: f64| {
+            loss.reference_forward(&ReferenceForward {
+                batch: 1,
+                inputs: vec![&[p], &[1.0]],
+                input_shapes: vec![&[1], &[1]],
+                parameters: Vec::new(),
+                output_shape: &[],
+                noise_key: (0, 0, 0),
+                mode: Mode::Train,
+            })[0]
+        };
+        assert_eq!(cost(1.0), 0.0);
+        assert_eq!(cost(0.0), f64::INFINITY);
     }
 }
 

@@ -44,7 +44,7 @@ fn network() -> (Graph, NodeId) {
     let max = window(3, 2, 1);
     let layers = [
         conv(4),
-        Layer::BatchNorm,
+        Layer::batch_norm(),
         Layer::Relu,
         Layer::MaxPool2d {
             kernel: max.kernel,

@@ -83,7 +83,7 @@ const fn section(
     }
 }
 
-const SECTIONS: [Section; 32] = [
+const SECTIONS: [Section; 33] = [
     section("Top level", &[], VAE),
     section("`[data]`", &["data"], VAE),
     section("`augment`", &["data", "augment"], VAE),
@@ -128,6 +128,11 @@ const SECTIONS: [Section; 32] = [
     ),
     section("`elu`", &["model", "layers", "0", "elu"], CLASSIFIER),
     section("`affine`", &["model", "layers", "0", "affine"], CLASSIFIER),
+    section(
+        "`batch_norm`",
+        &["model", "layers", "0", "batch_norm"],
+        CLASSIFIER,
+    ),
     section("`[train]`", &["train"], VAE),
     section("`sgd`", &["train", "optimizer", "sgd"], VAE),
     section("`adam`", &["train", "optimizer", "adam"], VAE),
@@ -158,6 +163,7 @@ fn sample(key: &str) -> Value {
         "augment" => "{ flip = true }",
         "corrupt" => "{ count = 1 }",
         "samples" => "[0, 1]",
+        "class_shares" => "[1.0, 0.5]",
         "encoder" | "decoder" | "residual" => "[]",
         "layers" | "generator" | "discriminator" => "[\"relu\"]",
         "reshape" => "[784]",
@@ -293,9 +299,11 @@ fn meaning(scenario: &Scenario) -> impl PartialEq + std::fmt::Debug + use<> {
     let images = generates.then(|| {
         (data.size, data.count) = (None, None);
         (data.background, data.flat, data.label_noise) = (None, None, None);
+        (data.scale, data.shift, data.texture) = (None, None, None);
         let mut whole = scenario.clone();
         whole.validate = None;
-        whole.images().expect("generated").pixels
+        let images = whole.images().expect("generated");
+        (images.pixels, format!("{:?}", images.scaling))
     });
     data.task = Some(data.task.unwrap_or_default());
     // An optimizer is what it does: the third of three updates, so that each of its settings shows.
