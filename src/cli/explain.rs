@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use serde_json::json;
 use trainscope::Result;
 use trainscope::diagnose::{self, Explanation, Finding};
-use trainscope::trace::RunView;
+use trainscope::trace::{RunView, Severity};
 
 use super::{Common, interrupt};
 
@@ -31,6 +31,7 @@ fn seconds(text: &str) -> std::result::Result<f64, String> {
 pub fn run(common: &Common, args: &ExplainArgs) -> Result<()> {
     let run = RunView::open(&args.dir)?;
     let mut explanation = diagnose::explain(&run);
+    look_closer(common, &run, &mut explanation);
     if args.verify {
         verify(common, &run, &mut explanation, args.seconds)?;
     }
@@ -41,6 +42,22 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<()> {
     object["problems"] = json!(problems);
     common.print_json(&object);
     Ok(())
+}
+
+/// Replays the steps of a failure for the samples that it is about. What stands in the way is no error: the explanation
+/// says what it could not look at.
+fn look_closer(common: &Common, run: &RunView, explanation: &mut Explanation) {
+    let is_fatal = |finding: &Finding| finding.severity == Severity::Fatal;
+    if !explanation.findings.first().is_some_and(is_fatal) {
+        return;
+    }
+    let looked = common
+        .gpu()
+        .and_then(|gpu| diagnose::look_closer(&gpu, run, explanation));
+    if let Err(error) = looked {
+        let reason = format!("which samples the failure is about takes a replay: {error}");
+        explanation.unknown.push(reason);
+    }
 }
 
 /// Tries the fixes; Ctrl-C keeps what was found by then.

@@ -3,14 +3,11 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::label_facts::LabelFacts;
 use crate::data::{Corruption, Images};
 
 /// Samples at most that sums over pixels are taken over.
 const SAMPLES: usize = 4096;
-/// Samples at most whose nearest neighbors are looked for.
-const NEIGHBORS: usize = 700;
-/// The side of the grid that images are averaged over before they are compared.
-const GRID: usize = 7;
 /// A sample is out of line where its largest value is this many times the median sample's.
 const OUT_OF_LINE: f64 = 3.0;
 
@@ -37,8 +34,8 @@ pub(super) struct DataFacts {
     pub classes: Vec<usize>,
     /// The mean length of runs of the same label in the order of the file.
     pub label_run: f64,
-    /// How often the nearest other sample has the same label; `None` without labels.
-    pub neighbor_agreement: Option<f64>,
+    /// Whether labels belong to their samples; `None` without labels or with hardly any samples.
+    pub labels: Option<LabelFacts>,
 }
 
 impl DataFacts {
@@ -55,13 +52,11 @@ impl DataFacts {
             count: images.count,
             classes: class_counts(&images.labels, images.classes),
             label_run: label_run(&images.labels),
+            labels: LabelFacts::new(images),
             ..Self::default()
         };
         facts.scan_extremes(images, size, &factor);
         facts.scan_pixels(images, size, &factor);
-        if !images.labels.is_empty() {
-            facts.neighbor_agreement = Some(neighbor_agreement(images));
-        }
         facts
     }
 
@@ -76,19 +71,14 @@ impl DataFacts {
         (total > 0).then(|| (class, *count as f64 / total as f64))
     }
 
-    /// The entropy of the labels: the least cross-entropy of an answer that does not look at the sample.
-    pub fn label_entropy(&self) -> Option<f64> {
+    /// The share of each class; `None` without labels.
+    pub fn class_shares(&self) -> Option<Vec<f64>> {
         let total: usize = self.classes.iter().sum();
-        (total > 0).then(|| {
-            let shares = self
-                .classes
-                .iter()
-                .map(|&count| count as f64 / total as f64);
-            shares
-                .filter(|share| *share > 0.0)
-                .map(|p| -p * p.ln())
-                .sum()
-        })
+        let shares = self
+            .classes
+            .iter()
+            .map(|&count| count as f64 / total as f64);
+        (total > 0).then(|| shares.collect())
     }
 
     fn scan_extremes(&mut self, images: &Images, size: usize, factor: &dyn Fn(usize) -> f64) {
@@ -96,13 +86,14 @@ impl DataFacts {
         let mut greatest = Vec::with_capacity(images.count);
         let mut hashes = HashSet::new();
         for (sample, pixels) in images.pixels.chunks_exact(size).enumerate() {
-            let scale = factor(sample) / 255.0;
+            let factor = factor(sample) / 255.0;
             let (low, high) = pixels
                 .iter()
                 .fold((u8::MAX, u8::MIN), |(low, high), &pixel| {
                     (low.min(pixel), high.max(pixel))
                 });
-            let ends = [f64::from(low) * scale, f64::from(high) * scale];
+            let scaled = |pixel: u8| images.scaling.value(f64::from(pixel) * factor);
+            let ends = [scaled(low), scaled(high)];
             range = [
                 range[0].min(ends[0]).min(ends[1]),
                 range[1].max(ends[0]).max(ends[1]),
@@ -113,7 +104,7 @@ impl DataFacts {
                 self.beyond.push(sample as u32);
             }
             let mut hasher = DefaultHasher::new();
-            (pixels, scale.to_bits()).hash(&mut hasher);
+            (pixels, factor.to_bits()).hash(&mut hasher);
             hashes.insert(hasher.finish());
         }
         let mut sorted = greatest.clone();
@@ -132,10 +123,10 @@ impl DataFacts {
         let mut squares = vec![0.0f64; size];
         let mut taken = 0.0;
         for sample in (0..images.count).step_by(stride) {
-            let scale = factor(sample) / 255.0;
+            let factor = factor(sample) / 255.0;
             let pixels = &images.pixels[sample * size..(sample + 1) * size];
             for ((sum, square), &pixel) in sums.iter_mut().zip(&mut squares).zip(pixels) {
-                let value = f64::from(pixel) * scale;
+                let value = images.scaling.value(f64::from(pixel) * factor);
                 *sum += value;
                 *square += value * value;
             }
@@ -172,53 +163,6 @@ fn label_run(labels: &[u8]) -> f64 {
     labels.len() as f64 / (changes + 1) as f64
 }
 
-/// How often the nearest of some other samples has the same label, of images averaged over a coarse grid.
-fn neighbor_agreement(images: &Images) -> f64 {
-    let stride = images.count.div_ceil(NEIGHBORS).max(1);
-    let samples: Vec<usize> = (0..images.count).step_by(stride).collect();
-    let features: Vec<Vec<f32>> = samples
-        .iter()
-        .map(|&sample| coarse(images, sample))
-        .collect();
-    let distance =
-        |a: &[f32], b: &[f32]| -> f32 { a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum() };
-    let agrees = |&index: &usize| {
-        let others = (0..samples.len()).filter(|&other| other != index);
-        let nearest = others.min_by(|&a, &b| {
-            let [a, b] = [a, b].map(|other| distance(&features[index], &features[other]));
-            a.total_cmp(&b)
-        });
-        nearest.is_some_and(|other| images.labels[samples[index]] == images.labels[samples[other]])
-    };
-    let agreeing = (0..samples.len()).filter(agrees).count();
-    agreeing as f64 / samples.len().max(1) as f64
-}
-
-/// The channels of an image, each averaged over a grid of at most [`GRID`] by [`GRID`] cells.
-fn coarse(images: &Images, sample: usize) -> Vec<f32> {
-    let [channels, height, width] = images.shape;
-    let (rows, columns) = (height.min(GRID), width.min(GRID));
-    let size = channels * height * width;
-    let pixels = &images.pixels[sample * size..(sample + 1) * size];
-    let mut cells = vec![0.0f32; channels * rows * columns];
-    let mut counts = vec![0.0f32; cells.len()];
-    for (index, &pixel) in pixels.iter().enumerate() {
-        let (channel, place) = (index / (height * width), index % (height * width));
-        let (row, column) = (
-            place / width * rows / height,
-            place % width * columns / width,
-        );
-        let cell = (channel * rows + row) * columns + column;
-        cells[cell] += f32::from(pixel);
-        counts[cell] += 1.0;
-    }
-    cells
-        .iter()
-        .zip(&counts)
-        .map(|(sum, count)| sum / count)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,8 +185,7 @@ mod tests {
         let same = DataFacts::new(&images([7, 9, 200, 3].repeat(20), Vec::new(), 2), None);
         assert_eq!((same.unique, same.count), (1, 20));
         assert!(same.variance < 1e-12 && same.rms > 0.1);
-        assert_eq!(same.neighbor_agreement, None);
-        assert_eq!(same.label_entropy(), None);
+        assert_eq!(same.class_shares(), None);
     }
 
     #[test]
@@ -258,22 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn neighbors_agree_where_labels_follow_the_images() {
-        let bright = |index: usize| u8::from(index.is_multiple_of(2));
-        let pixels: Vec<u8> = (0..80)
-            .flat_map(|index| [60 + 120 * bright(index) + (index % 7) as u8; 4])
-            .collect();
-        let follows = images(pixels.clone(), (0..80).map(bright).collect(), 2);
-        assert_eq!(DataFacts::new(&follows, None).neighbor_agreement, Some(1.0));
-        let other = images(
-            pixels,
-            (0..80).map(|index| u8::from(index / 2 % 2 == 0)).collect(),
-            2,
-        );
-        let agreement = DataFacts::new(&other, None)
-            .neighbor_agreement
-            .expect("there are labels");
-        assert!((0.2..0.8).contains(&agreement), "{agreement}");
-        assert!((other.classes == 2) && DataFacts::new(&other, None).label_run == 2.0);
+    fn runs_of_labels_have_their_mean_length() {
+        let labels = (0..80).map(|index| u8::from(index / 2 % 2 == 0)).collect();
+        let facts = DataFacts::new(&images([7, 9, 200, 3].repeat(80), labels, 2), None);
+        assert_eq!((facts.label_run, facts.classes), (2.0, vec![40, 40]));
     }
 }

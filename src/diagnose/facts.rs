@@ -159,12 +159,7 @@ impl<'a> Facts<'a> {
     /// What [`Facts::target`] is for an answer that does not look at the sample; `None` where there is no such thing.
     pub fn chance(&self) -> Option<f64> {
         match self.family {
-            Family::Classifier => {
-                let logits = self.role(Role::Logits)?;
-                let of_labels = self.data.as_ref().and_then(DataFacts::label_entropy);
-                let units = logits.shape.iter().product::<usize>() as f64;
-                Some(of_labels.unwrap_or(units.ln()))
-            }
+            Family::Classifier => self.chance_of_classes(),
             Family::Vae => {
                 let [entropy, error] = self.data.as_ref()?.constant_loss;
                 let losses = &self.run.model().graphs.first()?.losses;
@@ -177,6 +172,35 @@ impl<'a> Facts<'a> {
                 }
             }
             _ => None,
+        }
+    }
+
+    /// The loss of a classifier that always answers with the frequencies of the classes, or that guesses where these are
+    /// not known.
+    fn chance_of_classes(&self) -> Option<f64> {
+        let outputs = self.role(Role::Logits).or(self.role(Role::Probabilities))?;
+        let units = outputs.shape.iter().product::<usize>();
+        let graph = self.run.model().graphs.first()?;
+        let term = graph.losses.iter().find(|term| term.weight != 0.0)?;
+        let loss = graph.layer(&term.layer)?;
+        let of_labels = self.data.as_ref().and_then(DataFacts::class_shares);
+        let classes = units.max(2);
+        let shares = of_labels.unwrap_or_else(|| vec![1.0 / classes as f64; classes]);
+        // One output for two classes says the second.
+        let targets = if units == 1 {
+            &shares[shares.len() - 1..]
+        } else {
+            &shares[..]
+        };
+        let sum = |of: &dyn Fn(f64) -> f64| targets.iter().map(|&share| of(share)).sum();
+        let term = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+        if loss.has(Property::Categorical) {
+            Some(sum(&term))
+        } else if loss.has(Property::Bernoulli) {
+            Some(sum(&|p| term(p) + term(1.0 - p)))
+        } else {
+            loss.has(Property::SquaredError)
+                .then(|| sum(&|p| p * (1.0 - p)))
         }
     }
 
@@ -286,7 +310,9 @@ fn family(run: &RunView) -> Family {
         Family::Gan
     } else if model.with_role(Role::LatentMean).is_some() {
         Family::Vae
-    } else if model.layers().any(|layer| layer.has(Property::Categorical)) {
+    } else if model.layers().any(|layer| layer.has(Property::Categorical))
+        || run.scalars().contains_key("accuracy")
+    {
         Family::Classifier
     } else {
         Family::Other

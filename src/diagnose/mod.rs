@@ -1,18 +1,21 @@
 //! What the records of a run say about how it went, and why.
 
 mod causes;
+mod closer_look;
 mod data_facts;
 mod detected;
 mod explain;
 mod facts;
 mod finding;
 mod fixes;
+mod label_facts;
 mod static_checks;
 mod summary;
 mod symptoms;
 mod tensor_series;
 mod verify;
 
+pub use closer_look::look_closer;
 pub use explain::explain;
 pub use finding::{Cause, Evidence, Explanation, Finding, Fix, Verdict};
 pub use static_checks::static_checks;

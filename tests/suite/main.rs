@@ -29,6 +29,7 @@ mod formats;
 mod gpu;
 mod image_loads;
 mod interchange;
+mod losses;
 mod memory;
 mod nn;
 mod probe_lines;

@@ -1,8 +1,10 @@
 //! Inputs and labels: their range, their variety, and whether they belong to each other.
 
+use crate::data::Scaling;
 use crate::diagnose::data_facts::DataFacts;
 use crate::diagnose::facts::{Facts, Family};
 use crate::diagnose::finding::{Cause, Evidence, Finding};
+use crate::diagnose::label_facts::LabelFacts;
 use crate::diagnose::symptoms::Symptoms;
 use crate::models::Layer;
 use crate::nn::{Property, Role};
@@ -18,6 +20,10 @@ const FAINT: f64 = 0.02;
 const MOST: f64 = 0.5;
 /// The share of the largest class from which answering it always looks like success.
 const IMBALANCED: f64 = 0.75;
+/// A share of wrong labels that is worth a word; images of digits look like 0.12.
+const SOME_WRONG: f64 = 0.22;
+/// A share of wrong labels from which on they are what a model cannot get over.
+const MANY_WRONG: f64 = 0.3;
 /// Data sets with fewer different samples than this are learned by heart.
 const FEW: usize = 64;
 
@@ -122,7 +128,20 @@ fn input_scale(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
             })
         })?
     });
-    Some(finding.fix(set.unwrap_or_default(), "scale the inputs to [0, 1]"))
+    let set = set.unwrap_or_else(|| unscaled(facts));
+    Some(finding.fix(set, "scale the inputs to [0, 1]"))
+}
+
+/// The settings that leave the samples in `[0, 1]`, where the scenario has moved them from there.
+fn unscaled(facts: &Facts<'_>) -> Vec<String> {
+    let scaling = facts
+        .scenario
+        .as_ref()
+        .map(|scenario| scenario.data.scaling());
+    match scaling.unwrap_or_default() {
+        same if same == Scaling::default() => Vec::new(),
+        _ => vec!["data.scale=1.0".to_owned(), "data.shift=0.0".to_owned()],
+    }
 }
 
 /// No sample differs from another, or none of what differs reaches the first layer.
@@ -148,8 +167,11 @@ fn constant_inputs(facts: &Facts<'_>) -> Option<Finding> {
                 .find(|layer| !layer.parameters.is_empty())?;
             let weight = facts.tensor(&format!("{}.weight", first.name), TensorKind::Weight)?;
             let series = facts.output(&first.name)?;
-            // Over the positions of a feature map even a constant image varies at its padded rim.
-            let is_constant = first.shape.len() == 1
+            // Over the positions of a feature map even a constant image varies at its padded rim; a batch of one never does.
+            let scenario = facts.scenario.as_ref();
+            let has_batch = scenario.is_none_or(|scenario| scenario.train.batch > 1);
+            let is_constant = has_batch
+                && first.shape.len() == 1
                 && series.std.first()? < &(1e-6 * series.rms.first()?)
                 && *weight.rms.first()? > 0.0;
             if !is_constant {
@@ -259,6 +281,9 @@ fn corrupt_fix(finding: Finding, facts: &Facts<'_>) -> Finding {
         .as_ref()
         .is_some_and(|scenario| scenario.data.corrupt.is_some());
     let set = on_purpose.then(|| "data.corrupt={ samples = [], scale = 1.0 }".to_owned());
+    if finding.cause == Cause::UnscaledInputs && set.is_none() {
+        return finding.fix(unscaled(facts), "scale the samples to [0, 1]");
+    }
     finding.fix(set, "repair or leave out these samples")
 }
 
@@ -298,45 +323,93 @@ fn imbalance(facts: &Facts<'_>, data: &DataFacts) -> Option<Finding> {
     )
 }
 
-/// Labels that say nothing about the inputs.
+/// Labels that do not belong to the inputs: here and there, or all of them.
 fn labels(facts: &Facts<'_>, data: &DataFacts, symptoms: &Symptoms) -> Option<Finding> {
-    let agreement = data.neighbor_agreement?;
+    let labels = data.labels?;
     if facts.family != Family::Classifier || symptoms.diverged() || data.variance < 1e-9 {
         return None;
     }
-    let total: usize = data.classes.iter().sum();
-    let by_chance: f64 = data
-        .classes
-        .iter()
-        .map(|&count| (count as f64 / total.max(1) as f64).powi(2))
-        .sum();
-    let above = (agreement - by_chance) / (1.0 - by_chance).max(1e-9);
+    if let Some(wrong) = labels.wrong_share() {
+        return some_labels(facts, labels, wrong);
+    }
+    // Where the first pass over the samples, which cannot have learned them by heart, has learned something, labels say it.
     let hurt = symptoms.learned_nothing || symptoms.learned_little;
-    if !hurt || above > 0.15 {
+    if !hurt || !labels.are_at_chance() || first_epoch(facts)? > 0.03 {
         return None;
     }
+    let evidence = Evidence::new(format!(
+        "Samples that look alike have the same label in {:.0} % of cases; by chance they would have it in {:.0} %.",
+        100.0 * labels.label_agrees,
+        100.0 * labels.by_chance
+    ));
+    let loss = Evidence::new(format!(
+        "The loss ended at {}, that of the classes' frequencies alone is {}.",
+        short(facts.late("loss")?),
+        short(facts.chance()?)
+    ));
     Some(
         Finding::new(Cause::LabelNoise, Severity::Serious, 0.85)
             .since(0)
             .evidence(
-                Evidence::new(format!(
-                    "The nearest other sample has the same label in {:.0} % of cases; by chance it would have it in {:.0} %.",
-                    100.0 * agreement,
-                    100.0 * by_chance
-                ))
-                .with("agreement", agreement)
-                .with("by_chance", by_chance),
+                evidence
+                    .with("agreement", labels.label_agrees)
+                    .with("by_chance", labels.by_chance),
             )
-            .evidence(
-                Evidence::new(format!(
-                    "The loss ended at {}, that of the classes' frequencies alone is {}.",
-                    short(facts.late("loss")?),
-                    short(facts.chance()?)
-                ))
-                .with("loss", facts.late("loss")?),
-            )
-            .fix([], "check that images and labels are read in the same order"),
+            .evidence(loss.with("loss", facts.late("loss")?))
+            .fix(
+                [],
+                "check that images and labels are read in the same order",
+            ),
     )
+}
+
+/// Labels of which some are wrong, in data whose classes can be told by their looks.
+fn some_labels(facts: &Facts<'_>, labels: LabelFacts, wrong: f64) -> Option<Finding> {
+    // A model that is right more often than labels are said to be shows that these are not wrong.
+    let accuracy = facts.late("accuracy")?;
+    if wrong < SOME_WRONG || accuracy > 1.0 - wrong + 0.15 {
+        return None;
+    }
+    let severity = if wrong < MANY_WRONG {
+        Severity::Warning
+    } else {
+        Severity::Serious
+    };
+    let evidence = Evidence::new(format!(
+        "Two votes of different neighbors on the class of a sample agree in {:.0} % of cases, and with its own label in \
+         {:.0} %; the accuracy was {accuracy:.2} at the end.",
+        100.0 * labels.votes_agree,
+        100.0 * labels.label_agrees,
+    ));
+    Some(
+        Finding::new(Cause::LabelNoise, severity, 0.85)
+            .title(format!(
+                "about {:.0} % of the labels are wrong",
+                100.0 * wrong
+            ))
+            .since(0)
+            .evidence(
+                evidence
+                    .with("votes_agree", labels.votes_agree)
+                    .with("label_agrees", labels.label_agrees)
+                    .with("accuracy", accuracy),
+            )
+            .fix(
+                [],
+                "look at samples whose label differs from that of others that look like them",
+            ),
+    )
+}
+
+/// How much of what there is to learn was learned at the end of the first pass over the samples.
+fn first_epoch(facts: &Facts<'_>) -> Option<f64> {
+    let scenario = facts.scenario.as_ref()?;
+    let steps = facts.data.as_ref()?.count / scenario.train.batch.max(1);
+    let losses = facts.scalar("loss");
+    let of_epoch = &losses[..losses.len().min(steps.max(1))];
+    let last = &of_epoch[of_epoch.len() - of_epoch.len().div_ceil(4)..];
+    let mean = last.iter().map(|(_, loss)| loss).sum::<f64>() / last.len().max(1) as f64;
+    Some(1.0 - mean / facts.chance()?)
 }
 
 /// Batches of one class after the other.

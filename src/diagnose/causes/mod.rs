@@ -3,6 +3,7 @@
 
 pub(super) mod data;
 pub(super) mod gan;
+pub(super) mod likelihood;
 pub(super) mod network;
 pub(super) mod output;
 pub(super) mod step_size;

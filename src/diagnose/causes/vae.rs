@@ -124,10 +124,10 @@ fn collapse(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     let (_, units) = latent_use(facts)?;
     let mu = facts.role(Role::LatentMean)?;
     let graph = facts.run.model().graphs.first()?;
-    let divergence = graph
-        .losses
-        .iter()
-        .find(|term| term.name == "kl_divergence")?;
+    let divergence = graph.losses.iter().find(|term| {
+        let names = ["kl_divergence", "annealed_divergence"];
+        term.weight != 0.0 && names.contains(&term.name.as_str())
+    })?;
     let (late, weight) = (facts.late("kl_divergence")?, divergence.weight);
     let largest = facts
         .scalar("kl_divergence")
