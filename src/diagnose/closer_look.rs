@@ -9,7 +9,7 @@ use crate::data::Images;
 use crate::gpu::Gpu;
 use crate::number::short;
 use crate::tensor::{NamedTensor, TensorKind};
-use crate::trace::{EventKind, RunView, Severity};
+use crate::trace::{Event, EventKind, RunView, Severity, Subject};
 use crate::train::{Replay, TensorCapture, TensorRequest};
 
 /// Steps before a failure at which the samples of a quiet drift are looked at.
@@ -19,27 +19,30 @@ const MOST_SAMPLES: usize = 16;
 /// Pooled standard deviations by which a trait of the named samples has to differ from that of the others.
 const DEVIATIONS: f64 = 1.5;
 
-/// Replays the steps around the failure that the first finding is about, and adds the samples that it shows to it. Does
-/// nothing where the first finding is about no failure of a layer's values. `false` where there was nothing to look at.
+/// Replays the steps around the failure that a fatal first finding is about, and adds the samples that it shows to it. `false`
+/// where there was nothing to look at: no such finding, or all samples of the batch failed at once.
 ///
 /// # Errors
 /// The steps cannot be run again: no checkpoint before them, another adapter, or data that are gone.
 pub fn look_closer(gpu: &Gpu, run: &RunView, explanation: &mut Explanation) -> Result<bool> {
-    let nonfinite = |event: &&crate::trace::Event| event.kind == EventKind::Nonfinite;
-    let Some(failed) = run.events().iter().find(nonfinite).map(|event| event.step) else {
+    let nonfinite = |event: &&Event| event.kind == EventKind::Nonfinite;
+    let Some(event) = run.events().iter().find(nonfinite) else {
         return Ok(false);
     };
+    let failed = event.step;
     let Some(finding) = explanation.findings.first_mut() else {
         return Ok(false);
     };
     let is_drift = finding.cause == Cause::LogVarianceDrift;
-    let of_values = finding.quantity.as_deref() == Some(TensorKind::Activation.name());
-    let Some(layer) = finding.layer.clone() else {
+    // A drift is about the layer that drifted, any other failure begins where the first value was not finite.
+    let layer = if is_drift {
+        finding.layer.clone()
+    } else {
+        output_of(event)
+    };
+    let Some(layer) = layer.filter(|_| finding.severity == Severity::Fatal) else {
         return Ok(false);
     };
-    if finding.severity < Severity::Fatal || !of_values {
-        return Ok(false);
-    }
     let steps = if is_drift {
         let quiet = failed.saturating_sub(BEFORE);
         quiet..quiet + 1
@@ -61,6 +64,20 @@ pub fn look_closer(gpu: &Gpu, run: &RunView, explanation: &mut Explanation) -> R
     };
     add_samples(finding, &captured, &rows, &layer);
     Ok(true)
+}
+
+/// The layer whose output an event is about.
+fn output_of(event: &Event) -> Option<String> {
+    match &event.subject {
+        Subject::Unit { tensor, kind, .. }
+        | Subject::Units { tensor, kind, .. }
+        | Subject::Tensor { tensor, kind }
+            if *kind == TensorKind::Activation =>
+        {
+            Some(tensor.clone())
+        }
+        _ => None,
+    }
 }
 
 /// A tensor over some steps, and the samples of their batches.
