@@ -20,7 +20,7 @@ def example(path, *options):
 def test_the_failing_vae_and_its_cure(tmp_path):
     failed = example(tmp_path / "failed", "--steps", "120", "--lr", "0.2")
     explained = failed.explain()
-    assert explained.verdict == "failed" and "learning rate" in explained.status, explained
+    assert explained.verdict == "failed" and "learning rate" in explained.headline, explained
     page = failed.report().read_text()
     assert "units of x" not in page, "pixels that are always black are no dead units"
     cured = example(tmp_path / "cured", "--steps", "300", "--lr", "1e-3")

@@ -47,11 +47,11 @@ class Result(SimpleNamespace):
 
 
 class Explanation(Result):
-    """What ``trainscope explain`` says of a run: ``status``, ``verdict`` and ``findings``."""
+    """What ``trainscope explain`` says of a run: ``headline``, ``verdict`` and ``findings``."""
 
     def _repr_html_(self) -> str:
         rows = [("verdict", self.verdict), *((f.cause, f"{f.severity}: {f.title}") for f in self.findings)]
-        return table_html(str(self.status), rows, "")
+        return table_html(str(self.headline), rows, "")
 
 
 class Run:
