@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 
 use trainscope::Error;
-use trainscope::cluster::{ClusterOptions, Clustering, UnitFeatures, cluster, snapshot};
+use trainscope::cluster::{ClusterOptions, Clustering, UnitFeatures, cluster};
 use trainscope::gpu::{AdapterChoice, Gpu};
 use trainscope::trace::RunView;
+use trainscope::train::Replay;
 
 fn main() -> trainscope::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -21,7 +22,7 @@ fn main() -> trainscope::Result<()> {
     let gpu = Gpu::new(&AdapterChoice::default())?;
     let mut before: Option<Clustering> = None;
     for &step in RunView::open(&dir)?.checkpoints() {
-        let trainer = snapshot(&gpu, &dir, step)?;
+        let trainer = Replay::open(&gpu, &dir)?.state_after(step)?;
         let features = UnitFeatures::of_probe_batch(&trainer, &layer)?;
         let mut now = cluster(&gpu, &features, &ClusterOptions::default())?;
         if let Some(before) = &before {

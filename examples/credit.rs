@@ -24,12 +24,8 @@ fn main() -> Result<()> {
             .map_err(|_| Error::usage(text.clone(), "not a whole number", "write digits only"))
     };
     let gpu = Gpu::new(&AdapterChoice::default())?;
-    let request = CreditRequest {
-        layer: layer.clone(),
-        units: vec![number(unit)? as usize],
-        range: number(from)?..number(to)?,
-        maps: false,
-    };
+    let unit = number(unit)? as usize;
+    let request = CreditRequest::new(layer, [unit], number(from)?..number(to)?);
     for unit in credit(Replay::open(&gpu, dir.as_ref())?, &request, &mut |_, _| ())? {
         println!(
             "change {:+.3e}, unexplained {:+.3e}",

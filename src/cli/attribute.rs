@@ -12,6 +12,7 @@ use trainscope::train::Replay;
 use trainscope::view::{Painter, SignedImages, Theme};
 use trainscope::{Error, Result};
 
+use super::tolerance::{self, ToleranceArgs};
 use super::{Common, check_writable};
 
 /// Samples that a picture shows beside their mean.
@@ -48,6 +49,8 @@ pub struct AttributeArgs {
     /// Draw the contributions over the images of the probe batch
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    tolerance: ToleranceArgs,
 }
 
 fn method(word: &str) -> Method {
@@ -76,7 +79,8 @@ pub fn run(common: &Common, args: &AttributeArgs) -> Result<()> {
     let done = RunReader::open(&args.dir)?.info().steps_done;
     let gpu = common.gpu()?;
     let step = args.step.unwrap_or(done);
-    let trainer = Replay::open(&gpu, &args.dir)?.state_after(step)?;
+    let replay = Replay::open(&gpu, &args.dir)?.tolerance(args.tolerance.tolerance);
+    let trainer = replay.state_after(step)?;
     let options = AttributeOptions {
         baseline: args.baseline.unwrap_or_default(),
         path_steps: args.path_steps as usize,
@@ -89,6 +93,7 @@ pub fn run(common: &Common, args: &AttributeArgs) -> Result<()> {
         draw(&gpu, &found, &options, path)?;
     }
     say(common, args, &found, &options, seconds);
+    tolerance::say(common, trainer.deviation());
     let contributions = found.values.iter().enumerate();
     let samples = found.samples.iter().enumerate();
     let answer = json!({
@@ -117,6 +122,7 @@ pub fn run(common: &Common, args: &AttributeArgs) -> Result<()> {
         "seconds": seconds,
         "adapter": gpu.describe(),
         "plot": args.plot,
+        "deviation": trainer.deviation(),
     });
     let name = format!(
         "attribute-{}-{}-{}-{}",

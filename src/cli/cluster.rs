@@ -3,16 +3,17 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use trainscope::cluster::{ClusterOptions, Clustering, UnitFeatures, cluster, snapshot};
+use trainscope::cluster::{ClusterOptions, Clustering, UnitFeatures, cluster};
 use trainscope::credit::{Credit, CreditRequest, credit};
 use trainscope::gpu::Gpu;
 use trainscope::series::{Scale, SeriesBuffer};
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{RunView, Statistic};
-use trainscope::train::Replay;
+use trainscope::train::{Deviation, Replay};
 use trainscope::view::{ClusterChart, Painter, Theme};
 use trainscope::{Error, Result};
 
+use super::tolerance::{self, ToleranceArgs};
 use super::{Common, outputs};
 
 /// Width of the plot in points, and pixels a point.
@@ -59,6 +60,8 @@ pub struct ClusterArgs {
     /// Draw the clusters as squares with their mean lines
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    tolerance: ToleranceArgs,
 }
 
 pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
@@ -73,7 +76,8 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
         seed: args.seed,
     };
     let mut found: Vec<(Option<u64>, Clustering)> = Vec::new();
-    for (step, features) in features(&gpu, args, &view)? {
+    let mut deviation = None;
+    for (step, features) in features(&gpu, args, &view, &mut deviation)? {
         let mut clustering = cluster(&gpu, &features, &options)?;
         if let Some((_, before)) = found.last() {
             clustering.match_to(before);
@@ -85,12 +89,15 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
     if let (Some(credit), Some((_, last))) = (&explained, found.last_mut()) {
         singled_out_credit = Some(last.explain(&args.layer, credit)?);
     }
+    let explained_deviation = explained.as_ref().and_then(|c| c.deviation.clone());
+    keep_larger(&mut deviation, explained_deviation);
     let Some((step, last)) = found.last() else {
         return Err(Error::usage("--step", "no step is given", "name one"));
     };
     for (step, clustering) in &found {
         say(common, *step, clustering);
     }
+    tolerance::say(common, deviation.as_ref());
     if let Some(path) = &args.plot {
         plot(&gpu, args, *step, last)?.write_png(&gpu, path)?;
         common.answer(&format!("plot: {}", path.display()));
@@ -98,6 +105,7 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
     let mut object = object(args, *step, last);
     object["adapter"] = json!(gpu.describe());
     object["plot"] = json!(args.plot);
+    object["deviation"] = json!(deviation);
     if let Some(credit) = &explained {
         object["explains"] = json!({
             "layer": credit.layer,
@@ -138,13 +146,8 @@ fn explained(common: &Common, gpu: &Gpu, args: &ClusterArgs) -> Result<Option<Cr
             "write it like mu:3",
         ));
     };
-    let request = CreditRequest {
-        layer: layer.to_owned(),
-        units: vec![unit],
-        range: from..to,
-        maps: false,
-    };
-    let replay = Replay::open(gpu, &args.dir)?;
+    let request = CreditRequest::new(layer, [unit], from..to);
+    let replay = Replay::open(gpu, &args.dir)?.tolerance(args.tolerance.tolerance);
     let bar = common.bar(0);
     let credits = credit(replay, &request, &mut |done, all| {
         bar.set_length(all);
@@ -164,11 +167,20 @@ fn explained(common: &Common, gpu: &Gpu, args: &ClusterArgs) -> Result<Option<Cr
     Ok(credit)
 }
 
-/// The features at each snapshot, or those of the whole run.
+/// Keeps the larger of two deviations.
+fn keep_larger(kept: &mut Option<Deviation>, other: Option<Deviation>) {
+    let of = |deviation: &Option<Deviation>| deviation.as_ref().map(|d| (d.largest, d.steps));
+    if of(&other) > of(kept) {
+        *kept = other;
+    }
+}
+
+/// The features at each snapshot, or those of the whole run; keeps the largest deviation of the replays.
 fn features(
     gpu: &Gpu,
     args: &ClusterArgs,
     view: &RunView,
+    deviation: &mut Option<Deviation>,
 ) -> Result<Vec<(Option<u64>, UnitFeatures)>> {
     if args.series {
         let series = view.series(&args.layer, TensorKind::Activation, Statistic::Mean)?;
@@ -180,7 +192,9 @@ fn features(
         false => args.step.clone(),
     };
     let at = |step: u64| {
-        let trainer = snapshot(gpu, &args.dir, step)?;
+        let replay = Replay::open(gpu, &args.dir)?.tolerance(args.tolerance.tolerance);
+        let trainer = replay.state_after(step)?;
+        keep_larger(deviation, trainer.deviation().cloned());
         let features = UnitFeatures::of_probe_batch(&trainer, &args.layer)?;
         Ok((Some(step), features))
     };

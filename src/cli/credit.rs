@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use trainscope::Result;
-use trainscope::credit::{Contribution, Credit, CreditRequest, credit};
+use trainscope::credit::{Contribution, Credit, CreditRequest, Hop, OtherCredit, credit};
 use trainscope::gpu::Gpu;
 use trainscope::tensor::NamedTensor;
 use trainscope::trace::write_safetensors_with_integers;
 use trainscope::train::Replay;
 use trainscope::view::{CreditChart, Painter, Picture, Theme};
 
+use super::tolerance::{self, ToleranceArgs};
 use super::{Common, outputs};
 
 /// Width of the picture in points, and pixels a point.
@@ -35,6 +36,9 @@ pub struct CreditArgs {
     /// The step after its last
     #[arg(long, value_name = "T1")]
     to: u64,
+    /// How many hops back: 1 for what enters the layer, 2 for the layers with weights before it too, and so on
+    #[arg(long, value_name = "H", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    hops: u32,
     /// Write the credit of every place to this file: of what enters the layer for each sample of the probe batch, and of
     /// every unit behind it
     #[arg(long, value_name = "FILE.safetensors")]
@@ -42,6 +46,8 @@ pub struct CreditArgs {
     /// Draw the decomposition into this file
     #[arg(long, value_name = "FILE.png")]
     plot: Option<PathBuf>,
+    #[command(flatten)]
+    tolerance: ToleranceArgs,
 }
 
 pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
@@ -51,12 +57,11 @@ pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
     }
     let gpu = common.gpu()?;
     let request = CreditRequest {
-        layer: args.layer.clone(),
-        units: args.unit.clone(),
-        range: args.from..args.to,
         maps: args.maps.is_some() || args.plot.is_some(),
+        hops: args.hops as usize,
+        ..CreditRequest::new(&args.layer, &args.unit[..], args.from..args.to)
     };
-    let replay = Replay::open(&gpu, &args.dir)?;
+    let replay = Replay::open(&gpu, &args.dir)?.tolerance(args.tolerance.tolerance);
     let bar = common.bar(0);
     let credits = credit(replay, &request, &mut |done, all| {
         bar.set_length(all);
@@ -68,7 +73,20 @@ pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
         for line in lines(unit) {
             common.answer(&line);
         }
+        for line in unit.hops.iter().flat_map(hop_lines) {
+            common.answer(&line);
+        }
+        if unit.hops.len() + 1 < request.hops {
+            common.answer(&format!(
+                "  there is no hop {}: no layer with weights stands before",
+                unit.hops.len() + 2
+            ));
+        }
     }
+    tolerance::say(
+        common,
+        credits.first().and_then(|credit| credit.deviation.as_ref()),
+    );
     if let Some(path) = &args.maps {
         write_maps(&credits, path)?;
         common.answer(&format!("maps: {}", path.display()));
@@ -117,7 +135,6 @@ fn write_maps(credits: &[Credit], path: &Path) -> Result<()> {
 fn as_json(credits: &[Credit], adapter: &str) -> serde_json::Value {
     let value = |credit: &Credit| {
         let mut value = json!(credit);
-        value["hops"] = json!([]);
         value["adapter"] = json!(adapter);
         value
     };
@@ -149,32 +166,74 @@ fn lines(credit: &Credit) -> Vec<String> {
             first.step, first.what
         ));
     }
-    for (title, parts) in [
-        ("predecessors", &credit.predecessors),
-        ("successors", &credit.successors),
-    ] {
+    lines.extend(part_lines(
+        &credit.predecessors,
+        &credit.successors,
+        &credit.other,
+    ));
+    lines.push(sum_line(
+        [credit.explained, credit.residual, credit.magnitude()],
+        credit.cancellation,
+    ));
+    lines
+}
+
+/// A further hop for a person.
+fn hop_lines(hop: &Hop) -> Vec<String> {
+    let mut lines = vec![format!(
+        "  hop {}, to {}: what the predecessors did, {} with running statistics",
+        hop.hop,
+        hop.layers.join(", "),
+        signed(hop.explains)
+    )];
+    let [by_weights, by_input] = [
+        hop.through.iter().map(|unit| unit.by_weights).sum::<f64>(),
+        hop.through.iter().map(|unit| unit.by_input).sum(),
+    ];
+    lines.push(format!(
+        "    {} because its units' own weights moved, {} because their inputs changed",
+        signed(by_weights),
+        signed(by_input)
+    ));
+    let parts = part_lines(&hop.predecessors, &hop.successors, &hop.other);
+    lines.extend(parts.into_iter().map(|line| format!("  {line}")));
+    let sums = [hop.explained, hop.residual, hop.magnitude()];
+    lines.push(format!("  {}", sum_line(sums, hop.cancellation)));
+    lines
+}
+
+/// The parts of a decomposition.
+fn part_lines(
+    predecessors: &[Contribution],
+    successors: &[Contribution],
+    other: &OtherCredit,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (title, parts) in [("predecessors", predecessors), ("successors", successors)] {
         let sum: f64 = parts.iter().map(|part| part.credit).sum();
         lines.push(format!("  {title}: {} in all", signed(sum)));
         lines.extend(strongest(parts));
     }
-    for (name, value) in credit.other.parts() {
+    for (name, value) in other.parts() {
         if value != 0.0 {
             lines.push(format!("  {}: {}", name.replace('_', " "), signed(value)));
         }
     }
-    let magnitude = credit.magnitude();
+    lines
+}
+
+/// What the parts sum up to, and what is left.
+fn sum_line([explained, residual, magnitude]: [f64; 3], cancellation: f64) -> String {
     let share = if magnitude > 0.0 {
-        100.0 * credit.residual.abs() / magnitude
+        100.0 * residual.abs() / magnitude
     } else {
         0.0
     };
-    lines.push(format!(
-        "  explained {}, residual {} ({share:.2e} % of the sum of magnitudes), cancellation {:.3}",
-        signed(credit.explained),
-        signed(credit.residual),
-        credit.cancellation
-    ));
-    lines
+    format!(
+        "  explained {}, residual {} ({share:.2e} % of the sum of magnitudes), cancellation {cancellation:.3}",
+        signed(explained),
+        signed(residual)
+    )
 }
 
 /// The contributions of the greatest magnitude, and what the others sum up to.

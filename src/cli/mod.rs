@@ -19,6 +19,7 @@ mod sample;
 mod sample_args;
 mod sample_lines;
 mod scenarios;
+mod tolerance;
 mod train;
 #[cfg(feature = "window")]
 mod watch;

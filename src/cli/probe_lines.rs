@@ -11,6 +11,7 @@ use trainscope::{Error, Result};
 use super::Common;
 use super::sample_args::SampleArgs;
 use super::sample_lines::Lines;
+use super::tolerance;
 
 /// Runs the steps again and takes the lines.
 pub fn read(common: &Common, args: &SampleArgs, gpu: &Gpu) -> Result<Lines> {
@@ -35,7 +36,7 @@ pub fn read(common: &Common, args: &SampleArgs, gpu: &Gpu) -> Result<Lines> {
         steps: from..to,
     };
     let bar = common.bar(to.saturating_sub(from));
-    let replay = Replay::open(gpu, &args.input)?;
+    let replay = Replay::open(gpu, &args.input)?.tolerance(args.tolerance.tolerance);
     let recorded = ProbeLines::record(replay, request, &mut |_| bar.inc(1));
     bar.finish_and_clear();
     let mut probe = recorded?;
@@ -45,6 +46,7 @@ pub fn read(common: &Common, args: &SampleArgs, gpu: &Gpu) -> Result<Lines> {
         probe.samples,
         to - 1
     ));
+    tolerance::say(common, probe.deviation.as_ref());
     let tensor = &probe.request.tensor;
     let kind = probe.request.kind.name();
     let names = (0..probe.len()).map(|line| format!("{tensor}, {kind} of {}", probe.line(line)));

@@ -8,6 +8,8 @@ use trainscope::series::Scale;
 use trainscope::tensor::TensorKind;
 use trainscope::trace::Statistic;
 
+use super::tolerance::ToleranceArgs;
+
 #[derive(Debug, clap::Args)]
 #[group(id = "budget", required = true, multiple = false)]
 pub struct Amount {
@@ -67,6 +69,8 @@ pub struct SampleArgs {
     /// With --per sample: the step after the last [default: all of the run's]
     #[arg(long, value_name = "T1", requires = "per")]
     pub to: Option<u64>,
+    #[command(flatten)]
+    pub tolerance: ToleranceArgs,
 }
 
 impl SampleArgs {

@@ -1,13 +1,11 @@
 //! What a unit is compared by: its activations on the probe batch, or its recorded series.
 
-use std::path::Path;
-
 use super::SingledOut;
 use super::kmeans::Points;
 use crate::gpu::Gpu;
 use crate::nn::{Graph, Mode, NodeId, Plan, Role};
-use crate::trace::{RunReader, UnitSeries};
-use crate::train::{Replay, Scenario, Trainer};
+use crate::trace::UnitSeries;
+use crate::train::Trainer;
 use crate::{Error, Result};
 
 /// Turns the seed of a run into that of the latent vectors of the probe batch.
@@ -28,29 +26,6 @@ pub struct UnitFeatures {
     pub values: Vec<f32>,
     /// What `len` counts, for sentences: "samples" or "records".
     pub of: &'static str,
-}
-
-/// The trainer of the run in `dir` in the state that it had after `step` steps.
-///
-/// # Errors
-/// The run does not have that many steps, or no checkpoint before, or its data are gone.
-pub fn snapshot(gpu: &Gpu, dir: &Path, step: u64) -> Result<Trainer> {
-    let reader = RunReader::open(dir)?;
-    let done = reader.info().steps_done;
-    if step > done {
-        return Err(Error::usage(
-            format!("--step {step}"),
-            format!("{} has {done} steps", dir.display()),
-            format!("choose a step from 0 to {done}"),
-        ));
-    }
-    if reader.checkpoints()?.contains(&step) {
-        return Trainer::restored(gpu, &Scenario::of_run(&reader)?, &reader, step);
-    }
-    let first = step.saturating_sub(1);
-    let mut replay = Replay::open(gpu, dir)?.range(first..step).start()?;
-    while replay.step()?.is_some() {}
-    Ok(replay.into_trainer())
 }
 
 impl UnitFeatures {

@@ -12,7 +12,7 @@ mod kmeans;
 mod matching;
 pub mod reference;
 
-pub use features::{UnitFeatures, snapshot};
+pub use features::UnitFeatures;
 pub use kmeans::{MAX_COUNT, Partition, Points};
 pub use matching::assign;
 

@@ -1,10 +1,11 @@
 //! The probe of a credit: what of each training step is needed later, copied before it is overwritten.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::CreditRequest;
 use super::blocks::RowLayout;
-use super::cut::{Cut, has_weights, units_of};
+use super::cut::{Cut, Stretch, has_weights, units_of};
 use super::unit_layer::UnitLayer;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::nn::{
@@ -32,9 +33,12 @@ pub(super) struct Captured {
 pub(super) struct CapturedPass {
     /// Its name among the passes of the model.
     pub name: String,
+    /// The cut behind the layer.
     pub cut: Cut,
+    /// The cuts behind the layers that further hops come to, in order of the graph.
+    pub cuts_of_hops: Vec<Cut>,
     pub batch: usize,
-    /// Values of the boundary of the cut and of the layer's input.
+    /// Values of the boundaries of the cuts and of the layers' inputs.
     pub values: HashMap<NodeId, Buffer<f32>>,
     /// Gradients of the successors.
     pub gradients: HashMap<NodeId, Buffer<f32>>,
@@ -54,6 +58,8 @@ pub(super) struct CapturedNetwork {
     pub unit_layer: UnitLayer,
     pub layout: RowLayout,
     pub rows: Vec<CapturedRow>,
+    /// The rows of all units of all layers, where further hops need them.
+    pub whole: Option<CapturedRow>,
 }
 
 /// What is kept of the row of a unit.
@@ -70,15 +76,18 @@ pub(super) struct CapturedRow {
 pub(super) struct Capture {
     layer: String,
     units: Vec<usize>,
+    /// Layers further back that are looked at, too, in hops.
+    further_hops: usize,
     captured: Arc<Mutex<Captured>>,
 }
 
 impl Capture {
-    /// A probe of some units of a layer.
-    pub fn new(layer: &str, units: &[usize]) -> Self {
+    /// A probe of what is asked.
+    pub fn new(request: &CreditRequest) -> Self {
         Self {
-            layer: layer.to_owned(),
-            units: units.to_vec(),
+            layer: request.layer.clone(),
+            units: request.units.clone(),
+            further_hops: request.further_hops(),
             captured: Arc::default(),
         }
     }
@@ -106,7 +115,12 @@ impl Captured {
     }
 
     /// The pass, if the layer is trained in it.
-    fn pass(&mut self, pass: &Pass<'_>, layer: &str, batch: usize) -> Option<&mut CapturedPass> {
+    fn pass(
+        &mut self,
+        pass: &Pass<'_>,
+        (layer, further_hops): (&str, usize),
+        batch: usize,
+    ) -> Option<&mut CapturedPass> {
         let known = self.passes.iter().position(|known| known.name == pass.name);
         let index = match known {
             Some(index) => index,
@@ -115,6 +129,10 @@ impl Captured {
                 self.passes.push(CapturedPass {
                     name: pass.name.to_owned(),
                     cut: Cut::new(pass, layer),
+                    cuts_of_hops: hop_layers(pass.graph, layer, further_hops)
+                        .into_iter()
+                        .map(|layer| Cut::new(pass, layer))
+                        .collect(),
                     batch,
                     values: HashMap::new(),
                     gradients: HashMap::new(),
@@ -132,8 +150,26 @@ fn trained_layer(pass: &Pass<'_>, layer: &str) -> Option<NodeId> {
     (has_weights(pass.graph.node(id)) && !pass.is_repeated(id)).then_some(id)
 }
 
+/// The layers that hops come to, in order of the graph.
+fn hop_layers(graph: &Graph, layer: NodeId, hops: usize) -> BTreeSet<NodeId> {
+    let stretches = Stretch::of_hops(graph, layer, hops);
+    stretches.into_iter().flat_map(|hop| hop.layers).collect()
+}
+
+impl CapturedPass {
+    /// All cuts.
+    fn cuts(&self) -> impl Iterator<Item = &Cut> {
+        std::iter::once(&self.cut).chain(&self.cuts_of_hops)
+    }
+}
+
 impl CapturedNetwork {
-    fn new(gpu: &Gpu, view: &ParameterView<'_>, layer: NodeId, units: &[usize]) -> Result<Self> {
+    fn new(
+        gpu: &Gpu,
+        view: &ParameterView<'_>,
+        layer: NodeId,
+        (units, has_hops): (&[usize], bool),
+    ) -> Result<Self> {
         let (graph, live) = (view.graph, view.parameters);
         let node = graph.node(layer);
         let unit_layer = UnitLayer::new(gpu, node, &graph.node(node.inputs[0]).shape)?;
@@ -145,19 +181,21 @@ impl CapturedNetwork {
                 "choose a layer without spectral_norm",
             )
         })?;
-        let row = || gpu.buffer("row", layout.len);
-        let rows = units.iter().map(|_| {
+        let row = |len: usize| {
             Ok(CapturedRow {
-                gradient: row()?,
-                updated: row()?,
+                gradient: gpu.buffer("row", len)?,
+                updated: gpu.buffer("row", len)?,
             })
-        });
+        };
+        let rows = units.iter().map(|_| row(layout.len));
+        let whole = has_hops.then(|| row(live.values.len())).transpose()?;
         Ok(Self {
             live: live.clone(),
             start: live.with_own_values(gpu, "parameters at the start")?,
             late: live.with_own_values(gpu, "parameters before the update")?,
             state: view.state.clone(),
             rows: rows.collect::<Result<_>>()?,
+            whole,
             unit_layer,
             layout,
         })
@@ -176,14 +214,19 @@ impl Probe for Capture {
         };
         let mut captured = lock(&self.captured);
         captured.note_layers(pass);
-        let Some(captured) = captured.pass(pass, &self.layer, view.batch) else {
+        let asked = (&self.layer[..], self.further_hops);
+        let Some(captured) = captured.pass(pass, asked, view.batch) else {
             return Ok(Vec::new());
         };
         let is_gradient = view.kind == TensorKind::Gradient;
         let is_wanted = if is_gradient {
-            captured.cut.successors.contains(&view.node)
+            captured
+                .cuts()
+                .any(|cut| cut.successors.contains(&view.node))
         } else {
-            view.node == captured.cut.input || captured.cut.boundary.contains(&view.node)
+            captured
+                .cuts()
+                .any(|cut| view.node == cut.input || cut.boundary.contains(&view.node))
         };
         if !is_wanted {
             return Ok(Vec::new());
@@ -222,25 +265,29 @@ impl Probe for Capture {
             if self.units.iter().any(|&unit| unit >= units) {
                 return Ok(Vec::new());
             }
-            captured.network = Some(CapturedNetwork::new(gpu, &view, layer, &self.units)?);
+            let asked = (&self.units[..], self.further_hops > 0);
+            captured.network = Some(CapturedNetwork::new(gpu, &view, layer, asked)?);
         }
         let Some(network) = &captured.network else {
             return Ok(Vec::new());
         };
         let (live, layout) = (&network.live, &network.layout);
         let rows = self.units.iter().zip(&network.rows);
-        let keep = |copy: &Parameters| {
-            let range = 0..live.values.len();
-            vectors::copy(gpu, copy.values.binding(), live.values.binding(), range)
+        let copy = |to: &Buffer<f32>, from: &Buffer<f32>| {
+            vectors::copy(gpu, to.binding(), from.binding(), 0..from.len())
         };
+        let keep = |copied: &Parameters| copy(&copied.values, &live.values);
+        let whole = network.whole.iter();
         Ok(match view.stage {
             ParameterStage::StepStart => vec![keep(&network.start)],
             ParameterStage::BeforeUpdate => rows
                 .flat_map(|(&unit, row)| layout.gather(gpu, unit, &live.gradients, &row.gradient))
                 .chain([keep(&network.late)])
+                .chain(whole.map(|whole| copy(&whole.gradient, &live.gradients)))
                 .collect(),
             ParameterStage::AfterUpdate => rows
                 .flat_map(|(&unit, row)| layout.gather(gpu, unit, &live.values, &row.updated))
+                .chain(whole.map(|whole| copy(&whole.updated, &live.values)))
                 .collect(),
         })
     }

@@ -83,6 +83,66 @@ impl Cut {
     }
 }
 
+/// What lies between some tensors and the layers with weights before them, on every path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Nodes between, the last one first.
+    pub between: Vec<NodeId>,
+    /// The layers, the last one first.
+    pub layers: Vec<NodeId>,
+}
+
+impl Stretch {
+    /// The stretches of so many hops back from a layer: the first before its input, each other one before the inputs of
+    /// the layers that the one before has come to. There are fewer where the data are reached on all paths.
+    pub fn of_hops(graph: &Graph, layer: NodeId, hops: usize) -> Vec<Self> {
+        let mut stretches: Vec<Self> = Vec::new();
+        let mut ends = vec![layer];
+        for _ in 0..hops {
+            let inputs = ends.iter().map(|&end| graph.node(end).inputs[0]);
+            let stretch = Self::before(graph, inputs.collect());
+            if stretch.layers.is_empty() {
+                break;
+            }
+            ends.clone_from(&stretch.layers);
+            stretches.push(stretch);
+        }
+        stretches
+    }
+
+    /// All nodes whose values are read on the way back.
+    pub fn reads(&self, graph: &Graph) -> BTreeSet<NodeId> {
+        let own = self.between.iter().chain(&self.layers).copied();
+        let nodes = own
+            .clone()
+            .chain(own.flat_map(|id| graph.node(id).inputs.clone()));
+        nodes.collect()
+    }
+
+    fn before(graph: &Graph, tensors: BTreeSet<NodeId>) -> Self {
+        let mut reached = tensors;
+        let mut stretch = Self {
+            between: Vec::new(),
+            layers: Vec::new(),
+        };
+        while let Some(id) = reached.pop_last() {
+            let node = graph.node(id);
+            let Some(operation) = &node.operation else {
+                continue;
+            };
+            if has_weights(node) {
+                stretch.layers.push(id);
+                continue;
+            }
+            stretch.between.push(id);
+            let inputs = node.inputs.iter().enumerate();
+            let inputs = inputs.filter(|&(place, _)| operation.differentiable(place));
+            reached.extend(inputs.map(|(_, input)| input));
+        }
+        stretch
+    }
+}
+
 /// For each node, whether the loss depends on it.
 fn reaches_loss(graph: &Graph, is_term: &dyn Fn(NodeId) -> bool) -> Vec<bool> {
     let ids: Vec<NodeId> = graph.ids().collect();
@@ -106,8 +166,8 @@ pub(super) struct Source {
     pub unit: usize,
 }
 
-/// For each unit of what enters a layer, the unit that it is made of: reshapes and concatenations are looked through
-/// as long as all places of the unit come from one.
+/// For each unit of what enters a layer, the unit that it is made of: operations that only move elements (reshapes,
+/// concatenations, slices) are looked through as long as all places of the unit come from one.
 pub(super) fn sources(graph: &Graph, input: NodeId) -> Vec<Source> {
     let [units, places] = units_of(graph.node(input));
     let of_elements = sources_of_elements(graph, input);
@@ -128,14 +188,19 @@ pub(super) fn sources(graph: &Graph, input: NodeId) -> Vec<Source> {
 
 fn sources_of_elements(graph: &Graph, id: NodeId) -> Vec<Source> {
     let node = graph.node(id);
-    match node.operation.as_ref().map(|operation| operation.kind()) {
-        Some("reshape" | "concat") => {
+    let operation = node.operation.as_ref();
+    match operation.and_then(|operation| operation.origins(&graph.shapes(&node.inputs))) {
+        Some(origins) => {
             let inputs = node.inputs.iter();
-            inputs
-                .flat_map(|&input| sources_of_elements(graph, input))
+            let inputs: Vec<Vec<Source>> = inputs
+                .map(|&input| sources_of_elements(graph, input))
+                .collect();
+            let origins = origins.into_iter();
+            origins
+                .map(|[input, element]| inputs[input][element].clone())
                 .collect()
         }
-        _ => {
+        None => {
             let [_, places] = units_of(node);
             let own = |element: usize| Source {
                 node: id.index(),

@@ -1,11 +1,13 @@
 //! What is measured of each unit after every step of the first sweep.
 
+use std::ops::Range;
+
 use super::blocks::{Blocks, RowLayout};
 use super::capture::{CapturedNetwork, CapturedRow};
 use super::cut::units_of;
 use super::maps::add_of_samples;
 use super::midpoint::midpoint;
-use super::probe_pass::ProbePass;
+use super::probe_pass::{Ends, ProbePass};
 use super::sums::UnitSums;
 use super::unit_layer::Sensitivity;
 use super::update::{RowStep, denominator_memories};
@@ -36,6 +38,8 @@ pub(super) struct UnitMeter {
 #[derive(Debug)]
 pub(super) struct UnitStep {
     pub row: RowStep,
+    /// Derivatives of the unit's mean with respect to the row, halfway through the step.
+    pub sensitivity: Vec<f64>,
     /// By each unit of what enters the layer, running statistics included.
     pub by_predecessor: Vec<f64>,
     /// By the running statistics alone.
@@ -48,7 +52,7 @@ impl UnitMeter {
         gpu: &Gpu,
         [node, input]: [&Node; 2],
         unit: usize,
-        probe: &ProbePass,
+        (probe, ends): (&ProbePass, &Ends),
         (network, captured): (&CapturedNetwork, &CapturedRow),
         sensitivity: &Sensitivity,
         (rule, has_map): (&UpdateRule, bool),
@@ -73,20 +77,25 @@ impl UnitMeter {
             dispatches.extend(sums.dispatches(gpu, factors, to, Some(from), (&result, 0))?);
             Ok(result)
         };
-        let by_predecessor = difference(&probe.input, &probe.input_before)?;
-        let by_state = match probe.crossed() {
+        let Ends {
+            now,
+            before,
+            crossed,
+        } = ends;
+        let by_predecessor = difference(now, before)?;
+        let by_state = match crossed {
             None => None,
             Some(crossed) => Some([
-                difference(&crossed.later_state, &probe.input_before)?,
-                difference(&probe.input, &crossed.earlier_state)?,
+                difference(&crossed.later_state, before)?,
+                difference(now, &crossed.earlier_state)?,
             ]),
         };
-        let map = has_map.then(|| gpu.buffer("credit map", probe.input.len()));
+        let map = has_map.then(|| gpu.buffer("credit map", now.len()));
         let map = map.transpose()?;
-        dispatches.extend(map.as_ref().map(|map| {
-            let ends = [&probe.input, &probe.input_before];
-            add_of_samples(gpu, &sensitivity.to_input, ends, map)
-        }));
+        dispatches.extend(
+            map.as_ref()
+                .map(|map| add_of_samples(gpu, &sensitivity.to_input, [now, before], map)),
+        );
         let mut memories = [None, None];
         for (memory, name) in memories.iter_mut().zip(denominator_memories(rule)) {
             if let Some(values) = name.and_then(|name| network.state.memory(name)) {
@@ -140,7 +149,6 @@ impl UnitMeter {
             row: RowStep {
                 updates_before,
                 is_updated,
-                sensitivity: wide(gpu, &self.sensitivity)?,
                 start: wide(gpu, &self.start)?,
                 updated: wide(gpu, &self.updated)?,
                 end: wide(gpu, &self.end)?,
@@ -149,6 +157,7 @@ impl UnitMeter {
                 means: memory(&self.memories[1])?,
                 scale: wide(gpu, &self.step_scale)?[1],
             },
+            sensitivity: wide(gpu, &self.sensitivity)?,
             by_predecessor: wide(gpu, &self.by_predecessor)?,
             by_state,
         })
@@ -162,4 +171,20 @@ fn row(gpu: &Gpu, layout: &RowLayout) -> Result<Buffer<f32>> {
 /// The values of a buffer in float64.
 pub(super) fn wide(gpu: &Gpu, buffer: &Buffer<f32>) -> Result<Vec<f64>> {
     Ok(gpu.read(buffer)?.into_iter().map(f64::from).collect())
+}
+
+/// The values of some ranges of a buffer, one behind the other, in float64.
+pub(super) fn wide_ranges(
+    gpu: &Gpu,
+    buffer: &Buffer<f32>,
+    ranges: &[Range<usize>],
+) -> Result<Vec<f64>> {
+    let mut values = Vec::new();
+    for range in ranges {
+        let [start, len] = [range.start, range.len()].map(|elements| 4 * elements as u64);
+        let bytes = gpu.read_bytes(buffer.raw(), start, len)?;
+        let read: Vec<f32> = bytemuck::pod_collect_to_vec(&bytes);
+        values.extend(read.into_iter().map(f64::from));
+    }
+    Ok(values)
 }

@@ -16,11 +16,15 @@
 mod blocks;
 mod capture;
 mod cut;
+mod hop_meter;
+mod hops;
 mod maps;
 mod measure;
 mod midpoint;
+mod multipliers;
 mod probe_pass;
 pub mod reference;
+mod reference_hops;
 mod successors;
 mod sums;
 mod sweep;
@@ -34,6 +38,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use crate::tensor::NamedTensor;
+use crate::train::Deviation;
 
 pub use self::sweep::credit;
 
@@ -48,6 +53,27 @@ pub struct CreditRequest {
     pub range: Range<u64>,
     /// Whether credit is kept place by place, too ([`Credit::maps`]).
     pub maps: bool,
+    /// How many hops back: 1 for the tensor that enters the layer, 2 for the layers with weights before it, too
+    /// ([`Credit::hops`]), and so on.
+    pub hops: usize,
+}
+
+impl CreditRequest {
+    /// Units of a layer over a range of steps, one hop back and without maps.
+    pub fn new(layer: impl Into<String>, units: impl Into<Vec<usize>>, range: Range<u64>) -> Self {
+        Self {
+            layer: layer.into(),
+            units: units.into(),
+            range,
+            maps: false,
+            hops: 1,
+        }
+    }
+
+    /// Hops behind the first.
+    fn further_hops(&self) -> usize {
+        self.hops.saturating_sub(1)
+    }
 }
 
 /// Credit place by place. Sums over places are the contributions, up to rounding in float32.
@@ -93,17 +119,99 @@ pub struct OtherCredit {
     pub clipping: f64,
     /// Running statistics, and singular values of spectral norms, of the layers before.
     pub normalization: f64,
+    /// What gains and shifts of norms and rows of embeddings learned between the layers of a further hop; in the first hop
+    /// the predecessors have it.
+    pub other_parameters: f64,
 }
 
 impl OtherCredit {
     /// All of it, with names.
-    pub fn parts(&self) -> [(&'static str, f64); 4] {
+    pub fn parts(&self) -> [(&'static str, f64); 5] {
         [
             ("memory", self.memory),
             ("weight_decay", self.weight_decay),
             ("clipping", self.clipping),
             ("normalization", self.normalization),
+            ("other_parameters", self.other_parameters),
         ]
+    }
+}
+
+/// A hop further back: what the predecessors did, decomposed again at the layers with weights before them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Hop {
+    /// Its number; the decomposition itself is hop 1.
+    pub hop: usize,
+    /// The layers that it comes to.
+    pub layers: Vec<String>,
+    /// What it explains: all that the predecessors of the hop before did, what running statistics did in them included.
+    pub explains: f64,
+    /// The sum of all parts.
+    pub explained: f64,
+    /// `explains - explained`.
+    pub residual: f64,
+    /// As [`Credit::cancellation`].
+    pub cancellation: f64,
+    /// By what enters the layers, in order.
+    pub predecessors: Vec<Contribution>,
+    /// By the gradients that moved the weights of the layers, in the order of the graph.
+    pub successors: Vec<Contribution>,
+    /// By nobody of them.
+    pub other: OtherCredit,
+    /// The same sum by the units of the layers, through which all of it came but what operations between the layers did.
+    pub through: Vec<Through>,
+}
+
+/// What came through a unit on its way to the unit that is explained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Through {
+    /// The layer.
+    pub layer: String,
+    /// Its unit.
+    pub unit: usize,
+    /// What it did because its own weights moved.
+    pub by_weights: f64,
+    /// What it did because its input changed.
+    pub by_input: f64,
+}
+
+impl Hop {
+    fn parts(&self) -> impl Iterator<Item = f64> {
+        parts(&self.predecessors, &self.successors, &self.other)
+    }
+
+    /// The sum of the magnitudes of all parts.
+    pub fn magnitude(&self) -> f64 {
+        self.parts().map(f64::abs).sum()
+    }
+
+    /// The same with sums that follow from the parts.
+    fn summed(mut self) -> Self {
+        let magnitude = self.magnitude();
+        self.explained = self.parts().sum();
+        self.residual = self.explains - self.explained;
+        self.cancellation = cancellation(self.explained, magnitude);
+        self
+    }
+}
+
+/// The values of all parts of a decomposition.
+fn parts<'a>(
+    predecessors: &'a [Contribution],
+    successors: &'a [Contribution],
+    other: &OtherCredit,
+) -> impl Iterator<Item = f64> + use<'a> {
+    let contributions = predecessors.iter().chain(successors);
+    let other = other.parts().into_iter().map(|(_, credit)| credit);
+    contributions.map(|part| part.credit).chain(other)
+}
+
+/// What is left of magnitudes after they have cancelled each other.
+fn cancellation(sum: f64, magnitude: f64) -> f64 {
+    if magnitude > 0.0 {
+        sum.abs() / magnitude
+    } else {
+        1.0
     }
 }
 
@@ -142,8 +250,12 @@ pub struct Credit {
     pub successors: Vec<Contribution>,
     /// By nobody of them.
     pub other: OtherCredit,
+    /// Further hops back, as far as they were asked for and there are layers with weights.
+    pub hops: Vec<Hop>,
     /// The first value that was not finite, where there was one in the range that was asked for.
     pub first_nonfinite: Option<FirstNonfinite>,
+    /// How far the steps are from the run's, where that was made on another adapter.
+    pub deviation: Option<Deviation>,
     /// Place by place, where that was asked for.
     #[serde(skip)]
     pub maps: CreditMaps,
@@ -152,9 +264,7 @@ pub struct Credit {
 impl Credit {
     /// The values of all parts.
     fn parts(&self) -> impl Iterator<Item = f64> {
-        let contributions = self.predecessors.iter().chain(&self.successors);
-        let other = self.other.parts().into_iter().map(|(_, credit)| credit);
-        contributions.map(|part| part.credit).chain(other)
+        parts(&self.predecessors, &self.successors, &self.other)
     }
 
     /// The sum of the magnitudes of all parts: what the residual is to be held against.
@@ -167,11 +277,7 @@ impl Credit {
         let magnitude = self.magnitude();
         self.explained = self.parts().sum();
         self.residual = self.change - self.explained;
-        self.cancellation = if magnitude > 0.0 {
-            self.explained.abs() / magnitude
-        } else {
-            1.0
-        };
+        self.cancellation = cancellation(self.explained, magnitude);
         self
     }
 }

@@ -3,7 +3,10 @@
 //! It goes another way than the kernels do: every source of the gradient has an accumulator of its own, carried forward through
 //! the optimizer, and every unit behind the layer sends its gradient backward on its own.
 
-use super::cut::{Cut, sources, units_of};
+use std::collections::BTreeMap;
+
+use super::cut::{Cut, Stretch, sources, units_of};
+use super::reference_hops::HopAccount;
 use super::{Contribution, Credit, CreditMaps, OtherCredit};
 use crate::nn::reference::{Reference, ReferenceStep};
 use crate::nn::{
@@ -35,6 +38,7 @@ pub struct ReferenceTraining<'a> {
 }
 
 /// A source of the gradient, and what is left of its gradients in the numerator of the next update.
+#[derive(Debug)]
 struct Sender {
     layer: String,
     unit: usize,
@@ -42,14 +46,117 @@ struct Sender {
     credit: f64,
 }
 
-/// Where a row lies within the weight and the bias of its layer.
-struct Row {
+/// Where rows of weights lie within the weight and the bias of their layer.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub layer: NodeId,
     weights: Vec<usize>,
-    unit: usize,
+    units: Vec<usize>,
+}
+
+/// What the sources of the gradient did with rows of weights.
+#[derive(Debug)]
+pub(super) struct Account {
+    pub cut: Cut,
+    pub row: Row,
+    memory: Vec<f64>,
+    decay: Vec<f64>,
+    senders: Vec<Sender>,
+    /// What each sender sent in the step that is looked at.
+    shares: Vec<Vec<f64>>,
+    pub other: OtherCredit,
+}
+
+/// How a step moved the weights.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MovedWeights<'a> {
+    before: &'a [Vec<f64>],
+    /// Gradients of all parameters.
+    unclipped: &'a [Vec<f64>],
+    /// Gradients of what is trainable.
+    clipped: &'a [Vec<f64>],
+}
+
+impl Account {
+    /// The account of rows of the layer `id`, at the start of the range.
+    pub fn new(training: &ReferenceTraining<'_>, id: NodeId, row: Row) -> Self {
+        let cut = Cut::new(&training.pass, id);
+        let memory = training.carried(&row);
+        Self {
+            decay: vec![0.0; memory.len()],
+            senders: training.senders(&cut, memory.len()),
+            shares: Vec::new(),
+            other: OtherCredit::default(),
+            cut,
+            row,
+            memory,
+        }
+    }
+
+    /// Adds what the update of a step did, where the unit depends on the rows by `sensitivity`.
+    pub fn add(
+        &mut self,
+        training: &ReferenceTraining<'_>,
+        moved: &MovedWeights<'_>,
+        sensitivity: &[f64],
+    ) {
+        let graph = training.pass.graph;
+        let unclipped = self.row.of(graph, moved.unclipped);
+        let clipped = self.row.of_trainable(graph, moved.clipped);
+        let start = self.row.of(graph, moved.before);
+        // The counter has moved on already.
+        let NumeratorRule {
+            beta,
+            gain,
+            rate,
+            coupled,
+            decoupled,
+        } = training.numerators(&self.row, training.step - 1);
+        for r in 0..start.len() {
+            let kept = if unclipped[r] == 0.0 {
+                1.0
+            } else {
+                clipped[r] / unclipped[r]
+            };
+            let push = sensitivity[r] * rate[r];
+            self.memory[r] *= beta;
+            self.other.memory += push * self.memory[r];
+            self.decay[r] = beta * self.decay[r] + gain[r] * coupled * start[r];
+            self.other.weight_decay += push * self.decay[r] - sensitivity[r] * decoupled * start[r];
+            for (sender, share) in self.senders.iter_mut().zip(&self.shares) {
+                sender.numerator[r] = beta * sender.numerator[r] + gain[r] * kept * share[r];
+                sender.credit += push * sender.numerator[r];
+            }
+        }
+    }
+
+    /// What the senders did.
+    pub fn successors(self) -> Vec<Contribution> {
+        let senders = self.senders.into_iter().map(|sender| Contribution {
+            layer: sender.layer,
+            unit: sender.unit,
+            credit: sender.credit,
+        });
+        senders.collect()
+    }
+}
+
+/// What units of a tensor did, by the names of what they are made of.
+pub(super) fn named_sources(graph: &Graph, input: NodeId, by_unit: Vec<f64>) -> Vec<Contribution> {
+    let mut all = BTreeMap::new();
+    for (source, credit) in sources(graph, input).into_iter().zip(by_unit) {
+        *all.entry(source).or_insert(0.0) += credit;
+    }
+    let named = all.into_iter().map(|(source, credit)| Contribution {
+        layer: graph.nodes()[source.node].name.clone(),
+        unit: source.unit,
+        credit,
+    });
+    named.collect()
 }
 
 impl ReferenceTraining<'_> {
-    fn reference<'r>(
+    pub(super) fn reference<'r>(
         &'r self,
         mode: Mode,
         batch: usize,
@@ -66,88 +173,61 @@ impl ReferenceTraining<'_> {
     }
 
     /// Values of all nodes on the probe batch.
-    fn probe_values(&self, parameters: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    pub(super) fn probe_values(&self, parameters: &[Vec<f64>]) -> Vec<Vec<f64>> {
         let reference = self.reference(Mode::Eval, self.probe_samples, parameters);
         reference.forward(&self.probe).values
     }
 
-    /// Trains on `batches`, one a step, and decomposes the change of a unit.
-    pub fn credit(&mut self, layer: &str, unit: usize, batches: &[Vec<Vec<f64>>]) -> Credit {
+    /// Trains on `batches`, one a step, and decomposes the change of a unit, so many hops back.
+    pub fn credit(
+        &mut self,
+        (layer, unit): (&str, usize),
+        hops: usize,
+        batches: &[Vec<Vec<f64>>],
+    ) -> Credit {
         let graph = self.pass.graph;
         let id = graph.find(layer).expect("a layer of that name");
-        let cut = Cut::new(&self.pass, id);
-        let row = Row::new(graph, id, unit);
-        let (weight, bias) = (graph.node(id).parameters[0], graph.node(id).parameters[1]);
         let from = self.step;
-        let mut other = OtherCredit::default();
-        let mut memory = self.carried(&row, [weight, bias]);
-        let mut decay = vec![0.0; memory.len()];
-        let mut senders = self.senders(&cut, memory.len());
-        let mut by_input = vec![0.0; units_of(graph.node(cut.input))[0]];
+        let mut account = Account::new(self, id, Row::of_unit(graph, id, unit));
+        let stretches = Stretch::of_hops(graph, id, hops.saturating_sub(1));
+        let mut further: Vec<HopAccount> = stretches
+            .iter()
+            .map(|stretch| HopAccount::new(self, stretch))
+            .collect();
+        let mut by_input = vec![0.0; units_of(graph.node(account.cut.input))[0]];
         let first = self.unit_mean(id, unit);
         for inputs in batches {
             let before = self.parameters.clone();
             let reference = self.reference(Mode::Train, self.batch, &before);
             let step = reference.step(self.pass.loss, inputs);
-            let shares = self.shares(&cut, &row, &step);
             let mut gradients = trainable(graph, &step.parameter_gradients);
-            let unclipped = row.of([weight, bias], &step.parameter_gradients);
+            let of_layers = further.iter_mut().flat_map(|hop| &mut hop.accounts);
+            for account in std::iter::once(&mut account).chain(of_layers) {
+                account.shares = self.shares(&account.cut, &account.row, &step);
+            }
             self.update(&step, &mut gradients);
-            let clipped = row.of_trainable(graph, [weight, bias], &gradients);
-            let start = row.of([weight, bias], &before);
-            // The counter has moved on already.
-            let update = self.numerators(&row, [weight, bias], self.step - 1);
-            let sensitivity = self.probe_step(
-                &cut,
+            let moved = MovedWeights {
+                before: &before,
+                unclipped: &step.parameter_gradients,
+                clipped: &gradients,
+            };
+            let ends = [&before[..], &self.parameters.clone()[..]];
+            let mut normalization = 0.0;
+            let (sensitivity, multipliers) = self.probe_step(
+                &account.cut,
                 unit,
-                &row,
-                [&before, &self.parameters.clone()],
+                &account.row,
+                ends,
                 |place, state, all| {
                     by_input[place] += all - state;
-                    other.normalization += state;
+                    normalization += state;
                 },
             );
-            let NumeratorRule {
-                beta,
-                gain,
-                rate,
-                coupled,
-                decoupled,
-            } = update;
-            for r in 0..start.len() {
-                let kept = if unclipped[r] == 0.0 {
-                    1.0
-                } else {
-                    clipped[r] / unclipped[r]
-                };
-                let push = sensitivity[r] * rate[r];
-                memory[r] *= beta;
-                other.memory += push * memory[r];
-                decay[r] = beta * decay[r] + gain[r] * coupled * start[r];
-                other.weight_decay += push * decay[r] - sensitivity[r] * decoupled * start[r];
-                for (sender, share) in senders.iter_mut().zip(&shares) {
-                    sender.numerator[r] = beta * sender.numerator[r] + gain[r] * kept * share[r];
-                    sender.credit += push * sender.numerator[r];
-                }
-            }
+            account.other.normalization += normalization;
+            account.add(self, &moved, &sensitivity);
+            self.add_hops(&mut further, (account.cut.input, multipliers), ends, &moved);
         }
-        let sources = sources(graph, cut.input);
-        let mut predecessors = std::collections::BTreeMap::new();
-        for (source, credit) in sources.iter().zip(by_input) {
-            *predecessors.entry(source.clone()).or_insert(0.0) += credit;
-        }
-        let predecessors = predecessors
-            .into_iter()
-            .map(|(source, credit)| Contribution {
-                layer: graph.nodes()[source.node].name.clone(),
-                unit: source.unit,
-                credit,
-            });
-        let successors = senders.into_iter().map(|sender| Contribution {
-            layer: sender.layer,
-            unit: sender.unit,
-            credit: sender.credit,
-        });
+        let predecessors = named_sources(graph, account.cut.input, by_input);
         Credit {
             layer: layer.to_owned(),
             unit,
@@ -157,10 +237,16 @@ impl ReferenceTraining<'_> {
             explained: 0.0,
             residual: 0.0,
             cancellation: 0.0,
-            predecessors: predecessors.collect(),
-            successors: successors.collect(),
-            other,
+            predecessors,
+            other: account.other,
+            successors: account.successors(),
+            hops: further
+                .into_iter()
+                .enumerate()
+                .map(|(index, hop)| hop.finish(graph, index + 2))
+                .collect(),
             first_nonfinite: None,
+            deviation: None,
             maps: CreditMaps::default(),
         }
         .summed()
@@ -246,7 +332,7 @@ impl ReferenceTraining<'_> {
     }
 
     /// What the optimizer carries in from before.
-    fn carried(&self, row: &Row, parameters: [usize; 2]) -> Vec<f64> {
+    fn carried(&self, row: &Row) -> Vec<f64> {
         let index = match self.rule.optimizer {
             Optimizer::Sgd(_) | Optimizer::Adam(_) | Optimizer::AdamW(_) => Some(0),
             Optimizer::RmsProp(rmsprop) if rmsprop.momentum > 0.0 => {
@@ -254,22 +340,25 @@ impl ReferenceTraining<'_> {
             }
             Optimizer::RmsProp(_) => None,
         };
-        self.moment(row, parameters, index)
+        self.moment(row, index)
     }
 
-    fn moment(&self, row: &Row, parameters: [usize; 2], index: Option<usize>) -> Vec<f64> {
+    fn moment(&self, row: &Row, index: Option<usize>) -> Vec<f64> {
         let graph = self.pass.graph;
-        let [weight, bias] = parameters.map(|parameter| place_among_trainable(graph, parameter));
+        let [weight, bias] = row
+            .parameters(graph)
+            .map(|parameter| place_among_trainable(graph, parameter));
         let [weight, bias] = [weight, bias].map(|place| &self.moments[place]);
         let of = |moments: &[Vec<f64>], at: usize| index.map_or(0.0, |index| moments[index][at]);
         let weights = row.weights.iter().map(|&at| of(weight, at));
-        weights.chain([of(bias, row.unit)]).collect()
+        let biases = row.units.iter().map(|&unit| of(bias, unit));
+        weights.chain(biases).collect()
     }
 
     /// How the update of step `step`, which has run, made weights of numerators.
-    fn numerators(&self, row: &Row, parameters: [usize; 2], step: u32) -> NumeratorRule {
+    fn numerators(&self, row: &Row, step: u32) -> NumeratorRule {
         let share = self.rule.schedule.share(step);
-        let count = row.weights.len() + 1;
+        let count = row.len();
         let t = f64::from(step) + 1.0;
         match self.rule.optimizer {
             Optimizer::Sgd(sgd) => NumeratorRule {
@@ -284,7 +373,7 @@ impl ReferenceTraining<'_> {
                 let decay = adam
                     .weight_decay
                     .unwrap_or(if is_apart { 0.01 } else { 0.0 });
-                let squares = self.moment(row, parameters, Some(1));
+                let squares = self.moment(row, Some(1));
                 let rate = squares.iter().map(|square| {
                     let root = square.sqrt() / (1.0 - adam.beta2.powf(t)).sqrt();
                     -adam.lr * share / (1.0 - adam.beta1.powf(t)) / (root + adam.eps)
@@ -302,8 +391,8 @@ impl ReferenceTraining<'_> {
                 }
             }
             Optimizer::RmsProp(rmsprop) => {
-                let squares = self.moment(row, parameters, Some(0));
-                let means = self.moment(row, parameters, rmsprop.centered.then_some(1));
+                let squares = self.moment(row, Some(0));
+                let means = self.moment(row, rmsprop.centered.then_some(1));
                 let gain = squares.iter().zip(means).map(|(square, mean)| {
                     1.0 / ((square - mean * mean).max(0.0).sqrt() + rmsprop.eps)
                 });
@@ -319,7 +408,7 @@ impl ReferenceTraining<'_> {
     }
 
     /// Tells `arrived` for each unit that enters the layer what running statistics and all that changed in it did to the
-    /// unit's mean, and returns how that depends on the row.
+    /// unit's mean, and returns how that depends on the row and on each element of the input.
     fn probe_step(
         &self,
         cut: &Cut,
@@ -327,29 +416,15 @@ impl ReferenceTraining<'_> {
         row: &Row,
         [before, after]: [&[Vec<f64>]; 2],
         mut arrived: impl FnMut(usize, f64, f64),
-    ) -> Vec<f64> {
+    ) -> (Vec<f64>, Vec<f64>) {
         let graph = self.pass.graph;
-        let mix = |learned: &[Vec<f64>], state: &[Vec<f64>]| -> Vec<Vec<f64>> {
-            let pairs = graph.parameters().iter().zip(learned.iter().zip(state));
-            pairs
-                .map(
-                    |(parameter, (learned, state))| {
-                        if parameter.trainable { learned } else { state }
-                    },
-                )
-                .cloned()
-                .collect()
-        };
         let input =
             |parameters: &[Vec<f64>]| self.probe_values(parameters).swap_remove(cut.input.index());
         let [start, end] = [input(before), input(after)];
-        let [later, earlier] = [input(&mix(before, after)), input(&mix(after, before))];
-        let middle = |a: &[f64], b: &[f64]| {
-            a.iter()
-                .zip(b)
-                .map(|(a, b)| 0.5 * (a + b))
-                .collect::<Vec<f64>>()
-        };
+        let [later, earlier] = [
+            input(&mixed(graph, before, after)),
+            input(&mixed(graph, after, before)),
+        ];
         let node = graph.node(cut.layer);
         let parameters = node.parameters.iter();
         let parameters: Vec<Vec<f64>> =
@@ -386,9 +461,26 @@ impl ReferenceTraining<'_> {
                 multiplier * (end[at] - start[at]),
             );
         }
-        let weights = row.weights.iter().map(|&at| gradients.parameters[0][at]);
-        weights.chain([gradients.parameters[1][row.unit]]).collect()
+        let [weight, bias] = [&gradients.parameters[0], &gradients.parameters[1]];
+        let multipliers = gradients.inputs.into_iter().next().unwrap_or_default();
+        (row.within(weight, bias), multipliers)
     }
+}
+
+/// Learned parameters of one moment with the state of another.
+pub(super) fn mixed(graph: &Graph, learned: &[Vec<f64>], state: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let pairs = graph.parameters().iter().zip(learned.iter().zip(state));
+    let chosen = pairs.map(
+        |(parameter, (learned, state))| {
+            if parameter.trainable { learned } else { state }
+        },
+    );
+    chosen.cloned().collect()
+}
+
+/// The mean of two tensors, element by element.
+pub(super) fn middle(a: &[f64], b: &[f64]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| 0.5 * (a + b)).collect()
 }
 
 /// How numerators become weights.
@@ -401,7 +493,8 @@ struct NumeratorRule {
 }
 
 impl Row {
-    fn new(graph: &Graph, id: NodeId, unit: usize) -> Self {
+    /// The row of one unit of the layer `id`.
+    fn of_unit(graph: &Graph, id: NodeId, unit: usize) -> Self {
         let node = graph.node(id);
         let shape = &graph.parameters()[node.parameters[0]].shape;
         let is_transposed = node
@@ -418,19 +511,52 @@ impl Row {
             let len: usize = shape[1..].iter().product();
             (unit * len..(unit + 1) * len).collect()
         };
-        Self { weights, unit }
+        Self {
+            layer: id,
+            weights,
+            units: vec![unit],
+        }
     }
 
-    fn of(&self, [weight, bias]: [usize; 2], all: &[Vec<f64>]) -> Vec<f64> {
-        let weights = self.weights.iter().map(|&at| all[weight][at]);
-        weights.chain([all[bias][self.unit]]).collect()
+    /// All weights of the layer `id`.
+    pub fn whole(graph: &Graph, id: NodeId) -> Self {
+        let [weight, bias] = [0, 1].map(|which| {
+            let index = graph.node(id).parameters[which];
+            (0..graph.parameters()[index].size()).collect()
+        });
+        Self {
+            layer: id,
+            weights: weight,
+            units: bias,
+        }
     }
 
-    fn of_trainable(&self, graph: &Graph, parameters: [usize; 2], all: &[Vec<f64>]) -> Vec<f64> {
-        self.of(
-            parameters.map(|parameter| place_among_trainable(graph, parameter)),
-            all,
-        )
+    fn len(&self) -> usize {
+        self.weights.len() + self.units.len()
+    }
+
+    /// Weight and bias of the layer among all parameters.
+    fn parameters(&self, graph: &Graph) -> [usize; 2] {
+        let parameters = &graph.node(self.layer).parameters;
+        [parameters[0], parameters[1]]
+    }
+
+    /// The rows of a weight and a bias.
+    pub fn within(&self, weight: &[f64], bias: &[f64]) -> Vec<f64> {
+        let weights = self.weights.iter().map(|&at| weight[at]);
+        let biases = self.units.iter().map(|&unit| bias[unit]);
+        weights.chain(biases).collect()
+    }
+
+    fn of(&self, graph: &Graph, all: &[Vec<f64>]) -> Vec<f64> {
+        let [weight, bias] = self.parameters(graph);
+        self.within(&all[weight], &all[bias])
+    }
+
+    fn of_trainable(&self, graph: &Graph, all: &[Vec<f64>]) -> Vec<f64> {
+        let of = |parameter| place_among_trainable(graph, parameter);
+        let [weight, bias] = self.parameters(graph).map(of);
+        self.within(&all[weight], &all[bias])
     }
 }
 
@@ -465,17 +591,16 @@ impl Walk<'_> {
             }
         }
         let Some(mut upstream) = gradients[cut.layer.index()].take() else {
-            return vec![0.0; row.weights.len() + 1];
+            return vec![0.0; row.len()];
         };
         let [units, places] = units_of(graph.node(cut.layer));
         for (at, value) in upstream.iter_mut().enumerate() {
-            if at / places % units != row.unit {
+            if !row.units.contains(&(at / places % units)) {
                 *value = 0.0;
             }
         }
         let of_row = self.backward(cut.layer, &upstream).parameters;
-        let weights = row.weights.iter().map(|&at| of_row[0][at]);
-        weights.chain([of_row[1][row.unit]]).collect()
+        row.within(&of_row[0], &of_row[1])
     }
 
     fn backward(&self, id: NodeId, upstream: &[f64]) -> ReferenceGradients {
@@ -503,7 +628,7 @@ impl Walk<'_> {
     }
 }
 
-fn backward(
+pub(super) fn backward(
     node: &Node,
     forward: &ReferenceForward<'_>,
     output: &[f64],

@@ -1,8 +1,11 @@
 //! The second sweep: what the successors of each unit did, by the changes that arrive at them.
 
 use super::Contribution;
+use std::collections::BTreeMap;
+
 use super::blocks::Blocks;
 use super::cut::units_of;
+use super::hops::FoundHop;
 use super::maps::add_over_samples;
 use super::measure::wide;
 use super::probe_pass::with_others;
@@ -13,6 +16,7 @@ use super::unit_layer::Forward;
 use super::update::Influence;
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu};
+use crate::nn::{Parameters, Pass};
 use crate::tensor::NamedTensor;
 use crate::train::Trainer;
 
@@ -20,6 +24,8 @@ use crate::train::Trainer;
 pub(super) struct Carried {
     pub successors: Vec<Contribution>,
     pub maps: Vec<NamedTensor>,
+    /// For each further hop, what the successors of its layers did.
+    pub of_hops: Vec<Vec<Contribution>>,
 }
 
 impl Sweep<'_> {
@@ -28,12 +34,14 @@ impl Sweep<'_> {
         &self,
         trainer: &mut Trainer,
         tape: &Tape,
-        influences: &[Influence],
+        (influences, hops): (&[Influence], &[Vec<FoundHop>]),
         tick: &mut dyn FnMut(),
     ) -> Result<Vec<Carried>> {
         let gpu = trainer.gpu().clone();
         let step_counter = gpu.upload("step counter", &[0u32; 4])?;
         let ways = self.ways(trainer, &step_counter)?;
+        let hop_ways = self.hop_ways(trainer, &step_counter)?;
+        let mut hop_sums: Vec<HopSums> = hops.iter().map(|_| HopSums::new()).collect();
         let of_unit = || -> Vec<Vec<f64>> {
             let products = ways.iter().map(|way| &way.tangents.products);
             products.map(|products| vec![0.0; products.len()]).collect()
@@ -48,18 +56,16 @@ impl Sweep<'_> {
             }
             let step = self.request.range.start + index as u64;
             gpu.write(&step_counter, 0, &[step as u32]);
-            for way in &ways {
-                gpu.run("credit values", &way.tangents.values);
+            let hop_tangents = hop_ways.iter().map(|way| &way.tangents);
+            for tangents in ways.iter().map(|way| &way.tangents).chain(hop_tangents) {
+                gpu.run("credit values", &tangents.values);
             }
             for ((place, influence), sums) in influences.iter().enumerate().zip(&mut sums) {
-                let row: Vec<f32> = influence.of_gradients[index]
-                    .iter()
-                    .map(|&v| v as f32)
-                    .collect();
+                let row = &influence.of_gradients[index];
                 if row.is_empty() {
                     continue;
                 }
-                gpu.write(&self.network.unit_layer.parameters.values, 0, &row);
+                gpu.write(&self.network.unit_layer.parameters.values, 0, row);
                 for (way, sums) in ways.iter().zip(sums) {
                     let dispatches = way.forward.dispatches.iter().chain([&way.spread[place]]);
                     let dispatches = dispatches.chain(&way.tangents.carry);
@@ -71,15 +77,20 @@ impl Sweep<'_> {
                         .for_each(|(sum, product)| *sum += product);
                 }
             }
+            for (hops, sums) in hops.iter().zip(&mut hop_sums) {
+                self.carry_hops(&gpu, &hop_ways, (hops, index), sums)?;
+            }
             tick();
         }
         let carried = sums.into_iter().enumerate().map(|(place, sums)| {
             let mut carried = Carried {
                 successors: Vec::new(),
                 maps: Vec::new(),
+                of_hops: of_hops(&hop_ways, &hops[place], &hop_sums[place]),
             };
             for (way, sums) in ways.iter().zip(sums) {
-                way.add_contributions(&sums, &mut carried.successors);
+                way.tangents
+                    .add_contributions(&sums, &mut carried.successors);
                 for map in &way.maps[place] {
                     let values = gpu.read(&map.values)?;
                     let (layer, shape) = (&map.layer, map.shape.clone());
@@ -99,20 +110,9 @@ impl Sweep<'_> {
         for (index, captured) in self.captured.iter().enumerate() {
             let pass = self.pass(trainer, index)?;
             let cut = &captured.cut;
-            // The first pass started from the state of the step's start; the last one left the state before the update.
-            let own = if index == 0 {
-                &network.start
-            } else {
-                &network.late
-            };
-            let parameters = with_others(own.clone(), self.others);
-            let settings = PassSettings {
-                parameters: &parameters,
-                state_is_final: index > 0,
-                step_counter,
-                seed: trainer.scenario().seed ^ pass.seed_bits,
-            };
-            let tangents = Tangents::new(gpu, &pass, captured, settings)?;
+            let parameters = self.parameters_of_pass(index);
+            let settings = self.settings((trainer, &pass, index), &parameters, step_counter);
+            let tangents = Tangents::new(gpu, &pass, (captured, cut), settings)?;
             let input = &captured.values[&cut.input];
             let forward = network.unit_layer.forward(gpu, captured.batch, input)?;
             let size = units_of(pass.graph.node(cut.layer));
@@ -134,6 +134,106 @@ impl Sweep<'_> {
         }
         Ok(ways)
     }
+
+    /// The ways of changes of all weights of the layers that further hops come to.
+    fn hop_ways(&self, trainer: &Trainer, step_counter: &Buffer<u32>) -> Result<Vec<HopWay>> {
+        let gpu = trainer.gpu();
+        let mut ways = Vec::new();
+        for (index, captured) in self.captured.iter().enumerate() {
+            let pass = self.pass(trainer, index)?;
+            let parameters = self.parameters_of_pass(index);
+            let settings = self.settings((trainer, &pass, index), &parameters, step_counter);
+            for cut in &captured.cuts_of_hops {
+                let rows = self.network.live.with_own_values(gpu, "changed weights")?;
+                let tangents = Tangents::new(gpu, &pass, (captured, cut), settings)?;
+                ways.push(HopWay {
+                    layer: pass.graph.node(cut.layer).name.clone(),
+                    forward: tangents.change_of_weights(gpu, &pass, (captured, cut), &rows)?,
+                    rows: rows.values,
+                    tangents,
+                });
+            }
+        }
+        Ok(ways)
+    }
+
+    /// Parameters as a pass has used them. The first one started from the state of the step's start; the last one left the
+    /// state before the update.
+    fn parameters_of_pass(&self, index: usize) -> Parameters {
+        let own = match index {
+            0 => &self.network.start,
+            _ => &self.network.late,
+        };
+        with_others(own.clone(), self.others)
+    }
+
+    fn settings<'s>(
+        &self,
+        (trainer, pass, index): (&Trainer, &Pass<'_>, usize),
+        parameters: &'s Parameters,
+        step_counter: &'s Buffer<u32>,
+    ) -> PassSettings<'s> {
+        PassSettings {
+            parameters,
+            state_is_final: index > 0,
+            step_counter,
+            seed: trainer.scenario().seed ^ pass.seed_bits,
+        }
+    }
+
+    /// Carries the changes of the hops of a unit in a step.
+    fn carry_hops(
+        &self,
+        gpu: &Gpu,
+        ways: &[HopWay],
+        (hops, step): (&[FoundHop], usize),
+        sums: &mut HopSums,
+    ) -> Result<()> {
+        for (hop, found) in hops.iter().enumerate() {
+            for (place, layer) in found.layers.iter().enumerate() {
+                let row = &layer.influence.of_gradients[step];
+                if row.is_empty() {
+                    continue;
+                }
+                let of_layer = ways.iter().enumerate();
+                for (index, way) in of_layer.filter(|(_, way)| way.layer == layer.name) {
+                    let (weight, bias) = row.split_at(layer.row[0].len());
+                    gpu.write(&way.rows, layer.row[0].start, weight);
+                    gpu.write(&way.rows, layer.row[1].start, bias);
+                    gpu.run("credit", way.forward.iter().chain(&way.tangents.carry));
+                    let products = wide(gpu, &way.tangents.products)?;
+                    let sum = sums.entry([hop, place, index]).or_default();
+                    sum.resize(products.len(), 0.0);
+                    let pairs = sum.iter_mut().zip(products);
+                    pairs.for_each(|(sum, product)| *sum += product);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// For each hop, its layers and their ways: the sums of the receivers.
+type HopSums = BTreeMap<[usize; 3], Vec<f64>>;
+
+/// What the successors of each hop did.
+fn of_hops(ways: &[HopWay], hops: &[FoundHop], sums: &HopSums) -> Vec<Vec<Contribution>> {
+    let mut of_hops = vec![Vec::new(); hops.len()];
+    for ([hop, _, way], sums) in sums {
+        let tangents = &ways[*way].tangents;
+        tangents.add_contributions(sums, &mut of_hops[*hop]);
+    }
+    of_hops
+}
+
+/// The way of a change of all weights of a layer through one pass.
+struct HopWay {
+    layer: String,
+    /// Laid out like the parameters, with the change of the layer's.
+    rows: Buffer<f32>,
+    /// From there to the output of the layer, for each sample.
+    forward: Vec<Dispatch>,
+    tangents: Tangents,
 }
 
 /// The way of a change of the row through one pass.
@@ -168,10 +268,10 @@ impl SuccessorMap {
     }
 }
 
-impl Way {
+impl Tangents {
     /// Appends what the receivers did. What reaches the loss through several of its terms is one contribution.
     fn add_contributions(&self, sums: &[f64], all: &mut Vec<Contribution>) {
-        for receiver in &self.tangents.receivers {
+        for receiver in &self.receivers {
             for unit in 0..receiver.units {
                 let credit = sums[receiver.first + unit];
                 let mut same = all.iter_mut();

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::capture::{Capture, Captured, CapturedNetwork, CapturedPass, lock};
-use super::cut::{Source, sources};
+use super::cut::{Source, Stretch, sources};
+use super::hop_meter::HopMeter;
+use super::hops::{FoundHop, add_hops, expect_room, read_rows};
 use super::measure::{UnitMeter, wide};
 use super::probe_pass::ProbePass;
 use super::tape::Tape;
 use super::update::{Influence, Update, carried_memory};
 use super::{Contribution, Credit, CreditMaps, CreditRequest, FirstNonfinite, OtherCredit};
 use crate::gpu::Gpu;
-use crate::nn::{Parameters, Pass, UpdateRule};
+use crate::nn::{NodeId, Parameters, Pass, UpdateRule};
 use crate::tensor::NamedTensor;
 use crate::trace::RunReader;
 use crate::train::{ModelConfig, ReplayBuilder, StepRecord, Trainer, first_nonfinite};
@@ -27,7 +29,7 @@ use crate::{Error, Result};
 /// # fn main() -> trainscope::Result<()> {
 /// let gpu = Gpu::new(&AdapterChoice::default())?;
 /// let replay = Replay::open(&gpu, "runs/vae-mnist".as_ref())?;
-/// let request = CreditRequest { layer: "mu".to_owned(), units: vec![3], range: 0..50, maps: false };
+/// let request = CreditRequest::new("mu", [3], 0..50);
 /// for unit in credit(replay, &request, &mut |_, _| ())? {
 ///     println!("unit {} moved by {}, {} of it unexplained", unit.unit, unit.change, unit.residual);
 /// }
@@ -39,7 +41,7 @@ use crate::{Error, Result};
 /// The run does not have these steps or was made on another adapter, there is no such layer or unit, the layer is under a
 /// spectral norm, or something lies behind it that a small change cannot be carried through.
 pub fn credit(
-    replay: ReplayBuilder<'_>,
+    mut replay: ReplayBuilder<'_>,
     request: &CreditRequest,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<Credit>> {
@@ -50,19 +52,12 @@ pub fn credit(
             "name the numbers of some units, such as 0,3",
         ));
     }
-    let capture = Capture::new(&request.layer, &request.units);
+    let capture = Capture::new(request);
     let captured = capture.captured();
+    replay.expect_adapter("credit runs the steps again")?;
     let replay = replay.range(request.range.clone()).probe(capture).start()?;
     let reader = RunReader::open(replay.reader().folder())?;
     let trainer = replay.into_trainer();
-    let (made_on, here) = (&reader.info().adapter, &trainer.gpu().info().name);
-    if made_on != here {
-        return Err(Error::input(
-            format!("credit of {}", reader.folder().display()),
-            format!("the run was made on '{made_on}', this is '{here}', which rounds otherwise"),
-            "choose the same adapter with --adapter",
-        ));
-    }
     let captured = std::mem::take(&mut *lock(&captured));
     let Captured {
         passes,
@@ -105,6 +100,7 @@ struct Found {
     by_predecessor: BTreeMap<Source, f64>,
     normalization: f64,
     map: Option<NamedTensor>,
+    hops: Vec<FoundHop>,
 }
 
 /// How often the network of a layer is updated.
@@ -129,9 +125,17 @@ impl Sweep<'_> {
         run_to(&mut trainer, from, &mut tick)?;
         let gpu = trainer.gpu().clone();
         let mut tape = Tape::new(&gpu, self.captured, self.network, self.others);
-        let (found, stopped) = self.measure(&mut trainer, &mut tape, &mut tick)?;
+        let (mut found, stopped) = self.measure(&mut trainer, &mut tape, &mut tick)?;
         let to = from + found[0].updates.len() as u64;
         let rule = self.updates(&trainer).rule;
+        let mut hops = Vec::new();
+        for found in &mut found {
+            found
+                .hops
+                .iter_mut()
+                .for_each(|hop| hop.find_influences(&rule));
+            hops.push(std::mem::take(&mut found.hops));
+        }
         let influences: Vec<Influence> = found
             .iter()
             .map(|found| Influence::new(&rule, &found.updates, &found.memory))
@@ -140,44 +144,54 @@ impl Sweep<'_> {
             trainer.restore_from(self.reader, begin)?;
             run_to(&mut trainer, from, &mut tick)?;
         }
-        let carried = self.carry(&mut trainer, &tape, &influences, &mut tick)?;
+        let carried = self.carry(&mut trainer, &tape, (&influences, &hops), &mut tick)?;
         progress(steps, steps);
         let graph = self.pass(&trainer, 0)?.graph;
         let units = self.request.units.iter().zip(&found).zip(&influences);
-        let credits = units
-            .zip(carried)
-            .map(|(((&unit, found), influence), carried)| {
-                let predecessors = found.by_predecessor.iter();
-                let predecessors = predecessors.map(|(source, &credit)| Contribution {
-                    layer: graph.nodes()[source.node].name.clone(),
-                    unit: source.unit,
-                    credit,
+        let credits =
+            units
+                .zip(hops)
+                .zip(carried)
+                .map(|((((&unit, found), influence), hops), carried)| {
+                    let hops = hops.into_iter().zip(carried.of_hops).enumerate();
+                    let hops = hops.map(|(index, (hop, successors))| {
+                        // The decomposition itself is hop 1.
+                        hop.finish(graph, index + 2, successors)
+                    });
+                    let predecessors = found.by_predecessor.iter();
+                    let predecessors = predecessors.map(|(source, &credit)| Contribution {
+                        layer: graph.nodes()[source.node].name.clone(),
+                        unit: source.unit,
+                        credit,
+                    });
+                    Credit {
+                        layer: self.request.layer.clone(),
+                        unit,
+                        from,
+                        to,
+                        change: found.change(),
+                        explained: 0.0,
+                        residual: 0.0,
+                        cancellation: 0.0,
+                        predecessors: predecessors.collect(),
+                        successors: carried.successors,
+                        other: OtherCredit {
+                            memory: influence.memory,
+                            weight_decay: influence.weight_decay,
+                            clipping: influence.clipping,
+                            normalization: found.normalization,
+                            other_parameters: 0.0,
+                        },
+                        hops: hops.collect(),
+                        first_nonfinite: stopped.clone(),
+                        deviation: trainer.deviation().cloned(),
+                        maps: CreditMaps {
+                            predecessors: found.map.clone(),
+                            successors: carried.maps,
+                        },
+                    }
+                    .summed()
                 });
-                Credit {
-                    layer: self.request.layer.clone(),
-                    unit,
-                    from,
-                    to,
-                    change: found.change(),
-                    explained: 0.0,
-                    residual: 0.0,
-                    cancellation: 0.0,
-                    predecessors: predecessors.collect(),
-                    successors: carried.successors,
-                    other: OtherCredit {
-                        memory: influence.memory,
-                        weight_decay: influence.weight_decay,
-                        clipping: influence.clipping,
-                        normalization: found.normalization,
-                    },
-                    first_nonfinite: stopped.clone(),
-                    maps: CreditMaps {
-                        predecessors: found.map.clone(),
-                        successors: carried.maps,
-                    },
-                }
-                .summed()
-            });
         Ok(credits.collect())
     }
 
@@ -228,6 +242,7 @@ impl Sweep<'_> {
             probe,
             meters,
             sources,
+            hops,
         } = self.meters(trainer, &updates.rule)?;
         probe.refresh(&gpu);
         let mut found = Vec::new();
@@ -236,6 +251,10 @@ impl Sweep<'_> {
                 first_output: meter.output(&gpu)?,
                 last_output: meter.output(&gpu)?,
                 memory: self.memory(&gpu, unit, &updates.rule)?,
+                hops: match &hops {
+                    Some(hops) => FoundHop::all(&gpu, hops, self.network, &updates.rule)?,
+                    None => Vec::new(),
+                },
                 ..Found::default()
             });
         }
@@ -260,12 +279,24 @@ impl Sweep<'_> {
             }
             tape.record(&gpu)?;
             let is_updated = step.is_multiple_of(updates.every);
+            let mut rows = None;
+            if let Some(hops) = &hops {
+                hops.begin(&gpu);
+            }
             for ((found, meter), output) in found.iter_mut().zip(&meters).zip(outputs) {
                 let measured = meter.measure(&gpu, step.div_ceil(updates.every), is_updated)?;
                 found.last_output = output;
-                found
-                    .updates
-                    .push(Update::new(&updates.rule, &measured.row));
+                let update = Update::new(&updates.rule, &measured.row, &measured.sensitivity);
+                found.updates.push(update);
+                if let Some(meter) = &hops {
+                    if rows.is_none() {
+                        let (network, rule) = (self.network, &updates.rule);
+                        rows = Some(read_rows(&gpu, &meter.hops, network, rule, &measured.row)?);
+                    }
+                    let steps = (&meter.measure(&gpu)?[..], &measured);
+                    let rule = (&updates.rule, rows.as_ref().expect("just read"));
+                    add_hops(&mut found.hops, &meter.hops, steps, rule);
+                }
                 found.add(&sources, &measured.by_predecessor, &measured.by_state);
             }
             tick();
@@ -297,19 +328,38 @@ impl Sweep<'_> {
         let network = self.network;
         let pass = self.pass(trainer, 0)?;
         let captured = &self.captured[0];
-        let probe = ProbePass::new(trainer, &pass, captured, network, self.others)?;
-        let ends = [&probe.input_before, &probe.input];
-        let sensitivity = network.unit_layer.sensitivity(gpu, probe.samples, ends)?;
-        let nodes = [captured.cut.layer, captured.cut.input].map(|id| pass.graph.node(id));
+        let (graph, cut) = (pass.graph, &captured.cut);
+        let stretches = Stretch::of_hops(graph, cut.layer, self.request.further_hops());
+        let kept: Vec<NodeId> = stretches.iter().flat_map(|s| s.reads(graph)).collect();
+        let parameters = (network, self.others);
+        let probe = ProbePass::new(trainer, &pass, captured, parameters, &kept)?;
+        let ends = probe.ends(cut.input);
+        let of_input = [&ends.before, &ends.now];
+        let sensitivity = network
+            .unit_layer
+            .sensitivity(gpu, probe.samples, of_input)?;
+        let hops = if stretches.is_empty() {
+            None
+        } else {
+            let way = (&stretches[..], cut.input);
+            let looked_at = (&probe, network);
+            let meter = HopMeter::new(gpu, graph, way, &sensitivity.to_input, looked_at)?;
+            let steps = self.request.range.end - self.request.range.start;
+            expect_room(&meter.hops, self.request.units.len(), steps)?;
+            Some(meter)
+        };
+        let nodes = [cut.layer, cut.input].map(|id| graph.node(id));
         let units = self.request.units.iter().zip(&network.rows);
         let meters = units.map(|(&unit, row)| {
             let rule = (rule, self.request.maps);
-            UnitMeter::new(gpu, nodes, unit, &probe, (network, row), &sensitivity, rule)
+            let probe = (&probe, ends);
+            UnitMeter::new(gpu, nodes, unit, probe, (network, row), &sensitivity, rule)
         });
         Ok(Meters {
             meters: meters.collect::<Result<_>>()?,
+            sources: sources(graph, cut.input),
+            hops,
             probe,
-            sources: sources(pass.graph, captured.cut.input),
         })
     }
 
@@ -353,6 +403,7 @@ struct Meters {
     probe: ProbePass,
     meters: Vec<UnitMeter>,
     sources: Vec<Source>,
+    hops: Option<HopMeter>,
 }
 
 impl Found {

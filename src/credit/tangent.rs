@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::capture::CapturedPass;
-use super::cut::units_of;
+use super::cut::{Cut, units_of};
 use super::sums::UnitSums;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::nn::{
@@ -75,14 +75,13 @@ pub(super) struct PassSettings<'a> {
 }
 
 impl Tangents {
-    /// The way behind the layer of `captured`.
+    /// The way behind the layer of a cut.
     pub fn new(
         gpu: &Gpu,
         pass: &Pass<'_>,
-        captured: &CapturedPass,
+        (captured, cut): (&CapturedPass, &Cut),
         settings: PassSettings<'_>,
     ) -> Result<Self> {
-        let cut = &captured.cut;
         let batch = captured.batch;
         let change = gpu.buffer("change", batch * pass.graph.node(cut.layer).size())?;
         let mut builder = Builder {
@@ -148,6 +147,44 @@ impl Tangents {
             receivers,
             arrived,
         })
+    }
+}
+
+impl Tangents {
+    /// The dispatches that compute the change of the layer's output from changes of its weights.
+    pub fn change_of_weights(
+        &self,
+        gpu: &Gpu,
+        pass: &Pass<'_>,
+        (captured, cut): (&CapturedPass, &Cut),
+        weights: &Parameters,
+    ) -> Result<Vec<Dispatch>> {
+        let node = pass.graph.node(cut.layer);
+        let operation = node.operation.as_ref().expect("a layer has an operation");
+        let slices = node.parameters.iter().map(|&index| {
+            let slice = weights.slice(&pass.graph.parameters()[index].name);
+            slice.expect("the network has the weights of its layers")
+        });
+        let context = Context {
+            gpu,
+            batch: captured.batch,
+            step_counter: &gpu.upload("step counter", &[0u32; 4])?,
+            seed: 0,
+            node: cut.layer.index(),
+            mode: Mode::Eval,
+            rule: BackwardRule::Gradient,
+        };
+        operation.forward(
+            &context,
+            &Forward {
+                inputs: vec![&captured.values[&cut.input]],
+                input_shapes: pass.graph.shapes(&node.inputs),
+                parameters: slices.collect(),
+                workspace: None,
+                output: &self.change,
+                output_shape: &node.shape,
+            },
+        )
     }
 }
 

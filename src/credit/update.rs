@@ -14,8 +14,6 @@ pub(super) struct RowStep {
     pub updates_before: u64,
     /// Whether the step updates the network at all.
     pub is_updated: bool,
-    /// Derivatives of the unit's mean with respect to the row, halfway through the step.
-    pub sensitivity: Vec<f64>,
     /// The row at the start of the step.
     pub start: Vec<f64>,
     /// After the optimizer, before the weights are clipped.
@@ -32,6 +30,42 @@ pub(super) struct RowStep {
     pub scale: f64,
 }
 
+impl RowStep {
+    /// The same step for another row, without its values.
+    pub fn without_values(&self) -> Self {
+        Self {
+            updates_before: self.updates_before,
+            is_updated: self.is_updated,
+            scale: self.scale,
+            ..Self::default()
+        }
+    }
+}
+
+/// A value of each element of a row.
+#[derive(Debug, Clone)]
+enum Elements {
+    /// All have the same.
+    Same(f64),
+    /// Each has its own.
+    Each(Vec<f64>),
+}
+
+impl Default for Elements {
+    fn default() -> Self {
+        Self::Same(0.0)
+    }
+}
+
+impl Elements {
+    fn get(&self, element: usize) -> f64 {
+        match self {
+            Self::Same(value) => *value,
+            Self::Each(values) => values[element],
+        }
+    }
+}
+
 /// What the update of a step does with the row, per element.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Update {
@@ -39,11 +73,11 @@ pub(super) struct Update {
     /// What a numerator of one moves the unit by.
     push: Vec<f64>,
     /// What of a gradient gets into the numerator.
-    gain: Vec<f64>,
+    gain: Elements,
     /// What is left of a gradient after clipping.
-    clip: Vec<f64>,
+    clip: Elements,
     /// The gradient of an L2 penalty.
-    decay: Vec<f64>,
+    decay: Elements,
     /// What decay apart from the gradient moved the unit by.
     pub decoupled_decay: f64,
     /// What the bound on the weights moved the unit by.
@@ -81,8 +115,9 @@ pub(super) fn denominator_memories(rule: &UpdateRule) -> [Option<&'static str>; 
 }
 
 impl Update {
-    /// The update of a step.
-    pub fn new(rule: &UpdateRule, row: &RowStep) -> Self {
+    /// The update of a step, where `sensitivity` are the derivatives of the unit's mean with respect to the row, halfway
+    /// through the step.
+    pub fn new(rule: &UpdateRule, row: &RowStep, sensitivity: &[f64]) -> Self {
         if !row.is_updated {
             return Self::default();
         }
@@ -91,16 +126,19 @@ impl Update {
         let decay = rule.optimizer.weight_decay();
         let count = row.start.len();
         let by_element = |f: &dyn Fn(usize) -> f64| (0..count).map(f).collect::<Vec<f64>>();
-        let (rate, gain, coupled, decoupled): (Vec<f64>, Vec<f64>, f64, f64) = match rule.optimizer
-        {
-            Optimizer::Sgd(sgd) => (vec![-sgd.lr * share; count], vec![1.0; count], decay, 0.0),
+        let (rate, gain, coupled, decoupled) = match rule.optimizer {
+            Optimizer::Sgd(sgd) => {
+                let rate = Elements::Same(-sgd.lr * share);
+                (rate, Elements::Same(1.0), decay, 0.0)
+            }
             Optimizer::Adam(adam) | Optimizer::AdamW(adam) => {
                 let correction = [adam.beta1, adam.beta2].map(|beta| 1.0 - beta.powf(t));
                 let rate = by_element(&|r| {
                     let root = (row.squares[r] / correction[1]).sqrt();
                     -adam.lr * share / correction[0] / (root + adam.eps)
                 });
-                let gain = vec![1.0 - adam.beta1; count];
+                let rate = Elements::Each(rate);
+                let gain = Elements::Same(1.0 - adam.beta1);
                 match rule.optimizer {
                     Optimizer::AdamW(_) => (rate, gain, 0.0, adam.lr * share * decay),
                     _ => (rate, gain, decay, 0.0),
@@ -112,31 +150,35 @@ impl Update {
                     let variance = (row.squares[r] - mean * mean).max(0.0);
                     1.0 / (variance.sqrt() + rmsprop.eps)
                 });
-                (vec![-rmsprop.lr * share; count], gain, decay, 0.0)
+                let rate = Elements::Same(-rmsprop.lr * share);
+                (rate, Elements::Each(gain), decay, 0.0)
             }
         };
-        let sensitivity = |r: usize| row.sensitivity[r];
         Self {
             is_updated: true,
-            push: by_element(&|r| sensitivity(r) * rate[r]),
-            clip: by_element(&|r| clipped_share(rule.clip, row.gradient[r], row.scale)),
-            decay: by_element(&|r| coupled * row.start[r]),
-            decoupled_decay: -decoupled * dot(&row.sensitivity, &row.start),
+            push: by_element(&|r| sensitivity[r] * rate.get(r)),
+            clip: match rule.clip {
+                Some(Clip::Value(bound)) => Elements::Each(by_element(&|r| {
+                    let gradient = row.gradient[r].abs();
+                    if gradient > bound {
+                        bound / gradient
+                    } else {
+                        1.0
+                    }
+                })),
+                Some(Clip::Norm(_)) => Elements::Same(row.scale),
+                None => Elements::Same(1.0),
+            },
+            decay: match coupled {
+                0.0 => Elements::Same(0.0),
+                _ => Elements::Each(by_element(&|r| coupled * row.start[r])),
+            },
+            decoupled_decay: -decoupled * dot(sensitivity, &row.start),
             weight_clip: (0..count)
-                .map(|r| sensitivity(r) * (row.end[r] - row.updated[r]))
+                .map(|r| sensitivity[r] * (row.end[r] - row.updated[r]))
                 .sum(),
             gain,
         }
-    }
-}
-
-/// What a clip leaves of a gradient's element, as a share of it.
-fn clipped_share(clip: Option<Clip>, gradient: f64, scale: f64) -> f64 {
-    match clip {
-        Some(Clip::Value(bound)) if gradient.abs() > bound => bound / gradient.abs(),
-        Some(Clip::Value(_)) => 1.0,
-        Some(Clip::Norm(_)) => scale,
-        None => 1.0,
     }
 }
 
@@ -145,7 +187,7 @@ fn clipped_share(clip: Option<Clip>, gradient: f64, scale: f64) -> f64 {
 pub(super) struct Influence {
     /// For each step: what a gradient of one at each element of the row moved the unit by until the end of the range. Empty
     /// where the step does not update the network.
-    pub of_gradients: Vec<Vec<f64>>,
+    pub of_gradients: Vec<Vec<f32>>,
     /// What the optimizer's memory from before the range moved it by.
     pub memory: f64,
     /// What weight decay moved it by.
@@ -169,16 +211,14 @@ impl Influence {
             }
             let carried = lambda.iter_mut().zip(&update.push);
             carried.for_each(|(lambda, push)| *lambda = push + beta * *lambda);
-            let of_numerator: Vec<f64> = lambda
-                .iter()
-                .zip(&update.gain)
-                .map(|(lambda, gain)| lambda * gain)
-                .collect();
-            influence.weight_decay += dot(&of_numerator, &update.decay);
-            let clipped = of_numerator.iter().zip(&update.clip);
-            influence
-                .of_gradients
-                .push(clipped.map(|(of, clip)| of * clip).collect());
+            let of_numerator = |r: usize| lambda[r] * update.gain.get(r);
+            if let Elements::Each(decay) = &update.decay {
+                let decay = decay.iter().enumerate();
+                influence.weight_decay += decay.map(|(r, &g)| of_numerator(r) * g).sum::<f64>();
+            }
+            let of_gradient = |r: usize| (of_numerator(r) * update.clip.get(r)) as f32;
+            let of_gradients = (0..lambda.len()).map(of_gradient).collect();
+            influence.of_gradients.push(of_gradients);
         }
         influence.of_gradients.reverse();
         influence.memory = beta * dot(&lambda, memory);

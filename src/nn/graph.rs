@@ -273,7 +273,7 @@ impl Graph {
     }
 
     /// The per-sample shapes of some nodes.
-    pub(super) fn shapes(&self, nodes: &[NodeId]) -> Vec<&[usize]> {
+    pub(crate) fn shapes(&self, nodes: &[NodeId]) -> Vec<&[usize]> {
         nodes.iter().map(|id| &self.node(*id).shape[..]).collect()
     }
 

@@ -49,6 +49,7 @@ pub use operation::{
 pub use optimized_tensor::OptimizedTensor;
 pub use optimizer::{Adam, Optimizer, OptimizerState, RmsProp, Sgd};
 pub use parameters::Parameters;
+pub(crate) use plan::backward_by_rule;
 pub use plan::{Plan, PlanRequest, ProbeEvent, Segment, TensorView};
 pub use probe::{ParameterStage, ParameterView, Pass, Probe, ProbeOutput};
 pub use rule::{BackwardRule, Propagation};

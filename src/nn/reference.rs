@@ -154,8 +154,15 @@ impl Reference<'_> {
         }
     }
 
+    /// The forward pass of one operation.
+    pub(crate) fn operation_forward(&self, index: usize, values: &[Vec<f64>]) -> Vec<f64> {
+        let operation = self.graph.nodes()[index].operation.as_deref();
+        let operation = operation.expect("inputs are not computed");
+        reference(operation).reference_forward(&self.io(index, values))
+    }
+
     /// The backward pass of one operation under the rule.
-    fn operation_backward(
+    pub(crate) fn operation_backward(
         &self,
         index: usize,
         operation: &dyn Operation,

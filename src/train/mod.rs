@@ -18,6 +18,7 @@ mod scenario;
 mod statistics_probe;
 mod tensor_capture;
 mod thresholds;
+mod tolerance;
 mod trainer;
 mod trainer_builder;
 mod unit_monitor;
@@ -40,6 +41,7 @@ pub use scenario::{
 };
 pub use tensor_capture::{TensorCapture, TensorRequest};
 pub use thresholds::DetectSection;
+pub use tolerance::Deviation;
 pub use trainer::{StepRecord, Trainer};
 pub use trainer_builder::TrainerBuilder;
 pub use validator::{Confusion, ValidationResult};

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::probe_batch::ProbedGraph;
-use super::{ReplayBuilder, Trainer};
+use super::{Deviation, ReplayBuilder, Trainer};
 use crate::gpu::Buffer;
 use crate::nn::{Mode, NodeId, Plan, Segment};
 use crate::tensor::TensorKind;
@@ -41,6 +41,8 @@ pub struct ProbeLines {
     pub samples: usize,
     /// `[lines, steps]`; lines are in the order of samples, then of elements. Empty once they were taken out.
     pub values: Vec<f32>,
+    /// How far the steps are from the run's, where that was made on another adapter.
+    pub deviation: Option<Deviation>,
 }
 
 /// Which value a line follows.
@@ -136,6 +138,7 @@ impl ProbeLines {
             shape: probe.shape,
             samples: probe.samples,
             values,
+            deviation: trainer.deviation().cloned(),
         })
     }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::Path;
 
+use super::tolerance::Tolerance;
 use super::verification::{Verification, Verifier};
 use super::{Scenario, StepRecord, Trainer};
 use crate::gpu::Gpu;
@@ -20,6 +21,9 @@ pub struct ReplayBuilder<'a> {
     range: Range<u64>,
     probes: Vec<Box<dyn Probe>>,
     verify: bool,
+    /// How far the steps may come out from the run's on another adapter.
+    most: Option<f64>,
+    tolerance: Option<Tolerance>,
 }
 
 impl std::fmt::Debug for ReplayBuilder<'_> {
@@ -92,13 +96,19 @@ impl<'a> ReplayBuilder<'a> {
         self
     }
 
+    /// Accepts a run of another adapter for what needs the run's own steps, as long as the scalars of the steps that are
+    /// run again differ from the run's by at most this share of their size: [`Trainer::deviation`] says by how much they do.
+    pub fn tolerance(self, most: Option<f64>) -> Self {
+        Self { most, ..self }
+    }
+
     /// The trainer in the state that the run had after `step` steps: that of the checkpoint there, or the steps since the
     /// one before run again. Probes and the range have no part in it.
     ///
     /// # Errors
     /// The run has fewer steps, no checkpoint at or before `step`, or its data are gone; or there is no checkpoint just
     /// there, and the run was made on another adapter, on which the steps since would not give the same bits.
-    pub fn state_after(self, step: u64) -> Result<Trainer> {
+    pub fn state_after(mut self, step: u64) -> Result<Trainer> {
         let done = self.reader.info().steps_done;
         if step > done {
             return Err(Error::usage(
@@ -112,6 +122,7 @@ impl<'a> ReplayBuilder<'a> {
             self.expect_adapter(&format!("the state after {step} steps takes a replay"))?;
         }
         let mut trainer = Trainer::restored(self.gpu, &self.scenario, &self.reader, start)?;
+        trainer.tolerance = self.tolerance;
         while trainer.steps_done() < step {
             trainer.step(false)?;
             while trainer.take(trainer.is_full())?.is_some() {}
@@ -124,7 +135,7 @@ impl<'a> ReplayBuilder<'a> {
     ///
     /// # Errors
     /// As [`ReplayBuilder::state_after`], there are no such steps, or the run was made on another adapter.
-    pub(super) fn state_before_steps(self, steps: &Range<u64>) -> Result<Trainer> {
+    pub(super) fn state_before_steps(mut self, steps: &Range<u64>) -> Result<Trainer> {
         check_range(&self.reader, steps)?;
         if steps.end - steps.start > 1 {
             self.expect_adapter("running steps again takes the adapter of the run")?;
@@ -132,10 +143,14 @@ impl<'a> ReplayBuilder<'a> {
         self.state_after(steps.start)
     }
 
-    /// The steps of a run have the same bits on its own adapter only.
-    fn expect_adapter(&self, what: &str) -> Result<()> {
+    /// The steps of a run have the same bits on its own adapter only; another one needs a tolerance.
+    pub(crate) fn expect_adapter(&mut self, what: &str) -> Result<()> {
         let (made_on, own) = (&self.reader.info().adapter, &self.gpu.info().name);
         if made_on == own {
+            return Ok(());
+        }
+        if let Some(most) = self.most {
+            self.tolerance = Some(Tolerance::new(&self.reader, own, most)?);
             return Ok(());
         }
         let known = self.reader.checkpoints()?;
@@ -144,7 +159,7 @@ impl<'a> ReplayBuilder<'a> {
             context(&self.reader),
             format!("{what}, and the run was made on '{made_on}', not on '{own}'"),
             format!(
-                "choose the same adapter with --adapter, or the state at a checkpoint: {}",
+                "choose the same adapter with --adapter, say with --tolerance by what share of their size the run's scalars may come out otherwise, or use the state at a checkpoint: {}",
                 known.join(", ")
             ),
         ))
@@ -174,7 +189,9 @@ impl<'a> ReplayBuilder<'a> {
         for probe in self.probes {
             builder = builder.boxed_probe(probe);
         }
-        Replay::with_trainer(builder.build()?, self.reader, self.range, self.verify)
+        let mut trainer = builder.build()?;
+        trainer.tolerance = self.tolerance;
+        Replay::with_trainer(trainer, self.reader, self.range, self.verify)
     }
 }
 
@@ -192,6 +209,8 @@ impl Replay {
             reader,
             probes: Vec::new(),
             verify: false,
+            most: None,
+            tolerance: None,
         })
     }
 

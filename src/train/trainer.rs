@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::initial_parameters::initial_parameters;
 use super::scenario::Scenario;
+use super::tolerance::{Deviation, Tolerance};
 use super::validator::{ValidationResult, Validator};
 use crate::data::{BatchCursor, Dataset, Gather, Images};
 use crate::gpu::{Buffer, Dispatch, Gpu, ReadbackRing};
@@ -51,6 +52,8 @@ pub struct Trainer {
     pub(super) step: u64,
     /// Made when it is first needed: a replay never does.
     pub(super) validator: Option<Validator>,
+    /// Where the steps of a run of another adapter are run again.
+    pub(super) tolerance: Option<Tolerance>,
 }
 
 impl std::fmt::Debug for Trainer {
@@ -138,7 +141,7 @@ impl Trainer {
         let of_model = self.train_step.returned().count();
         let (of_model, of_probes) = parts.split_at(of_model);
         let outputs = self.outputs.iter().zip(of_probes.iter().skip(1));
-        Ok(Some(StepRecord {
+        let record = StepRecord {
             step,
             scalars: self.train_step.scalar_values(of_model, probed),
             statistics: of_probes.first().map(|statistics| {
@@ -151,7 +154,18 @@ impl Trainer {
                     NamedTensor::new(&output.name, output.shape.clone(), values)
                 })
                 .collect(),
-        }))
+        };
+        if let Some(tolerance) = &mut self.tolerance {
+            tolerance.compare(&self.train_step.scalar_names(), &record)?;
+        }
+        Ok(Some(record))
+    }
+
+    /// How far the steps are from those of the run that they repeat, where that was made on another adapter.
+    pub fn deviation(&self) -> Option<&Deviation> {
+        self.tolerance
+            .as_ref()
+            .map(|tolerance| &tolerance.deviation)
     }
 
     /// Measures the samples of `[validate]` with the parameters as they are; with `confused`, a classifier also counts what

@@ -109,6 +109,7 @@ impl<'a> TrainerBuilder<'a> {
             outputs,
             step: 0,
             validator: None,
+            tolerance: None,
         })
     }
 }

@@ -10,7 +10,7 @@ use super::picture::Picture;
 use super::theme::{Color, LABEL_SIZE, TICK_SIZE, diverging_at};
 use super::ticks::linear_ticks;
 use super::typeface::Align;
-use crate::credit::{Contribution, Credit};
+use crate::credit::{Contribution, Credit, Hop, OtherCredit};
 use crate::number;
 
 /// Height of a row of a panel, in points.
@@ -54,10 +54,11 @@ impl CreditChart<'_> {
     /// The height that it needs, in points.
     pub fn height(&self) -> f32 {
         let blocks = self.credits.iter().map(|credit| {
-            let [waterfall, before, behind] = panels(credit);
             let maps = MapPanel::of(credit);
             let maps: f32 = maps.iter().map(MapPanel::height).sum();
-            waterfall.height() + before.height().max(behind.height()) + maps + 70.0
+            let decompositions = Decomposition::all(credit);
+            let panels = decompositions.iter().map(|d| height(&d.panels()));
+            panels.sum::<f32>() + maps + 70.0
         });
         blocks.sum::<f32>() + 2.0 * MARGIN
     }
@@ -81,16 +82,19 @@ impl CreditChart<'_> {
                 label.baseline += offset;
             }
             canvas.labels(&labels);
-            let top = top + offset;
-            let [waterfall, before, behind] = panels(credit);
+            offset += top;
             let left = px(MARGIN);
             let all = width - 2.0 * left;
-            waterfall.draw(&mut canvas, Rect::new(left, top, all, 0.0));
-            let top = top + px(waterfall.height());
-            let half = (all - px(28.0)) / 2.0;
-            before.draw(&mut canvas, Rect::new(left, top, half, 0.0));
-            behind.draw(&mut canvas, Rect::new(left + all - half, top, half, 0.0));
-            offset = top + px(before.height().max(behind.height()));
+            for decomposition in Decomposition::all(credit) {
+                let panels = decomposition.panels();
+                let [waterfall, before, behind] = &panels;
+                waterfall.draw(&mut canvas, Rect::new(left, offset, all, 0.0));
+                let top = offset + px(waterfall.height());
+                let half = (all - px(28.0)) / 2.0;
+                before.draw(&mut canvas, Rect::new(left, top, half, 0.0));
+                behind.draw(&mut canvas, Rect::new(left + all - half, top, half, 0.0));
+                offset += px(height(&panels));
+            }
             for maps in MapPanel::of(credit) {
                 maps.draw(&mut canvas, Rect::new(left, offset, all, 0.0));
                 offset += px(maps.height());
@@ -129,64 +133,71 @@ fn note(credit: &Credit) -> String {
     note
 }
 
-/// The waterfall, the predecessors and the successors.
-fn panels(credit: &Credit) -> [Panel; 3] {
-    let sum = |parts: &[Contribution]| parts.iter().map(|part| part.credit).sum::<f64>();
-    let mut parts = vec![
-        ("predecessors".to_owned(), sum(&credit.predecessors)),
-        ("successors".to_owned(), sum(&credit.successors)),
-    ];
-    let other = credit.other.parts().into_iter();
-    let other = other.filter(|(_, value)| *value != 0.0);
-    parts.extend(other.map(|(name, value)| (name.replace('_', " "), value)));
-    parts.push(("residual".to_owned(), credit.residual));
-    let mut bars = Vec::new();
-    let mut at = 0.0;
-    for (name, value) in parts {
-        bars.push(Bar {
-            name,
-            from: at,
-            to: at + value,
-            is_part: true,
-        });
-        at += value;
-    }
-    bars.push(Bar {
-        name: "measured change".to_owned(),
-        from: 0.0,
-        to: credit.change,
-        is_part: false,
-    });
-    let ends = || bars.iter().flat_map(|bar| [bar.from, bar.to]);
-    let (low, high) = (ends().fold(0.0, f64::min), ends().fold(0.0, f64::max));
-    let waterfall = Panel {
-        title: "From nothing to the measured change".to_owned(),
-        low,
-        high,
-        bars,
-    };
-    let both = credit.predecessors.iter().chain(&credit.successors);
-    let limit = both.map(|part| part.credit.abs()).fold(0.0, f64::max);
-    let of = |title: &str, contributions: &[Contribution]| {
-        let (bars, left_out) = strongest(contributions);
-        let title = match (bars.len(), left_out) {
-            (0, _) => format!("{title}: all credits are 0"),
-            (_, 0) => title.to_owned(),
-            (shown, _) => format!("{title}, the strongest {shown} of {}", shown + left_out),
+/// The decomposition itself, or that of a further hop.
+struct Decomposition<'a> {
+    title: String,
+    /// What is decomposed, and how it is called.
+    whole: (&'static str, f64),
+    predecessors: &'a [Contribution],
+    successors: &'a [Contribution],
+    other: &'a OtherCredit,
+    residual: f64,
+}
+
+/// The height of a waterfall and the two panels side by side below it, in points.
+fn height([waterfall, before, behind]: &[Panel; 3]) -> f32 {
+    waterfall.height() + before.height().max(behind.height())
+}
+
+impl<'a> Decomposition<'a> {
+    fn all(credit: &'a Credit) -> Vec<Self> {
+        let first = Self {
+            title: "From nothing to the measured change".to_owned(),
+            whole: ("measured change", credit.change),
+            predecessors: &credit.predecessors,
+            successors: &credit.successors,
+            other: &credit.other,
+            residual: credit.residual,
         };
-        let limit = if bars.is_empty() { 0.0 } else { limit };
-        Panel {
-            title,
-            bars,
-            low: -limit,
-            high: limit,
+        let hops = credit.hops.iter().map(Self::of_hop);
+        std::iter::once(first).chain(hops).collect()
+    }
+
+    fn of_hop(hop: &'a Hop) -> Self {
+        Self {
+            title: format!(
+                "Hop {}, to {}: from nothing to what the predecessors did",
+                hop.hop,
+                hop.layers.join(", ")
+            ),
+            whole: ("what they did", hop.explains),
+            predecessors: &hop.predecessors,
+            successors: &hop.successors,
+            other: &hop.other,
+            residual: hop.residual,
         }
-    };
-    [
-        waterfall,
-        of("Predecessors", &credit.predecessors),
-        of("Successors", &credit.successors),
-    ]
+    }
+
+    /// The waterfall, the predecessors and the successors.
+    fn panels(&self) -> [Panel; 3] {
+        let sum = |parts: &[Contribution]| parts.iter().map(|part| part.credit).sum::<f64>();
+        let mut parts = vec![
+            ("predecessors".to_owned(), sum(self.predecessors)),
+            ("successors".to_owned(), sum(self.successors)),
+        ];
+        let other = self.other.parts().into_iter();
+        let other = other.filter(|(_, value)| *value != 0.0);
+        parts.extend(other.map(|(name, value)| (name.replace('_', " "), value)));
+        parts.push(("residual".to_owned(), self.residual));
+        let waterfall = Panel::waterfall(&self.title, parts, self.whole);
+        let both = self.predecessors.iter().chain(self.successors);
+        let limit = both.map(|part| part.credit.abs()).fold(0.0, f64::max);
+        [
+            waterfall,
+            Panel::of_contributions("Predecessors", self.predecessors, limit),
+            Panel::of_contributions("Successors", self.successors, limit),
+        ]
+    }
 }
 
 /// Bars of the contributions of the greatest magnitude, and how many others there are that are not 0.
@@ -205,6 +216,52 @@ fn strongest(contributions: &[Contribution]) -> (Vec<Bar>, usize) {
 }
 
 impl Panel {
+    /// From nothing by all parts to the whole.
+    fn waterfall(title: &str, parts: Vec<(String, f64)>, (name, whole): (&str, f64)) -> Self {
+        let mut bars = Vec::new();
+        let mut at = 0.0;
+        for (name, value) in parts {
+            bars.push(Bar {
+                name,
+                from: at,
+                to: at + value,
+                is_part: true,
+            });
+            at += value;
+        }
+        bars.push(Bar {
+            name: name.to_owned(),
+            from: 0.0,
+            to: whole,
+            is_part: false,
+        });
+        let ends = || bars.iter().flat_map(|bar| [bar.from, bar.to]);
+        let (low, high) = (ends().fold(0.0, f64::min), ends().fold(0.0, f64::max));
+        Self {
+            title: title.to_owned(),
+            low,
+            high,
+            bars,
+        }
+    }
+
+    /// The strongest contributions, with the same limit on both sides.
+    fn of_contributions(title: &str, contributions: &[Contribution], limit: f64) -> Self {
+        let (bars, left_out) = strongest(contributions);
+        let title = match (bars.len(), left_out) {
+            (0, _) => format!("{title}: all credits are 0"),
+            (_, 0) => title.to_owned(),
+            (shown, _) => format!("{title}, the strongest {shown} of {}", shown + left_out),
+        };
+        let limit = if bars.is_empty() { 0.0 } else { limit };
+        Self {
+            title,
+            bars,
+            low: -limit,
+            high: limit,
+        }
+    }
+
     /// Its height in points.
     fn height(&self) -> f32 {
         LABEL_SIZE * LINE_HEIGHT + self.bars.len().max(1) as f32 * ROW + UNDER

@@ -291,6 +291,32 @@ fn both_networks_of_a_gan_agree_with_float64() {
     assert_eq!((found.input.as_str(), found.input_shape), ("z", vec![6]));
 }
 
+/// Slices of the clip, a convolution that fuses both streams, and the mean over all positions.
+#[test]
+fn a_two_stream_network_agrees_with_float64() {
+    let settings = [
+        "data.size=24",
+        "data.count=32",
+        "model.widths=[4]",
+        "model.fusion_width=5",
+        "train.batch=8",
+        "record.probe_batch=2",
+    ];
+    let settings = settings.map(str::to_owned);
+    let trainer = trained(&Scenario::load("two-stream-clips", &settings).unwrap());
+    let graph = trainer.graph();
+    check_against_float64(
+        &trainer,
+        graph,
+        input_of(graph),
+        &["appearance.0", "logits"],
+    );
+    // The frame has three channels; the flow behind them says nothing about its stream.
+    let found = attribute(&trainer, &AttributeOptions::new("appearance.0", 0)).unwrap();
+    let [frame, flow] = [&found.values[..3 * 24 * 24], &found.values[3 * 24 * 24..]];
+    assert!(frame.iter().any(|&value| value != 0.0) && flow.iter().all(|&value| value == 0.0));
+}
+
 /// A path of many points goes through the network in several batches, the last of which is not full.
 #[test]
 fn a_longer_path_is_more_complete() {

@@ -376,7 +376,7 @@ fn command_gives_clusters_of_dense_units_and_feature_maps() {
         ),
         (
             ["--layer", "mu", "--step", "25"],
-            "choose a step from 0 to 24",
+            "use --step with a number up to 24",
         ),
     ] {
         let (code, _, said) = run(&[&[vae], &arguments[..]].concat());

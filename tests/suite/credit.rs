@@ -6,7 +6,9 @@ mod command;
 use std::path::{Path, PathBuf};
 
 use trainscope::credit::reference::ReferenceTraining;
-use trainscope::credit::{Contribution, Credit, CreditMaps, CreditRequest, OtherCredit, credit};
+use trainscope::credit::{
+    Contribution, Credit, CreditMaps, CreditRequest, Hop, OtherCredit, Through, credit,
+};
 use trainscope::models::{
     ClassifierConfig, ClassifierLoss, DataShape, Layer, Model, ReconstructionLoss, VaeConfig,
     Variance,
@@ -54,13 +56,15 @@ probe_batch = 6
 fn measured(dir: &Path, layer: &str, units: &[usize], range: std::ops::Range<u64>) -> Vec<Credit> {
     let replay = Replay::open(gpu(), dir).expect("it opens");
     let request = CreditRequest {
-        layer: layer.to_owned(),
-        units: units.to_vec(),
-        range,
         maps: true,
+        hops: HOPS,
+        ..CreditRequest::new(layer, units, range)
     };
     credit(replay, &request, &mut |_, _| ()).expect("a decomposition")
 }
+
+/// Hops back that are looked at.
+const HOPS: usize = 3;
 
 /// Maps sum up to the contributions of the units.
 fn assert_maps(credit: &Credit) {
@@ -99,6 +103,30 @@ fn assert_explained(name: &str, credit: &Credit, tolerance: f64) {
         credit.change,
         credit.other
     );
+    for hop in &credit.hops {
+        let (number, residual, magnitude) = (hop.hop, hop.residual, hop.magnitude());
+        assert!(
+            residual.abs() <= tolerance * magnitude,
+            "{name}, unit {} of {}, hop {number}: {residual:e} of {magnitude:e} is not explained, {:e} was to be; other {:?}",
+            credit.unit,
+            credit.layer,
+            hop.explains,
+            hop.other
+        );
+        // The same sum, by the units that it came through.
+        let of_units = hop
+            .through
+            .iter()
+            .map(|unit| unit.by_weights + unit.by_input);
+        let between = hop.other.other_parameters;
+        let difference = hop.explains - of_units.sum::<f64>() - between;
+        // Running statistics of norms between are not told apart from those before.
+        let most = tolerance * magnitude + hop.other.normalization.abs();
+        assert!(
+            difference.abs() <= most,
+            "{name}, hop {number}: {difference:e}"
+        );
+    }
 }
 
 /// The same decomposition in float64, from the checkpoint at the start of the range.
@@ -169,7 +197,7 @@ fn reference(dir: &Path, layer: &str, unit: usize, range: std::ops::Range<u64>) 
     let batches: Vec<_> = range
         .map(|step| batch(&trainer.batch_samples(step)))
         .collect();
-    training.credit(layer, unit, &batches)
+    training.credit((layer, unit), HOPS, &batches)
 }
 
 /// Each part agrees with the reference's.
@@ -195,6 +223,45 @@ fn assert_same(name: &str, found: &Credit, expected: &Credit, tolerance: f64) {
             assert_eq!((&a.layer, a.unit), (&b.layer, b.unit), "{name}");
             close(&format!("{} {}", a.layer, a.unit), a.credit, b.credit);
         }
+    }
+    assert_eq!(found.hops.len(), expected.hops.len(), "{name}");
+    for (found, expected) in found.hops.iter().zip(&expected.hops) {
+        assert_same_hop(name, found, expected, tolerance);
+    }
+}
+
+fn assert_same_hop(name: &str, found: &Hop, expected: &Hop, tolerance: f64) {
+    let (name, scale) = (
+        format!("{name}, hop {}", expected.hop),
+        expected.magnitude(),
+    );
+    let close = |what: &str, a: f64, b: f64| {
+        let difference = (a - b).abs() / scale;
+        assert!(
+            difference < tolerance,
+            "{name}, {what}: {a:e} instead of {b:e} ({difference:e})"
+        );
+    };
+    assert_eq!(found.layers, expected.layers, "{name}");
+    close("what it explains", found.explains, expected.explains);
+    for ((what, a), (_, b)) in found.other.parts().into_iter().zip(expected.other.parts()) {
+        close(what, a, b);
+    }
+    for (found, expected) in [
+        (&found.predecessors, &expected.predecessors),
+        (&found.successors, &expected.successors),
+    ] {
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (a, b) in found.iter().zip(expected) {
+            assert_eq!((&a.layer, a.unit), (&b.layer, b.unit), "{name}");
+            close(&a.name(), a.credit, b.credit);
+        }
+    }
+    assert_eq!(found.through.len(), expected.through.len(), "{name}");
+    for (a, b) in found.through.iter().zip(&expected.through) {
+        assert_eq!((&a.layer, a.unit), (&b.layer, b.unit), "{name}");
+        close("through weights", a.by_weights, b.by_weights);
+        close("through its input", a.by_input, b.by_input);
     }
 }
 
@@ -290,6 +357,83 @@ fn all_that_lies_between_layers_is_explained() {
     );
 }
 
+/// The decoder's last layer ends in means and logarithms of variances, which slices tell apart.
+#[test]
+fn a_gaussian_likelihood_is_explained() {
+    let model = r#"[model]
+kind = "vae"
+latent = 3
+reconstruction = "gaussian"
+encoder = [ { dense = { units = 10 } }, "tanh" ]
+decoder = [ { dense = { units = 9 } }, "tanh", { dense = { units = 864 } } ]"#;
+    let adam = "optimizer = { adam = { lr = 1e-3 } }";
+    check(
+        "gaussian",
+        model,
+        adam,
+        &["logvar", "decoder.0", "decoder.2"],
+    );
+}
+
+/// Gains that are far from 1, where they begin: a derivative without them would be wrong.
+#[test]
+fn gains_of_layer_norms_count() {
+    let model = r#"[model]
+kind = "classifier"
+layers = [ { dense = { units = 8 } }, "layer_norm", "tanh", { dense = { units = 6 } }, "layer_norm", { dense = { units = 3 } } ]"#;
+    let sgd = "optimizer = { sgd = { lr = 0.3, momentum = 0.8 } }";
+    let (_folder, dir) = trained(&scenario(model, sgd));
+    let parameters = Checkpoint::read(&dir, 10).expect("a checkpoint").parameters;
+    let gain = parameters
+        .iter()
+        .find(|tensor| tensor.name == "layers.1.weight");
+    let gain = &gain.expect("gains").values;
+    let largest = gain
+        .iter()
+        .map(|gain| (gain - 1.0).abs())
+        .fold(0.0, f32::max);
+    assert!(largest > 0.05, "gains are still at {gain:?}");
+    check("layer norm", model, sgd, &["layers.0", "layers.3"]);
+}
+
+#[test]
+fn two_streams_are_explained() {
+    let text = r#"name = "credit"
+seed = 5
+[data]
+source = "clips"
+task = "binding"
+size = 24
+count = 48
+[model]
+kind = "two_stream"
+targets = "pairs"
+widths = [4]
+fusion_width = 5
+[train]
+batch = 8
+steps = 20
+optimizer = { sgd = { lr = 1e-2, momentum = 0.5 } }
+[record]
+every = 10
+checkpoint_every = 5
+probe_batch = 4
+"#;
+    let (_folder, dir) = trained(text);
+    for layer in ["appearance.0", "flow.0", "fusion"] {
+        for range in [5..6, 0..20] {
+            for credit in measured(&dir, layer, &[0, 1], range.clone()) {
+                assert_explained(&format!("two streams {range:?}"), &credit, 1e-4);
+                assert_maps(&credit);
+            }
+        }
+    }
+    // Slices of the input are looked through: the flow's predecessors are the later channels of the clip.
+    let flow = &measured(&dir, "flow.0", &[0], 5..6)[0];
+    let first = flow.predecessors.first().expect("channels");
+    assert!(first.layer != "flow.input" && first.unit > 0, "{first:?}");
+}
+
 #[test]
 fn both_networks_of_a_gan_are_explained() {
     let model = r#"[model]
@@ -362,33 +506,72 @@ fn reference_agrees_with_numpy() {
             };
             let layer = expected["layer"].as_str().expect("a layer");
             let unit = expected["unit"].as_u64().expect("a unit") as usize;
-            training.credit(layer, unit, &batches[..before]);
-            let found = training.credit(layer, unit, &batches[before..]);
-            let number = |key: &str| expected[key].as_f64().expect("a number");
-            let contributions = |key: &str| -> Vec<Contribution> {
-                let parts = expected[key].as_array().expect("contributions").iter();
-                parts
-                    .map(|part| Contribution {
-                        layer: part["layer"].as_str().expect("a layer").to_owned(),
-                        unit: part["unit"].as_u64().expect("a unit") as usize,
-                        credit: part["credit"].as_f64().expect("a credit"),
-                    })
-                    .collect()
-            };
+            training.credit((layer, unit), 1, &batches[..before]);
+            let found = training.credit((layer, unit), HOPS, &batches[before..]);
+            let hops = expected["hops"]
+                .as_array()
+                .expect("hops")
+                .iter()
+                .enumerate();
+            let hops = hops
+                .map(|(index, hop)| fixture_hop(index + 2, hop))
+                .collect();
             let expected = Credit {
-                change: number("change"),
-                predecessors: contributions("predecessors"),
-                successors: contributions("successors"),
-                other: OtherCredit {
-                    memory: number("memory"),
-                    weight_decay: number("weight_decay"),
-                    ..OtherCredit::default()
-                },
+                change: number(expected, "change"),
+                predecessors: contributions(expected, "predecessors"),
+                successors: contributions(expected, "successors"),
+                other: fixture_other(expected),
+                hops,
                 ..found.clone()
             };
             assert_same(layer, &found, &expected, 1e-10);
             assert_explained(layer, &found, 1e-10);
         }
+    }
+}
+
+fn number(value: &serde_json::Value, key: &str) -> f64 {
+    value[key].as_f64().expect("a number")
+}
+
+fn contributions(value: &serde_json::Value, key: &str) -> Vec<Contribution> {
+    let parts = value[key].as_array().expect("contributions").iter();
+    let contribution = |part: &serde_json::Value| Contribution {
+        layer: part["layer"].as_str().expect("a layer").to_owned(),
+        unit: part["unit"].as_u64().expect("a unit") as usize,
+        credit: number(part, "credit"),
+    };
+    parts.map(contribution).collect()
+}
+
+fn fixture_other(value: &serde_json::Value) -> OtherCredit {
+    OtherCredit {
+        memory: number(value, "memory"),
+        weight_decay: number(value, "weight_decay"),
+        ..OtherCredit::default()
+    }
+}
+
+fn fixture_hop(hop: usize, value: &serde_json::Value) -> Hop {
+    let through = value["through"].as_array().expect("units").iter();
+    Hop {
+        hop,
+        layers: serde_json::from_value(value["layers"].clone()).expect("names"),
+        explains: number(value, "explains"),
+        explained: 0.0,
+        residual: 0.0,
+        cancellation: 0.0,
+        predecessors: contributions(value, "predecessors"),
+        successors: contributions(value, "successors"),
+        other: fixture_other(value),
+        through: through
+            .map(|unit| Through {
+                layer: unit["layer"].as_str().expect("a layer").to_owned(),
+                unit: unit["unit"].as_u64().expect("a unit") as usize,
+                by_weights: number(unit, "by_weights"),
+                by_input: number(unit, "by_input"),
+            })
+            .collect(),
     }
 }
 
@@ -450,12 +633,7 @@ fn wrong_requests_are_refused_with_what_would_be_right() {
     let (_folder, dir) = trained(&scenario(MLP_VAE, "optimizer = { sgd = { lr = 1e-3 } }"));
     let refusal = |layer: &str, unit: usize, range: std::ops::Range<u64>| {
         let replay = Replay::open(gpu(), &dir).expect("it opens");
-        let request = CreditRequest {
-            layer: layer.to_owned(),
-            units: vec![unit],
-            range,
-            maps: false,
-        };
+        let request = CreditRequest::new(layer, [unit], range);
         credit(replay, &request, &mut |_, _| ())
             .expect_err("refused")
             .to_string()
@@ -474,10 +652,8 @@ fn wrong_requests_are_refused_with_what_would_be_right() {
 fn steps_that_are_kept_and_steps_that_run_again_agree() {
     let (_folder, dir) = trained(&scenario(MLP_VAE, "optimizer = { adam = { lr = 3e-3 } }"));
     let request = CreditRequest {
-        layer: "encoder.0".to_owned(),
-        units: vec![2],
-        range: 3..43,
         maps: true,
+        ..CreditRequest::new("encoder.0", [2], 3..43)
     };
     let kept = credit(
         Replay::open(gpu(), &dir).expect("it opens"),
@@ -522,7 +698,9 @@ fn picture_shows_signs_with_equal_limits() {
             predecessors,
             successors: Vec::new(),
             other: OtherCredit::default(),
+            hops: Vec::new(),
             first_nonfinite: None,
+            deviation: None,
             maps: CreditMaps::default(),
         }];
         let chart = CreditChart { credits: &credits };

@@ -44,6 +44,7 @@ mod scenario_commands;
 mod shaders;
 mod stateful;
 mod static_checks;
+mod tolerance;
 mod trace;
 mod train;
 mod two_stream;

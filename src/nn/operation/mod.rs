@@ -189,6 +189,12 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// Of an operation that only moves elements: for each element of its output the number of the input that it comes from,
+    /// and of the element there.
+    fn origins(&self, _inputs: &[&[usize]]) -> Option<Vec<[usize; 2]>> {
+        None
+    }
+
     /// How rules of attribution go through it; an operation without an answer is only differentiated.
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         None

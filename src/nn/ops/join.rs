@@ -116,6 +116,14 @@ impl Operation for Concat {
         Saved::default()
     }
 
+    fn origins(&self, inputs: &[&[usize]]) -> Option<Vec<[usize; 2]>> {
+        let of_input = |(input, shape): (usize, &&[usize])| {
+            let elements = 0..elements(shape);
+            elements.map(move |element| [input, element])
+        };
+        Some(inputs.iter().enumerate().flat_map(of_input).collect())
+    }
+
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Routing)
     }

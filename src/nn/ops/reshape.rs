@@ -47,6 +47,14 @@ impl Operation for Reshape {
         true
     }
 
+    fn origins(&self, inputs: &[&[usize]]) -> Option<Vec<[usize; 2]>> {
+        Some(
+            (0..elements(inputs[0]))
+                .map(|element| [0, element])
+                .collect(),
+        )
+    }
+
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Routing)
     }

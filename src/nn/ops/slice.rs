@@ -54,6 +54,12 @@ impl Operation for Slice {
         Saved::default()
     }
 
+    fn origins(&self, inputs: &[&[usize]]) -> Option<Vec<[usize; 2]>> {
+        let [_, count, before] = self.sizes(inputs[0]);
+        let elements = before..before + count;
+        Some(elements.map(|element| [0, element]).collect())
+    }
+
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Routing)
     }

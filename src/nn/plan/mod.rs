@@ -14,6 +14,7 @@ mod stages;
 use std::collections::HashMap;
 
 pub use self::request::PlanRequest;
+pub(crate) use self::rules::backward as backward_by_rule;
 use self::stages::Stage;
 use super::graph::{Graph, Node, NodeId};
 #[cfg(doc)]

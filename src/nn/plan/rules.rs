@@ -61,7 +61,7 @@ pub(super) fn scratch(rule: BackwardRule, [input, output]: [usize; 2]) -> Vec<Sc
 }
 
 /// The dispatches of a backward pass under the rule of its plan.
-pub(super) fn backward(
+pub(crate) fn backward(
     operation: &dyn Operation,
     context: &Context<'_>,
     io: &Backward<'_>,

@@ -67,6 +67,22 @@ fn writes_what_it_says() {
         (&0.into(), &2.into())
     );
 
+    // The encoder's layer before mu, and before that the data.
+    let asked = [&["credit", dir, "--unit", "1", "--hops", "3"], &common[..]].concat();
+    let output = trainscope(&asked);
+    let one: Value = serde_json::from_slice(&output.stdout).expect("one object");
+    let hops = one["hops"].as_array().expect("a list");
+    assert_eq!(hops.len(), 1);
+    assert_eq!(hops[0]["layers"], serde_json::json!(["encoder.0"]));
+    assert_eq!(hops[0]["through"].as_array().expect("a list").len(), 10);
+    let number = |value: &Value| value.as_f64().expect("a number");
+    let predecessors = one["predecessors"].as_array().expect("a list").iter();
+    let all: f64 = predecessors.map(|part| number(&part["credit"])).sum();
+    assert!((number(&hops[0]["explains"]) - all).abs() < 1e-9);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("hop 2, to encoder.0"), "{stderr}");
+    assert!(stderr.contains("there is no hop 3"), "{stderr}");
+
     let asked = [&["credit", dir, "--unit", "9"], &common[..]].concat();
     let refused = trainscope(&asked);
     assert_eq!(refused.status.code(), Some(2));
