@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use trainscope::Result;
-use trainscope::credit::{Contribution, Credit, CreditRequest, Hop, OtherCredit, credit};
+use trainscope::credit::{Chosen, Contribution, Credit, CreditRequest, Hop, OtherCredit, credit};
 use trainscope::gpu::Gpu;
 use trainscope::tensor::NamedTensor;
 use trainscope::trace::write_safetensors_with_integers;
@@ -17,6 +17,11 @@ use super::{Common, outputs};
 /// Width of the picture in points, and pixels a point.
 const PLOT_WIDTH: f32 = 900.0;
 const PLOT_SCALE_FACTOR: f32 = 2.0;
+/// Rows and columns of an image at most.
+const MOST_POSITIONS: usize = 1 << 15;
+/// Elements of what enters the layer that the JSON has for chosen samples or positions, and those that the text has.
+const MOST_PLACES: usize = 256;
+const NAMED_PLACES: usize = 6;
 /// Lines of the table for a terminal.
 const MOST_LINES: usize = 8;
 
@@ -39,6 +44,13 @@ pub struct CreditArgs {
     /// How many hops back: 1 for what enters the layer, 2 for the layers with weights before it too, and so on
     #[arg(long, value_name = "H", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
     hops: u32,
+    /// Explain the mean over these samples of the probe batch alone
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    sample: Vec<usize>,
+    /// Of a convolution, explain the mean over these positions of the channel alone: ROW,COLUMN or
+    /// ROW-ROW,COLUMN-COLUMN, once or several times
+    #[arg(long, value_name = "Y,X", value_parser = positions)]
+    position: Vec<Positions>,
     /// Write the credit of every place to this file: of what enters the layer for each sample of the probe batch, and of
     /// every unit behind it
     #[arg(long, value_name = "FILE.safetensors")]
@@ -50,15 +62,41 @@ pub struct CreditArgs {
     tolerance: ToleranceArgs,
 }
 
+/// The positions of a rectangle.
+#[derive(Debug, Clone)]
+struct Positions(Vec<[usize; 2]>);
+
+fn positions(word: &str) -> std::result::Result<Positions, String> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let [first, last] = [first, last].map(|number| number.trim().parse::<usize>().ok());
+        let range = first?..=last?;
+        (!range.is_empty() && *range.end() < MOST_POSITIONS).then_some(range)
+    };
+    let ranges = word.split_once(',');
+    let ranges = ranges.and_then(|(rows, columns)| Some((range(rows)?, range(columns)?)));
+    let Some((rows, columns)) = ranges else {
+        return Err("a position is a row and a column, such as 3,4 or 3-5,0-2".into());
+    };
+    let all = rows.flat_map(|row| columns.clone().map(move |column| [row, column]));
+    Ok(Positions(all.collect()))
+}
+
 pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
     outputs::check(&args.dir, &[("--plot", &args.plot), ("--maps", &args.maps)])?;
     if let Some(path) = &args.plot {
         outputs::check_picture(path)?;
     }
     let gpu = common.gpu()?;
+    let positions = args.position.iter().flat_map(|Positions(all)| all);
+    let chosen = Chosen {
+        samples: args.sample.clone(),
+        positions: positions.copied().collect(),
+    };
     let request = CreditRequest {
-        maps: args.maps.is_some() || args.plot.is_some(),
+        maps: args.maps.is_some() || args.plot.is_some() || !chosen.is_all(),
         hops: args.hops as usize,
+        chosen,
         ..CreditRequest::new(&args.layer, &args.unit[..], args.from..args.to)
     };
     let replay = Replay::open(&gpu, &args.dir)?.tolerance(args.tolerance.tolerance);
@@ -97,11 +135,12 @@ pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
     }
     let units: Vec<String> = args.unit.iter().map(usize::to_string).collect();
     let name = format!(
-        "credit-{}-{}-{}-{}",
+        "credit-{}-{}-{}-{}{}",
         args.layer,
         units.join("_"),
         args.from,
-        args.to
+        args.to,
+        request.chosen
     );
     common.keep_and_print_json(&args.dir, &name, &as_json(&credits, &gpu.describe()));
     Ok(())
@@ -135,6 +174,9 @@ fn write_maps(credits: &[Credit], path: &Path) -> Result<()> {
 fn as_json(credits: &[Credit], adapter: &str) -> serde_json::Value {
     let value = |credit: &Credit| {
         let mut value = json!(credit);
+        if !credit.chosen().is_all() {
+            value["places"] = json!(credit.strongest_places(MOST_PLACES));
+        }
         value["adapter"] = json!(adapter);
         value
     };
@@ -157,7 +199,8 @@ fn lines(credit: &Credit) -> Vec<String> {
         ..
     } = credit;
     let mut lines = vec![format!(
-        "unit {unit} of {layer}, steps {from} to {to}: its mean changed by {}",
+        "unit {unit} of {layer}{}, steps {from} to {to}: its mean changed by {}",
+        credit.chosen(),
         signed(credit.change)
     )];
     if let Some(first) = &credit.first_nonfinite {
@@ -171,6 +214,9 @@ fn lines(credit: &Credit) -> Vec<String> {
         &credit.successors,
         &credit.other,
     ));
+    if !credit.chosen().is_all() {
+        lines.extend(place_lines(credit));
+    }
     lines.push(sum_line(
         [credit.explained, credit.residual, credit.magnitude()],
         credit.cancellation,
@@ -178,10 +224,45 @@ fn lines(credit: &Credit) -> Vec<String> {
     lines
 }
 
+/// The elements of what enters the layer that did most, and what chosen positions look at.
+fn place_lines(credit: &Credit) -> Vec<String> {
+    let mut lines = Vec::new();
+    let places = credit.strongest_places(NAMED_PLACES);
+    if !places.is_empty() {
+        lines.push("  places of the predecessors that did most:".to_owned());
+    }
+    for place in places {
+        let position = place.position;
+        let position = position.map(|[row, column]| format!(", position {row},{column}"));
+        lines.push(format!(
+            "    {:>12}  {} {} of sample {}{}",
+            signed(place.credit),
+            place.layer,
+            place.unit,
+            place.sample,
+            position.unwrap_or_default()
+        ));
+    }
+    if let (Some([rows, columns]), false) = (&credit.region, credit.positions.is_empty()) {
+        lines.push(format!(
+            "  of the images that enter the network they look at rows {} to {} and columns {} to {}",
+            rows.start,
+            rows.end - 1,
+            columns.start,
+            columns.end - 1
+        ));
+    }
+    lines
+}
+
 /// A further hop for a person.
 fn hop_lines(hop: &Hop) -> Vec<String> {
+    let with = match hop.other.normalization {
+        0.0 => "",
+        _ => ", running statistics included",
+    };
     let mut lines = vec![format!(
-        "  hop {}, to {}: what the predecessors did, {} with running statistics",
+        "  hop {}, to {}: what the predecessors did{with}, {}",
         hop.hop,
         hop.layers.join(", "),
         signed(hop.explains)

@@ -38,6 +38,8 @@ pub(super) struct FoundLayer {
     pub name: String,
     by_weights: Vec<f64>,
     through: Vec<f64>,
+    /// Whether its input has changed at all; behind the data it does not.
+    has_moving_input: bool,
     updates: Vec<Update>,
     /// What the optimizer remembers of earlier gradients.
     memory: Vec<f64>,
@@ -91,6 +93,7 @@ impl FoundHop {
         for ((found, metered), step) in layers.zip(&step.layers) {
             add_all(&mut found.by_weights, &step.by_weights);
             add_all(&mut found.through, &step.through);
+            found.has_moving_input |= step.by_input.iter().any(|&credit| credit != 0.0);
             let update = Update::new(rule, &rows[&metered.id], &step.sensitivity);
             found.updates.push(update);
             for (place, (source, credit)) in metered.sources.iter().zip(&step.by_input).enumerate()
@@ -120,7 +123,11 @@ impl FoundHop {
                 layer: layer.name.clone(),
                 unit,
                 by_weights: *by_weights,
-                by_input: through - by_weights,
+                // What is left behind the data is rounding.
+                by_input: match layer.has_moving_input {
+                    true => through - by_weights,
+                    false => 0.0,
+                },
             })
         });
         Hop {

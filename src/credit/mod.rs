@@ -15,6 +15,7 @@
 
 mod blocks;
 mod capture;
+mod chosen;
 mod cut;
 mod hop_meter;
 mod hops;
@@ -25,6 +26,7 @@ mod multipliers;
 mod probe_pass;
 pub mod reference;
 mod reference_hops;
+mod region;
 mod successors;
 mod sums;
 mod sweep;
@@ -40,6 +42,7 @@ use serde::Serialize;
 use crate::tensor::NamedTensor;
 use crate::train::Deviation;
 
+pub use self::chosen::Chosen;
 pub use self::sweep::credit;
 
 /// What is asked: which units of which layer, over which steps.
@@ -56,6 +59,8 @@ pub struct CreditRequest {
     /// How many hops back: 1 for the tensor that enters the layer, 2 for the layers with weights before it, too
     /// ([`Credit::hops`]), and so on.
     pub hops: usize,
+    /// The samples and positions that the units' means are over.
+    pub chosen: Chosen,
 }
 
 impl CreditRequest {
@@ -67,6 +72,7 @@ impl CreditRequest {
             range,
             maps: false,
             hops: 1,
+            chosen: Chosen::default(),
         }
     }
 
@@ -84,6 +90,25 @@ pub struct CreditMaps {
     pub predecessors: Option<NamedTensor>,
     /// For each successor a map of each of its units, over all samples of all batches.
     pub successors: Vec<NamedTensor>,
+    /// The values of what enters the layer after the range, of the shape of its credit.
+    pub values: Option<NamedTensor>,
+    /// The images of the probe batch, `[samples, channels, height, width]`, where the network takes images.
+    pub images: Option<NamedTensor>,
+}
+
+/// What an element of what enters a layer did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PlaceCredit {
+    /// The sample of the probe batch.
+    pub sample: usize,
+    /// The tensor that enters the layer.
+    pub layer: String,
+    /// Its unit: a channel of images, else an element.
+    pub unit: usize,
+    /// Row and column of an image's element.
+    pub position: Option<[usize; 2]>,
+    /// What it moved the unit by.
+    pub credit: f64,
 }
 
 /// What one unit or layer contributed.
@@ -231,6 +256,13 @@ pub struct Credit {
     pub layer: String,
     /// Its unit.
     pub unit: usize,
+    /// The samples that its mean is over; all of the probe batch where none is named.
+    pub samples: Vec<usize>,
+    /// The positions that its mean is over; all of a channel where none is named.
+    pub positions: Vec<[usize; 2]>,
+    /// Rows and columns of the images that enter the network on which the chosen positions depend; `None` where the network
+    /// takes no images.
+    pub region: Option<[Range<usize>; 2]>,
     /// First step of the range.
     pub from: u64,
     /// The step after its last. Before the one that was asked for where a value was not finite.
@@ -262,6 +294,42 @@ pub struct Credit {
 }
 
 impl Credit {
+    /// What the unit's mean is over.
+    pub fn chosen(&self) -> Chosen {
+        Chosen {
+            samples: self.samples.clone(),
+            positions: self.positions.clone(),
+        }
+    }
+
+    /// The elements of what enters the layer with the strongest credits, where maps were asked for.
+    pub fn strongest_places(&self, most: usize) -> Vec<PlaceCredit> {
+        let Some(map) = &self.maps.predecessors else {
+            return Vec::new();
+        };
+        let mut order: Vec<usize> = (0..map.values.len()).collect();
+        order.retain(|&at| map.values[at] != 0.0);
+        order.sort_by(|&a, &b| map.values[b].abs().total_cmp(&map.values[a].abs()));
+        let size: usize = map.shape[1..].iter().product();
+        let place = |at: usize| {
+            let (unit, position) = match map.shape[1..] {
+                [_, height, width] => {
+                    let (unit, place) = (at % size / (height * width), at % (height * width));
+                    (unit, Some([place / width, place % width]))
+                }
+                _ => (at % size, None),
+            };
+            PlaceCredit {
+                sample: at / size,
+                layer: map.name.clone(),
+                unit,
+                position,
+                credit: map.values[at].into(),
+            }
+        };
+        order.into_iter().take(most).map(place).collect()
+    }
+
     /// The values of all parts.
     fn parts(&self) -> impl Iterator<Item = f64> {
         parts(&self.predecessors, &self.successors, &self.other)

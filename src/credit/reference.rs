@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::cut::{Cut, Stretch, sources, units_of};
 use super::reference_hops::HopAccount;
-use super::{Contribution, Credit, CreditMaps, OtherCredit};
+use super::{Chosen, Contribution, Credit, CreditMaps, OtherCredit};
 use crate::nn::reference::{Reference, ReferenceStep};
 use crate::nn::{
     BackwardRule, Graph, Mode, Node, NodeId, Optimizer, Pass, ReferenceBackward, ReferenceForward,
@@ -35,6 +35,8 @@ pub struct ReferenceTraining<'a> {
     pub probe: Vec<Vec<f64>>,
     /// Samples in it.
     pub probe_samples: usize,
+    /// The samples and positions that the unit's mean is over.
+    pub chosen: Chosen,
 }
 
 /// A source of the gradient, and what is left of its gradients in the numerator of the next update.
@@ -231,6 +233,9 @@ impl ReferenceTraining<'_> {
         Credit {
             layer: layer.to_owned(),
             unit,
+            samples: self.chosen.samples.clone(),
+            positions: self.chosen.positions.clone(),
+            region: None,
             from: from.into(),
             to: self.step.into(),
             change: self.unit_mean(id, unit) - first,
@@ -271,12 +276,22 @@ impl ReferenceTraining<'_> {
     }
 
     fn unit_mean(&self, id: NodeId, unit: usize) -> f64 {
-        let [units, places] = units_of(self.pass.graph.node(id));
+        let node = self.pass.graph.node(id);
+        let [units, places] = units_of(node);
         let values = &self.probe_values(&self.parameters)[id.index()];
         let of_unit = values.chunks(places).enumerate();
         let of_unit = of_unit.filter(|(plane, _)| plane % units == unit);
-        let sum: f64 = of_unit.flat_map(|(_, plane)| plane).sum();
-        sum / (self.probe_samples * places) as f64
+        let of_unit = of_unit.flat_map(|(_, plane)| plane);
+        of_unit
+            .zip(self.weights(node))
+            .map(|(z, weight)| z * weight)
+            .sum()
+    }
+
+    /// The weights of the samples and places of a unit in its mean.
+    fn weights(&self, node: &Node) -> Vec<f64> {
+        let weights = self.chosen.weights(node, self.probe_samples);
+        weights.expect("samples and positions that are there")
     }
 
     /// The update of all parameters and of the state.
@@ -430,10 +445,10 @@ impl ReferenceTraining<'_> {
         let parameters: Vec<Vec<f64>> =
             parameters.map(|&p| middle(&before[p], &after[p])).collect();
         let [units, places] = units_of(node);
-        let mean = (self.probe_samples * places) as f64;
+        let weights = self.weights(node);
         let only = (0..self.probe_samples * units * places).map(|at| {
             if at / places % units == unit {
-                1.0 / mean
+                weights[at / (units * places) * places + at % places]
             } else {
                 0.0
             }

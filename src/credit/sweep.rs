@@ -1,6 +1,7 @@
 //! The two sweeps over the steps of a range, and the first of them.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::capture::{Capture, Captured, CapturedNetwork, CapturedPass, lock};
 use super::cut::{Source, Stretch, sources};
@@ -8,14 +9,15 @@ use super::hop_meter::HopMeter;
 use super::hops::{FoundHop, add_hops, expect_room, read_rows};
 use super::measure::{UnitMeter, wide};
 use super::probe_pass::ProbePass;
+use super::region::region_of_input;
 use super::tape::Tape;
 use super::update::{Influence, Update, carried_memory};
 use super::{Contribution, Credit, CreditMaps, CreditRequest, FirstNonfinite, OtherCredit};
 use crate::gpu::Gpu;
-use crate::nn::{NodeId, Parameters, Pass, UpdateRule};
+use crate::nn::{Graph, NodeId, Parameters, Pass, Role, UpdateRule};
 use crate::tensor::NamedTensor;
 use crate::trace::RunReader;
-use crate::train::{ModelConfig, ReplayBuilder, StepRecord, Trainer, first_nonfinite};
+use crate::train::{ModelConfig, ProbedGraph, ReplayBuilder, StepRecord, Trainer, first_nonfinite};
 use crate::{Error, Result};
 
 /// Decomposes the change of some units of a run over a range of steps, which it replays twice. `progress` is told how many
@@ -93,6 +95,7 @@ pub(super) struct Sweep<'a> {
 /// What the first sweep finds of a unit.
 #[derive(Default)]
 struct Found {
+    weights: Vec<f64>,
     first_output: Vec<f64>,
     last_output: Vec<f64>,
     memory: Vec<f64>,
@@ -100,6 +103,7 @@ struct Found {
     by_predecessor: BTreeMap<Source, f64>,
     normalization: f64,
     map: Option<NamedTensor>,
+    values: Option<NamedTensor>,
     hops: Vec<FoundHop>,
 }
 
@@ -144,9 +148,11 @@ impl Sweep<'_> {
             trainer.restore_from(self.reader, begin)?;
             run_to(&mut trainer, from, &mut tick)?;
         }
+        let images = self.images(&trainer)?;
         let carried = self.carry(&mut trainer, &tape, (&influences, &hops), &mut tick)?;
         progress(steps, steps);
         let graph = self.pass(&trainer, 0)?.graph;
+        let region = self.region(graph);
         let units = self.request.units.iter().zip(&found).zip(&influences);
         let credits =
             units
@@ -167,6 +173,9 @@ impl Sweep<'_> {
                     Credit {
                         layer: self.request.layer.clone(),
                         unit,
+                        samples: self.request.chosen.samples.clone(),
+                        positions: self.request.chosen.positions.clone(),
+                        region: region.clone(),
                         from,
                         to,
                         change: found.change(),
@@ -188,6 +197,8 @@ impl Sweep<'_> {
                         maps: CreditMaps {
                             predecessors: found.map.clone(),
                             successors: carried.maps,
+                            values: found.values.clone(),
+                            images: images.clone(),
                         },
                     }
                     .summed()
@@ -243,6 +254,7 @@ impl Sweep<'_> {
             meters,
             sources,
             hops,
+            weights,
         } = self.meters(trainer, &updates.rule)?;
         probe.refresh(&gpu);
         let mut found = Vec::new();
@@ -250,6 +262,7 @@ impl Sweep<'_> {
             found.push(Found {
                 first_output: meter.output(&gpu)?,
                 last_output: meter.output(&gpu)?,
+                weights: weights.clone(),
                 memory: self.memory(&gpu, unit, &updates.rule)?,
                 hops: match &hops {
                     Some(hops) => FoundHop::all(&gpu, hops, self.network, &updates.rule)?,
@@ -274,7 +287,7 @@ impl Sweep<'_> {
                 (!is_finite).then(|| format!("{} on the probe batch", self.request.layer))
             });
             if let Some(what) = nonfinite {
-                self.read_maps(trainer, &meters, &mut found)?;
+                self.read_maps(trainer, (&probe, &meters), &mut found)?;
                 return self.stopped(found, FirstNonfinite { step, what });
             }
             tape.record(&gpu)?;
@@ -301,7 +314,7 @@ impl Sweep<'_> {
             }
             tick();
         }
-        self.read_maps(trainer, &meters, &mut found)?;
+        self.read_maps(trainer, (&probe, &meters), &mut found)?;
         Ok((found, None))
     }
 
@@ -335,9 +348,13 @@ impl Sweep<'_> {
         let probe = ProbePass::new(trainer, &pass, captured, parameters, &kept)?;
         let ends = probe.ends(cut.input);
         let of_input = [&ends.before, &ends.now];
+        let weights = self
+            .request
+            .chosen
+            .weights(graph.node(cut.layer), probe.samples)?;
         let sensitivity = network
             .unit_layer
-            .sensitivity(gpu, probe.samples, of_input)?;
+            .sensitivity(gpu, probe.samples, of_input, &weights)?;
         let hops = if stretches.is_empty() {
             None
         } else {
@@ -359,6 +376,7 @@ impl Sweep<'_> {
             meters: meters.collect::<Result<_>>()?,
             sources: sources(graph, cut.input),
             hops,
+            weights,
             probe,
         })
     }
@@ -367,7 +385,7 @@ impl Sweep<'_> {
     fn read_maps(
         &self,
         trainer: &Trainer,
-        meters: &[UnitMeter],
+        (probe, meters): (&ProbePass, &[UnitMeter]),
         found: &mut [Found],
     ) -> Result<()> {
         let pass = self.pass(trainer, 0)?;
@@ -380,9 +398,41 @@ impl Sweep<'_> {
             let values = trainer.gpu().read(map)?;
             let samples = values.len() / shape.iter().product::<usize>();
             let shape = [&[samples], &shape[..]].concat();
-            found.map = Some(NamedTensor::new(pass.tensor_name(id), shape, values));
+            let name = pass.tensor_name(id);
+            found.map = Some(NamedTensor::new(&name, shape.clone(), values));
+            let values = trainer.gpu().read(&probe.ends(id).now)?;
+            found.values = Some(NamedTensor::new(&name, shape, values));
         }
         Ok(())
+    }
+
+    /// The rows and columns of the input's images that the chosen positions look at.
+    fn region(&self, graph: &Graph) -> Option<[Range<usize>; 2]> {
+        let layer = self.captured[0].cut.layer;
+        let size = match graph.node(layer).shape[..] {
+            [_, height, width] => [height, width],
+            _ => [1, 1],
+        };
+        region_of_input(graph, layer, self.request.chosen.rectangle(size))
+    }
+
+    /// The images of the probe batch, where maps are asked for and the network takes images.
+    fn images(&self, trainer: &Trainer) -> Result<Option<NamedTensor>> {
+        let graph = self.pass(trainer, 0)?.graph;
+        let graphs = ProbedGraph::all(trainer)?;
+        let probed = graphs
+            .iter()
+            .find(|probed| probed.find(&self.request.layer).is_some());
+        let (Some(probed), true) = (probed, self.request.maps) else {
+            return Ok(None);
+        };
+        let input = probed.node(probed.input);
+        if input.shape.len() != 3 || graph.with_role(Role::Input).is_none() {
+            return Ok(None);
+        }
+        let batch = probed.batch(trainer)?;
+        let shape = [&[batch.count], &input.shape[..]].concat();
+        Ok(Some(NamedTensor::new(&input.name, shape, batch.samples)))
     }
 
     /// What the optimizer remembers of earlier gradients of a unit's row.
@@ -404,6 +454,8 @@ struct Meters {
     meters: Vec<UnitMeter>,
     sources: Vec<Source>,
     hops: Option<HopMeter>,
+    /// Of samples and places in the units' means.
+    weights: Vec<f64>,
 }
 
 impl Found {
@@ -418,8 +470,8 @@ impl Found {
     /// The change of the mean, as the mean of the changes.
     fn change(&self) -> f64 {
         let outputs = self.first_output.iter().zip(&self.last_output);
-        let sum: f64 = outputs.map(|(first, last)| last - first).sum();
-        sum / self.first_output.len() as f64
+        let changes = outputs.map(|(first, last)| last - first).zip(&self.weights);
+        changes.map(|(change, weight)| change * weight).sum()
     }
 }
 

@@ -39,11 +39,6 @@ impl UnitLayer {
         })
     }
 
-    /// Places of the unit: pixels of its channel, else 1.
-    pub fn places(&self) -> usize {
-        self.graph.node(self.output).size()
-    }
-
     /// The unit for the samples of `input`, `[samples, places]`, and the dispatches that compute it.
     pub fn forward(&self, gpu: &Gpu, samples: usize, input: &Buffer<f32>) -> Result<Forward> {
         let plan = Plan::request(&self.graph, samples)
@@ -58,16 +53,18 @@ impl UnitLayer {
         })
     }
 
-    /// How the mean of the unit over samples and places depends on its input halfway between `ends`, and on its row.
+    /// How the mean of the unit with these weights of samples and places depends on its input halfway between `ends`, and on
+    /// its row.
     pub fn sensitivity(
         &self,
         gpu: &Gpu,
         samples: usize,
         ends: [&Buffer<f32>; 2],
+        weights: &[f64],
     ) -> Result<Sensitivity> {
         let middle = gpu.buffer("input halfway", ends[0].len())?;
-        let count = samples * self.places();
-        let mean = gpu.upload("weights of a mean", &vec![1.0 / count as f32; count])?;
+        let weights: Vec<f32> = weights.iter().map(|&weight| weight as f32).collect();
+        let mean = gpu.upload("weights of a mean", &weights)?;
         let plan = Plan::request(&self.graph, samples)
             .mode(Mode::Eval)
             .input(self.input, &middle)

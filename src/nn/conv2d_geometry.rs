@@ -1,5 +1,7 @@
 //! Kernel size, stride, padding and dilation of convolutions and pooling.
 
+use std::ops::Range;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -162,6 +164,41 @@ impl Conv2dGeometry {
             y: (padded.y - extent.y) / self.stride.y + 1,
             x: (padded.x - extent.x) / self.stride.x + 1,
         })
+    }
+
+    /// The rows and columns of an image of this size under the kernel at some positions.
+    pub(crate) fn reach(&self, region: &[Range<usize>; 2], size: [usize; 2]) -> [Range<usize>; 2] {
+        self.along_axes(|axis, [stride, padding, extent]| {
+            let Range { start, end } = region[axis];
+            let first = (start * stride).saturating_sub(padding);
+            let last = ((end - 1) * stride + extent).saturating_sub(padding);
+            first.min(size[axis] - 1)..last.clamp(1, size[axis])
+        })
+    }
+
+    /// The positions of the kernel, of so many, under which some rows and columns of the image lie.
+    pub(crate) fn reach_back(
+        &self,
+        region: &[Range<usize>; 2],
+        positions: [usize; 2],
+    ) -> [Range<usize>; 2] {
+        self.along_axes(|axis, [stride, padding, extent]| {
+            let Range { start, end } = region[axis];
+            let first = (start + padding + 1)
+                .saturating_sub(extent)
+                .div_ceil(stride);
+            let last = (end - 1 + padding) / stride + 1;
+            first.min(positions[axis] - 1)..last.clamp(1, positions[axis])
+        })
+    }
+
+    /// A range for each axis, from stride, padding and the size of the area that the kernel covers.
+    fn along_axes(&self, range: impl Fn(usize, [usize; 3]) -> Range<usize>) -> [Range<usize>; 2] {
+        let extent = self.effective_size();
+        [
+            range(0, [self.stride.y, self.padding.y, extent.y]),
+            range(1, [self.stride.x, self.padding.x, extent.x]),
+        ]
     }
 
     /// The constants of kernels that are compiled for one geometry.

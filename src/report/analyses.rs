@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::bars::{Bar, bars, strongest};
 use super::html::escape;
+use crate::credit::Chosen;
 use crate::number::{grouped, short};
 use crate::trace::RunView;
 use crate::view::rgb_png;
@@ -49,6 +50,10 @@ struct Part {
 pub(super) struct CreditOfUnit {
     layer: String,
     unit: usize,
+    #[serde(default)]
+    samples: Vec<usize>,
+    #[serde(default)]
+    positions: Vec<[usize; 2]>,
     from: u64,
     to: u64,
     change: f64,
@@ -143,6 +148,10 @@ impl Analysis {
 impl CreditOfUnit {
     fn html(&self) -> String {
         let Self { unit, from, to, .. } = self;
+        let chosen = Chosen {
+            samples: self.samples.clone(),
+            positions: self.positions.clone(),
+        };
         let of = |parts: &[Part]| -> Vec<Bar> {
             let name = |part: &Part| match part.layer.split('@').next() {
                 Some("loss") => part.layer.clone(),
@@ -154,7 +163,7 @@ impl CreditOfUnit {
                 .collect()
         };
         format!(
-            "<section><h3>Credit: unit {unit} of {}, steps {} to {}</h3>\n\
+            "<section><h3>Credit: unit {unit} of {}{chosen}, steps {} to {}</h3>\n\
              <p>Its mean changed by {}; the residual is {}, the cancellation {}.</p>\n{}{}{}</section>\n",
             escape(&self.layer),
             grouped(*from as f64, 0),

@@ -133,6 +133,8 @@ impl ProbeLines {
             }
             progress(request.steps.start + index as u64);
         }
+        // Steps that are in flight are compared with the run's, too.
+        while trainer.take(true)?.is_some() {}
         Ok(Self {
             request,
             shape: probe.shape,

@@ -9,7 +9,7 @@ use super::painter::Painter;
 use super::picture::Picture;
 use super::theme::{Color, LABEL_SIZE, TICK_SIZE, diverging_at};
 use super::ticks::linear_ticks;
-use super::typeface::Align;
+use super::typeface::{Align, TextMetrics};
 use crate::credit::{Contribution, Credit, Hop, OtherCredit};
 use crate::number;
 
@@ -106,8 +106,12 @@ impl CreditChart<'_> {
 
 fn title(credit: &Credit) -> String {
     format!(
-        "What moved unit {} of {} from step {} to {}",
-        credit.unit, credit.layer, credit.from, credit.to
+        "What moved unit {} of {}{} from step {} to {}",
+        credit.unit,
+        credit.layer,
+        credit.chosen(),
+        credit.from,
+        credit.to
     )
 }
 
@@ -118,8 +122,12 @@ fn note(credit: &Credit) -> String {
     } else {
         0.0
     };
+    let over = match credit.chosen().is_all() {
+        true => "over the probe batch",
+        false => "there",
+    };
     let mut note = format!(
-        "Its mean over the probe batch changed by {}. Red pushed it up, blue down; the residual is {} % of the sum of magnitudes, of which {} % is left after parts have cancelled each other.",
+        "Its mean {over} changed by {}. Red pushed it up, blue down; the residual is {} % of the sum of magnitudes, of which {} % is left after parts have cancelled each other.",
         number::short(credit.change),
         number::short(share),
         number::short(100.0 * credit.cancellation),
@@ -325,7 +333,7 @@ impl Panel {
         for (row, bar) in self.bars.iter().enumerate() {
             let middle = top + px(ROW) * (row as f32 + 0.5);
             let baseline = middle + px(TICK_SIZE * 0.35);
-            let name = metrics.fitted(&bar.name, TICK_SIZE, names - px(8.0));
+            let name = unit_fitted(&metrics, &bar.name, names - px(8.0));
             canvas.text(
                 &name,
                 TICK_SIZE,
@@ -359,6 +367,18 @@ impl Panel {
             );
             canvas.rect(inner, color(bar, limit, theme.axis));
         }
+    }
+}
+
+/// A name in a width: where it is too long its layer is cut and the number of its unit is not.
+fn unit_fitted(metrics: &TextMetrics, name: &str, width: f32) -> String {
+    match name.rsplit_once(' ') {
+        Some((layer, unit)) if metrics.width(name, TICK_SIZE) > width => {
+            let unit = format!(" {unit}");
+            let left = width - metrics.width(&unit, TICK_SIZE);
+            metrics.fitted(layer, TICK_SIZE, left) + &unit
+        }
+        _ => metrics.fitted(name, TICK_SIZE, width),
     }
 }
 

@@ -1,14 +1,18 @@
 //! Credit place by place: maps in one diverging scale, with the same limits on both sides.
 
+use std::ops::Range;
+
 use super::canvas::Canvas;
 use super::geometry::Rect;
 use super::label::LINE_HEIGHT;
-use super::theme::{LABEL_SIZE, TICK_SIZE, diverging_at};
+use super::theme::{Color, LABEL_SIZE, TICK_SIZE, diverging_at};
 use super::typeface::Align;
 use crate::credit::{Contribution, Credit, CreditMaps};
 use crate::number;
 use crate::tensor::NamedTensor;
 
+/// How much darker than white the greatest value shows through the credit.
+const SHADE: f32 = 0.35;
 /// Maps beside each other at most.
 const MOST_COLUMNS: usize = 8;
 /// Predecessors whose maps are drawn.
@@ -25,7 +29,26 @@ struct Row<'a> {
     name: String,
     height: usize,
     width: usize,
-    maps: Vec<(String, &'a [f32])>,
+    maps: Vec<Map<'a>>,
+}
+
+/// A map and its name.
+#[derive(Debug)]
+struct Map<'a> {
+    name: String,
+    plane: Plane<'a>,
+}
+
+/// What a map shows.
+#[derive(Debug)]
+enum Plane<'a> {
+    /// Credit, over the values that it belongs to where they are known.
+    Credit {
+        credit: &'a [f32],
+        values: Option<&'a [f32]>,
+    },
+    /// An image of some channels, and the places of each.
+    Image((&'a [f32], usize)),
 }
 
 /// Rows of maps with one scale.
@@ -34,6 +57,8 @@ pub(super) struct MapPanel<'a> {
     title: &'static str,
     rows: Vec<Row<'a>>,
     limit: f32,
+    /// Rows and columns of the images that are framed.
+    region: Option<[Range<usize>; 2]>,
 }
 
 impl<'a> MapPanel<'a> {
@@ -42,10 +67,24 @@ impl<'a> MapPanel<'a> {
         let CreditMaps {
             predecessors,
             successors,
+            values,
+            images,
         } = &credit.maps;
         let before = predecessors.iter().filter_map(|tensor| {
-            let rows = rows_of_samples(tensor, &credit.predecessors);
-            Self::new("Predecessors, sample by sample of the probe batch", rows)
+            let samples = shown_samples(credit, tensor.shape[0]);
+            let mut rows = rows_of_samples([Some(tensor), values.as_ref()], credit, &samples);
+            if !rows.is_empty() {
+                rows.splice(
+                    ..0,
+                    images
+                        .as_ref()
+                        .and_then(|images| image_row(images, &samples)),
+                );
+            }
+            let mut panel = Self::new("Predecessors, over their values", rows)?;
+            let is_part = !credit.positions.is_empty();
+            panel.region = credit.region.clone().filter(|_| is_part);
+            Some(panel)
         });
         let behind = Self::new(
             "Successors, all samples together",
@@ -59,9 +98,19 @@ impl<'a> MapPanel<'a> {
 
     fn new(title: &'static str, rows: Vec<Row<'a>>) -> Option<Self> {
         let maps = rows.iter().flat_map(|row| &row.maps);
-        let values = maps.flat_map(|(_, map)| map.iter());
-        let limit = values.fold(0.0, |limit: f32, value| limit.max(value.abs()));
-        (limit > 0.0).then_some(Self { title, rows, limit })
+        let credits = maps.filter_map(|map| match map.plane {
+            Plane::Credit { credit, .. } => Some(credit),
+            Plane::Image(_) => None,
+        });
+        let limit = credits
+            .flatten()
+            .fold(0.0, |limit: f32, value| limit.max(value.abs()));
+        (limit > 0.0).then_some(Self {
+            title,
+            rows,
+            limit,
+            region: None,
+        })
     }
 
     /// Its height in points.
@@ -94,7 +143,7 @@ impl<'a> MapPanel<'a> {
                 .floor()
                 .max(1.0);
             let size = [row.width, row.height].map(|count| place * count as f32);
-            for (column, (name, map)) in row.maps.iter().enumerate() {
+            for (column, Map { name, plane }) in row.maps.iter().enumerate() {
                 let x = (left + px(NAMES) + column as f32 * px(SIDE + GAP)).round();
                 let line = px(1.0);
                 let frame = Rect::new(
@@ -104,15 +153,13 @@ impl<'a> MapPanel<'a> {
                     size[1] + 2.0 * line,
                 );
                 canvas.rect(frame, theme.axis);
-                for (at, &value) in map.iter().enumerate() {
+                for at in 0..row.width * row.height {
                     let corner = [at % row.width, at / row.width].map(|at| place * at as f32);
                     let square = Rect::new(x + corner[0], top + corner[1], place, place);
-                    let color = if value.is_finite() {
-                        diverging_at(value / self.limit)
-                    } else {
-                        theme.nonfinite
-                    };
-                    canvas.rect(square, color);
+                    canvas.rect(square, plane.color(at, self.limit, theme.nonfinite));
+                }
+                if let (Plane::Image(_), Some(region)) = (plane, &self.region) {
+                    frame_region(canvas, region, ([x, top], place, line), theme.highlight);
                 }
                 let below = top + size[1] + px(TICK_SIZE + 2.0);
                 let name = metrics.fitted(name, TICK_SIZE, px(SIDE));
@@ -130,24 +177,126 @@ impl<'a> MapPanel<'a> {
     }
 }
 
-/// The channels of a tensor `[samples, channels, height, width]` with the strongest credit, each for the first samples.
-fn rows_of_samples<'a>(tensor: &'a NamedTensor, credits: &[Contribution]) -> Vec<Row<'a>> {
-    let [samples, channels, height, width] = tensor.shape[..] else {
-        return Vec::new();
+impl Plane<'_> {
+    /// The color of a place, where the deepest red and blue are at the limit.
+    fn color(&self, at: usize, limit: f32, nonfinite: Color) -> Color {
+        match self {
+            Self::Image(channels) => pixel_color(channels, at),
+            Self::Credit { credit, .. } if !credit[at].is_finite() => nonfinite,
+            Self::Credit { credit, values } => {
+                let credited = diverging_at(credit[at] / limit);
+                let Some(values) = values else {
+                    return credited;
+                };
+                // The values shade the paper, as in the pictures of attribution.
+                let [low, high] = [f32::min, f32::max].map(|f| values.iter().copied().reduce(f));
+                let span = high.unwrap_or(0.0) - low.unwrap_or(0.0);
+                let share = (values[at] - low.unwrap_or(0.0)) / span;
+                let shade = if share.is_finite() { share } else { 0.0 };
+                let paper = 1.0 - SHADE * shade;
+                let [red, green, blue, alpha] = credited;
+                let [red, green, blue] =
+                    [red, green, blue].map(|color| (f32::from(color) * paper) as u8);
+                [red, green, blue, alpha]
+            }
+        }
+    }
+}
+
+/// A pixel of an image `[channels, places]`: of one channel as gray, of more the first three (two leave blue at 0).
+fn pixel_color(image: &(&[f32], usize), at: usize) -> Color {
+    let (values, places) = image;
+    let channels = values.len() / places;
+    let byte = |channel: usize| {
+        let value = values.get(channel * places + at).copied().unwrap_or(0.0);
+        (value.clamp(0.0, 1.0) * 255.0) as u8
     };
-    let row = |channel: usize| Row {
-        name: format!("{} {channel}", tensor.name),
+    match channels {
+        1 => [byte(0), byte(0), byte(0), 255],
+        _ => [byte(0), byte(1), byte(2), 255],
+    }
+}
+
+/// A frame around some rows and columns of an image, whose pixels are squares of the side `place`.
+fn frame_region(
+    canvas: &mut Canvas<'_>,
+    [rows, columns]: &[Range<usize>; 2],
+    ([left, top], place, line): ([f32; 2], f32, f32),
+    color: Color,
+) {
+    let [x, y] = [columns, rows].map(|range| place * range.start as f32);
+    let [width, height] = [columns, rows].map(|range| place * range.len() as f32);
+    let (x, y) = (left + x, top + y);
+    for side in [
+        Rect::new(x, y, width, line),
+        Rect::new(x, y + height - line, width, line),
+        Rect::new(x, y, line, height),
+        Rect::new(x + width - line, y, line, height),
+    ] {
+        canvas.rect(side, color);
+    }
+}
+
+/// The chosen samples, else the first ones.
+fn shown_samples(credit: &Credit, samples: usize) -> Vec<usize> {
+    let mut shown = match credit.samples.is_empty() {
+        true => (0..samples).collect(),
+        false => credit.samples.clone(),
+    };
+    shown.truncate(MOST_COLUMNS);
+    shown
+}
+
+/// The images `[samples, channels, height, width]` of some samples.
+fn image_row<'a>(images: &'a NamedTensor, samples: &[usize]) -> Option<Row<'a>> {
+    let [_, channels, height, width] = images.shape[..] else {
+        return None;
+    };
+    let size = channels * height * width;
+    let map = |&sample: &usize| Map {
+        name: format!("sample {sample}"),
+        plane: Plane::Image((&images.values[sample * size..][..size], height * width)),
+    };
+    Some(Row {
+        name: images.name.clone(),
         height,
         width,
-        maps: (0..samples.min(MOST_COLUMNS))
-            .map(|sample| {
-                let plane = sample * channels + channel;
-                let map = &tensor.values[plane * height * width..][..height * width];
-                (format!("sample {sample}"), map)
-            })
-            .collect(),
+        maps: samples.iter().map(map).collect(),
+    })
+}
+
+/// The channels of a tensor `[samples, channels, height, width]` with the strongest credit, each for some samples.
+fn rows_of_samples<'a>(
+    [tensor, values]: [Option<&'a NamedTensor>; 2],
+    credit: &Credit,
+    samples: &[usize],
+) -> Vec<Row<'a>> {
+    let Some(tensor) = tensor else {
+        return Vec::new();
     };
-    strongest(&tensor.name, channels, credits, MOST_ROWS)
+    let [_, channels, height, width] = tensor.shape[..] else {
+        return Vec::new();
+    };
+    let row = |channel: usize| {
+        let map = |&sample: &usize| {
+            let first = (sample * channels + channel) * height * width;
+            let plane = |tensor: &'a NamedTensor| &tensor.values[first..][..height * width];
+            Map {
+                name: format!("sample {sample}"),
+                plane: Plane::Credit {
+                    credit: plane(tensor),
+                    values: values.map(plane),
+                },
+            }
+        };
+        Row {
+            name: format!("{} {channel}", tensor.name),
+            height,
+            width,
+            maps: samples.iter().map(map).collect(),
+        }
+    };
+    strongest(&tensor.name, channels, &credit.predecessors, MOST_ROWS)
         .map(row)
         .collect()
 }
@@ -158,8 +307,14 @@ fn row_of_units<'a>(tensor: &'a NamedTensor, credits: &[Contribution]) -> Option
         return None;
     };
     let map = |unit: usize| {
-        let map = &tensor.values[unit * height * width..][..height * width];
-        (format!("{unit}"), map)
+        let credit = &tensor.values[unit * height * width..][..height * width];
+        Map {
+            name: unit.to_string(),
+            plane: Plane::Credit {
+                credit,
+                values: None,
+            },
+        }
     };
     Some(Row {
         name: tensor.name.clone(),

@@ -9,6 +9,8 @@ mod reference;
 mod tensors;
 mod value_range;
 
+use std::ops::Range;
+
 pub use self::context::Context;
 pub(crate) use self::context::expect_indices;
 pub use self::reference::{
@@ -192,6 +194,12 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
     /// Of an operation that only moves elements: for each element of its output the number of the input that it comes from,
     /// and of the element there.
     fn origins(&self, _inputs: &[&[usize]]) -> Option<Vec<[usize; 2]>> {
+        None
+    }
+
+    /// Of an operation on images: the rows and columns of its input, of this shape, on which those of its output depend. `None`
+    /// stands for all.
+    fn reach(&self, _region: &[Range<usize>; 2], _input: &[usize]) -> Option<[Range<usize>; 2]> {
         None
     }
 

@@ -1,5 +1,7 @@
 //! Functions of one element: ReLU and its kin, and the heads that bound a log-variance.
 
+use std::ops::Range;
+
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
@@ -287,6 +289,10 @@ impl Operation for Activation {
             inputs: !self.saves_output(),
             output: self.saves_output(),
         }
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], _input: &[usize]) -> Option<[Range<usize>; 2]> {
+        Some(region.clone())
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {

@@ -1,5 +1,7 @@
 //! Batch normalization (Ioffe and Szegedy 2015).
 
+use std::ops::Range;
+
 use crate::gpu::{Dispatch, Reduction, Scratch, Shader, Uniform, groups};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
@@ -244,6 +246,10 @@ impl Operation for BatchNorm {
             inputs: true,
             output: false,
         }
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], _input: &[usize]) -> Option<[Range<usize>; 2]> {
+        Some(region.clone())
     }
 
     fn propagation(&self, mode: Mode) -> Option<Propagation> {

@@ -1,5 +1,7 @@
 //! The convolution of images, as PyTorch's `conv2d` without groups.
 
+use std::ops::Range;
+
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
@@ -130,6 +132,10 @@ impl Operation for Conv2d {
             channels: 1,
             ..*self
         }))
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], input: &[usize]) -> Option<[Range<usize>; 2]> {
+        Some(self.geometry.reach(region, [input[1], input[2]]))
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {

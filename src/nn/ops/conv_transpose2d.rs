@@ -1,5 +1,7 @@
 //! The transposed convolution of images, as PyTorch's `conv_transpose2d` without groups.
 
+use std::ops::Range;
+
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
@@ -149,6 +151,10 @@ impl Operation for ConvTranspose2d {
             channels: 1,
             ..*self
         }))
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], input: &[usize]) -> Option<[Range<usize>; 2]> {
+        Some(self.geometry.reach_back(region, [input[1], input[2]]))
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {

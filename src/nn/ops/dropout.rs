@@ -1,5 +1,7 @@
 //! Dropout (Srivastava et al. 2014).
 
+use std::ops::Range;
+
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
@@ -121,6 +123,10 @@ impl Operation for Dropout {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], _input: &[usize]) -> Option<[Range<usize>; 2]> {
+        Some(region.clone())
     }
 
     fn propagation(&self, mode: Mode) -> Option<Propagation> {

@@ -1,5 +1,7 @@
 //! Several inputs become one: their sum (residual connections) or their concatenation.
 
+use std::ops::Range;
+
 use crate::Result;
 use crate::gpu::{Buffer, Dispatch};
 use crate::nn::copy::copy;
@@ -42,6 +44,10 @@ impl Operation for Add {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], _input: &[usize]) -> Option<[Range<usize>; 2]> {
+        Some(region.clone())
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
@@ -122,6 +128,10 @@ impl Operation for Concat {
             elements.map(move |element| [input, element])
         };
         Some(inputs.iter().enumerate().flat_map(of_input).collect())
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], _input: &[usize]) -> Option<[Range<usize>; 2]> {
+        Some(region.clone())
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {

@@ -1,5 +1,7 @@
 //! Pooling of images: PyTorch's `max_pool2d` and `avg_pool2d`, and the mean of whole images.
 
+use std::ops::Range;
+
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
@@ -219,6 +221,15 @@ impl Operation for Pool {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], input: &[usize]) -> Option<[Range<usize>; 2]> {
+        match self {
+            Self::Max(geometry) | Self::Average(geometry) => {
+                Some(geometry.reach(region, [input[1], input[2]]))
+            }
+            Self::GlobalAverage => None,
+        }
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {

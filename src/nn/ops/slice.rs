@@ -1,5 +1,7 @@
 //! A part of a sample along its first axis.
 
+use std::ops::Range;
+
 use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::copy::copy;
@@ -58,6 +60,10 @@ impl Operation for Slice {
         let [_, count, before] = self.sizes(inputs[0]);
         let elements = before..before + count;
         Some(elements.map(|element| [0, element]).collect())
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], _input: &[usize]) -> Option<[Range<usize>; 2]> {
+        Some(region.clone())
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {

@@ -1,5 +1,7 @@
 //! Larger images by repetition of pixels: PyTorch's `Upsample` with mode "nearest" and whole factors.
 
+use std::ops::Range;
+
 use super::pool::Pooling;
 use crate::Result;
 use crate::gpu::Dispatch;
@@ -56,6 +58,11 @@ impl Operation for Upsample {
 
     fn saved(&self) -> Saved {
         Saved::default()
+    }
+
+    fn reach(&self, region: &[Range<usize>; 2], input: &[usize]) -> Option<[Range<usize>; 2]> {
+        let blocks = Conv2dGeometry::new(self.factor).stride(self.factor);
+        Some(blocks.reach_back(region, [input[1], input[2]]))
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
