@@ -52,6 +52,7 @@
 //! | [`credit`] | what moved a unit during training |
 //! | [`diagnose`] | what a run's records say about it |
 //! | [`attribute`] | what each element of the input contributes to a unit |
+//! | [`dream`] | the inputs that a unit answers most |
 //! | [`budget`] | what smaller recordings of a run would still show |
 //! | [`compare`] | runs side by side: where they part |
 //! | [`view`], [`report`] | charts and pictures, drawn by shaders; the HTML report |
@@ -80,6 +81,7 @@ pub mod compare;
 pub mod credit;
 pub mod data;
 pub mod diagnose;
+pub mod dream;
 mod error;
 mod files;
 pub mod formats;

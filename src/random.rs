@@ -26,6 +26,8 @@ pub enum Stream {
     Augmentation = 9,
     /// First centers of clusters; the step is the number of the center.
     Clusters = 11,
+    /// Start and shifts of dreamt inputs; the step is 0, and one more than that of the optimizer.
+    Dream = 14,
 }
 
 /// The ten rounds of Philox 4x32.

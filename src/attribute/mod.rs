@@ -28,6 +28,7 @@ mod target;
 
 pub use self::target::attributable_layers;
 use self::target::{Rows, Target};
+pub(crate) use self::target::{find_layer, units};
 use crate::nn::BackwardRule;
 use crate::train::Trainer;
 use crate::{Error, Result};

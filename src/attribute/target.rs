@@ -20,15 +20,7 @@ impl<'a> Target<'a> {
     /// The unit of a layer. Of a GAN, the discriminator is looked at on real images and the generator from its latent
     /// vector on.
     pub fn find(trainer: &'a Trainer, layer: &str, unit: usize) -> Result<Self> {
-        let mut graphs = ProbedGraph::all(trainer)?;
-        let found = graphs
-            .iter()
-            .position(|graph| attributable(graph).any(|name| name == layer));
-        let Some(found) = found else {
-            return Err(unknown_layer(trainer, layer, &graphs));
-        };
-        let graph = graphs.swap_remove(found);
-        let node = graph.find(layer).expect("it was found by its name");
+        let (graph, node) = find_layer(trainer, &format!("--layer {layer}"), layer)?;
         let units = units(&graph.node(node).shape);
         if unit >= units {
             return Err(Error::usage(
@@ -65,8 +57,26 @@ impl<'a> Target<'a> {
     }
 }
 
+/// The layer of this name and the first graph in which it depends on the input. `option` is what asked for it.
+pub(crate) fn find_layer<'a>(
+    trainer: &'a Trainer,
+    option: &str,
+    layer: &str,
+) -> Result<(ProbedGraph<'a>, NodeId)> {
+    let mut graphs = ProbedGraph::all(trainer)?;
+    let found = graphs
+        .iter()
+        .position(|graph| attributable(graph).any(|name| name == layer));
+    let Some(found) = found else {
+        return Err(unknown_layer(trainer, option, layer, &graphs));
+    };
+    let graph = graphs.swap_remove(found);
+    let node = graph.find(layer).expect("it was found by its name");
+    Ok((graph, node))
+}
+
 /// Units of an output of this shape, as they are recorded: channels of images, else every element.
-fn units(shape: &[usize]) -> usize {
+pub(crate) fn units(shape: &[usize]) -> usize {
     match *shape {
         [channels, _, _] => channels,
         _ => shape.iter().product(),
@@ -119,7 +129,12 @@ fn names(graphs: &[ProbedGraph<'_>]) -> Vec<String> {
     names
 }
 
-fn unknown_layer(trainer: &Trainer, layer: &str, graphs: &[ProbedGraph<'_>]) -> Error {
+fn unknown_layer(
+    trainer: &Trainer,
+    option: &str,
+    layer: &str,
+    graphs: &[ProbedGraph<'_>],
+) -> Error {
     let names = names(graphs);
     let exists = trainer.model().passes().iter().any(|pass| {
         let mut nodes = pass.graph.ids();
@@ -135,7 +150,7 @@ fn unknown_layer(trainer: &Trainer, layer: &str, graphs: &[ProbedGraph<'_>]) -> 
         shown.push(format!("{} more", names.len() - NAMED));
     }
     Error::usage(
-        format!("--layer {layer}"),
+        option,
         problem,
         format!("choose one of: {}", shown.join(", ")),
     )

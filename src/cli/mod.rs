@@ -8,6 +8,7 @@ mod cluster;
 mod compare;
 mod completions;
 mod credit;
+mod dream;
 mod explain;
 mod outputs;
 mod probe_lines;
@@ -83,6 +84,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Show what each pixel of the input contributes to a unit
     Attribute(attribute::AttributeArgs),
+    /// Show the input that a unit answers most, beside the real inputs that drive it most
+    Dream(dream::DreamArgs),
     /// Show how much would still be found in a run if less had been recorded
     Budget(budget::BudgetArgs),
     /// Show where runs part: their first difference, scenarios and scalars side by side
@@ -133,6 +136,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Report(args) => report::run(common, args),
         Command::Explain(args) => explain::run(common, args),
         Command::Attribute(args) => attribute::run(common, args),
+        Command::Dream(args) => dream::run(common, args),
         Command::Budget(args) => budget::run(common, args),
         Command::Compare(args) => compare::run(common, args),
         Command::Bench(args) => bench::run(common, args),

@@ -23,7 +23,7 @@ pub const DIRECTIONS: usize = 4;
 /// Noise on the frame's colors.
 const NOISE: f64 = 0.05;
 /// The flow at the end of a byte's range, in pixels a frame.
-const MAX_FLOW: f64 = 4.0;
+pub const MAX_FLOW: f64 = 4.0;
 
 /// What a clip shows and what is asked about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

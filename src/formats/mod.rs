@@ -8,6 +8,6 @@ mod series;
 mod series_file;
 
 pub use layout::{Header, LinesAre, ReadOptions, TableLayout};
-pub use npy::write_ids;
+pub use npy::{write_ids, write_values};
 pub use series::read_series;
 pub use series_file::SeriesFile;

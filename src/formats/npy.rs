@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use npyz::{DType, Endianness, NpyHeader, Order, TypeChar, WriterBuilder as _};
+use npyz::{AutoSerialize, DType, Endianness, NpyHeader, Order, TypeChar, WriterBuilder as _};
 
 use crate::number::from_half;
 use crate::signature::{self, Expected, other_kind};
@@ -292,14 +292,31 @@ fn without_long_suffix(dictionary: &mut [u8]) {
 /// # Errors
 /// The file cannot be written.
 pub fn write_ids(path: &Path, ids: &[u32]) -> Result<()> {
+    write(path, &[ids.len()], ids.iter().map(|&id| i64::from(id)))
+}
+
+/// Writes values as a NumPy array of float32 of a shape; an array that is there is replaced as a whole.
+///
+/// # Errors
+/// There are not as many values as the shape says, or the file cannot be written.
+pub fn write_values(path: &Path, shape: &[usize], values: &[f32]) -> Result<()> {
+    write(path, shape, values.iter().copied())
+}
+
+fn write<T: AutoSerialize>(
+    path: &Path,
+    shape: &[usize],
+    values: impl Iterator<Item = T>,
+) -> Result<()> {
+    let shape: Vec<u64> = shape.iter().map(|&side| side as u64).collect();
     let encode = || {
         let mut bytes = Vec::new();
-        let mut writer = npyz::WriteOptions::<i64>::new()
+        let mut writer = npyz::WriteOptions::new()
             .default_dtype()
-            .shape(&[ids.len() as u64])
+            .shape(&shape)
             .writer(&mut bytes)
             .begin_nd()?;
-        writer.extend(ids.iter().map(|&id| i64::from(id)))?;
+        writer.extend(values)?;
         writer.finish()?;
         Ok(bytes)
     };

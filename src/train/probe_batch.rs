@@ -3,7 +3,7 @@
 //! The probe batch is the first `record.probe_batch` samples of the data set in file order, unaltered. A GAN's generator
 //! begins with noise instead of samples; it is looked at on latent vectors of a stream of their own, those of its preview.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use super::Trainer;
 use crate::Result;
@@ -82,14 +82,25 @@ impl<'a> ProbedGraph<'a> {
     /// # Errors
     /// The adapter's limits, or the device was lost.
     pub fn batch(&self, trainer: &Trainer) -> Result<ProbeBatch> {
+        let count = trainer.scenario().record.probe_batch;
+        self.samples(trainer, 0..count.min(trainer.dataset().count()))
+    }
+
+    /// Some samples of the data set in file order, unaltered, or as many latent vectors; the probe batch is the first of
+    /// them.
+    ///
+    /// # Errors
+    /// No samples, samples that the data set does not have, the adapter's limits, or the device was lost.
+    pub fn samples(&self, trainer: &Trainer, range: Range<usize>) -> Result<ProbeBatch> {
         let size = self.node(self.input).size();
         let (gpu, dataset) = (trainer.gpu(), trainer.dataset());
-        let count = trainer.scenario().record.probe_batch.min(dataset.count());
+        let count = range.len();
         if matches!(self.graph, Owned::Yes(_)) {
             let seed = trainer.scenario().seed;
+            let all = random::standard_normals(seed, Stream::Latent, 0, range.end * size);
             return Ok(ProbeBatch {
                 count,
-                samples: random::standard_normals(seed, Stream::Latent, 0, count * size),
+                samples: all[range.start * size..].to_vec(),
                 labels: None,
             });
         }
@@ -98,7 +109,7 @@ impl<'a> ProbedGraph<'a> {
         let labels = label
             .map(|_| gpu.buffer::<u32>("labels", count))
             .transpose()?;
-        let indices: Vec<u32> = (0..count as u32).collect();
+        let indices: Vec<u32> = (range.start as u32..range.end as u32).collect();
         let gather = dataset.gather_indices(gpu, &indices, &pixels, labels.as_ref())?;
         gpu.run("probe batch", &gather);
         let labels = labels.map(|labels| gpu.read(&labels)).transpose()?;

@@ -109,25 +109,13 @@ impl<'a> ReplayBuilder<'a> {
     /// The run has fewer steps, no checkpoint at or before `step`, or its data are gone; or there is no checkpoint just
     /// there, and the run was made on another adapter, on which the steps since would not give the same bits.
     pub fn state_after(mut self, step: u64) -> Result<Trainer> {
-        let done = self.reader.info().steps_done;
-        if step > done {
-            return Err(Error::usage(
-                context(&self.reader),
-                format!("the run has {done} steps, so there is no state after {step}"),
-                format!("use --step with a number up to {done}"),
-            ));
-        }
-        let start = checkpoint_before(&self.reader, step)?;
+        let start = start_of_state(&self.reader, step)?;
         if start < step {
-            self.expect_adapter(&format!("the state after {step} steps takes a replay"))?;
+            self.expect_adapter(&replayed_state(step))?;
         }
         let mut trainer = Trainer::restored(self.gpu, &self.scenario, &self.reader, start)?;
         trainer.tolerance = self.tolerance;
-        while trainer.steps_done() < step {
-            trainer.step(false)?;
-            while trainer.take(trainer.is_full())?.is_some() {}
-        }
-        while trainer.take(true)?.is_some() {}
+        trainer.run_until(step)?;
         Ok(trainer)
     }
 
@@ -145,24 +133,15 @@ impl<'a> ReplayBuilder<'a> {
 
     /// The steps of a run have the same bits on its own adapter only; another one needs a tolerance.
     pub(crate) fn expect_adapter(&mut self, what: &str) -> Result<()> {
-        let (made_on, own) = (&self.reader.info().adapter, &self.gpu.info().name);
-        if made_on == own {
+        let own = &self.gpu.info().name;
+        if self.reader.info().adapter == *own {
             return Ok(());
         }
         if let Some(most) = self.most {
             self.tolerance = Some(Tolerance::new(&self.reader, own, most)?);
             return Ok(());
         }
-        let known = self.reader.checkpoints()?;
-        let known: Vec<String> = known.iter().map(u64::to_string).collect();
-        Err(Error::input(
-            context(&self.reader),
-            format!("{what}, and the run was made on '{made_on}', not on '{own}'"),
-            format!(
-                "choose the same adapter with --adapter, say with --tolerance by what share of their size the run's scalars may come out otherwise, or use the state at a checkpoint: {}",
-                known.join(", ")
-            ),
-        ))
+        Err(other_adapter(self.gpu, &self.reader, what)?)
     }
 
     /// Builds the trainer and restores the checkpoint at or before the range.
@@ -317,6 +296,63 @@ impl Replay {
     pub fn into_trainer(self) -> Trainer {
         self.trainer
     }
+}
+
+impl Trainer {
+    /// Brings a trainer of the run's scenario into the state that the run had after `step` steps, as
+    /// [`ReplayBuilder::state_after`] does, without reading the data anew.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn go_to(&mut self, reader: &RunReader, step: u64) -> Result<()> {
+        let start = start_of_state(reader, step)?;
+        if start < step && reader.info().adapter != self.gpu().info().name {
+            return Err(other_adapter(self.gpu(), reader, &replayed_state(step))?);
+        }
+        self.restore_from(reader, start)?;
+        self.run_until(step)
+    }
+
+    fn run_until(&mut self, step: u64) -> Result<()> {
+        while self.steps_done() < step {
+            self.step(false)?;
+            while self.take(self.is_full())?.is_some() {}
+        }
+        while self.take(true)?.is_some() {}
+        Ok(())
+    }
+}
+
+/// The checkpoint from which the state after `step` steps is reached.
+fn start_of_state(reader: &RunReader, step: u64) -> Result<u64> {
+    let done = reader.info().steps_done;
+    if step > done {
+        return Err(Error::usage(
+            context(reader),
+            format!("the run has {done} steps, so there is no state after {step}"),
+            format!("use --step with a number up to {done}"),
+        ));
+    }
+    checkpoint_before(reader, step)
+}
+
+fn replayed_state(step: u64) -> String {
+    format!("the state after {step} steps takes a replay")
+}
+
+/// The error of a replay on another adapter than the run's.
+fn other_adapter(gpu: &Gpu, reader: &RunReader, what: &str) -> Result<Error> {
+    let (made_on, own) = (&reader.info().adapter, &gpu.info().name);
+    let known = reader.checkpoints()?;
+    let known: Vec<String> = known.iter().map(u64::to_string).collect();
+    Ok(Error::input(
+        context(reader),
+        format!("{what}, and the run was made on '{made_on}', not on '{own}'"),
+        format!(
+            "choose the same adapter with --adapter, say with --tolerance by what share of their size the run's scalars may come out otherwise, or use the state at a checkpoint: {}",
+            known.join(", ")
+        ),
+    ))
 }
 
 fn context(reader: &RunReader) -> String {

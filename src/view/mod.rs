@@ -9,6 +9,7 @@
 //! that charts are made of ([`Canvas::polylines`], [`Density`]) can be used alone. The same textures become PNG files
 //! ([`Picture::write_png`]), the report and the window.
 
+mod animation;
 mod canvas;
 mod caption;
 mod chart_drawing;
@@ -17,6 +18,8 @@ mod cluster_chart;
 mod credit_chart;
 mod credit_maps;
 mod density;
+mod dream_sheet;
+mod flow;
 mod geometry;
 mod glyph_atlas;
 mod image_grid;
@@ -39,12 +42,15 @@ pub mod theme;
 pub mod ticks;
 mod typeface;
 
+pub use animation::Animation;
 pub use canvas::Canvas;
 pub use caption::Caption;
 pub use chart_layout::{ChartFrame, ChartLayout, TickMark};
 pub use cluster_chart::ClusterChart;
 pub use credit_chart::CreditChart;
 pub use density::Density;
+pub use dream_sheet::DreamSheet;
+pub use flow::{FlowField, moved_texture};
 pub use geometry::{Plot, Rect};
 pub use glam::Vec2;
 pub use image_grid::{ImageGrid, ImageRow};

@@ -18,6 +18,7 @@ mod credit;
 mod custom_model;
 mod data;
 mod diagnose;
+mod dream;
 #[cfg(feature = "cli")]
 mod driver_faults;
 mod earlier_runs;
