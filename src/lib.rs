@@ -89,6 +89,7 @@ pub mod models;
 pub mod nn;
 mod number;
 pub mod panics;
+pub mod patterns;
 pub mod random;
 pub mod report;
 pub mod sample;

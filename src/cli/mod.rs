@@ -10,6 +10,8 @@ mod completions;
 mod credit;
 mod explain;
 mod outputs;
+mod pattern_answers;
+mod patterns;
 mod probe_lines;
 mod progress;
 mod replay;
@@ -82,6 +84,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Show what each pixel of the input contributes to a unit
     Attribute(attribute::AttributeArgs),
+    /// Find what comes again in what the units do, what is like nothing else, and where a sequence of words is met
+    Patterns(patterns::PatternsArgs),
     /// Show how much would still be found in a run if less had been recorded
     Budget(budget::BudgetArgs),
     /// Show where runs part: their first difference, scenarios and scalars side by side
@@ -132,6 +136,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Report(args) => report::run(common, args),
         Command::Explain(args) => explain::run(common, args),
         Command::Attribute(args) => attribute::run(common, args),
+        Command::Patterns(args) => patterns::run(common, args),
         Command::Budget(args) => budget::run(common, args),
         Command::Compare(args) => compare::run(common, args),
         Command::Bench(args) => bench::run(common, args),

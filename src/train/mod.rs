@@ -42,5 +42,6 @@ pub use tensor_capture::{TensorCapture, TensorRequest};
 pub use thresholds::DetectSection;
 pub use trainer::{StepRecord, Trainer};
 pub use trainer_builder::TrainerBuilder;
+pub(crate) use unit_monitor::is_saturated;
 pub use validator::{Confusion, ValidationResult};
 pub use verification::Verification;
