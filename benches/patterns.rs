@@ -39,7 +39,10 @@ fn spiked(lines: usize) -> Vec<Vec<f32>> {
 }
 
 fn windows(series: &[Vec<f32>]) -> Vec<Windows> {
-    series.iter().map(|line| Windows::new(line, WINDOW)).collect()
+    series
+        .iter()
+        .map(|line| Windows::new(line, WINDOW))
+        .collect()
 }
 
 /// The largest correlation of each window and where it is, by running covariances in float64.
@@ -60,7 +63,9 @@ fn on_cpu(windows: &Windows) -> Vec<(f64, usize)> {
     let mut best = vec![(f64::NEG_INFINITY, usize::MAX); count];
     for lag in exclusion_zone(length) + 1..count {
         let deviation = |start: usize, k: usize| value(start + k) - windows.means[start];
-        let mut covariance: f64 = (0..length).map(|k| deviation(0, k) * deviation(lag, k)).sum();
+        let mut covariance: f64 = (0..length)
+            .map(|k| deviation(0, k) * deviation(lag, k))
+            .sum();
         for i in 0..count - lag {
             let (a, b) = (changes[i], changes[i + lag]);
             if i > 0 {
@@ -88,7 +93,9 @@ fn all_on_cpu(windows: &[Windows]) -> Vec<Vec<(f64, usize)>> {
             .map(|part| scope.spawn(move || part.iter().map(on_cpu).collect::<Vec<_>>()))
             .collect();
         let found = workers.into_iter();
-        found.flat_map(|worker| worker.join().expect("no panic")).collect()
+        found
+            .flat_map(|worker| worker.join().expect("no panic"))
+            .collect()
     })
 }
 
@@ -110,7 +117,9 @@ fn query_on_cpu(query: &[f64], windows: &[Windows]) -> Vec<f64> {
             .map(|part| scope.spawn(move || part.iter().flat_map(of_line).collect::<Vec<_>>()))
             .collect();
         let found = workers.into_iter();
-        found.flat_map(|worker| worker.join().expect("no panic")).collect()
+        found
+            .flat_map(|worker| worker.join().expect("no panic"))
+            .collect()
     })
 }
 
@@ -135,11 +144,17 @@ fn main() {
         let prepared = windows(&series);
         let whole = seconds(|| profiles(&gpu, &windows(&series)).expect("joined"));
         let cpu = seconds(|| all_on_cpu(&windows(&series)));
-        println!("{lines} self-joins of {STEPS} {name}, m = {WINDOW}: {whole:.3} s; CPU {cpu:.3} s, ratio {:.2}", cpu / whole);
+        println!(
+            "{lines} self-joins of {STEPS} {name}, m = {WINDOW}: {whole:.3} s; CPU {cpu:.3} s, ratio {:.2}",
+            cpu / whole
+        );
         let query = seconds(|| distances_to(&gpu, (&prepared[0], 7), &prepared).expect("compared"));
         let exact: Vec<f64> = prepared[0].normalized(7).collect();
         let cpu = seconds(|| query_on_cpu(&exact, &prepared));
-        println!("one query against {lines} x {STEPS} {name}: {query:.3} s; CPU {cpu:.3} s, ratio {:.2}", cpu / query);
+        println!(
+            "one query against {lines} x {STEPS} {name}: {query:.3} s; CPU {cpu:.3} s, ratio {:.2}",
+            cpu / query
+        );
         let prepare = seconds(|| windows(&series));
         println!("means and norms of {lines} x {STEPS} {name}: {prepare:.3} s");
     }

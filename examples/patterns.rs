@@ -12,7 +12,11 @@ use trainscope::trace::RunView;
 
 fn main() -> trainscope::Result<()> {
     let Some(dir) = std::env::args().nth(1).map(PathBuf::from) else {
-        return Err(Error::usage("patterns", "a run directory is needed", "name one"));
+        return Err(Error::usage(
+            "patterns",
+            "a run directory is needed",
+            "name one",
+        ));
     };
     let gpu = Gpu::new(&AdapterChoice::default())?;
     let run = RunView::open(&dir)?;
@@ -38,7 +42,13 @@ fn main() -> trainscope::Result<()> {
     for found in Expression::parse("spike . {0,5} nonfinite")?.find_all(&words) {
         let unit = lines.unit(found.line);
         let steps = lines.range(found.columns);
-        println!("{} unit {} spikes at step {} and is not finite at {}", unit.tensor, unit.unit, steps.start, steps.end - 1);
+        println!(
+            "{} unit {} spikes at step {} and is not finite at {}",
+            unit.tensor,
+            unit.unit,
+            steps.start,
+            steps.end - 1
+        );
     }
     Ok(())
 }

@@ -52,6 +52,7 @@
 //! | [`credit`] | what moved a unit during training |
 //! | [`diagnose`] | what a run's records say about it |
 //! | [`attribute`] | what each element of the input contributes to a unit |
+//! | [`patterns`] | what comes again in recorded series, what is like nothing else, words that are searched |
 //! | [`budget`] | what smaller recordings of a run would still show |
 //! | [`compare`] | runs side by side: where they part |
 //! | [`view`], [`report`] | charts and pictures, drawn by shaders; the HTML report |

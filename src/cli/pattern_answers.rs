@@ -3,7 +3,9 @@
 use std::ops::Range;
 
 use serde_json::{Map, Value, json};
-use trainscope::patterns::{Discord, Found, Match, Motif, RunLines, RunWords, Shapes, Word, spelled};
+use trainscope::patterns::{
+    Discord, Found, Match, Motif, RunLines, RunWords, Shapes, Word, spelled,
+};
 use trainscope::trace::Statistic;
 use trainscope::view::PatternPanel;
 
@@ -75,14 +77,25 @@ pub fn words(words: &RunWords) -> Vec<String> {
         shares.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         let shares = shares.iter().map(|(count, name)| {
             let share = 100.0 * *count as f64 / all as f64;
-            if share < 1.0 { format!("{name} < 1 %") } else { format!("{name} {share:.0} %") }
+            if share < 1.0 {
+                format!("{name} < 1 %")
+            } else {
+                format!("{name} {share:.0} %")
+            }
         });
-        format!("  {}: {}", group.tensor, shares.collect::<Vec<_>>().join(", "))
+        format!(
+            "  {}: {}",
+            group.tensor,
+            shares.collect::<Vec<_>>().join(", ")
+        )
     };
     let mut all = vec!["words, a record of a unit each:".to_owned()];
     all.extend(words.groups.iter().take(MAX_LISTED).map(of_group));
     if words.groups.len() > MAX_LISTED {
-        all.push(format!("  and {} more tensors: --json has all", words.groups.len() - MAX_LISTED));
+        all.push(format!(
+            "  and {} more tensors: --json has all",
+            words.groups.len() - MAX_LISTED
+        ));
     }
     all
 }
@@ -94,10 +107,16 @@ pub fn found(expression: &str, lines: &RunLines, words: &RunWords, found: &[Foun
     }
     let mut all = vec![format!("'{expression}' matches {} times:", found.len())];
     for group in &lines.groups {
-        let own: Vec<&Found> = found.iter().filter(|found| group.lines.contains(&found.line)).collect();
+        let own: Vec<&Found> = found
+            .iter()
+            .filter(|found| group.lines.contains(&found.line))
+            .collect();
         let mut units: Vec<usize> = own.iter().map(|found| found.line).collect();
         units.dedup();
-        let Some(first) = own.iter().min_by_key(|found| (found.columns.start, found.line)) else {
+        let Some(first) = own
+            .iter()
+            .min_by_key(|found| (found.columns.start, found.line))
+        else {
             continue;
         };
         let range = lines.range(first.columns.clone());
@@ -133,7 +152,10 @@ pub fn matches(like: &str, lines: &RunLines, words: &RunWords, answers: &Answers
         )
     }));
     if answers.matches.len() > MAX_LISTED {
-        all.push(format!("  and {} more: --json has all", answers.matches.len() - MAX_LISTED));
+        all.push(format!(
+            "  and {} more: --json has all",
+            answers.matches.len() - MAX_LISTED
+        ));
     }
     all
 }
@@ -143,11 +165,13 @@ pub fn motifs(lines: &RunLines, words: &RunWords, answers: &Answers) -> Vec<Stri
     let window = answers.window.unwrap_or(0);
     if answers.motifs.is_empty() {
         return vec![
-            "no motif: all windows are constant, straight, or have values that are not finite".to_owned(),
+            "no motif: all windows are constant, straight, or have values that are not finite"
+                .to_owned(),
         ];
     }
     let mut all = vec![
-        "motifs, pairs of windows of a unit that are alike (constant and straight ones left out):".to_owned(),
+        "motifs, pairs of windows of a unit that are alike (constant and straight ones left out):"
+            .to_owned(),
     ];
     all.extend(answers.motifs.iter().take(MAX_LISTED).map(|motif| {
         let [a, b] = motif.starts.map(|start| start..start + window);
@@ -193,9 +217,16 @@ pub fn shapes(lines: &RunLines, shapes: &Shapes) -> Vec<String> {
         Some(silhouette) => format!("mean silhouette {silhouette:.2}"),
         None => "no division of them has a mean silhouette of 0.25".to_owned(),
     };
-    let mut all = vec![format!("shapes of {} sampled lines, by time warping ({why}):", shapes.sampled)];
+    let mut all = vec![format!(
+        "shapes of {} sampled lines, by time warping ({why}):",
+        shapes.sampled
+    )];
     all.extend(shapes.shapes.iter().map(|shape| {
-        let kind = if shape.is_constant { "constant lines" } else { "lines" };
+        let kind = if shape.is_constant {
+            "constant lines"
+        } else {
+            "lines"
+        };
         format!(
             "  {} {kind}, {} of them sampled, such as {}",
             shape.represented,
@@ -271,10 +302,13 @@ pub fn object(lines: &RunLines, words: &RunWords, answers: &Answers) -> Value {
             named.push(motif.line);
             let other = lines.range(columns(motif.starts[1]));
             let own = stretch(lines, motif.line, columns(motif.starts[0]));
-            with(own, json!({
-                "other_from": other.start, "other_to": other.end, "distance": motif.distance,
-                "usual": motif.typical, "units": motif.lines,
-            }))
+            with(
+                own,
+                json!({
+                    "other_from": other.start, "other_to": other.end, "distance": motif.distance,
+                    "usual": motif.typical, "units": motif.lines,
+                }),
+            )
         })
         .collect();
     let discords: Vec<Value> = answers
@@ -350,11 +384,19 @@ pub fn panels<'a>(lines: &'a RunLines, answers: &Answers) -> Vec<PatternPanel<'a
     };
     for motif in &answers.motifs {
         let marked = motif.starts.map(columns).to_vec();
-        let title = format!("motif, distance {:.3}{}", motif.distance, together(motif.lines));
+        let title = format!(
+            "motif, distance {:.3}{}",
+            motif.distance,
+            together(motif.lines)
+        );
         panel(motif.line, title, marked);
     }
     for discord in &answers.discords {
-        let title = format!("discord, distance {:.2}{}", discord.distance, together(discord.lines));
+        let title = format!(
+            "discord, distance {:.2}{}",
+            discord.distance,
+            together(discord.lines)
+        );
         panel(discord.line, title, vec![columns(discord.start)]);
     }
     for found in &answers.matches {
@@ -367,7 +409,11 @@ pub fn panels<'a>(lines: &'a RunLines, answers: &Answers) -> Vec<PatternPanel<'a
     }
     for shape in answers.shapes.iter().flat_map(|shapes| &shapes.shapes) {
         for &line in shape.lines.iter().take(LINES_OF_SHAPE) {
-            panel(line, format!("shape of {} lines", shape.represented), Vec::new());
+            panel(
+                line,
+                format!("shape of {} lines", shape.represented),
+                Vec::new(),
+            );
         }
     }
     panels.truncate(MAX_PANELS);

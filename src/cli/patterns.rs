@@ -7,8 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::{Value, json};
 use trainscope::gpu::Gpu;
 use trainscope::patterns::{
-    Expression, LineOptions, MIN_WINDOW, RunLines, RunWords, Windows, discords, distances_to, motifs,
-    nearest_matches, profiles, shapes, usual_window,
+    Expression, LineOptions, MIN_WINDOW, RunLines, RunWords, Windows, discords, distances_to,
+    motifs, nearest_matches, profiles, shapes, usual_window,
 };
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{RunView, Statistic};
@@ -137,7 +137,9 @@ pub fn run(common: &Common, args: &PatternsArgs) -> Result<()> {
     }
     if common.json {
         let mut object = answers::object(&lines, &words, &answers);
-        object["adapter"] = gpu.as_ref().map_or(Value::Null, |gpu| json!(gpu.describe()));
+        object["adapter"] = gpu
+            .as_ref()
+            .map_or(Value::Null, |gpu| json!(gpu.describe()));
         object["quantity"] = json!(args.quantity.name());
         object["seconds"] = json!(seconds);
         object["plot"] = json!(args.plot);
@@ -200,7 +202,11 @@ fn like(
     let start = lines.steps.partition_point(|&step| step < stretch.from);
     let end = lines.steps.partition_point(|&step| step < stretch.to);
     let wrong = |problem: String, hint: String| {
-        Err(Error::usage(format!("--like {}", stretch.text), problem, hint))
+        Err(Error::usage(
+            format!("--like {}", stretch.text),
+            problem,
+            hint,
+        ))
     };
     let length = end.saturating_sub(start);
     if length < MIN_WINDOW {
@@ -214,7 +220,10 @@ fn like(
             ),
         );
     }
-    if lines.line(line)[start..end].iter().any(|value| !value.is_finite()) {
+    if lines.line(line)[start..end]
+        .iter()
+        .any(|value| !value.is_finite())
+    {
         return wrong(
             "a value in it is not finite or not recorded, so nothing is like it".to_owned(),
             "name steps before that".to_owned(),
@@ -229,7 +238,8 @@ fn like(
 
 fn windows(lines: &RunLines, length: usize) -> Vec<Windows> {
     let all = 0..lines.count();
-    all.map(|line| Windows::new(lines.line(line), length)).collect()
+    all.map(|line| Windows::new(lines.line(line), length))
+        .collect()
 }
 
 fn self_joins(
@@ -244,13 +254,17 @@ fn self_joins(
         return Ok(());
     }
     let records = lines.steps.len();
-    let length = args.window.map_or(usual_window(records), |window| window as usize);
+    let length = args
+        .window
+        .map_or(usual_window(records), |window| window as usize);
     if 2 * length > records {
         return Err(Error::usage(
             format!("--window {length}"),
             format!("the run has {records} records that are evenly apart"),
             match records / 2 {
-                most if most < MIN_WINDOW => "train it longer, or with a smaller record.every".to_owned(),
+                most if most < MIN_WINDOW => {
+                    "train it longer, or with a smaller record.every".to_owned()
+                }
                 most => format!("use a window of {MIN_WINDOW} to {most} records"),
             },
         ));

@@ -50,12 +50,19 @@ impl Expression {
         }
         let translated = Translated::new(text)?;
         let mut parser = ParserBuilder::new();
-        if let Err(error) = parser.nest_limit(MAX_NESTING).build().parse(&translated.text) {
+        if let Err(error) = parser
+            .nest_limit(MAX_NESTING)
+            .build()
+            .parse(&translated.text)
+        {
             let at = translated.source(error.span().start.offset);
             return Err(wrong(text, at, error.kind().to_string()));
         }
         let mut builder = RegexBuilder::new(&translated.text);
-        let builder = builder.unicode(false).size_limit(MAX_SIZE).nest_limit(MAX_NESTING);
+        let builder = builder
+            .unicode(false)
+            .size_limit(MAX_SIZE)
+            .nest_limit(MAX_NESTING);
         match builder.build() {
             Ok(regex) => Ok(Self { regex }),
             Err(regex::Error::CompiledTooBig(_)) => Err(Error::usage(
@@ -207,8 +214,14 @@ mod tests {
     #[test]
     fn what_does_not_parse_is_pointed_at() {
         for (text, part) in [
-            ("flat+ (spike", "--find 'flat+ (spike', character 7: unclosed group"),
-            ("flat+ spikes", "character 7: there is no word 'spikes', only 'spike'"),
+            (
+                "flat+ (spike",
+                "--find 'flat+ (spike', character 7: unclosed group",
+            ),
+            (
+                "flat+ spikes",
+                "character 7: there is no word 'spikes', only 'spike'",
+            ),
             ("flat { 2, 1 }", "character 6: "),
             ("* flat", "character 1: "),
             ("flat \\d", "character 6: '\\' means nothing here"),

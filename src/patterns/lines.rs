@@ -71,7 +71,9 @@ impl Columns {
         distances.sort_unstable();
         distances.dedup();
         let is_covered = |stride: &u64| {
-            let on_grid = steps.iter().filter(|step| (*step - first).is_multiple_of(*stride));
+            let on_grid = steps
+                .iter()
+                .filter(|step| (*step - first).is_multiple_of(*stride));
             on_grid.count() as f64 >= COVERED * ((last - first) / stride + 1) as f64
         };
         let widest = distances.last().copied().unwrap_or(1).max(1);
@@ -105,7 +107,9 @@ impl Columns {
 
     pub fn steps(&self) -> Vec<u64> {
         let columns = 0..self.len() as u64;
-        columns.map(|column| self.first + column * self.stride).collect()
+        columns
+            .map(|column| self.first + column * self.stride)
+            .collect()
     }
 
     /// The record of each column for a unit: the one at its step, but one that is not finite where there is any; `None`
@@ -114,10 +118,13 @@ impl Columns {
         &'a self,
         is_finite: impl Fn(usize) -> bool + 'a,
     ) -> impl Iterator<Item = Option<usize>> + 'a {
-        self.records.iter().zip(&self.is_exact).map(move |(own, &is_exact)| {
-            let broken = own.clone().find(|&record| !is_finite(record));
-            broken.or_else(|| own.clone().next_back().filter(|_| is_exact))
-        })
+        self.records
+            .iter()
+            .zip(&self.is_exact)
+            .map(move |(own, &is_exact)| {
+                let broken = own.clone().find(|&record| !is_finite(record));
+                broken.or_else(|| own.clone().next_back().filter(|_| is_exact))
+            })
     }
 }
 
@@ -133,16 +140,19 @@ impl RunLines {
             let statistic = |of| run.series(&entry.tensor, entry.kind, of);
             let series = statistic(options.statistic)?;
             let nonfinite = statistic(Statistic::Nonfinite)?;
-            let lines = lines.get_or_insert_with(|| Self::of_columns(Columns::over(&series.steps), &series));
+            let lines = lines
+                .get_or_insert_with(|| Self::of_columns(Columns::over(&series.steps), &series));
             lines.push(entry, &series, &nonfinite, options.statistic);
         }
-        lines.filter(|lines| !lines.values.is_empty()).ok_or_else(|| {
-            Error::input(
-                run.folder().display().to_string(),
-                format!("no {} is recorded yet", options.kind.name()),
-                "wait until its first segment is written, or choose another --kind",
-            )
-        })
+        lines
+            .filter(|lines| !lines.values.is_empty())
+            .ok_or_else(|| {
+                Error::input(
+                    run.folder().display().to_string(),
+                    format!("no {} is recorded yet", options.kind.name()),
+                    "wait until its first segment is written, or choose another --kind",
+                )
+            })
     }
 
     fn of_columns(columns: Columns, series: &UnitSeries) -> Self {
@@ -184,11 +194,12 @@ impl RunLines {
 
     /// The statistics of a unit in each column, from those of all records.
     pub(super) fn columns_of(&self, records: &[UnitStatistics]) -> Vec<Option<UnitStatistics>> {
-        let is_finite = |record: usize| {
-            records[record].nonfinite == 0.0 && records[record].mean.is_finite()
-        };
+        let is_finite =
+            |record: usize| records[record].nonfinite == 0.0 && records[record].mean.is_finite();
         let records_of = self.columns.records_of(is_finite);
-        records_of.map(|record| record.map(|record| records[record])).collect()
+        records_of
+            .map(|record| record.map(|record| records[record]))
+            .collect()
     }
 
     /// The number of lines.
@@ -222,7 +233,11 @@ impl RunLines {
     pub fn find(&self, tensor: &str, unit: usize) -> Result<usize> {
         let context = || format!("{tensor}:{unit}");
         let Some(group) = self.groups.iter().find(|group| group.tensor == tensor) else {
-            let names: Vec<&str> = self.groups.iter().map(|group| group.tensor.as_str()).collect();
+            let names: Vec<&str> = self
+                .groups
+                .iter()
+                .map(|group| group.tensor.as_str())
+                .collect();
             return Err(Error::usage(
                 context(),
                 "no such tensor is looked at",
@@ -242,19 +257,25 @@ impl RunLines {
 
 /// The recorded tensors that are asked for.
 fn entries<'a>(run: &'a RunView, options: &LineOptions) -> Result<Vec<&'a TraceEntry>> {
-    let of_kind = || run.entries().iter().filter(|entry| entry.kind == options.kind);
+    let of_kind = || {
+        run.entries()
+            .iter()
+            .filter(|entry| entry.kind == options.kind)
+    };
     if options.tensors.is_empty() {
         return Ok(of_kind().collect());
     }
     let find = |name: &String| {
-        of_kind().find(|entry| entry.tensor == *name).ok_or_else(|| {
-            let names: Vec<&str> = of_kind().map(|entry| entry.tensor.as_str()).collect();
-            Error::usage(
-                format!("--tensor {name}"),
-                format!("no {} of it is recorded", options.kind.name()),
-                format!("choose one of: {}", names.join(", ")),
-            )
-        })
+        of_kind()
+            .find(|entry| entry.tensor == *name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = of_kind().map(|entry| entry.tensor.as_str()).collect();
+                Error::usage(
+                    format!("--tensor {name}"),
+                    format!("no {} of it is recorded", options.kind.name()),
+                    format!("choose one of: {}", names.join(", ")),
+                )
+            })
     };
     options.tensors.iter().map(find).collect()
 }
@@ -265,7 +286,9 @@ mod tests {
 
     fn columns(steps: &[u64], broken: Option<usize>) -> (Vec<u64>, Vec<Option<usize>>) {
         let columns = Columns::over(steps);
-        let records = columns.records_of(|record| Some(record) != broken).collect();
+        let records = columns
+            .records_of(|record| Some(record) != broken)
+            .collect();
         (columns.steps(), records)
     }
 
@@ -295,7 +318,10 @@ mod tests {
         assert_eq!(records.iter().filter(|record| record.is_none()).count(), 3);
         // The last record counts even where it is off the grid.
         let (steps, records) = columns(&[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 97], None);
-        assert_eq!((steps.last(), records.last()), (Some(&100), Some(&Some(10))));
+        assert_eq!(
+            (steps.last(), records.last()),
+            (Some(&100), Some(&Some(10)))
+        );
         assert!(columns(&[], None).0.is_empty());
         assert_eq!(columns(&[7], None).1, [Some(0)]);
         assert!(Columns::over(&(0..100_000).collect::<Vec<_>>()).len() <= 4096);

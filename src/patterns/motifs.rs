@@ -49,7 +49,12 @@ impl Discord {
 
 /// The `count` nearest pairs of all lines, those of equal distance in the order of lines and starts. Constant and straight
 /// windows do not count. Pairs of one tensor at about the same places are one motif.
-pub fn motifs(lines: &RunLines, windows: &[Windows], profiles: &[Profile], count: usize) -> Vec<Motif> {
+pub fn motifs(
+    lines: &RunLines,
+    windows: &[Windows],
+    profiles: &[Profile],
+    count: usize,
+) -> Vec<Motif> {
     let mut all = Vec::new();
     for (line, (windows, profile)) in windows.iter().zip(profiles).enumerate() {
         let typical = median(&profile.distances);
@@ -89,7 +94,15 @@ pub fn motifs(lines: &RunLines, windows: &[Windows], profiles: &[Profile], count
         let pairs = a.starts.iter().zip(b.starts);
         pairs.into_iter().all(|(a, b)| a.abs_diff(b) <= within)
     };
-    merged(lines, windows, all, count, |motif| motif.line, |motif| &mut motif.lines, near)
+    merged(
+        lines,
+        windows,
+        all,
+        count,
+        |motif| motif.line,
+        |motif| &mut motif.lines,
+        near,
+    )
 }
 
 /// The `count` windows of all lines that are farthest from all others, by their [contrast](Discord::contrast). Windows of one
@@ -118,7 +131,11 @@ pub fn discords(
                 })
             })
             .collect();
-        own.sort_by(|a, b| b.distance.total_cmp(&a.distance).then(a.start.cmp(&b.start)));
+        own.sort_by(|a, b| {
+            b.distance
+                .total_cmp(&a.distance)
+                .then(a.start.cmp(&b.start))
+        });
         let mut taken: Vec<Discord> = Vec::new();
         for discord in own {
             if taken.len() >= count {
@@ -136,7 +153,15 @@ pub fn discords(
         b.contrast().total_cmp(&a.contrast()).then(places)
     });
     let near = |a: &Discord, b: &Discord, within: usize| a.start.abs_diff(b.start) <= within;
-    merged(lines, windows, all, count, |discord| discord.line, |discord| &mut discord.lines, near)
+    merged(
+        lines,
+        windows,
+        all,
+        count,
+        |discord| discord.line,
+        |discord| &mut discord.lines,
+        near,
+    )
 }
 
 /// The first `count` of a ranked list. One of a tensor that is near one that ranks above it is counted there, once a line.
@@ -154,7 +179,8 @@ fn merged<T>(
     for next in ranked {
         let line = line_of(&next);
         let is_same = |(known, _): &&mut (T, Vec<usize>)| {
-            lines.unit(line_of(known)).tensor == lines.unit(line).tensor && near(known, &next, within)
+            lines.unit(line_of(known)).tensor == lines.unit(line).tensor
+                && near(known, &next, within)
         };
         if let Some((_, own)) = found.iter_mut().find(is_same) {
             if !own.contains(&line) {
@@ -196,7 +222,11 @@ pub fn nearest_matches(
         let starts = distances.iter().enumerate();
         all.extend(starts.filter_map(|(start, &distance)| {
             let is_query = line == query.0 && start.abs_diff(query.1) <= zone;
-            (distance.is_finite() && !is_query).then_some(Match { line, start, distance })
+            (distance.is_finite() && !is_query).then_some(Match {
+                line,
+                start,
+                distance,
+            })
         }));
     }
     all.sort_by(|a, b| {
@@ -208,7 +238,8 @@ pub fn nearest_matches(
         if found.len() >= count {
             break;
         }
-        let overlaps = |known: &Match| known.line == next.line && known.start.abs_diff(next.start) <= zone;
+        let overlaps =
+            |known: &Match| known.line == next.line && known.start.abs_diff(next.start) <= zone;
         if !found.iter().any(overlaps) {
             found.push(next);
         }
@@ -223,14 +254,21 @@ fn is_shaped(windows: &Windows, start: usize) -> bool {
     }
     let length = windows.length as f64;
     let middle = (length - 1.0) / 2.0;
-    let products = windows.normalized(start).enumerate().map(|(k, value)| (k as f64 - middle) * value);
+    let products = windows
+        .normalized(start)
+        .enumerate()
+        .map(|(k, value)| (k as f64 - middle) * value);
     let norm = (length * (length * length - 1.0) / 12.0).sqrt();
     (products.sum::<f64>() / norm).abs() < STRAIGHT
 }
 
 /// The median of the finite distances; 0 where there are none.
 fn median(distances: &[f64]) -> f64 {
-    let mut finite: Vec<f64> = distances.iter().copied().filter(|d| d.is_finite()).collect();
+    let mut finite: Vec<f64> = distances
+        .iter()
+        .copied()
+        .filter(|d| d.is_finite())
+        .collect();
     finite.sort_by(f64::total_cmp);
     finite.get(finite.len() / 2).copied().unwrap_or(0.0)
 }

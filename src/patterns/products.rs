@@ -46,7 +46,7 @@ impl<'a> WindowsOnGpu<'a> {
             .map_or((1, 1), |windows| (windows.count(), windows.length));
         let window_quads = count.div_ceil(4);
         let query_quads = length.div_ceil(4);
-        // The last four windows read one vector beyond their queries.
+        // The last windows read up to two vectors beyond their queries.
         let series_quads = window_quads + query_quads + 1;
         let mut series = Vec::with_capacity(lines.len() * series_quads);
         let mut scales = Vec::with_capacity(lines.len() * 2 * window_quads);
@@ -117,7 +117,7 @@ impl<'a> WindowsOnGpu<'a> {
             (6, found.binding()),
         ];
         let workgroups = [
-            groups(self.window_quads, 64),
+            groups(self.window_quads.div_ceil(2), 64),
             count as u32,
             self.lines as u32,
         ];

@@ -106,7 +106,10 @@ fn chain_of(windows: &Windows) -> usize {
             norms[i] == 0.0 || before.fold(0.0f64, |a, &b| a.max(b)) <= limit * norms[i]
         })
     };
-    CHAINS.iter().find(|chain| is_sound(chain)).map_or(1, |(chain, _)| *chain)
+    CHAINS
+        .iter()
+        .find(|chain| is_sound(chain))
+        .map_or(1, |(chain, _)| *chain)
 }
 
 /// For each window of each line the nearest other one.
@@ -146,7 +149,10 @@ fn neighbors(gpu: &Gpu, lines: &[&Windows], chain: usize) -> Result<Vec<Vec<u32>
         (4, correlations.binding().as_image()),
         (5, nearest.binding()),
     ];
-    let constants = [("CHAIN", chain as f64), gpu.profile().image_loads_constant()];
+    let constants = [
+        ("CHAIN", chain as f64),
+        gpu.profile().image_loads_constant(),
+    ];
     let workgroups = [groups(lanes, 64), lines.len() as u32, 1];
     let kernel = gpu.kernel(&PROFILE, "main", &constants);
     let dispatch = kernel.bind(gpu, &bindings, workgroups);
@@ -198,7 +204,9 @@ fn measured(windows: &Windows, neighbors: Vec<u32>) -> Profile {
         .collect();
     let pairs = neighbors.iter().enumerate();
     let distance = |(start, neighbor): (usize, &Option<usize>)| {
-        neighbor.map_or(f64::INFINITY, |other| windows.distance(start, windows, other))
+        neighbor.map_or(f64::INFINITY, |other| {
+            windows.distance(start, windows, other)
+        })
     };
     Profile {
         distances: pairs.map(distance).collect(),

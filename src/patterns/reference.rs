@@ -6,7 +6,10 @@ use super::windows::LARGEST;
 /// A window with mean 0 and deviation 1; `Err` where it has none: `None` for a constant one, and infinity, which is its
 /// distance to all others, where a value is not finite.
 fn standardized(window: &[f32]) -> Result<Vec<f64>, Option<f64>> {
-    if window.iter().any(|value| value.is_nan() || value.abs() > LARGEST) {
+    if window
+        .iter()
+        .any(|value| value.is_nan() || value.abs() > LARGEST)
+    {
         return Err(Some(f64::INFINITY));
     }
     if window.iter().all(|value| *value == window[0]) {
@@ -14,7 +17,9 @@ fn standardized(window: &[f32]) -> Result<Vec<f64>, Option<f64>> {
     }
     let count = window.len() as f64;
     let mean = window.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-    let squares = window.iter().map(|&value| (f64::from(value) - mean).powi(2));
+    let squares = window
+        .iter()
+        .map(|&value| (f64::from(value) - mean).powi(2));
     let deviation = (squares.sum::<f64>() / count).sqrt();
     Ok(window
         .iter()
@@ -45,7 +50,11 @@ pub fn profile(series: &[f32], length: usize) -> Vec<(f64, Option<usize>)> {
         let apart = others.filter(|(j, _)| i.abs_diff(*j) > zone);
         apart.fold((f64::INFINITY, None), |best, (j, b)| {
             let distance = distance(a, b);
-            if distance < best.0 { (distance, Some(j)) } else { best }
+            if distance < best.0 {
+                (distance, Some(j))
+            } else {
+                best
+            }
         })
     };
     windows.iter().enumerate().map(nearest).collect()

@@ -1,12 +1,10 @@
 //! The shapes of a run's lines: the sampled ones in clusters of those that look alike when time may be stretched.
 //!
-//! Distances are those of dynamic time warping (crate `augurs-dtw`) between lines of mean 0 and deviation 1, with a band of a
-//! tenth of their length (Sakoe and Chiba 1978). Clusters are joined by their mean distances, from single lines up, and the
+//! Distances are those of dynamic time warping between lines of mean 0 and deviation 1, with a band of a tenth of their
+//! length (Sakoe and Chiba 1978). Clusters are joined by their mean distances, from single lines up, and the
 //! count of clusters is the one with the largest mean silhouette.
 
 use std::sync::atomic::AtomicBool;
-
-use augurs_dtw::Dtw;
 
 use super::lines::RunLines;
 use crate::Result;
@@ -64,19 +62,31 @@ pub fn shapes(gpu: &Gpu, lines: &RunLines, keep: usize) -> Result<Shapes> {
         .map(|(&line, &count)| (line as usize, count as usize))
         .collect();
     kept.sort_unstable();
-    let reduced: Vec<Option<Vec<f64>>> = kept.iter().map(|(line, _)| reduced(lines.line(*line))).collect();
+    let reduced: Vec<Option<Vec<f64>>> = kept
+        .iter()
+        .map(|(line, _)| reduced(lines.line(*line)))
+        .collect();
     let varied: Vec<usize> = (0..kept.len()).filter(|&i| reduced[i].is_some()).collect();
-    let curves: Vec<&[f64]> = varied.iter().filter_map(|&i| reduced[i].as_deref()).collect();
+    let curves: Vec<&[f64]> = varied
+        .iter()
+        .filter_map(|&i| reduced[i].as_deref())
+        .collect();
     let distances = distances(&curves);
     let (labels, silhouette) = clusters(&distances);
     let count = labels.iter().max().map_or(0, |label| label + 1);
     let mut shapes: Vec<Shape> = (0..count)
         .map(|cluster| {
-            let members: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == cluster).collect();
+            let members: Vec<usize> = (0..labels.len())
+                .filter(|&i| labels[i] == cluster)
+                .collect();
             let sum = |i: usize| members.iter().map(|&j| distances[i][j]).sum::<f64>();
             let mut ranked = members.clone();
             ranked.sort_by(|&a, &b| sum(a).total_cmp(&sum(b)).then(a.cmp(&b)));
-            shape(&kept, ranked.into_iter().map(|i| varied[i]).collect(), false)
+            shape(
+                &kept,
+                ranked.into_iter().map(|i| varied[i]).collect(),
+                false,
+            )
         })
         .collect();
     let constant: Vec<usize> = (0..kept.len()).filter(|&i| reduced[i].is_none()).collect();
@@ -116,10 +126,33 @@ fn reduced(line: &[f32]) -> Option<Vec<f64>> {
     let mean = values.iter().sum::<f64>() / points as f64;
     let squares = values.iter().map(|value| (value - mean).powi(2));
     let deviation = (squares.sum::<f64>() / points as f64).sqrt();
-    let size = values.iter().fold(0.0f64, |most, value| most.max(value.abs()));
+    let size = values
+        .iter()
+        .fold(0.0f64, |most, value| most.max(value.abs()));
     // What float32 rounds off is no shape.
     let varies = deviation > f64::from(f32::EPSILON) * size;
-    varies.then(|| values.iter().map(|value| (value - mean) / deviation).collect())
+    varies.then(|| {
+        values
+            .iter()
+            .map(|value| (value - mean) / deviation)
+            .collect()
+    })
+}
+
+/// The distance of two lines when time may be stretched by at most `band` points, which reaches from the end of one to the end
+/// of the other: the root of the least sum of squared differences along a path that never goes back.
+fn warped(a: &[f64], b: &[f64], band: usize) -> f64 {
+    let mut before = vec![f64::INFINITY; b.len() + 1];
+    before[0] = 0.0;
+    for (i, value) in a.iter().enumerate() {
+        let mut row = vec![f64::INFINITY; b.len() + 1];
+        for j in i.saturating_sub(band)..(i + band + 1).min(b.len()) {
+            let least = before[j].min(before[j + 1]).min(row[j]);
+            row[j + 1] = least + (value - b[j]).powi(2);
+        }
+        before = row;
+    }
+    before[b.len()].sqrt()
 }
 
 fn distances(curves: &[&[f64]]) -> Vec<Vec<f64>> {
@@ -128,7 +161,7 @@ fn distances(curves: &[&[f64]]) -> Vec<Vec<f64>> {
         for (j, b) in curves.iter().enumerate().take(i) {
             // The band has to reach from the end of one to the end of the other.
             let band = (POINTS / BAND).max(a.len().abs_diff(b.len()) + 1);
-            let distance = Dtw::euclidean().with_window(band).distance(a, b);
+            let distance = warped(a, b, band);
             (distances[i][j], distances[j][i]) = (distance, distance);
         }
     }
@@ -149,7 +182,9 @@ fn clusters(distances: &[Vec<f64>]) -> (Vec<usize>, Option<f64>) {
             }
         }
         let mean = |a: &[usize], b: &[usize]| {
-            let pairs = a.iter().flat_map(|&i| b.iter().map(move |&j| distances[i][j]));
+            let pairs = a
+                .iter()
+                .flat_map(|&i| b.iter().map(move |&j| distances[i][j]));
             pairs.sum::<f64>() / (a.len() * b.len()) as f64
         };
         let mut nearest = (f64::INFINITY, 0, 1);
@@ -181,12 +216,16 @@ fn labels(members: &[Vec<usize>], count: usize) -> Vec<usize> {
 fn silhouette(distances: &[Vec<f64>], labels: &[usize], count: usize) -> f64 {
     let mean_to = |point: usize, cluster: usize| {
         let others = (0..labels.len()).filter(|&other| other != point && labels[other] == cluster);
-        let (sum, size) = others.fold((0.0, 0.0), |(sum, size), other| (sum + distances[point][other], size + 1.0));
+        let (sum, size) = others.fold((0.0, 0.0), |(sum, size), other| {
+            (sum + distances[point][other], size + 1.0)
+        });
         (size > 0.0).then(|| sum / size)
     };
     let of_point = |point: usize| {
         let others = (0..count).filter(|&cluster| cluster != labels[point]);
-        let near = others.filter_map(|cluster| mean_to(point, cluster)).min_by(f64::total_cmp);
+        let near = others
+            .filter_map(|cluster| mean_to(point, cluster))
+            .min_by(f64::total_cmp);
         match (mean_to(point, labels[point]), near) {
             (Some(own), Some(near)) if own.max(near) > 0.0 => (near - own) / own.max(near),
             _ => 0.0,
@@ -227,6 +266,36 @@ mod tests {
                 assert_eq!(labels[i] == labels[j], a == b, "{labels:?}");
             }
         }
+    }
+
+    /// The least sum over all paths, one by one.
+    fn over_all_paths(a: &[f64], b: &[f64], i: usize, j: usize, band: usize) -> f64 {
+        if i.abs_diff(j) > band {
+            return f64::INFINITY;
+        }
+        let here = (a[i] - b[j]).powi(2);
+        let from = |i: usize, j: usize| over_all_paths(a, b, i, j, band);
+        let before = match (i, j) {
+            (0, 0) => 0.0,
+            (0, _) => from(0, j - 1),
+            (_, 0) => from(i - 1, 0),
+            _ => from(i - 1, j).min(from(i, j - 1)).min(from(i - 1, j - 1)),
+        };
+        here + before
+    }
+
+    #[test]
+    fn warping_finds_the_best_path() {
+        let noise = |t: usize| ((t as f64 * 12.9898).sin() * 43_758.547).fract();
+        for seed in 0..20 {
+            let a: Vec<f64> = (0..7).map(|t| noise(t + 31 * seed)).collect();
+            let b: Vec<f64> = (0..6).map(|t| noise(t + 17 * seed + 5)).collect();
+            for band in [1, 2, 7] {
+                let wanted = over_all_paths(&a, &b, 6, 5, band).sqrt();
+                assert!((warped(&a, &b, band) - wanted).abs() < 1e-12, "{a:?} {b:?}");
+            }
+        }
+        assert_eq!(warped(&[0.0, 1.0, 2.0], &[3.0, 4.0, 5.0], 3), 26f64.sqrt());
     }
 
     #[test]

@@ -114,7 +114,10 @@ impl RunWords {
         for group in &lines.groups {
             let layer = run.model().layer(&group.tensor);
             let read = |field: Statistic| run.series(&group.tensor, group.kind, field);
-            let series = fields.map(read).into_iter().collect::<Result<Vec<UnitSeries>>>()?;
+            let series = fields
+                .map(read)
+                .into_iter()
+                .collect::<Result<Vec<UnitSeries>>>()?;
             for unit in 0..group.lines.len() {
                 let records: Vec<UnitStatistics> = (0..lines.records)
                     .map(|record| {
@@ -174,7 +177,9 @@ pub fn words_of(records: &[Option<UnitStatistics>], layer: Option<&LayerDescript
         })
         .collect();
     let range = range(&means);
-    let spikes: Vec<bool> = (0..means.len()).map(|at| is_spike(&means, at, range)).collect();
+    let spikes: Vec<bool> = (0..means.len())
+        .map(|at| is_spike(&means, at, range))
+        .collect();
     let word = |(at, record): (usize, &Option<UnitStatistics>)| {
         let Some(unit) = record else {
             return Word::Missing;

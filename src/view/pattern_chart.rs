@@ -100,9 +100,18 @@ impl PatternChart<'_> {
     fn panel(&self, canvas: &mut Canvas<'_>, panel: &PatternPanel<'_>, rect: Rect) -> Result<()> {
         let theme = canvas.theme();
         let hair = theme.px(1.0).round().max(1.0);
-        let title = canvas.metrics().fitted(&panel.title, TICK_SIZE, rect.size.x);
+        let title = canvas
+            .metrics()
+            .fitted(&panel.title, TICK_SIZE, rect.size.x);
         let baseline = rect.top() - theme.px(LABEL_GAP);
-        canvas.text(&title, TICK_SIZE, rect.left(), baseline, Align::Left, theme.text);
+        canvas.text(
+            &title,
+            TICK_SIZE,
+            rect.left(),
+            baseline,
+            Align::Left,
+            theme.text,
+        );
         let color = theme.categorical[1];
         let plot = Plot::over(rect, panel.values.len());
         let x = |column: usize| plot.to_pixel(column as f32, 0.0).x;
@@ -114,7 +123,12 @@ impl PatternChart<'_> {
         for y in [rect.top(), rect.bottom()] {
             canvas.rect(Rect::new(rect.left(), y, rect.size.x, hair), theme.grid);
         }
-        let series = SeriesBuffer::upload(canvas.gpu(), panel.values, panel.values.len(), Scale::Linear)?;
+        let series = SeriesBuffer::upload(
+            canvas.gpu(),
+            panel.values,
+            panel.values.len(),
+            Scale::Linear,
+        )?;
         self.height_labels(canvas, panel.values, rect);
         let ink = LineStyle::new(0, theme.ink, theme.px(LINE_WIDTH));
         canvas.polylines(&series, &plot, &[ink])?;
@@ -146,7 +160,14 @@ impl PatternChart<'_> {
         };
         let x = rect.left() - theme.px(LABEL_GAP);
         let mut label = |value: f32, y: f32| {
-            canvas.text(&short(value.into()), TICK_SIZE, x, y, Align::Right, theme.muted);
+            canvas.text(
+                &short(value.into()),
+                TICK_SIZE,
+                x,
+                y,
+                Align::Right,
+                theme.muted,
+            );
         };
         label(high, rect.top() + theme.px(TICK_SIZE * 0.7));
         if high > low {
@@ -160,16 +181,34 @@ impl PatternChart<'_> {
         let hair = theme.px(1.0).round().max(1.0);
         let baseline = rect.bottom() + theme.px(LABEL_GAP + TICK_SIZE);
         for tick in linear_ticks(low, high, MAX_TICKS, true) {
-            let part = if high > low { (tick.value - low) / (high - low) } else { 0.5 };
+            let part = if high > low {
+                (tick.value - low) / (high - low)
+            } else {
+                0.5
+            };
             let x = rect.left() + part as f32 * rect.size.x;
             let mark = Rect::new((x - hair / 2.0).round(), rect.bottom(), hair, theme.px(4.0));
             canvas.rect(mark, theme.axis);
             let width = canvas.metrics().width(&tick.label, TICK_SIZE);
             let most = rect.right() - width / 2.0;
-            canvas.text(&tick.label, TICK_SIZE, x.min(most), baseline, Align::Center, theme.muted);
+            canvas.text(
+                &tick.label,
+                TICK_SIZE,
+                x.min(most),
+                baseline,
+                Align::Center,
+                theme.muted,
+            );
         }
         let below = baseline + theme.px(TICK_SIZE * LINE_HEIGHT);
         let middle = rect.left() + rect.size.x / 2.0;
-        canvas.text("training step", TICK_SIZE, middle, below, Align::Center, theme.muted);
+        canvas.text(
+            "training step",
+            TICK_SIZE,
+            middle,
+            below,
+            Align::Center,
+            theme.muted,
+        );
     }
 }

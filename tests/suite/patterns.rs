@@ -42,7 +42,10 @@ fn series(sort: usize, steps: usize, seed: u32) -> Vec<f32> {
 /// Compares self-joins with the reference: the distance is that of the neighbor that is named, and no other is nearer by
 /// more than the tolerance, in which squares of distances are 2 m (1 - correlation).
 fn check(lines: &[Vec<f32>], length: usize) -> Result<(), TestCaseError> {
-    let windows: Vec<Windows> = lines.iter().map(|line| Windows::new(line, length)).collect();
+    let windows: Vec<Windows> = lines
+        .iter()
+        .map(|line| Windows::new(line, length))
+        .collect();
     for (_, gpu) in variants() {
         let found = profiles(&gpu, &windows).unwrap();
         for (line, profile) in lines.iter().zip(&found) {
@@ -57,10 +60,16 @@ fn check(lines: &[Vec<f32>], length: usize) -> Result<(), TestCaseError> {
                 prop_assert!(start.abs_diff(neighbor) > exclusion_zone(length));
                 let exact =
                     reference::distance(&line[start..][..length], &line[neighbor..][..length]);
-                prop_assert!((distance - exact).abs() <= 1e-6 * (1.0 + exact), "{distance} {exact}");
+                prop_assert!(
+                    (distance - exact).abs() <= 1e-6 * (1.0 + exact),
+                    "{distance} {exact}"
+                );
                 let excess = distance * distance - nearest * nearest;
                 let most = 2.0 * length as f64 * TOLERANCE;
-                prop_assert!(excess <= most, "{start}: {distance} and {nearest}, {excess}");
+                prop_assert!(
+                    excess <= most,
+                    "{start}: {distance} and {nearest}, {excess}"
+                );
             }
         }
     }
@@ -130,13 +139,22 @@ fn constant_and_nonfinite_windows_follow_the_rules() {
     line[30..44].fill(-1.0);
     line[50] = f32::NAN;
     let windows = Windows::new(&line, 6);
-    let found = profiles(gpu(), std::slice::from_ref(&windows)).unwrap().remove(0);
+    let found = profiles(gpu(), std::slice::from_ref(&windows))
+        .unwrap()
+        .remove(0);
     assert_eq!(windows.classes[12], WindowClass::Constant);
     assert_eq!((found.distances[12], found.neighbors[12]), (0.0, Some(15)));
     assert_eq!((found.distances[31], found.neighbors[31]), (0.0, Some(10)));
-    assert!(found.distances[45..51].iter().all(|distance| distance.is_infinite()));
+    assert!(
+        found.distances[45..51]
+            .iter()
+            .all(|distance| distance.is_infinite())
+    );
     let to = distances_to(gpu(), (&windows, 12), std::slice::from_ref(&windows)).unwrap();
-    assert_eq!((to[0][12], to[0][0], to[0][50]), (0.0, 6f64.sqrt(), f64::INFINITY));
+    assert_eq!(
+        (to[0][12], to[0][0], to[0][50]),
+        (0.0, 6f64.sqrt(), f64::INFINITY)
+    );
     let short = Windows::new(&line[..8], 6);
     let error = profiles(gpu(), &[short]).unwrap_err().to_string();
     assert!(error.contains("too few to compare"), "{error}");
@@ -156,19 +174,27 @@ fn self_joins_and_queries_equal_stumpy() {
             for (distance, wanted) in found.distances.iter().zip(wanted) {
                 let is_same = distance.is_infinite() && wanted.is_infinite();
                 let difference = distance * distance - wanted * wanted;
-                assert!(is_same || difference.abs() <= most, "{name} {length}: {distance} {wanted}");
+                assert!(
+                    is_same || difference.abs() <= most,
+                    "{name} {length}: {distance} {wanted}"
+                );
             }
             // Where no other window is about as near, it is the same one.
             let wanted = fixture.get(&format!("neighbors.{name}.{length}"));
             let pairs = found.neighbors.iter().zip(wanted);
             let same = pairs.filter(|(own, wanted)| own.map_or(-1.0, |own| own as f64) == **wanted);
             assert!(same.count() * 10 >= 9 * wanted.len(), "{name} {length}");
-            let found = distances_to(gpu(), (&windows[0], 0), &windows).unwrap().remove(0);
+            let found = distances_to(gpu(), (&windows[0], 0), &windows)
+                .unwrap()
+                .remove(0);
             let wanted = fixture.get(&format!("query.{name}.{length}"));
             for (distance, wanted) in found.iter().zip(wanted) {
                 let is_same = distance.is_infinite() && wanted.is_infinite();
                 let difference = distance * distance - wanted * wanted;
-                assert!(is_same || difference.abs() <= most, "{name} {length}: {distance} {wanted}");
+                assert!(
+                    is_same || difference.abs() <= most,
+                    "{name} {length}: {distance} {wanted}"
+                );
             }
         }
     }
@@ -230,8 +256,13 @@ fn planted_patterns_are_found() {
     write_run(&dir, 1);
     let run = RunView::open(&dir).unwrap();
     let lines = RunLines::read(&run, &LineOptions::default()).unwrap();
-    assert_eq!((lines.count(), lines.steps.len(), lines.stride), (UNITS, 480, 1));
-    let windows: Vec<Windows> = (0..UNITS).map(|line| Windows::new(lines.line(line), 24)).collect();
+    assert_eq!(
+        (lines.count(), lines.steps.len(), lines.stride),
+        (UNITS, 480, 1)
+    );
+    let windows: Vec<Windows> = (0..UNITS)
+        .map(|line| Windows::new(lines.line(line), 24))
+        .collect();
     let found = profiles(gpu(), &windows).unwrap();
     let pairs = motifs(&lines, &windows, &found, 3);
     // The sine of unit 7 comes again and again; the planted shape of unit 3 twice.
@@ -239,13 +270,22 @@ fn planted_patterns_are_found() {
     let planted = motifs(&lines, &windows, &found, 12);
     let planted = planted.iter().find(|motif| motif.line == 3).unwrap();
     assert_eq!(planted.starts, [100, 300]);
-    assert!(planted.distance < 1e-3 && planted.typical > 1.0, "{planted:?}");
+    assert!(
+        planted.distance < 1e-3 && planted.typical > 1.0,
+        "{planted:?}"
+    );
     let far = discords(&lines, &windows, &found, 1);
-    assert!(far[0].line == 7 && (226..260).contains(&far[0].start), "{far:?}");
+    assert!(
+        far[0].line == 7 && (226..260).contains(&far[0].start),
+        "{far:?}"
+    );
     let to = distances_to(gpu(), (&windows[3], 100), &windows).unwrap();
     let nearest = nearest_matches(&to, 24, (3, 100), 2);
     assert_eq!((nearest[0].line, nearest[0].start), (3, 300));
-    assert!(nearest[0].distance < 0.05 && nearest[1].distance > 1.0, "{nearest:?}");
+    assert!(
+        nearest[0].distance < 0.05 && nearest[1].distance > 1.0,
+        "{nearest:?}"
+    );
     // Sampled lines in clusters: every line is in one.
     let shapes = shapes(gpu(), &lines, 16).unwrap();
     let represented: usize = shapes.shapes.iter().map(|shape| shape.represented).sum();
@@ -262,13 +302,20 @@ fn words_of_planted_units_are_found() {
     let words = RunWords::read(&run, &lines).unwrap();
     let find = |text: &str| {
         let found = Expression::parse(text).unwrap().find_all(&words);
-        found.into_iter().map(|found| (found.line, found.columns)).collect::<Vec<_>>()
+        found
+            .into_iter()
+            .map(|found| (found.line, found.columns))
+            .collect::<Vec<_>>()
     };
     assert_eq!(find("spike flat{3} nonfinite{30,}"), [(12, 440..480)]);
     assert_eq!(find("nonfinite+"), [(12, 444..480)]);
     assert_eq!(find("dead+"), [(9, 200..480)]);
     // Noise is flat, but for the few records in which it happens to drift or to stand out.
-    let flat = words.line(20).iter().filter(|word| **word == Word::Flat).count();
+    let flat = words
+        .line(20)
+        .iter()
+        .filter(|word| **word == Word::Flat)
+        .count();
     assert!(flat > 440, "{}", spelled(words.line(20)));
     let counts = words.counts(&words.groups[0]);
     assert_eq!(counts.iter().sum::<usize>(), UNITS * 480);
@@ -296,8 +343,20 @@ fn trends_spikes_and_gaps_have_their_words() {
     records[56] = unit(f32::NAN);
     let text = spelled(&words_of(&records, None));
     let parts: Vec<&str> = text.split(' ').collect();
-    let names: Vec<&str> = parts.iter().map(|part| part.split('{').next().unwrap()).collect();
-    let wanted = ["rise", "flat", "spike", "flat", "fall", "missing", "nonfinite", "fall"];
+    let names: Vec<&str> = parts
+        .iter()
+        .map(|part| part.split('{').next().unwrap())
+        .collect();
+    let wanted = [
+        "rise",
+        "flat",
+        "spike",
+        "flat",
+        "fall",
+        "missing",
+        "nonfinite",
+        "fall",
+    ];
     assert_eq!(names[..7], wanted[..7], "{text}");
 }
 
@@ -320,9 +379,16 @@ fn command_answers_as_people_and_programs_ask() {
     };
     let (code, object, said) = run(&["--json", "--plot", "all.png"]);
     assert_eq!(code, Some(0), "{said}");
-    assert_eq!((&object["records"], &object["stride"]), (&240.into(), &2.into()));
+    assert_eq!(
+        (&object["records"], &object["stride"]),
+        (&240.into(), &2.into())
+    );
     for (key, count) in [("motifs", 5), ("discords", 5), ("matches", 0)] {
-        assert_eq!(object[key].as_array().unwrap().len(), count, "{key}: {object}");
+        assert_eq!(
+            object[key].as_array().unwrap().len(),
+            count,
+            "{key}: {object}"
+        );
     }
     for key in ["tensor", "kind", "unit", "from", "to", "distance"] {
         assert!(!object["discords"][0][key].is_null(), "{key}");
@@ -330,21 +396,39 @@ fn command_answers_as_people_and_programs_ask() {
     }
     assert!(object["words"][0]["text"].is_string() && object["shapes"]["clusters"].is_array());
     assert!(folder.path().join("all.png").exists());
-    let (code, object, _) = run(&["--find", "spike flat* nonfinite+ $", "--json", "--plot", "f.png"]);
+    let (code, object, _) = run(&[
+        "--find",
+        "spike flat* nonfinite+ $",
+        "--json",
+        "--plot",
+        "f.png",
+    ]);
     assert_eq!(code, Some(0));
     let only = json!([{
         "tensor": "relu", "kind": "activation", "unit": 12, "from": 440, "to": 479, "distance": null,
     }]);
     assert_eq!(object["matches"], only);
     let (code, _, said) = run(&["--find", "nonfinite"]);
-    assert!(code == Some(0) && said.contains("relu: 1 of 40 units; the first is unit 12"), "{said}");
+    assert!(
+        code == Some(0) && said.contains("relu: 1 of 40 units; the first is unit 12"),
+        "{said}"
+    );
     let (code, object, said) = run(&["--like", "relu:3:100:124", "--json"]);
     assert_eq!(code, Some(0), "{said}");
     let first = &object["matches"][0];
-    assert_eq!((&first["unit"], &first["from"], &first["to"]), (&3.into(), &300.into(), &323.into()));
+    assert_eq!(
+        (&first["unit"], &first["from"], &first["to"]),
+        (&3.into(), &300.into(), &323.into())
+    );
     for (arguments, part) in [
-        (["--find", "flat+ (spike"], "--find 'flat+ (spike', character 7: unclosed group"),
-        (["--like", "relu:3:100"], "write a tensor, a unit, the first step"),
+        (
+            ["--find", "flat+ (spike"],
+            "--find 'flat+ (spike', character 7: unclosed group",
+        ),
+        (
+            ["--like", "relu:3:100"],
+            "write a tensor, a unit, the first step",
+        ),
         (["--like", "relu:90:100:124"], "relu has 40 units"),
         (["--like", "none:3:100:124"], "choose one of: relu"),
         (["--like", "relu:12:440:470"], "not finite or not recorded"),
@@ -354,7 +438,10 @@ fn command_answers_as_people_and_programs_ask() {
         (["--kind", "gradient"], "no gradient is recorded yet"),
     ] {
         let (code, _, said) = run(&arguments);
-        assert!(code == Some(1) || code == Some(2), "{arguments:?}: {code:?}");
+        assert!(
+            code == Some(1) || code == Some(2),
+            "{arguments:?}: {code:?}"
+        );
         assert!(said.contains(part), "{arguments:?}: {said}");
     }
 }
