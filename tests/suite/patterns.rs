@@ -179,11 +179,14 @@ fn self_joins_and_queries_equal_stumpy() {
                     "{name} {length}: {distance} {wanted}"
                 );
             }
-            // Where no other window is about as near, it is the same one.
-            let wanted = fixture.get(&format!("neighbors.{name}.{length}"));
-            let pairs = found.neighbors.iter().zip(wanted);
-            let same = pairs.filter(|(own, wanted)| own.map_or(-1.0, |own| own as f64) == **wanted);
-            assert!(same.count() * 10 >= 9 * wanted.len(), "{name} {length}");
+            // Where no other window is as near, as among constant ones, it is nearly always the same one.
+            let neighbors = fixture.get(&format!("neighbors.{name}.{length}"));
+            let all = found.neighbors.iter().zip(neighbors).zip(wanted);
+            let differing = all.filter(|((own, neighbor), distance)| {
+                let own = own.map_or(-1.0, |own| own as f64);
+                own != **neighbor && **distance > 0.0
+            });
+            assert!(differing.count() * 10 <= wanted.len(), "{name} {length}");
             let found = distances_to(gpu(), (&windows[0], 0), &windows)
                 .unwrap()
                 .remove(0);
