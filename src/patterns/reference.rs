@@ -5,7 +5,7 @@ use super::windows::LARGEST;
 
 /// A window with mean 0 and deviation 1; `Err` where it has none: `None` for a constant one, and infinity, which is its
 /// distance to all others, where a value is not finite.
-fn standardized(window: &[f32]) -> Result<Vec<f64>, Option<f64>> {
+fn standardized(window: &[f32]) -> Standardized {
     if window
         .iter()
         .any(|value| value.is_nan() || value.abs() > LARGEST)
@@ -27,29 +27,36 @@ fn standardized(window: &[f32]) -> Result<Vec<f64>, Option<f64>> {
         .collect())
 }
 
-/// The distance of two windows.
-pub fn distance(a: &[f32], b: &[f32]) -> f64 {
-    match (standardized(a), standardized(b)) {
-        (Err(Some(far)), _) | (_, Err(Some(far))) => far,
+/// What is left of a window for comparing it.
+type Standardized = Result<Vec<f64>, Option<f64>>;
+
+fn apart(a: &Standardized, b: &Standardized, length: usize) -> f64 {
+    match (a, b) {
+        (Err(Some(far)), _) | (_, Err(Some(far))) => *far,
         (Err(None), Err(None)) => 0.0,
-        (Err(None), _) | (_, Err(None)) => (a.len() as f64).sqrt(),
+        (Err(None), _) | (_, Err(None)) => (length as f64).sqrt(),
         (Ok(a), Ok(b)) => {
-            let squares = a.iter().zip(&b).map(|(a, b)| (a - b).powi(2));
+            let squares = a.iter().zip(b).map(|(a, b)| (a - b).powi(2));
             squares.sum::<f64>().sqrt()
         }
     }
+}
+
+/// The distance of two windows.
+pub fn distance(a: &[f32], b: &[f32]) -> f64 {
+    apart(&standardized(a), &standardized(b), a.len())
 }
 
 /// The distance of each window to the nearest other one outside of the exclusion zone, and where that begins, the first of
 /// equally near ones.
 pub fn profile(series: &[f32], length: usize) -> Vec<(f64, Option<usize>)> {
     let zone = exclusion_zone(length);
-    let windows: Vec<&[f32]> = series.windows(length).collect();
-    let nearest = |(i, a): (usize, &&[f32])| {
+    let windows: Vec<Standardized> = series.windows(length).map(standardized).collect();
+    let nearest = |(i, a): (usize, &Standardized)| {
         let others = windows.iter().enumerate();
-        let apart = others.filter(|(j, _)| i.abs_diff(*j) > zone);
-        apart.fold((f64::INFINITY, None), |best, (j, b)| {
-            let distance = distance(a, b);
+        let outside = others.filter(|(j, _)| i.abs_diff(*j) > zone);
+        outside.fold((f64::INFINITY, None), |best, (j, b)| {
+            let distance = apart(a, b, length);
             if distance < best.0 {
                 (distance, Some(j))
             } else {

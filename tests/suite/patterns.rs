@@ -127,7 +127,7 @@ proptest! {
 
 #[test]
 fn many_windows_are_in_several_lanes_and_groups() {
-    let lines: Vec<Vec<f32>> = (0..6).map(|sort| series(sort, 1311, 5)).collect();
+    let lines: Vec<Vec<f32>> = (0..6).map(|sort| series(sort, 611, 5)).collect();
     check(&lines, 50).unwrap();
     check(&lines[..2], 7).unwrap();
 }
