@@ -255,8 +255,8 @@ fn recommend(run: &RunView, record: &Record, curve: &[BudgetPoint]) -> Recommend
     let mut set = Vec::new();
     let mut bytes = whole.bytes;
     // Where no fewer steps are enough, fewer older ones may be.
-    let older = curve.iter().filter(of("record.budget"));
-    let older = older.filter(|point| point.is_enough()).next_back();
+    let mut older = curve.iter().filter(of("record.budget"));
+    let older = older.rfind(|point| point.is_enough());
     let mut text = match best.or(older) {
         Some(point) => {
             set.extend(point.set.iter().cloned());
