@@ -53,6 +53,7 @@
 //! | [`diagnose`] | what a run's records say about it |
 //! | [`attribute`] | what each element of the input contributes to a unit |
 //! | [`dream`] | the inputs that a unit answers most |
+//! | [`patterns`] | what comes again in recorded series, what is like nothing else, words that are searched |
 //! | [`budget`] | what smaller recordings of a run would still show |
 //! | [`compare`] | runs side by side: where they part |
 //! | [`view`], [`report`] | charts and pictures, drawn by shaders; the HTML report |
@@ -91,6 +92,7 @@ pub mod models;
 pub mod nn;
 mod number;
 pub mod panics;
+pub mod patterns;
 pub mod random;
 pub mod report;
 pub mod sample;

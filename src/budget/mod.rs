@@ -1,8 +1,8 @@
 //! How much of a record its analysis needs: what would still be found in a run if fewer steps, units, bits or checkpoints
 //! had been kept, against the bytes that they take.
 //!
-//! What is found in the whole record is the measure: lines that lie apart from all others (`outliers`), events
-//! (`events`) and the most alike windows of a line (`motifs`). Each is looked for again in every smaller recording.
+//! What is found in the whole record is the measure: lines that lie apart from all others (`outliers`), units that behave
+//! alike (`clusters`), events (`events`) and the most alike windows of a line (`motifs`). Each is looked for again in every smaller recording.
 //! What happened between the records of the run itself cannot be known from it.
 //!
 //! ```no_run
@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod clusters;
 mod events;
 mod files;
 mod motifs;
@@ -25,6 +26,7 @@ mod recording;
 
 use serde::Serialize;
 
+use self::clusters::Clusters;
 use self::events::Detection;
 use self::files::RunBytes;
 use self::motifs::Motifs;
@@ -49,6 +51,9 @@ pub struct BudgetPoint {
     pub bytes: u64,
     /// Share of the lines apart from all others that are still apart; `None` where the whole record has none.
     pub recall_outliers: Option<f64>,
+    /// Share of the pairs of units of which it is still seen whether they behave alike; `None` where no tensor of the whole
+    /// record has clusters.
+    pub recall_clusters: Option<f64>,
     /// Share of the events that are found again; `None` where the whole record shows none.
     pub recall_events: Option<f64>,
     /// Share of the most alike windows that are found again; `None` where the record is too short for windows.
@@ -59,7 +64,12 @@ pub struct BudgetPoint {
 
 impl BudgetPoint {
     fn is_enough(&self) -> bool {
-        let recalls = [self.recall_outliers, self.recall_events, self.recall_motifs];
+        let recalls = [
+            self.recall_outliers,
+            self.recall_clusters,
+            self.recall_events,
+            self.recall_motifs,
+        ];
         recalls.into_iter().flatten().all(|recall| recall >= ENOUGH)
     }
 }
@@ -86,6 +96,8 @@ pub struct BudgetReport {
     pub outliers: usize,
     /// Lines that were looked at.
     pub lines: usize,
+    /// Clusters of the units of all tensors in the whole record.
+    pub clusters: usize,
     /// Events that the detectors find in the whole record.
     pub events: usize,
     /// Lines whose most alike windows were looked for.
@@ -114,6 +126,7 @@ pub fn budget(run: &RunView) -> Result<BudgetReport> {
     let whole = record.changed(Change::None);
     let measure = Measure {
         outliers: Outliers::of(&whole),
+        clusters: Clusters::of(&whole),
         detection: Detection::of(run, &whole),
         motifs: Motifs::of(&whole),
         encoded: whole.encoded_bytes()?,
@@ -142,6 +155,7 @@ pub fn budget(run: &RunView) -> Result<BudgetReport> {
         recommendation: recommend(run, &record, &curve),
         outliers: measure.outliers.count(),
         lines: measure.outliers.lines,
+        clusters: measure.clusters.count(),
         events: measure.detection.count(),
         motifs: measure.motifs.count(),
         records: record.steps.len(),
@@ -153,6 +167,7 @@ pub fn budget(run: &RunView) -> Result<BudgetReport> {
 struct Measure<'a> {
     record: &'a Record,
     outliers: Outliers,
+    clusters: Clusters,
     detection: Detection,
     motifs: Motifs,
     /// Bytes of the record as a file.
@@ -166,11 +181,16 @@ impl Measure<'_> {
         // The files of the run have more steps where not all records were read.
         let share = smaller.encoded_bytes()? as f64 / self.encoded as f64;
         let trace = (self.bytes.trace as f64 * share).round() as u64;
+        let set = match change {
+            Change::Older => vec![format!("record.budget={trace}")],
+            _ => change.settings(self.record),
+        };
         Ok(BudgetPoint {
             recording: change.words(self.record),
-            set: change.settings(self.record),
+            set,
             bytes: self.bytes.rest() + self.bytes.all_checkpoints() + trace,
             recall_outliers: self.outliers.recall(&smaller),
+            recall_clusters: self.clusters.recall(&smaller),
             recall_events: self.detection.recall(run, &smaller),
             recall_motifs: self.motifs.recall(&smaller),
             replay_steps: replay_steps(run.checkpoints(), self.record.steps_done),
@@ -234,7 +254,10 @@ fn recommend(run: &RunView, record: &Record, curve: &[BudgetPoint]) -> Recommend
     let best = steps.take_while(|point| point.is_enough()).last();
     let mut set = Vec::new();
     let mut bytes = whole.bytes;
-    let mut text = match best {
+    // Where no fewer steps are enough, fewer older ones may be.
+    let mut older = curve.iter().filter(of("record.budget"));
+    let older = older.rfind(|point| point.is_enough());
+    let mut text = match best.or(older) {
         Some(point) => {
             set.extend(point.set.iter().cloned());
             bytes -= whole.bytes - point.bytes.min(whole.bytes);
@@ -288,6 +311,7 @@ fn recommend(run: &RunView, record: &Record, curve: &[BudgetPoint]) -> Recommend
 fn found(point: &BudgetPoint) -> String {
     let sorts = [
         ("outliers", point.recall_outliers),
+        ("clusters", point.recall_clusters),
         ("events", point.recall_events),
         ("motifs", point.recall_motifs),
     ];
@@ -297,7 +321,9 @@ fn found(point: &BudgetPoint) -> String {
     });
     let shares: Vec<String> = shares.collect();
     match shares.split_last() {
-        None => "nothing less (the whole record has no outlier, event or motif)".to_owned(),
+        None => {
+            "nothing less (the whole record has no outlier, cluster, event or motif)".to_owned()
+        }
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
     }

@@ -111,7 +111,7 @@ fn deviation(values: &[f64]) -> f64 {
 }
 
 /// The values at `wanted` on the straight lines between those at `steps`; beyond the last step its value.
-fn interpolated(steps: &[u64], values: &[f64], wanted: &[u64]) -> Vec<f64> {
+pub(super) fn interpolated(steps: &[u64], values: &[f64], wanted: &[u64]) -> Vec<f64> {
     let at = |&step: &u64| {
         let after = steps.partition_point(|&known| known < step);
         if after == 0 {

@@ -35,6 +35,9 @@ pub(super) enum Change {
     None,
     /// All but every n-th record.
     Steps(usize),
+    /// All but every second record of the second quarter before the end, and every fourth of those before: what
+    /// `record.budget` would leave in about half of the bytes.
+    Older,
     /// All but every n-th unit of each tensor.
     Units(usize),
     /// All but so many bits of each value.
@@ -94,8 +97,30 @@ impl Record {
                 values: self.values.iter().step_by(every).cloned().collect(),
                 ..self.clone()
             },
+            Change::Older => self.fewer_older(),
             Change::Units(every) => self.fewer_units(every),
             Change::Bits(bits) => self.fewer_bits(bits),
+        }
+    }
+
+    fn fewer_older(&self) -> Self {
+        let count = self.steps.len();
+        let is_kept = |index: &usize| {
+            let stride = match 4 * (count - 1 - index) / count {
+                0 => 1,
+                1 => 2,
+                _ => 4,
+            };
+            index.is_multiple_of(stride)
+        };
+        let kept: Vec<usize> = (0..count).filter(is_kept).collect();
+        Self {
+            steps: kept.iter().map(|&index| self.steps[index]).collect(),
+            values: kept
+                .iter()
+                .map(|&index| self.values[index].clone())
+                .collect(),
+            ..self.clone()
         }
     }
 
@@ -199,6 +224,7 @@ impl Change {
         match self {
             Self::None => "as recorded".to_owned(),
             Self::Steps(every) => format!("every {} steps", record.every() * every as u64),
+            Self::Older => "fewer older steps".to_owned(),
             Self::Units(2) => "half of the units".to_owned(),
             Self::Units(every) => format!("one of {every} units"),
             Self::Bits(bits) => format!("{bits} bits a value"),
@@ -217,6 +243,7 @@ impl Change {
 pub(super) fn changes(record: &Record) -> Vec<Change> {
     let enough = |every: &usize| record.steps.len() / every >= MIN_RECORDS;
     let steps = STEPS.into_iter().filter(enough).map(Change::Steps);
+    let steps = steps.chain(std::iter::once(Change::Older));
     let widest = record.tensors().map(|entry| entry.units).max().unwrap_or(0);
     let units = UNITS
         .into_iter()

@@ -26,12 +26,12 @@ pub fn run(common: &Common, args: &BudgetArgs) -> Result<()> {
     let found = budget(&run)?;
     let seconds = started.elapsed().as_secs_f64();
     common.answer(&format!(
-        "{} records of {} lines: {} outliers, {} events, {} motifs ({seconds:.1} s)",
-        found.records, found.lines, found.outliers, found.events, found.motifs
+        "{} records of {} lines: {} outliers, {} clusters, {} events, {} motifs ({seconds:.1} s)",
+        found.records, found.lines, found.outliers, found.clusters, found.events, found.motifs
     ));
     common.answer(&format!(
-        "{:26} {:>10}  {:>8} {:>8} {:>8}  {:>12}",
-        "recording", "bytes", "outliers", "events", "motifs", "replay steps"
+        "{:26} {:>10}  {:>8} {:>8} {:>8} {:>8}  {:>12}",
+        "recording", "bytes", "outliers", "clusters", "events", "motifs", "replay steps"
     ));
     for point in &found.curve {
         common.answer(&row(point));
@@ -59,10 +59,11 @@ fn row(point: &BudgetPoint) -> String {
         None => "–".to_owned(),
     };
     format!(
-        "{:26} {:>10}  {:>8} {:>8} {:>8}  {replay:>12}",
+        "{:26} {:>10}  {:>8} {:>8} {:>8} {:>8}  {replay:>12}",
         point.recording,
         ByteSize(point.bytes).to_string(),
         share(point.recall_outliers),
+        share(point.recall_clusters),
         share(point.recall_events),
         share(point.recall_motifs),
     )

@@ -11,6 +11,8 @@ mod credit;
 mod dream;
 mod explain;
 mod outputs;
+mod pattern_answers;
+mod patterns;
 mod probe_lines;
 mod progress;
 mod replay;
@@ -86,6 +88,8 @@ enum Command {
     Attribute(attribute::AttributeArgs),
     /// Show the input that a unit answers most, beside the real inputs that drive it most
     Dream(dream::DreamArgs),
+    /// Find what comes again in what the units do, what is like nothing else, and where a sequence of words is met
+    Patterns(patterns::PatternsArgs),
     /// Show how much would still be found in a run if less had been recorded
     Budget(budget::BudgetArgs),
     /// Show where runs part: their first difference, scenarios and scalars side by side
@@ -137,6 +141,7 @@ fn run(arguments: &Arguments) -> Result<()> {
         Command::Explain(args) => explain::run(common, args),
         Command::Attribute(args) => attribute::run(common, args),
         Command::Dream(args) => dream::run(common, args),
+        Command::Patterns(args) => patterns::run(common, args),
         Command::Budget(args) => budget::run(common, args),
         Command::Compare(args) => compare::run(common, args),
         Command::Bench(args) => bench::run(common, args),

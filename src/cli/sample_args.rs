@@ -92,7 +92,7 @@ impl SampleArgs {
 }
 
 /// The value with this name; the parser in front lets no other word through.
-fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str, word: &str) -> T {
+pub(super) fn named<T: Copy>(all: &[T], name: fn(T) -> &'static str, word: &str) -> T {
     let found = all.iter().find(|value| name(**value) == word);
     *found.unwrap_or(&all[0])
 }

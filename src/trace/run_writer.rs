@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::checkpoint::{self, CHECKPOINTS};
-use super::event::Event;
+use super::event::{Event, Severity};
 use super::event_file::{self, read_lines};
 use super::model_description::ModelDescription;
 use super::run_info::{RUN, RunInfo, Status};
 use super::segment::{
     Scalars, SegmentFile, Statistics, StatisticsFile, encode_scalars, read_scalars, step_of,
 };
+use super::thinning::TraceBudget;
 use super::{TraceLayout, UnitStatistics};
 use crate::files;
 use crate::{Error, ErrorKind, Result};
@@ -364,6 +365,22 @@ impl RunWriter {
             }
         }
         Ok(to)
+    }
+
+    /// Thins the closed segments until they hold the budget. The run must have a checkpoint where the last of them ends, so
+    /// that it never resumes from before what was thinned.
+    ///
+    /// # Errors
+    /// A segment or an event is damaged, or the disk cannot be written.
+    pub fn hold_budget(&self, budget: &TraceBudget) -> Result<()> {
+        let mut around = Vec::new();
+        for (_, event) in read_lines(&self.folder.join(EVENTS))? {
+            let event = event?;
+            if event.severity > Severity::Note {
+                around.extend([event.since, event.step]);
+            }
+        }
+        budget.hold(&self.folder, &self.folder.join(TRACE), &around, self.from)
     }
 
     /// Ends the run after `steps_done` steps: closes the open segment and writes the status.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::files::deaths;
 use crate::tensor::{NamedTensor, TensorKind};
-use crate::trace::{Checkpoint, RunReader};
+use crate::trace::{Checkpoint, EventKind, RunReader, Subject};
 
 /// Checkpoint, interim checkpoint and interim segment of the run that dies.
 const CHECKPOINT: u64 = 20;
@@ -167,4 +167,136 @@ fn every_death_while_resuming_leaves_a_run_that_resumes() {
         );
         assert!(moments > 8, "{moments} changes of the disk");
     }
+}
+
+/// Segments of ten steps each with noise in them, which a budget of a few of them thins after each.
+fn write_thinned(folder: &Path, budget: &TraceBudget) -> Result<()> {
+    let layout = layout();
+    let mut writer = match RunWriter::create(
+        folder,
+        "",
+        info(),
+        &ModelDescription::default(),
+        layout.clone(),
+    ) {
+        Ok(writer) => {
+            checkpoint(0).write(folder)?;
+            writer
+        }
+        Err(_) => {
+            let last = RunReader::open(folder)?.last_checkpoint()?;
+            let writer = RunWriter::resume(folder, last, layout)?;
+            writer.hold_budget(budget)?;
+            writer
+        }
+    };
+    let first = writer.from;
+    for end in (first / 10 + 1..=40).map(|segment| 10 * segment) {
+        for step in end - 10..end {
+            if step == 112 {
+                let subject = Subject::Scalar("loss".to_owned());
+                writer.event(&Event::new(step, EventKind::Spike, subject))?;
+            }
+            let mean = ((step as f32 * 12.9898).sin() * 43_758.547).fract();
+            let unit = UnitStatistics {
+                mean,
+                std: mean * mean,
+                min: -mean,
+                max: 2.0 * mean,
+                ..UnitStatistics::default()
+            };
+            writer.record(step, &[unit; 2])?;
+        }
+        writer.close_segment(end)?;
+        checkpoint(end).write(folder)?;
+        writer.hold_budget(budget)?;
+    }
+    writer.finish(Status::Done, 400)
+}
+
+fn kept_steps(folder: &Path) -> Result<Vec<u64>> {
+    let records = RunReader::open(folder)?.statistics(0, u64::MAX)?;
+    Ok(records.into_iter().map(|(step, _)| step).collect())
+}
+
+fn trace_bytes(folder: &Path) -> Result<(usize, u64)> {
+    let segments = SegmentFile::list(&folder.join(TRACE))?;
+    let sizes = segments
+        .iter()
+        .map(|segment| std::fs::metadata(&segment.path).map_or(0, |of| of.len()));
+    Ok((segments.len(), sizes.sum()))
+}
+
+/// A budget of about five segments of ten steps, measured, because small files are mostly what describes them.
+fn few_segments(folder: &Path) -> Result<TraceBudget> {
+    let plain = folder.join("plain");
+    write_thinned(
+        &plain,
+        &TraceBudget {
+            bytes: u64::MAX,
+            recent: 0,
+            around: 0,
+        },
+    )?;
+    let (count, bytes) = trace_bytes(&plain)?;
+    assert_eq!((count, kept_steps(&plain)?.len()), (40, 400));
+    Ok(TraceBudget {
+        bytes: bytes / 8,
+        recent: 20,
+        around: 3,
+    })
+}
+
+#[test]
+fn a_budget_is_held_and_old_records_are_sparse() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let budget = few_segments(folder.path())?;
+    let run = folder.path().join("run");
+    write_thinned(&run, &budget)?;
+    let (count, bytes) = trace_bytes(&run)?;
+    assert!(
+        bytes <= budget.bytes && count <= 6,
+        "{count} segments, {bytes} of {budget:?}"
+    );
+    let steps = kept_steps(&run)?;
+    // What is recent and what is around the event is all there.
+    assert!(
+        steps.ends_with(&(380..400).collect::<Vec<_>>()),
+        "{steps:?}"
+    );
+    assert!((109..=115).all(|step| steps.contains(&step)), "{steps:?}");
+    let is_free = |step: &&u64| !(109..=115).contains(*step);
+    let free: Vec<u64> = steps.iter().filter(is_free).copied().collect();
+    let distances: Vec<u64> = free.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let (first, last) = (distances[0], distances[distances.len() - 1]);
+    assert!(first >= 4 && last == 1, "{distances:?}");
+    Ok(())
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_is_thinned_ends_the_same() -> Result<()> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let budget = few_segments(folder.path())?;
+    let whole = folder.path().join("whole");
+    write_thinned(&whole, &budget)?;
+    let wanted = kept_steps(&whole)?;
+    let mut is_dead = true;
+    let mut at = 40;
+    while is_dead {
+        let run = folder.path().join(format!("killed-{at}"));
+        (_, is_dead) = deaths::after(at, || write_thinned(&run, &budget));
+        // What is left opens, and the run goes on from its last checkpoint.
+        if is_dead
+            && RunReader::open(&run)
+                .and_then(|run| run.last_checkpoint())
+                .is_ok()
+        {
+            let steps = kept_steps(&run)?;
+            assert!(steps.is_sorted_by(|a, b| a < b));
+            write_thinned(&run, &budget)?;
+            assert_eq!(kept_steps(&run)?, wanted, "killed at change {at}");
+        }
+        at += 29;
+    }
+    Ok(())
 }

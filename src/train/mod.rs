@@ -44,5 +44,6 @@ pub use thresholds::DetectSection;
 pub use tolerance::Deviation;
 pub use trainer::{StepRecord, Trainer};
 pub use trainer_builder::TrainerBuilder;
+pub(crate) use unit_monitor::is_saturated;
 pub use validator::{Confusion, ValidationResult};
 pub use verification::Verification;

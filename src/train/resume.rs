@@ -85,6 +85,8 @@ impl Run {
         for record in &kept {
             run.observe(record);
         }
+        // The run may have been killed before it thinned its records at this checkpoint.
+        run.hold_budget()?;
         Ok(run)
     }
 }

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use super::events::EventDetector;
 use super::first_nonfinite::locate_first_nonfinite;
-use super::{Scenario, StepRecord, Trainer, ValidationResult};
+use super::{Scenario, StepRecord, Trainer, ValidationResult, thresholds};
 use crate::files;
 use crate::gpu::Gpu;
-use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status, Warning};
-use crate::{Error, ErrorKind, Result, panics};
+use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status, TraceBudget, Warning};
+use crate::{ByteSize, Error, ErrorKind, Result, panics};
 
 /// A run that is killed loses no more than this much training, however far apart its checkpoints are.
 const SAVE_INTERVAL: Duration = Duration::from_secs(60);
+/// Records on each side of an event that a budget leaves alone.
+const RECORDS_AROUND_EVENT: u64 = 20;
 
 /// A run in progress.
 #[derive(Debug)]
@@ -242,7 +244,20 @@ impl Run {
         self.writer.close_segment(self.taken)?;
         self.trainer.checkpoint()?.write(self.writer.folder())?;
         self.saved = (Instant::now(), self.taken);
-        Ok(())
+        self.hold_budget()
+    }
+
+    /// Thins older records where the scenario has a budget for them.
+    pub(super) fn hold_budget(&self) -> Result<()> {
+        let Scenario { record, detect, .. } = self.trainer.scenario();
+        let Some(ByteSize(bytes)) = record.budget else {
+            return Ok(());
+        };
+        self.writer.hold_budget(&TraceBudget {
+            bytes,
+            recent: thresholds::memory_steps(record.every, detect),
+            around: record.every.saturating_mul(RECORDS_AROUND_EVENT),
+        })
     }
 
     /// Saves a run that rests between two steps, if the last save is a minute old and steps were done since.

@@ -197,6 +197,12 @@ fn watched(layer: &LayerDescription) -> Option<Watched> {
     (is_watched && layer.range.is_bounded()).then_some(Watched::Bounds(layer.range))
 }
 
+/// Whether a unit of a layer is at one of its bounds for the whole batch.
+pub(crate) fn is_saturated(layer: &LayerDescription, unit: &UnitStatistics) -> bool {
+    let bounds = watched(layer).filter(|watched| *watched != Watched::Zero);
+    bounds.is_some_and(|watched| holds(watched, unit))
+}
+
 fn holds(watched: Watched, unit: &UnitStatistics) -> bool {
     match watched {
         Watched::Zero => unit.zero_fraction >= 1.0,

@@ -29,6 +29,8 @@ pub(super) struct Verifier {
     of_every_step: usize,
     /// The run recorded every n-th step.
     every: u64,
+    /// The run has left out statistics of older steps.
+    is_thinned: bool,
     found: Verification,
     differing_checkpoints: Vec<u64>,
 }
@@ -42,6 +44,7 @@ impl Verifier {
             scalar_names: trainer.scalar_names(),
             of_every_step: trainer.scalars_of_every_step(),
             every: trainer.scenario().record.every,
+            is_thinned: trainer.scenario().record.budget.is_some(),
             found: Verification::default(),
             differing_checkpoints: Vec::new(),
         })
@@ -91,7 +94,7 @@ impl Verifier {
     fn compare_statistics(&mut self, record: &StepRecord) {
         let kept = self.statistics.get(&record.step);
         let differences = &mut self.found.differences;
-        if kept.is_none() && record.step.is_multiple_of(self.every) {
+        if kept.is_none() && record.step.is_multiple_of(self.every) && !self.is_thinned {
             differences.push(format!(
                 "step {}: the run has lost its statistics",
                 record.step

@@ -107,6 +107,13 @@ fn what_is_planted_is_lost_where_it_must_be() {
         (whole.recall_events, whole.recall_motifs),
         (Some(1.0), Some(1.0))
     );
+    // Unit 8 is apart from all others.
+    assert!(found.clusters >= 2, "{found:?}");
+    assert_eq!(whole.recall_clusters, Some(1.0));
+    assert_eq!(of("every 2 steps").recall_clusters, Some(1.0));
+    // Of half of the units a quarter of the pairs is left.
+    let half = of("half of the units").recall_clusters.unwrap();
+    assert!((0.2..0.26).contains(&half), "{half}");
     // Step 101 is in no recording of even steps.
     assert_eq!(of("every 2 steps").recall_outliers, Some(0.5));
     // Units that died at step 200 are found within a tenth of the run after 5 records at zero, up to every 8 steps.

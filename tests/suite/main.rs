@@ -33,6 +33,7 @@ mod interchange;
 mod losses;
 mod memory;
 mod nn;
+mod patterns;
 mod probe_lines;
 mod report;
 mod report_browser;

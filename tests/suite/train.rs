@@ -127,6 +127,61 @@ fn one_go_and_two_halves_are_the_same_run() {
     assert_eq!(verify(&straight, 13, 27).unwrap().differences.len(), 0);
 }
 
+/// A run holds its budget by leaving out older records: what is left is as it was, and everything else of the run too.
+#[test]
+fn a_budget_leaves_out_older_records_and_nothing_else() {
+    let scratch = tempfile::tempdir().unwrap();
+    let [plain, held, halves] = ["plain", "held", "halves"].map(|name| scratch.path().join(name));
+    let settings = [
+        "train.steps=260",
+        "record.every=1",
+        "record.checkpoint_every=20",
+    ];
+    train(&settings, &plain);
+    let trace_bytes = |dir: &Path| -> u64 {
+        let all = files(&dir.join("trace"));
+        all.iter().map(|(_, bytes)| bytes.len() as u64).sum()
+    };
+    let most = 7 * trace_bytes(&plain) / 10;
+    let budget = format!("record.budget={most}");
+    let with_budget: Vec<&str> = settings.into_iter().chain([budget.as_str()]).collect();
+    train(&with_budget, &held);
+    assert!(
+        trace_bytes(&held) <= most,
+        "{} of {most}",
+        trace_bytes(&held)
+    );
+    let statistics = |dir: &Path| RunReader::open(dir).unwrap().statistics(0, 260).unwrap();
+    let (all, left) = (statistics(&plain), statistics(&held));
+    assert!(all.len() == 260 && left.len() < 260, "{}", left.len());
+    assert!(left.iter().all(|record| all.contains(record)));
+    // The last records are all there; what is missing is of the first half.
+    let is_late = |record: &&(u64, _)| record.0 >= 160;
+    assert_eq!(left.iter().filter(is_late).count(), 100);
+    let (whole, thinned) = (
+        RunReader::open(&plain).unwrap(),
+        RunReader::open(&held).unwrap(),
+    );
+    assert_eq!(whole.scalars().unwrap(), thinned.scalars().unwrap());
+    for step in whole.checkpoints().unwrap() {
+        let digest = |dir: &Path| Checkpoint::read(dir, step).unwrap().digest();
+        assert_eq!(digest(&plain), digest(&held));
+    }
+    let found = verify(&held, 0, 260).unwrap();
+    assert_eq!(
+        (found.differences, found.records),
+        (Vec::<String>::new(), left.len())
+    );
+    let first_half: Vec<&str> = with_budget
+        .iter()
+        .copied()
+        .chain(["train.steps=140"])
+        .collect();
+    train(&first_half, &halves);
+    end(Run::resume(gpu(), &halves, Some(260)).unwrap());
+    assert!(contents(&halves) == contents(&held));
+}
+
 /// A run is saved between its checkpoints as often as one likes: it leaves the same files, and one that is killed resumes
 /// from there.
 #[test]

@@ -3,14 +3,16 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::InvalidSetting;
 use crate::invalid_setting::check_setting;
 use crate::nn::{Clip, Optimizer, Schedule, UpdateRule};
+use crate::{ByteSize, InvalidSetting};
 
 /// Samples in a batch at most.
 const MAX_BATCH: u64 = 65_536;
 /// Steps of a run at most.
 const MAX_STEPS: u64 = 1 << 31;
+/// The smallest budget of a record: a few segments of a small model.
+const MIN_BUDGET: ByteSize = ByteSize(64 << 10);
 
 /// `[train]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +117,9 @@ pub struct RecordSection {
     pub every: u64,
     /// A checkpoint is written at every n-th step, besides the first and the last.
     pub checkpoint_every: u64,
+    /// The most that the statistics of all units may take on the disk: of older steps fewer and fewer are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<ByteSize>,
     /// How many samples the fixed batch has that pictures and analyses use: the first ones of the data set.
     pub probe_batch: usize,
 }
@@ -124,6 +129,7 @@ impl Default for RecordSection {
         Self {
             every: 1,
             checkpoint_every: 200,
+            budget: None,
             probe_batch: 64,
         }
     }
@@ -134,6 +140,10 @@ impl RecordSection {
     pub(super) fn validate(&self) -> std::result::Result<(), InvalidSetting> {
         check_range("every", self.every, MAX_STEPS)?;
         check_range("checkpoint_every", self.checkpoint_every, MAX_STEPS)?;
-        check_range("probe_batch", self.probe_batch as u64, MAX_BATCH)
+        check_range("probe_batch", self.probe_batch as u64, MAX_BATCH)?;
+        self.budget.map_or(Ok(()), |budget| {
+            let hint = format!("use at least {MIN_BUDGET}");
+            check_setting(budget >= MIN_BUDGET, "budget", budget, &hint)
+        })
     }
 }

@@ -158,7 +158,7 @@ fn sample(key: &str) -> Value {
         "source" => "\"shapes\"",
         "kind" => "\"classifier\"",
         "path" => "\"images\"",
-        "memory" => "\"64 MiB\"",
+        "memory" | "budget" => "\"64 MiB\"",
         "train" | "record" | "detect" | "validate" | "settings" => "{}",
         "augment" => "{ flip = true }",
         "corrupt" => "{ count = 1 }",
