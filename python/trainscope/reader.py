@@ -98,7 +98,7 @@ class Run:
 
     def _table(self, folder: str, wanted: list | None) -> pa.Table:
         parts = [pq.read_table(file, filters=wanted) for file in sorted((self.path / folder).glob("*.parquet"))]
-        return pa.concat_tables(parts) if parts else pa.table({})
+        return pa.concat_tables(parts, promote_options="default") if parts else pa.table({})
 
     # Checkpoints, events, graphs
 

@@ -1,6 +1,7 @@
 //! What is kept in memory of a run that trains: every scalar, and as many recorded steps as fit.
 
-use crate::trace::{Statistic, TraceEntry, TraceLayout, UnitSeries, UnitStatistics};
+use crate::Result;
+use crate::trace::{RunView, Statistic, TraceEntry, TraceLayout, UnitSeries, UnitStatistics};
 
 /// Bytes of statistics at most; beyond that every second record is dropped.
 const MAX_BYTES: usize = 256 << 20;
@@ -48,6 +49,17 @@ impl History {
         if let Some(statistics) = statistics {
             self.keep(step, statistics.to_vec(), MAX_BYTES);
         }
+    }
+
+    /// Adds what a run directory holds, which comes before everything that is pushed.
+    ///
+    /// # Errors
+    /// A damaged segment.
+    pub fn recall(&mut self, run: &RunView) -> Result<()> {
+        for (name, values) in self.names.iter().zip(&mut self.scalars) {
+            values.extend(run.scalars().get(name).into_iter().flatten());
+        }
+        run.each_record(|step, statistics| self.keep(step, statistics.to_vec(), MAX_BYTES))
     }
 
     fn keep(&mut self, step: u64, statistics: Vec<UnitStatistics>, max_bytes: usize) {

@@ -11,6 +11,7 @@ mod past;
 mod preview;
 mod selection;
 mod session;
+mod source;
 mod status;
 mod step_axis;
 mod stop;
@@ -36,20 +37,11 @@ use self::surface::Surface;
 use self::unit_tile::UnitTile;
 use self::worker::Worker;
 use crate::gpu::{AdapterChoice, Gpu};
-use crate::train::Scenario;
 use crate::view::Painter;
 use crate::{Error, ErrorKind, Result};
 
+pub use self::source::{Source, Start, Training};
 pub use self::stop::Stop;
-
-/// What the window shows.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// A scenario, trained live and recorded in a new directory.
-    Scenario(Box<Scenario>, PathBuf),
-    /// A run directory. Neither its model nor its data is needed; without them there are no images.
-    Run(PathBuf),
-}
 
 /// Opens the window and returns when it is closed, by a person or by `stop`; a run that was training is saved first, with
 /// its report. `prepare` gets the device before anything runs on it, to give it a memory limit or a kernel cache. Returns
@@ -128,10 +120,7 @@ struct Open {
 
 impl App<'_> {
     fn open(&self, event_loop: &ActiveEventLoop) -> Result<Open> {
-        let title = match &self.source {
-            Source::Scenario(scenario, _) => format!("trainscope: {}", scenario.name),
-            Source::Run(dir) => format!("trainscope: {}", dir.display()),
-        };
+        let title = format!("trainscope: {}", self.source.title());
         let surface = Surface::new(event_loop, &self.choice, self.prepare, &title)?;
         let pacing: Arc<Mutex<Pacing>> = Arc::default();
         let status: Arc<Mutex<RunStatus>> = Arc::default();

@@ -2,26 +2,25 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::Source;
 use super::history::History;
 use super::past::{self, PastStep};
 use super::preview::{Images, Preview};
 use super::selection::Selection;
+use super::source::{Source, Start, Training};
 use super::status::{Pacing, RunStatus};
 use super::worker::{Background, Progress, Turn};
 use crate::gpu::Gpu;
 use crate::report::{self, ScalarGroup, scalar_groups, scalars_within, series_within};
 use crate::sample::{Budget, SampleOptions};
 use crate::series::Scale;
-use crate::trace::{RunView, TraceEntry};
-use crate::train::{Run, Scenario, TensorRequest};
+use crate::trace::{RunView, Severity, TraceEntry};
+use crate::train::{Run, TensorRequest};
 use crate::view::{SampledChart, ScalarChart};
-use crate::{Error, Result};
+use crate::{Error, Result, panics};
 
 /// A paused run is looked at this often for a change of its pacing.
 const PAUSED: Duration = Duration::from_millis(50);
@@ -59,11 +58,33 @@ enum Stage {
 }
 
 enum LiveRun {
-    Training(Box<Run>),
+    Training(Box<LiveTraining>),
     /// Saved and reported, in this directory.
     Ended(PathBuf),
     /// It failed; what it had recorded is kept in this directory.
     Failed(PathBuf),
+}
+
+/// A run in training, and how it ends.
+struct LiveTraining {
+    run: Run,
+    writes_report: bool,
+    stop_on: Option<Severity>,
+    /// Events that were held against `stop_on`.
+    events_seen: usize,
+}
+
+impl LiveTraining {
+    /// One step; `false` at the end of the run, which an event may be.
+    fn advance(&mut self, history: &mut History) -> Result<bool> {
+        let goes_on = self.run.advance(&mut |record| {
+            history.push(record.step, &record.scalars, record.statistics.as_deref());
+        })?;
+        let news = &self.run.events()[self.events_seen..];
+        self.events_seen += news.len();
+        let stops = |severity| self.stop_on.is_some_and(|stop_on| severity >= stop_on);
+        Ok(goes_on && !news.iter().any(|event| stops(event.severity)))
+    }
 }
 
 impl Session {
@@ -78,7 +99,7 @@ impl Session {
         status: Arc<Mutex<RunStatus>>,
     ) -> Result<Self> {
         let (stage, preview) = match source {
-            Source::Scenario(scenario, dir) => Self::create(gpu, scenario, dir)?,
+            Source::Training(training) => Self::train(gpu, training)?,
             Source::Run(dir) => (
                 Stage::View(Box::new(RunView::open(dir)?)),
                 Preview::of_directory(dir),
@@ -97,12 +118,20 @@ impl Session {
         Ok(session)
     }
 
-    fn create(gpu: &Gpu, scenario: &Scenario, dir: &Path) -> Result<(Stage, Preview)> {
-        let run = Run::create(gpu, scenario, dir, None)?;
+    fn train(gpu: &Gpu, training: &Training) -> Result<(Stage, Preview)> {
+        let run = training.start.run(gpu)?;
         let trainer = run.trainer();
-        let history = History::new(trainer.layout().clone(), trainer.scalar_names());
+        let mut history = History::new(trainer.layout().clone(), trainer.scalar_names());
+        if let Start::Resume { dir, .. } = &training.start {
+            history.recall(&RunView::open(dir)?)?;
+        }
         let preview = Preview::of_trainer(trainer);
-        let run = LiveRun::Training(Box::new(run));
+        let run = LiveRun::Training(Box::new(LiveTraining {
+            run,
+            writes_report: training.writes_report,
+            stop_on: training.stop_on,
+            events_seen: 0,
+        }));
         Ok((Stage::Live { run, history }, preview))
     }
 
@@ -111,7 +140,7 @@ impl Session {
         let (entries, names, model, events) = match &self.stage {
             Stage::Live { run, history } => {
                 let (model, events) = match run {
-                    LiveRun::Training(run) => (run.trainer().describe(), run.events()),
+                    LiveRun::Training(live) => (live.run.trainer().describe(), live.run.events()),
                     LiveRun::Ended(_) | LiveRun::Failed(_) => Default::default(),
                 };
                 (history.entries(), history.names().to_vec(), model, events)
@@ -239,12 +268,12 @@ impl Session {
             Stage::View(run) => run.folder().to_owned(),
             Stage::Live { run, history } => match run {
                 LiveRun::Ended(dir) | LiveRun::Failed(dir) => dir.clone(),
-                LiveRun::Training(run) => {
+                LiveRun::Training(live) => {
                     // What is replayed has to be in the directory.
-                    run.save_interim(&mut |record| {
+                    live.run.save_interim(&mut |record| {
                         history.push(record.step, &record.scalars, record.statistics.as_deref());
                     })?;
-                    run.dir().to_owned()
+                    live.run.dir().to_owned()
                 }
             },
         };
@@ -261,7 +290,7 @@ impl Session {
             Stage::View(run) => run.folder().to_owned(),
             Stage::Live { run, .. } => match run {
                 LiveRun::Ended(dir) | LiveRun::Failed(dir) => dir.clone(),
-                LiveRun::Training(run) => run.dir().to_owned(),
+                LiveRun::Training(live) => live.run.dir().to_owned(),
             },
         })
     }
@@ -270,14 +299,15 @@ impl Session {
         let Stage::Live { run, history } = &mut self.stage else {
             return Ok(());
         };
-        let LiveRun::Training(training) = run else {
+        let LiveRun::Training(live) = run else {
             return Ok(());
         };
-        let failed = LiveRun::Failed(training.dir().to_owned());
-        let LiveRun::Training(training) = std::mem::replace(run, failed) else {
+        let failed = LiveRun::Failed(live.run.dir().to_owned());
+        let LiveRun::Training(live) = std::mem::replace(run, failed) else {
             return Ok(());
         };
-        let mut finished = training.finish(false, &mut |record| {
+        let writes_report = live.writes_report;
+        let mut finished = live.run.finish(false, &mut |record| {
             history.push(record.step, &record.scalars, record.statistics.as_deref());
         })?;
         *run = LiveRun::Ended(finished.dir.clone());
@@ -286,7 +316,9 @@ impl Session {
         status.is_training = false;
         status.add_events(&finished.events);
         drop(status);
-        report::write_report_of(&mut finished.trainer, &finished.dir)?;
+        if writes_report {
+            report::write_report_of(&mut finished.trainer, &finished.dir)?;
+        }
         Ok(())
     }
 
@@ -311,9 +343,9 @@ impl Session {
         match &self.stage {
             Stage::View(run) => status.of_view(run),
             Stage::Live {
-                run: LiveRun::Training(run),
+                run: LiveRun::Training(live),
                 ..
-            } => status.of_run(run),
+            } => status.of_run(&live.run),
             Stage::Live { .. } => {}
         }
     }
@@ -323,7 +355,7 @@ impl Drop for Session {
     /// Saves a run that trains, whatever has ended the window; a session that was closed has none any more.
     fn drop(&mut self) {
         // The worker says what failed where it can; here nobody listens any more.
-        let _ = catch_unwind(AssertUnwindSafe(|| self.end()));
+        let _ = panics::caught(|| self.end());
     }
 }
 
@@ -346,11 +378,9 @@ impl Background for Session {
         self.last_step = Instant::now();
         let advanced = match &mut self.stage {
             Stage::Live {
-                run: LiveRun::Training(run),
+                run: LiveRun::Training(live),
                 history,
-            } => run.advance(&mut |record| {
-                history.push(record.step, &record.scalars, record.statistics.as_deref());
-            }),
+            } => live.advance(history),
             _ => Ok(false),
         };
         self.publish();
@@ -371,13 +401,13 @@ impl Session {
     /// A run that is paused is as safe as one that trains.
     fn save_if_due(&mut self) -> Result<()> {
         let Stage::Live {
-            run: LiveRun::Training(run),
+            run: LiveRun::Training(live),
             history,
         } = &mut self.stage
         else {
             return Ok(());
         };
-        let saved = run.save_if_due(&mut |record| {
+        let saved = live.run.save_if_due(&mut |record| {
             history.push(record.step, &record.scalars, record.statistics.as_deref());
         });
         if let Err(error) = &saved {
@@ -389,9 +419,9 @@ impl Session {
     /// The run has failed: it has closed its directory itself.
     fn fail(&mut self, error: &Error) {
         if let Stage::Live { run, .. } = &mut self.stage
-            && let LiveRun::Training(training) = run
+            && let LiveRun::Training(live) = run
         {
-            *run = LiveRun::Failed(training.dir().to_owned());
+            *run = LiveRun::Failed(live.run.dir().to_owned());
         }
         let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
         status.is_training = false;

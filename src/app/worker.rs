@@ -7,13 +7,12 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::{Error, Result};
+use crate::{Error, Result, panics};
 
 /// While background work goes well, the owner is woken at most this often.
 const WAKE_INTERVAL: Duration = Duration::from_millis(100);
@@ -91,7 +90,7 @@ struct Shared<S, K, A> {
 /// The owner's end of the thread.
 pub(super) struct Worker<S, K, A> {
     shared: Arc<Shared<S, K, A>>,
-    thread: Option<JoinHandle<Option<Box<dyn Any + Send>>>>,
+    thread: Option<JoinHandle<Result<Box<dyn Any + Send>>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -101,7 +100,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn died() -> Error {
     Error::gpu(
         "worker",
-        "the thread that trains and computes has panicked",
+        "the thread that trains and computes has ended",
         "resume the run from its last checkpoint, and report this as a bug",
     )
 }
@@ -223,7 +222,7 @@ where
     /// not be made, `finish` gets the error.
     ///
     /// # Errors
-    /// The thread has panicked.
+    /// The panic that has ended the thread.
     pub fn close<R: Send + 'static>(
         mut self,
         finish: impl FnOnce(Result<S>) -> R + Send + 'static,
@@ -234,12 +233,10 @@ where
             queue.stop_jobs();
         }
         self.shared.changed.notify_all();
-        let finished = self
-            .thread
-            .take()
-            .and_then(|thread| thread.join().ok().flatten());
-        let result = finished.and_then(|result| result.downcast::<R>().ok());
-        result.map(|result| *result).ok_or_else(died)
+        let thread = self.thread.take().ok_or_else(died)?;
+        let finished = thread.join().map_err(|_| died())??;
+        let result = finished.downcast::<R>().map_err(|_| died())?;
+        Ok(*result)
     }
 }
 
@@ -275,8 +272,8 @@ enum Next<S, K, A> {
 
 impl<S: Background, K: Copy, A> Shared<S, K, A> {
     /// The thread: makes the state, serves jobs and background work, and finishes the state.
-    fn run(&self, make: impl FnOnce() -> Result<S>) -> Option<Box<dyn Any + Send>> {
-        let served = catch_unwind(AssertUnwindSafe(|| {
+    fn run(&self, make: impl FnOnce() -> Result<S>) -> Result<Box<dyn Any + Send>> {
+        let served = panics::caught(|| {
             let mut state = make();
             let finish = match &mut state {
                 Ok(state) => self.serve(state),
@@ -285,12 +282,12 @@ impl<S: Background, K: Copy, A> Shared<S, K, A> {
                     self.wait_for_finish()
                 }
             };
-            finish(state)
-        }));
-        if served.is_err() {
-            self.answer(None, Err(died()));
+            Ok(finish(state))
+        });
+        if let Err(error) = &served {
+            self.answer(None, Err(error.clone()));
         }
-        served.ok()
+        served
     }
 
     fn serve(&self, state: &mut S) -> Finish<S> {
@@ -300,7 +297,8 @@ impl<S: Background, K: Copy, A> Shared<S, K, A> {
             match self.next(turn) {
                 Next::Finish(finish) => return finish,
                 Next::Job(job) => {
-                    let result = (job.run)(state, &job.progress);
+                    // A chart that cannot be drawn costs no run in training.
+                    let result = panics::caught(|| (job.run)(state, &job.progress));
                     lock(&self.queue).running = None;
                     if !job.progress.is_cancelled() {
                         self.answer(Some(job.kind), result);
@@ -308,7 +306,7 @@ impl<S: Background, K: Copy, A> Shared<S, K, A> {
                     turn = Turn::Now;
                 }
                 Next::Background => {
-                    turn = state.turn().unwrap_or_else(|error| {
+                    turn = panics::caught(|| state.turn()).unwrap_or_else(|error| {
                         self.answer(None, Err(error));
                         Turn::Never
                     });

@@ -216,19 +216,23 @@ fn failed_start_reaches_the_owner_and_the_end() {
 }
 
 #[test]
-fn panic_in_a_job_is_an_error_and_not_the_end_of_the_program() {
+fn panic_in_a_job_is_its_answer_and_the_worker_goes_on() {
     let (worker, _woken) = counter(0, None);
     worker.submit(Kind::Draw, |_, _| panic!("a bug"));
     let answer = &wait_for(&worker, 1)[0];
-    assert!(
-        answer
-            .result
-            .as_ref()
-            .unwrap_err()
-            .to_string()
-            .contains("panicked")
-    );
-    assert!(worker.close(|_| ()).is_err());
+    let error = answer.result.as_ref().unwrap_err();
+    assert_eq!(answer.kind, Some(Kind::Draw));
+    assert!(error.problem().contains("a bug"), "{error}");
+    worker.submit(Kind::Count, |_, _| Ok(7));
+    assert_eq!(wait_for(&worker, 1)[0].result, Ok(7));
+    assert!(worker.close(|state| state.is_ok()).unwrap());
+}
+
+#[test]
+fn panic_at_the_end_is_the_error_of_the_end() {
+    let (worker, _woken) = counter(0, None);
+    let error = worker.close(|_| panic!("a bug at the end")).unwrap_err();
+    assert!(error.problem().contains("a bug at the end"), "{error}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! What `train` and `watch` take alike: which scenario, changed how, and where its run goes.
+//! What `train` and `watch` take alike: which scenario, changed how, from which parameters, and where its run goes.
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
+use trainscope::trace::Severity;
 use trainscope::train::Scenario;
 use trainscope::{Error, Result};
 
@@ -24,6 +26,30 @@ pub struct RunOptions {
     /// Change a key of the scenario, such as train.batch=64
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Start from the parameters of this safetensors file
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
+    pub init: Option<PathBuf>,
+    /// Continue the run in this directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "set", "seed"])]
+    pub resume: Option<PathBuf>,
+    /// Write no report at the end
+    #[arg(long)]
+    pub no_report: bool,
+    /// Stop the run at its first event of this severity or a worse one
+    #[arg(long, value_name = "SEVERITY", value_parser = severities())]
+    pub stop_on: Option<Severity>,
+}
+
+/// The severities that a run can be stopped on, as clap takes them.
+fn severities() -> impl clap::builder::TypedValueParser<Value = Severity> {
+    let all = [Severity::Warning, Severity::Serious, Severity::Fatal];
+    let names = all.map(Severity::name);
+    PossibleValuesParser::new(names).map(move |name| {
+        let mut known = all.into_iter();
+        known
+            .find(|severity| severity.name() == name)
+            .expect("clap takes no other")
+    })
 }
 
 impl RunOptions {
@@ -35,6 +61,22 @@ impl RunOptions {
         settings.extend(self.steps.map(|steps| format!("train.steps={steps}")));
         settings.extend(self.seed.map(|seed| format!("seed={seed}")));
         Scenario::load(name, &settings)
+    }
+
+    /// The first option that is given, if any is.
+    pub fn first_given(&self) -> Option<&'static str> {
+        let given = [
+            ("--out", self.out.is_some()),
+            ("--steps", self.steps.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--set", !self.set.is_empty()),
+            ("--init", self.init.is_some()),
+            ("--resume", self.resume.is_some()),
+            ("--no-report", self.no_report),
+            ("--stop-on", self.stop_on.is_some()),
+        ];
+        let mut first = given.into_iter().filter(|(_, is_given)| *is_given);
+        first.next().map(|(option, _)| option)
     }
 
     /// Where the run of a scenario goes.

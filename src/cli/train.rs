@@ -1,13 +1,11 @@
 //! `trainscope train`
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use clap::builder::PossibleValuesParser;
 use serde_json::json;
-use trainscope::diagnose::{Explanation, static_checks};
-use trainscope::models::DataShape;
+use trainscope::diagnose::{Explanation, check_scenario_of};
 use trainscope::trace::{RunView, Severity, Status};
 use trainscope::train::{Finished, Run, StepRecord, ValidationResult};
 use trainscope::{Error, Result};
@@ -18,21 +16,10 @@ use super::{Common, interrupt, scenarios};
 #[derive(Debug, clap::Args)]
 pub struct TrainArgs {
     /// A TOML file or the name of a built-in scenario
+    #[arg(conflicts_with = "resume")]
     scenario: Option<String>,
     #[command(flatten)]
     options: RunOptions,
-    /// Start from the parameters of this safetensors file
-    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
-    init: Option<PathBuf>,
-    /// Continue the run in this directory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["scenario", "out", "set", "seed"])]
-    resume: Option<PathBuf>,
-    /// Write no report at the end
-    #[arg(long)]
-    no_report: bool,
-    /// Stop the run at its first event of this severity or a worse one
-    #[arg(long, value_name = "SEVERITY", value_parser = PossibleValuesParser::new(["warning", "serious", "fatal"]))]
-    stop_on: Option<String>,
     /// List the built-in scenarios
     #[arg(long)]
     list: bool,
@@ -49,28 +36,23 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
         .as_deref()
         .map(|name| args.options.scenario(name));
     let scenario = scenario.transpose()?;
-    if scenario.is_none() && args.resume.is_none() {
+    let options = &args.options;
+    if scenario.is_none() && options.resume.is_none() {
         return Err(no_scenario());
     }
     let gpu = common.gpu()?;
-    let mut run = match (&scenario, &args.resume) {
+    let mut run = match (&scenario, &options.resume) {
         (Some(scenario), _) => {
-            let dir = args.options.directory(scenario);
-            Run::create(&gpu, scenario, &dir, args.init.as_deref())?
+            let dir = options.directory(scenario);
+            Run::create(&gpu, scenario, &dir, options.init.as_deref())?
         }
-        (None, Some(dir)) => Run::resume(&gpu, dir, args.options.steps)?,
+        (None, Some(dir)) => Run::resume(&gpu, dir, options.steps)?,
         (None, None) => return Err(no_scenario()),
     };
     common.note(&format!("data: {}", run.trainer().data()));
-    if let Some(scenario) = &scenario {
-        let dataset = run.trainer().dataset();
-        let data = DataShape {
-            sample: dataset.shape(),
-            classes: dataset.classes(),
-        };
-        let warnings = static_checks(scenario, Some(data));
+    if scenario.is_some() {
+        let warnings = check_scenario_of(&mut run)?;
         scenarios::print_warnings(common, &warnings);
-        run.keep_warnings(&warnings)?;
     }
     if let Some(prefix) = run.init_prefix() {
         common.note(&format!(
@@ -92,6 +74,10 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     };
     let mut events_told = 0;
     while !interrupted.load(Ordering::Relaxed) && run.advance(&mut each)? {
+        if run.trainer().steps_done() == first + 1 {
+            // The first step is on its way, and of a large batch it takes a while.
+            bar.say("training");
+        }
         let news = &run.events()[events_told..];
         events_told = run.events().len();
         for event in news.iter().filter(|event| event.severity > Severity::Note) {
@@ -99,12 +85,11 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
                 common.note(&format!("{}: {}", event.severity.name(), event.sentence()))
             });
         }
-        if let Some(stop_on) = &args.stop_on
-            && news
-                .iter()
-                .any(|event| is_at_least(event.severity, stop_on))
+        if let Some(stop_on) = options.stop_on
+            && news.iter().any(|event| event.severity >= stop_on)
         {
-            common.note(&format!("stopped at an event, as --stop-on {stop_on} asks"));
+            let name = stop_on.name();
+            common.note(&format!("stopped at an event, as --stop-on {name} asks"));
             break;
         }
     }
@@ -126,17 +111,10 @@ pub fn run(common: &Common, args: &TrainArgs) -> Result<()> {
     conclude(
         common,
         &mut finished,
-        args.no_report,
+        options.no_report,
         trained,
         first_step_seconds,
     )
-}
-
-/// Whether a severity is the named one or worse.
-fn is_at_least(severity: Severity, name: &str) -> bool {
-    let all = [Severity::Warning, Severity::Serious, Severity::Fatal];
-    let named = all.into_iter().find(|known| known.name() == name);
-    named.is_some_and(|named| severity >= named)
 }
 
 /// Writes the report and prints what the run noticed.

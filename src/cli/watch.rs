@@ -3,55 +3,54 @@
 use std::path::Path;
 
 use serde_json::json;
-use trainscope::app::{self, Source, Stop};
+use trainscope::app::{self, Source, Start, Stop, Training};
 use trainscope::diagnose;
 use trainscope::trace::{RunView, Status};
 use trainscope::{Error, Result};
 
 use super::run_options::RunOptions;
-use super::{Common, on_interrupt};
+use super::{Common, on_interrupt, scenarios};
+
+/// What is trained where nothing is named.
+const DEFAULT: &str = "vae-mnist";
 
 #[derive(Debug, clap::Args)]
 pub struct WatchArgs {
     /// A scenario to train live, or the directory of a run to look at
-    #[arg(value_name = "SCENARIO|DIR", default_value = "vae-mnist")]
+    #[arg(value_name = "SCENARIO|DIR", default_value = DEFAULT, conflicts_with = "resume")]
     what: String,
     #[command(flatten)]
     options: RunOptions,
 }
 
 pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
-    let path = Path::new(&args.what);
-    let source = if path.join("run.json").is_file() {
-        Source::Run(path.to_owned())
-    } else if path.is_dir() {
-        return Err(Error::input(
-            args.what.clone(),
-            "no run.json found",
-            "name a run directory or a scenario",
-        ));
-    } else {
-        let scenario = args.options.scenario(&args.what)?;
-        let dir = args.options.directory(&scenario);
-        Source::Scenario(Box::new(scenario), dir)
-    };
-    let is_live = matches!(source, Source::Scenario(..));
+    let source = source(args)?;
+    let is_live = matches!(source, Source::Training(_));
     let stop = Stop::default();
     let of_signals = stop.clone();
     on_interrupt(move || of_signals.request());
     let dir = app::show(&common.choice(), &|gpu| common.prepared(gpu), source, &stop)?;
     let run = RunView::open(&dir)?;
     let lines = diagnose::summary(&run);
+    let info = run.info();
+    if is_live && let Some(info) = info {
+        if let Some(data) = &info.data {
+            common.note(&format!("data: {data}"));
+        }
+        scenarios::print_warnings(common, &info.warnings);
+    }
     common.note(&format!("run: {}", dir.display()));
     for line in &lines {
         common.note(&format!("  {line}"));
     }
-    let status = run.info().map(|info| info.status.clone());
+    let status = info.map(|info| info.status.clone());
     common.print_json(&json!({
         "run": dir,
         "status": status.as_ref().map(ToString::to_string),
-        "steps": run.info().map(|info| info.steps_done),
+        "steps": info.map(|info| info.steps_done),
         "findings": lines,
+        "warnings": info.map(|info| &info.warnings),
+        "data": info.map(|info| &info.data),
     }));
     match status {
         // A run that failed earlier was looked at, and that went well.
@@ -62,4 +61,46 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// What is to be shown: a run to resume, a run directory, or a scenario.
+fn source(args: &WatchArgs) -> Result<Source> {
+    let options = &args.options;
+    let path = Path::new(&args.what);
+    let start = match &options.resume {
+        Some(dir) => Start::Resume {
+            dir: dir.clone(),
+            steps: options.steps,
+        },
+        None if path.join("run.json").is_file() => {
+            return match options.first_given() {
+                None => Ok(Source::Run(path.to_owned())),
+                Some(option) => Err(Error::usage(
+                    option,
+                    format!("{} is a run, which is only looked at", args.what),
+                    format!("leave it out, or train on with --resume {}", args.what),
+                )),
+            };
+        }
+        None if path.is_dir() => {
+            return Err(Error::input(
+                args.what.clone(),
+                "no run.json found",
+                "name a run directory or a scenario",
+            ));
+        }
+        None => {
+            let scenario = options.scenario(&args.what)?;
+            Start::Scenario {
+                dir: options.directory(&scenario),
+                scenario: Box::new(scenario),
+                init: options.init.clone(),
+            }
+        }
+    };
+    Ok(Source::Training(Training {
+        start,
+        writes_report: !options.no_report,
+        stop_on: options.stop_on,
+    }))
 }

@@ -18,6 +18,6 @@ mod verify;
 pub use closer_look::look_closer;
 pub use explain::explain;
 pub use finding::{Cause, Evidence, Explanation, Finding, Fix, Verdict};
-pub use static_checks::static_checks;
+pub use static_checks::{check_scenario_of, static_checks};
 pub use summary::{summary, summary_of};
 pub use verify::{TrialProgress, explain_with_trials, verify};

@@ -37,6 +37,11 @@ pub fn read_series(path: &Path, options: ReadOptions) -> Result<SeriesFile> {
             })
         }
         Some("csv") => csv_table::read(path, options),
+        Some("npz") => Err(wrong(
+            path,
+            "it is an archive of NumPy arrays (.npz)",
+            "save one of its arrays with numpy.save",
+        )),
         _ => Err(wrong(
             path,
             "neither a .npy nor a .csv nor a .parquet file",

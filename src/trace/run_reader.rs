@@ -10,7 +10,7 @@ use super::layout::{TraceEntry, TraceLayout};
 use super::model_description::ModelDescription;
 use super::run_info::{RUN, RunInfo};
 use super::run_writer::{EVENTS, GRAPH, SCALARS, SCENARIO, TRACE};
-use super::segment::{Scalars, SegmentFile, StatisticsFile, read_scalars};
+use super::segment::{Scalars, SegmentFile, StatisticsFile, WallTimes, read_scalars};
 use super::{Statistic, UnitSeries, UnitStatistics};
 use crate::files;
 use crate::tensor::TensorKind;
@@ -84,11 +84,28 @@ impl RunReader {
     pub fn scalars(&self) -> Result<BTreeMap<String, Vec<(u64, f64)>>> {
         let mut all = Scalars::new();
         for segment in &self.scalars {
-            read_scalars(&segment.path, |name, step, value| {
-                push_scalar(&mut all, name, step, value);
+            read_scalars(&segment.path, |row| {
+                push_scalar(&mut all, row.name, row.step, row.value);
             })?;
         }
         Ok(all)
+    }
+
+    /// When the scalars of each step came, as (step, seconds since 1970) with ascending steps. Steps that an earlier version
+    /// has recorded are left out.
+    ///
+    /// # Errors
+    /// A damaged segment.
+    pub fn wall_times(&self) -> Result<Vec<(u64, f64)>> {
+        let mut times = WallTimes::new();
+        for segment in &self.scalars {
+            read_scalars(&segment.path, |row| {
+                if let Some(time) = row.wall_time {
+                    times.entry(row.step).or_insert(time);
+                }
+            })?;
+        }
+        Ok(times.into_iter().collect())
     }
 
     /// The recorded tensors; none before the first segment is closed.

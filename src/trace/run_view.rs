@@ -271,8 +271,8 @@ impl Parts<'_> {
         for segment in self.or_default(SegmentFile::list(&self.folder.join(SCALARS))) {
             // A damaged segment is left out as a whole.
             let mut rows = Vec::new();
-            let read = read_scalars(&segment.path, |name, step, value| {
-                rows.push((name.to_owned(), step, value));
+            let read = read_scalars(&segment.path, |row| {
+                rows.push((row.name.to_owned(), row.step, row.value));
             });
             match read {
                 Ok(()) => rows.iter().for_each(|(name, step, value)| {

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::checkpoint::{self, CHECKPOINTS};
 use super::event::{Event, Severity};
@@ -11,7 +11,8 @@ use super::event_file::{self, read_lines};
 use super::model_description::ModelDescription;
 use super::run_info::{RUN, RunInfo, Status};
 use super::segment::{
-    Scalars, SegmentFile, Statistics, StatisticsFile, encode_scalars, read_scalars, step_of,
+    Scalars, SegmentFile, Statistics, StatisticsFile, WallTimes, encode_scalars, read_scalars,
+    step_of,
 };
 use super::thinning::TraceBudget;
 use super::{TraceLayout, UnitStatistics};
@@ -48,6 +49,7 @@ pub struct RunWriter {
     interim_to: Option<u64>,
     statistics: Statistics,
     scalars: Scalars,
+    wall_times: WallTimes,
     scalar_count: usize,
     last_scalar: Option<u64>,
 }
@@ -150,6 +152,7 @@ impl RunWriter {
             interim_to: None,
             statistics: Statistics::default(),
             scalars: Scalars::new(),
+            wall_times: WallTimes::new(),
             scalar_count: 0,
             last_scalar: None,
         }
@@ -206,14 +209,15 @@ impl RunWriter {
             statistics.encode(&layout)
         })?;
         trim(folder, SCALARS, step, |path| {
-            let mut scalars = Scalars::new();
-            read_scalars(path, |name, at, value| {
-                if at < step {
-                    let series = scalars.entry(name.to_owned()).or_default();
-                    series.push((at, value));
+            let (mut scalars, mut wall_times) = (Scalars::new(), WallTimes::new());
+            read_scalars(path, |row| {
+                if row.step < step {
+                    let series = scalars.entry(row.name.to_owned()).or_default();
+                    series.push((row.step, row.value));
+                    wall_times.extend(row.wall_time.map(|time| (row.step, time)));
                 }
             })?;
-            encode_scalars(&scalars)
+            encode_scalars(&scalars, &wall_times)
         })?;
         files::write_whole(&path(EVENTS), &events)?;
         for name in files::names(&path(CHECKPOINTS))? {
@@ -274,7 +278,7 @@ impl RunWriter {
         Ok(())
     }
 
-    /// Records a scalar (the loss, one of its terms, a metric) of `step`.
+    /// Records a scalar (the loss, one of its terms, a metric) of `step`, and when the first of that step came.
     ///
     /// # Errors
     /// A full segment that cannot be written.
@@ -286,6 +290,10 @@ impl RunWriter {
                 self.scalars.insert(name.to_owned(), vec![(step, value)]);
             }
         }
+        self.wall_times.entry(step).or_insert_with(|| {
+            let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+            since.map_or(0.0, |since| since.as_secs_f64())
+        });
         self.scalar_count += 1;
         self.last_scalar = self.last_scalar.max(Some(step));
         Ok(())
@@ -325,6 +333,7 @@ impl RunWriter {
         let to = self.write_segment(to)?;
         self.statistics = Statistics::default();
         self.scalars.clear();
+        self.wall_times.clear();
         self.scalar_count = 0;
         self.last_scalar = None;
         self.from = to;
@@ -353,7 +362,7 @@ impl RunWriter {
             files::write_whole_from(&self.folder, &file(TRACE, to).path, &bytes)?;
         }
         if !self.scalars.is_empty() {
-            let bytes = encode_scalars(&self.scalars)?;
+            let bytes = encode_scalars(&self.scalars, &self.wall_times)?;
             files::write_whole_from(&self.folder, &file(SCALARS, to).path, &bytes)?;
         }
         if let Some(interim_to) = self.interim_to.filter(|interim_to| *interim_to != to) {

@@ -22,8 +22,10 @@ const TRACE_SCHEMA: &str = "message trace {
     REQUIRED FLOAT zero_fraction; REQUIRED INT32 nonfinite;
 }";
 const SCALAR_SCHEMA: &str = "message scalars {
-    REQUIRED INT64 step; REQUIRED BYTE_ARRAY name (UTF8); REQUIRED DOUBLE value;
+    REQUIRED INT64 step; REQUIRED BYTE_ARRAY name (UTF8); REQUIRED DOUBLE value; {wall_time}
 }";
+const WALL_TIME: &str = "wall_time";
+const WALL_TIME_FIELD: &str = "REQUIRED DOUBLE wall_time;";
 const LAYOUT: &str = "trainscope.layout";
 
 /// Steps `from..to` of one kind of segment.
@@ -254,41 +256,72 @@ impl StatisticsFile {
 /// Scalars of some steps by their names.
 pub(super) type Scalars = BTreeMap<String, Vec<(u64, f64)>>;
 
-/// Scalars as a Parquet file.
-pub(super) fn encode_scalars(scalars: &Scalars) -> Result<Vec<u8>> {
+/// When the scalars of each step came, in seconds since 1970.
+pub(super) type WallTimes = BTreeMap<u64, f64>;
+
+/// One scalar of one step, as a file has it.
+pub(super) struct ScalarRow<'a> {
+    pub name: &'a str,
+    pub step: u64,
+    pub value: f64,
+    /// When it came, in seconds since 1970. Files of earlier versions do not say.
+    pub wall_time: Option<f64>,
+}
+
+/// Scalars as a Parquet file, with their times where those of all steps are known.
+pub(super) fn encode_scalars(scalars: &Scalars, wall_times: &WallTimes) -> Result<Vec<u8>> {
     let count = scalars.values().map(Vec::len).sum();
     let mut names = Vec::with_capacity(count);
     let mut steps = Vec::with_capacity(count);
     let mut values = Vec::with_capacity(count);
+    let mut times = Vec::with_capacity(count);
     for (name, series) in scalars {
         let name = ByteArray::from(name.as_str());
         for &(step, value) in series {
             names.push(name.clone());
             steps.push(step as i64);
             values.push(value);
+            times.extend(wall_times.get(&step));
         }
     }
-    let columns = vec![
+    let has_times = times.len() == count;
+    let mut columns = vec![
         Column::Long(steps),
         Column::Text(names),
         Column::Double(values),
     ];
+    if has_times {
+        columns.push(Column::Double(times));
+    }
+    let time_field = if has_times { WALL_TIME_FIELD } else { "" };
+    let schema = SCALAR_SCHEMA.replace("{wall_time}", time_field);
     let version = ("trainscope.scalars", "1".to_owned());
-    table::encode(SCALAR_SCHEMA, &["value"], version, std::iter::once(columns))
+    let columns = std::iter::once(columns);
+    table::encode(&schema, &["value"], version, columns)
 }
 
 /// Reads a file of scalars and hands each on.
-pub(super) fn read_scalars(path: &Path, mut each: impl FnMut(&str, u64, f64)) -> Result<()> {
+pub(super) fn read_scalars(path: &Path, mut each: impl FnMut(ScalarRow<'_>)) -> Result<()> {
     let table = Table::open(path)?;
     for group in 0..table.groups() {
         let steps = table.column::<Int64Type>(group, "step")?;
         let names = table.column::<ByteArrayType>(group, "name")?;
         let values = table.column::<DoubleType>(group, "value")?;
-        for ((step, name), value) in steps.iter().zip(&names).zip(values) {
+        let times = match table.has(WALL_TIME) {
+            true => table.column::<DoubleType>(group, WALL_TIME)?,
+            false => Vec::new(),
+        };
+        let rows = steps.iter().zip(&names).zip(values);
+        for (row, ((step, name), value)) in rows.enumerate() {
             let name = name
                 .as_utf8()
                 .map_err(|_| table.unusable("a scalar's name is not valid UTF-8"))?;
-            each(name, *step as u64, value);
+            each(ScalarRow {
+                name,
+                step: *step as u64,
+                value,
+                wall_time: times.get(row).copied(),
+            });
         }
     }
     Ok(())

@@ -198,6 +198,12 @@ impl Table {
         self.reader.metadata().row_group(group).num_rows() as usize
     }
 
+    /// Whether it has a column of that name.
+    pub fn has(&self, name: &str) -> bool {
+        let schema = self.reader.metadata().file_metadata().schema_descr();
+        schema.columns().iter().any(|column| column.name() == name)
+    }
+
     /// All values of a required column of that type in a group.
     pub fn column<T: DataType>(&self, group: usize, name: &str) -> Result<Vec<T::T>> {
         let rows = self.rows(group);

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::name_pattern::name_pattern;
 use crate::tensor::NamedTensor;
-use crate::text::{listed, quoted};
+use crate::text::{quoted, shortened};
 use crate::{Error, Result};
 
-/// Characters of a list of names in a message.
-const LISTED: usize = 200;
+/// Characters of the pattern of all names in a message: beyond what any network of repeated layers needs.
+const LISTED: usize = 1_000;
 /// A counter that batch norm keeps and no result depends on: files of earlier PyTorch versions lack it.
 const OPTIONAL: &str = ".num_batches_tracked";
 
@@ -57,8 +58,8 @@ fn check_names(tensors: &[NamedTensor], expected: &BTreeSet<&str>, source: &str)
         .filter(|name| !name.ends_with(OPTIONAL))
         .collect();
     let all = || {
-        let names = listed(expected.iter().copied(), LISTED);
-        format!("it needs exactly these: {names}")
+        let names = name_pattern(expected.iter().copied());
+        format!("it needs exactly these: {}", shortened(&names, LISTED))
     };
     let problem = match (&unknown[..], &missing[..]) {
         ([], []) => return Ok(()),
@@ -72,8 +73,8 @@ fn check_names(tensors: &[NamedTensor], expected: &BTreeSet<&str>, source: &str)
         ([], names) => {
             let hint =
                 "use a file with all parameters of the model; those of a GAN are both networks'";
-            let names = listed(names.iter().copied(), LISTED);
-            let problem = format!("{} parameters are missing: {names}", missing.len());
+            let pattern = shortened(&name_pattern(names.iter().copied()), LISTED);
+            let problem = format!("{} parameters are missing: {pattern}", missing.len());
             return Err(Error::input(source, problem, hint));
         }
     };
@@ -135,7 +136,7 @@ mod tests {
         let error = initial_parameters(tensors(&[]), &expected, "f").unwrap_err();
         assert_eq!(
             error.problem(),
-            "2 parameters are missing: a.0.bias, a.0.weight"
+            "2 parameters are missing: a.0.{bias,weight} (2)"
         );
     }
 

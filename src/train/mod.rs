@@ -8,6 +8,7 @@ mod initial_parameters;
 mod inspection;
 mod latent_monitor;
 mod loss_monitor;
+mod name_pattern;
 mod preview;
 mod probe_batch;
 mod probe_lines;

@@ -267,8 +267,7 @@ impl Run {
     /// A lost device or a full disk.
     pub fn save_if_due(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
         self.clock.since = Instant::now();
-        self.save_between(each)
-            .map_err(|error| abort(&mut self.writer, self.taken, error))
+        self.guarded(|run| run.save_between(each))
     }
 
     /// Saves a run that rests between two steps, so that its directory can be read and replayed up to here. The next
@@ -278,8 +277,7 @@ impl Run {
     /// A lost device or a full disk.
     pub fn save_interim(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
         self.clock.since = Instant::now();
-        self.save_interim_now(each)
-            .map_err(|error| abort(&mut self.writer, self.taken, error))
+        self.guarded(|run| run.save_interim_now(each))
     }
 
     /// Saves the run between two checkpoints, if that is due.
@@ -344,7 +342,7 @@ impl Run {
         let validation = if interrupted {
             None
         } else {
-            self.validate_at_end()?
+            self.guarded(Self::validate_at_end)?
         };
         self.writer.finish(status.clone(), done)?;
         Ok(Finished {

@@ -308,8 +308,9 @@ fn without_a_terminal_progress_is_lines() {
     let lines: Vec<&str> = log.lines().collect();
     assert_eq!(lines.first(), Some(&"building kernels"), "{log}");
     assert!(lines.contains(&"saving"), "{log}");
-    let is_known =
-        |line: &&str| ["building kernels", "saving"].contains(line) || line.starts_with("step ");
+    let words = ["building kernels", "training", "saving"];
+    assert!(lines.contains(&"training"), "{log}");
+    let is_known = |line: &&str| words.contains(line) || line.starts_with("step ");
     assert!(lines.iter().all(is_known), "{log}");
     assert_eq!(train("unsaid", &["--quiet"]), "");
 }
@@ -336,6 +337,33 @@ fn watch_without_a_display_says_what_to_use_instead() {
         "{text}"
     );
     assert!(!folder.path().join("runs").exists());
+}
+
+/// A run is only looked at: what would train it is refused, with the option that trains on.
+#[cfg(feature = "window")]
+#[test]
+fn watch_of_a_run_refuses_the_options_of_training() {
+    let folder = folder();
+    run(
+        &folder,
+        &["train", "small.toml", "--out", "run", "--no-report"],
+    );
+    for options in [
+        &["--seed", "3"][..],
+        &["--steps", "90"],
+        &["--init", "a.safetensors"],
+        &["--no-report"],
+    ] {
+        let output = run(&folder, &[&["watch", "run"], options].concat());
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = sentence(&output);
+        assert!(
+            text.contains(options[0]) && text.contains("--resume run"),
+            "{text}"
+        );
+    }
+    let output = run(&folder, &["watch", "small.toml", "--resume", "run"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
 #[test]

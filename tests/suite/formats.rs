@@ -205,6 +205,7 @@ fn broken_arrays_are_refused() {
     refused(&folder.path().join("absent.npy"), "does not exist");
     refused(&folder.path().join("absent.csv"), "does not exist");
     refused(&file(&folder, "a.txt", "1,2"), "nor a .parquet");
+    refused(&file(&folder, "a.npz", "PK"), "numpy.save");
     let inside = folder.path().join("folder.npy");
     std::fs::create_dir(&inside).unwrap();
     refused(&inside, "folder");

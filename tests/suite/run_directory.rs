@@ -162,6 +162,38 @@ fn whole_run(folder: &Path) {
     writer.finish(Status::Done, 40).expect("finished");
 }
 
+/// Each step's scalars say when they came; a resumed run keeps the times of the steps that it keeps.
+#[test]
+fn scalars_have_wall_times() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let folder = scratch.path().join("run");
+    let mut writer = create(&folder);
+    write_steps(&mut writer, 0, 20);
+    writer.close_segment(20).expect("written");
+    drop(writer);
+    let times = || RunReader::open(&folder).expect("opens").wall_times();
+    let first = times().expect("sound");
+    assert_eq!(first.len(), 20);
+    assert!(first.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.expect("after 1970").as_secs_f64();
+    assert!(
+        first
+            .iter()
+            .all(|(_, time)| (now - 600.0..=now).contains(time))
+    );
+    let mut writer = RunWriter::resume(&folder, 14, layout()).expect("resumes");
+    write_steps(&mut writer, 14, 30);
+    writer.finish(Status::Done, 30).expect("finished");
+    let all = times().expect("sound");
+    assert_eq!((all.len(), &all[..14]), (30, &first[..14]));
+    // What an earlier version has written has none.
+    let earlier = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/earlier/vae");
+    let earlier = RunReader::open(&earlier).expect("opens");
+    assert_eq!(earlier.wall_times().expect("sound"), []);
+    assert!(!earlier.scalars().expect("sound").is_empty());
+}
+
 /// All that a reader gives of a run, with floats by their bits.
 fn contents(folder: &Path) -> String {
     let run = RunReader::open(folder).expect("opens");

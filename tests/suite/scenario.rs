@@ -33,6 +33,24 @@ fn built_in_scenarios_are_sound() {
     }
 }
 
+/// What a path of Windows in double quotes needs is said in words of ours, whichever escape its folders happen to be.
+#[test]
+fn backslashes_in_double_quotes_are_explained() {
+    for path in [r"C:\users\me", r"C:\data", r"D:\xyz", r"..\images"] {
+        let text = SMALL.replace(
+            "source = \"mnist\"",
+            &format!("source = \"idx\"\npath = \"{path}\""),
+        );
+        let error = parse(&text).unwrap_err().to_string();
+        let at = format!("line {}", line(&text, "path"));
+        assert!(
+            error.contains(&at) && error.contains("single quotes") && !error.contains("digits"),
+            "{path}: {error}"
+        );
+        assert!(parse(&text.replace(&format!("\"{path}\""), &format!("'{path}'"))).is_ok());
+    }
+}
+
 #[test]
 fn complaints_name_the_line_the_key_and_what_is_right() {
     let lr = "optimizer = { adam = { lr = ";

@@ -9,9 +9,10 @@ mod outputs;
 mod training;
 
 use self::networks::networks;
+use crate::Result;
 use crate::models::DataShape;
 use crate::trace::{Severity, Warning};
-use crate::train::Scenario;
+use crate::train::{Run, Scenario};
 
 /// Every warning about a scenario, the most serious first. `data` is the shape of its samples, where it is known.
 ///
@@ -36,6 +37,21 @@ pub fn static_checks(scenario: &Scenario, data: Option<DataShape>) -> Vec<Warnin
     // A stable sort: what belongs together stays together.
     warnings.sort_by_key(|warning| std::cmp::Reverse(warning.severity));
     warnings
+}
+
+/// The warnings about the scenario of a run that is about to begin, which `run.json` keeps from now on.
+///
+/// # Errors
+/// The disk cannot be written.
+pub fn check_scenario_of(run: &mut Run) -> Result<Vec<Warning>> {
+    let dataset = run.trainer().dataset();
+    let data = DataShape {
+        sample: dataset.shape(),
+        classes: dataset.classes(),
+    };
+    let warnings = static_checks(run.trainer().scenario(), Some(data));
+    run.keep_warnings(&warnings)?;
+    Ok(warnings)
 }
 
 /// A warning without settings; [`with_set`] adds them.

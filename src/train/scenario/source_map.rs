@@ -77,7 +77,17 @@ impl SourceMap {
 
     /// The error for text that is not TOML, as one sentence with its line.
     pub fn syntax_error(&self, error: &toml::de::Error) -> Error {
-        let problem = format!("not valid TOML: {}", error.message().replace('\n', ", "));
+        let message = error.message().replace('\n', ", ");
+        let (problem, hint) = match ["escape", "unicode value"]
+            .iter()
+            .any(|word| message.contains(word))
+        {
+            true => (
+                "a backslash in double quotes begins an escape such as \\n".to_owned(),
+                "write a path with backslashes in single quotes: path = 'C:\\data'",
+            ),
+            false => (format!("not valid TOML: {message}"), FORMAT_HINT),
+        };
         let line = error.span().map(|span| self.line_at(span.start));
         let mut context = self.context(line);
         let written = line.and_then(|line| self.text.lines().nth(line - 1));
@@ -85,7 +95,7 @@ impl SourceMap {
             let shown: String = written.chars().take(SHOWN).collect();
             context.push_str(&format!(" at `{shown}`"));
         }
-        Error::file(context, problem, FORMAT_HINT).with_source(error.clone())
+        Error::file(context, problem, hint).with_source(error.clone())
     }
 
     /// An error about `layer NAME ...` or `model.KEY`, preceded by the line that asks for it; any other error as it is.
