@@ -277,10 +277,10 @@ fn four_hundred_units() {
 #[test]
 fn command_gives_clusters_of_dense_units_and_feature_maps() {
     use serde_json::Value;
-    use std::path::Path;
 
     let folder = tempfile::tempdir().unwrap();
-    let earlier = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/earlier");
+    // What is found is kept with the run.
+    let earlier = |name: &str| crate::run_view::copy_of(name, folder.path());
     let run = |arguments: &[&str]| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_trainscope"))
             .arg("cluster")
@@ -292,7 +292,7 @@ fn command_gives_clusters_of_dense_units_and_feature_maps() {
         let object: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
         (output.status.code(), object, said)
     };
-    let vae = earlier.join("vae");
+    let vae = earlier("vae");
     let vae = vae.to_str().unwrap();
     for (layer, units) in [("encoder.0", 4), ("encoder.4", 12), ("mu", 3)] {
         let (code, object, said) = run(&[vae, "--layer", layer, "--plot", "c.png", "--json"]);
@@ -364,7 +364,7 @@ fn command_gives_clusters_of_dense_units_and_feature_maps() {
     let out = object["explains"]["singled_out"].as_f64().unwrap();
     let found = of_clusters.iter().sum::<f64>() + out;
     assert!((found - sum).abs() < 1e-9, "{found} {sum}");
-    let gan = earlier.join("gan");
+    let gan = earlier("gan");
     for layer in ["generator.0", "discriminator.0"] {
         let (code, _, said) = run(&[gan.to_str().unwrap(), "--layer", layer, "--json"]);
         assert_eq!(code, Some(0), "{layer}: {said}");

@@ -23,7 +23,7 @@ fn earlier(name: &str) -> PathBuf {
 }
 
 /// A copy of such a directory that a test may change.
-fn copy_of(name: &str, scratch: &Path) -> PathBuf {
+pub(crate) fn copy_of(name: &str, scratch: &Path) -> PathBuf {
     let to = scratch.join(name);
     copy(&earlier(name), &to);
     to
