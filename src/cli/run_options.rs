@@ -63,6 +63,7 @@ impl RunOptions {
         Scenario::load(name, &settings)
     }
 
+    #[cfg(feature = "window")]
     /// The first option that is given, if any is.
     pub fn first_given(&self) -> Option<&'static str> {
         let given = [

@@ -191,10 +191,9 @@ fn eigen(mut matrix: [[f64; 3]; 3]) -> ([f64; 3], [[f64; 3]; 3]) {
             for row in &mut matrix {
                 (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
             }
-            for column in 0..3 {
-                let (a, b) = (matrix[p][column], matrix[q][column]);
-                (matrix[p][column], matrix[q][column]) = (cos * a - sin * b, sin * a + cos * b);
-            }
+            let (a, b) = (matrix[p], matrix[q]);
+            matrix[p] = std::array::from_fn(|column| cos * a[column] - sin * b[column]);
+            matrix[q] = std::array::from_fn(|column| sin * a[column] + cos * b[column]);
             for row in &mut vectors {
                 (row[p], row[q]) = (cos * row[p] - sin * row[q], sin * row[p] + cos * row[q]);
             }
