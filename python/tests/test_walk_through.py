@@ -25,4 +25,3 @@ def test_the_failing_vae_and_its_cure(tmp_path):
     assert "units of x" not in page, "pixels that are always black are no dead units"
     cured = example(tmp_path / "cured", "--steps", "300", "--lr", "1e-3")
     assert cured.explain().verdict == "healthy"
-    assert failed.loss()[0][1] == pytest.approx(cured.loss()[0][1])
