@@ -60,9 +60,10 @@ pub struct DreamArgs {
     /// Weight of differences between neighbors, in space and time
     #[arg(long, value_name = "W", default_value_t = 1.0)]
     smoothness: f64,
-    /// The image is rolled by up to so many pixels in each step
-    #[arg(long, value_name = "PIXELS", default_value_t = 4)]
-    jitter: usize,
+    /// The image is rolled by up to so many pixels in each step [default: an eighth of its shorter side where the network
+    /// begins with convolutions, else 0]
+    #[arg(long, value_name = "PIXELS")]
+    jitter: Option<usize>,
     /// Move the amplitudes of waves instead of pixels
     #[arg(long)]
     fourier: bool,
@@ -96,6 +97,7 @@ pub fn run(common: &Common, args: &DreamArgs) -> Result<()> {
     let mut trainer =
         Replay::open(&gpu, &args.dir)?.state_after(first.unwrap_or(reader.last_checkpoint()?))?;
     let plan = plan(common, args, &reader, &view, &trainer, target)?;
+    expect_motion(args, &trainer, &plan)?;
     let interrupted = interrupt();
     let mut snapshots = Vec::new();
     let mut left_out = Vec::new();
@@ -175,6 +177,26 @@ fn expect_steps(args: &DreamArgs, reader: &RunReader) -> Result<()> {
             ))
         }
     }
+}
+
+/// A loop in which nothing moves is refused before anything is dreamt.
+fn expect_motion(args: &DreamArgs, trainer: &Trainer, plan: &Plan) -> Result<()> {
+    let is_loop = |path: &&PathBuf| {
+        path.extension().is_some_and(|ending| {
+            ending.eq_ignore_ascii_case("gif") || ending.eq_ignore_ascii_case("apng")
+        })
+    };
+    let Some(path) = args.out.iter().find(is_loop) else {
+        return Ok(());
+    };
+    if plan.steps.len() > 1 || dream::kind_of_input(trainer, &plan.target)? == InputKind::Clip {
+        return Ok(());
+    }
+    Err(Error::usage(
+        format!("--out {}", path.display()),
+        "dreams of images at one snapshot do not move",
+        "name a .png file, or several snapshots with --steps-of",
+    ))
 }
 
 fn plan(

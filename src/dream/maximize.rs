@@ -3,14 +3,16 @@
 //! The network's parameters and state stay as they are. An objective is a weighted sum of the layer's output, so the
 //! cotangent that the backward pass starts with never changes, and a step is a static list of dispatches.
 
+use std::collections::HashSet;
+
 use super::parametrization::{Basis, Parametrization};
 use super::space::{InputSpace, SpaceOnGpu};
 use super::target::{Objective, Objectives};
 use super::{DreamOptions, Progress};
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::nn::{
-    Adam, BackwardRule, Graph, Mode, NodeId, OptimizedTensor, Optimizer, Parameters, Plan, Role,
-    Segment, StepCounter,
+    Adam, BackwardRule, Graph, Mode, NodeId, OptimizedTensor, Optimizer, Parameters, Plan,
+    Property, Role, Segment, StepCounter,
 };
 use crate::train::Trainer;
 use crate::{Error, Result};
@@ -74,6 +76,19 @@ impl Maximization<'_> {
         &self.objectives.graph
     }
 
+    /// The largest shift, in pixels.
+    fn jitter(&self) -> usize {
+        let [height, width] = self.space.sides();
+        self.options.jitter.unwrap_or_else(|| {
+            let begins = begins_with_convolutions(
+                self.graph(),
+                self.objectives.graph.input,
+                self.objectives.layer,
+            );
+            if begins { height.min(width) / 8 } else { 0 }
+        })
+    }
+
     fn plan(
         &self,
         rows: usize,
@@ -101,6 +116,28 @@ impl Maximization<'_> {
         }
         Ok(plan)
     }
+}
+
+/// Whether the first layers with weights between an input and a layer look at neighborhoods, wherever these are.
+fn begins_with_convolutions(graph: &Graph, input: NodeId, layer: NodeId) -> bool {
+    let mut moved = HashSet::from([input]);
+    let between = graph.ids().zip(graph.nodes()).take(layer.index() + 1);
+    for (id, node) in between {
+        let (Some(operation), Some(first)) = (&node.operation, node.inputs.first()) else {
+            continue;
+        };
+        if !node.inputs.iter().any(|read| moved.contains(read)) {
+            continue;
+        }
+        let shape = &graph.node(*first).shape;
+        if operation.reach(&[0..1, 0..1], shape).is_none() {
+            return false;
+        }
+        if !operation.properties().contains(&Property::WeightedSum) {
+            moved.insert(id);
+        }
+    }
+    true
 }
 
 /// A batch on its way.
@@ -157,7 +194,7 @@ impl<'a> Ascent<'a> {
             basis.to_values.clone(),
             vec![space.project(&values)],
             vec![
-                space.draw_shift(options.seed, options.jitter, &counter, &shift),
+                space.draw_shift(options.seed, of.jitter(), &counter, &shift),
                 space.to_input(&values, &shift, input),
             ],
         ]

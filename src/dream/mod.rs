@@ -43,8 +43,8 @@ pub use self::record::{
 };
 pub use self::regularizer::Regularizer;
 pub use self::space::{Energies, InputKind, InputSpace, InputStream, SpaceOnGpu};
-use self::target::Objectives;
 pub use self::target::{DreamOf, DreamTarget};
+use self::target::{Objectives, layer_of};
 use crate::data::clips::{FIELDS, FRAME_CHANNELS};
 use crate::nn::{Mode, Plan, Role};
 use crate::trace::RunView;
@@ -67,8 +67,10 @@ pub struct DreamOptions {
     pub regularizer: Regularizer,
     /// Weights of differences in time; each unit is dreamt once for each of them. Only clips have time.
     pub chi: Vec<f64>,
-    /// The image is rolled by up to so many pixels in each step, so that no unit is served at one place alone.
-    pub jitter: usize,
+    /// The image is rolled by up to so many pixels in each step, so that no unit is served at one place alone. `None`: an
+    /// eighth of its shorter side where the network begins with convolutions; 0 elsewhere, since a dense layer
+    /// that reads pixels answers each at its own place.
+    pub jitter: Option<usize>,
     /// In so many steps at the beginning the derivative of a ReLU below zero is [`DreamOptions::leak`], so that a unit
     /// that is silent at the start wakes up.
     pub leak_steps: usize,
@@ -96,7 +98,7 @@ impl Default for DreamOptions {
             gain: 50.0,
             regularizer: Regularizer::default(),
             chi: vec![1.0],
-            jitter: 4,
+            jitter: None,
             leak_steps: 30,
             leak: 0.05,
             fourier: false,
@@ -248,6 +250,15 @@ pub fn dream(
         decode(trainer, options, &mut found)?;
     }
     Ok(found)
+}
+
+/// What the inputs are that drive a target.
+///
+/// # Errors
+/// The model has no such layer.
+pub fn kind_of_input(trainer: &Trainer, target: &DreamTarget) -> Result<InputKind> {
+    let (graph, _) = layer_of(trainer, target)?;
+    Ok(input_kind(trainer, &graph.node(graph.input).shape))
 }
 
 impl Dreams {

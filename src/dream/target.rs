@@ -123,13 +123,22 @@ pub(super) struct Objectives<'a> {
     pub all: Vec<Objective>,
 }
 
+/// The layer of a target, in the graph in which it depends on an input.
+pub(super) fn layer_of<'a>(
+    trainer: &'a Trainer,
+    target: &DreamTarget,
+) -> Result<(ProbedGraph<'a>, NodeId)> {
+    let layer = match &target.layer {
+        Some(layer) => layer.clone(),
+        None => logits(trainer)?,
+    };
+    find_layer(trainer, &format!("{OPTION} {layer}:..."), &layer)
+}
+
 impl<'a> Objectives<'a> {
     pub fn find(trainer: &'a Trainer, target: &DreamTarget) -> Result<Self> {
-        let layer = match &target.layer {
-            Some(layer) => layer.clone(),
-            None => logits(trainer)?,
-        };
-        let (graph, node) = find_layer(trainer, &format!("{OPTION} {layer}:..."), &layer)?;
+        let (graph, node) = layer_of(trainer, target)?;
+        let layer = graph.node(node).name.clone();
         let mut found = Self {
             graph,
             layer: node,

@@ -273,6 +273,13 @@ fn dreams_keep_their_bounds_in_every_basis() {
                     .sqrt();
                 assert!(norm < 1.0 + 1e-5, "{norm}");
             }
+            assert!(
+                dream.activation > dream.real_maximum,
+                "{}: {} of {}",
+                dream.unit,
+                dream.activation,
+                dream.real_maximum
+            );
             assert_eq!(dream.most.len(), 4);
             assert_eq!(dream.most[0].activation, dream.real_maximum);
             assert!(dream.least[0].activation <= dream.most[0].activation);
@@ -356,24 +363,55 @@ fn every_form_of_target_is_dreamt() {
     assert_eq!(found.dreams[0].image.as_ref().unwrap().len(), 768);
 }
 
-/// A bias so low that no input moves the unit.
+/// A dense layer reads each pixel at its own place: rolled by default, its units would hardly reach what real inputs do.
 #[test]
-fn a_dead_unit_is_named() {
+fn units_of_dense_layers_outgrow_real_inputs() {
+    let trainer = trained(&scenario(SHAPES, VAE));
+    let found = dreams(&trainer, "encoder.0:all", &quick());
+    for dream in &found.dreams {
+        let (own, real) = (dream.activation, dream.real_maximum.max(0.0));
+        assert!(
+            own > 1.5 * real && own > 0.0,
+            "{}: {own} of {real}",
+            dream.unit
+        );
+    }
+    let rolled = DreamOptions {
+        jitter: Some(4),
+        ..quick()
+    };
+    let sum = |found: &Dreams| -> f64 { found.dreams.iter().map(|dream| dream.activation).sum() };
+    let (still, rolled) = (
+        sum(&found),
+        sum(&dreams(&trainer, "encoder.0:all", &rolled)),
+    );
+    assert!(rolled < 0.8 * still, "{rolled} rolled, {still} in place");
+}
+
+/// A bias just so low that no real input moves the unit, and then so low that no input at all does.
+#[test]
+fn silent_units_wake_up_and_dead_ones_are_named() {
     let model = r#"[model]
 kind = "classifier"
 layers = [ { dense = { units = 6 } }, "relu", { dense = { units = 3 } } ]
 "#;
     let mut trainer = trained(&scenario(SHAPES, model));
-    let bias = |trainer: &mut Trainer, value: f32| {
+    let shift_bias = |trainer: &mut Trainer, value: f64| {
         let mut state = trainer.checkpoint().unwrap().parameters;
         let bias = state
             .iter_mut()
             .find(|tensor| tensor.name == "layers.0.bias")
             .unwrap();
-        bias.values[0] = value;
+        bias.values[0] += value as f32;
         trainer.load_parameters(&state, "a test").unwrap();
     };
-    bias(&mut trainer, -1e4);
+    let reached = dreams(&trainer, "layers.0:0", &quick()).dreams[0].real_maximum;
+    shift_bias(&mut trainer, -reached - 0.1);
+    let found = dreams(&trainer, "layers.1:0", &quick());
+    assert_eq!(found.dreams[0].real_maximum, 0.0);
+    assert!(found.dreams[0].activation > 0.0);
+
+    shift_bias(&mut trainer, -1e4);
     let found = dreams(&trainer, "layers.1:0,1", &quick());
     assert_eq!(found.dead.len(), 1);
     assert_eq!(
