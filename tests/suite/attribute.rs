@@ -5,11 +5,11 @@ use std::path::Path;
 use trainscope::attribute::{
     AttributeOptions, Attribution, Baseline, EPSILON, Method, attributable_layers, attribute,
 };
-use trainscope::nn::reference::Reference;
-use trainscope::nn::{BackwardRule, Graph, Mode, NodeId, Role};
+use trainscope::nn::{BackwardRule, Graph, NodeId, Role};
 use trainscope::trace::read_safetensors;
 use trainscope::train::{Replay, Run, Scenario, Trainer};
 
+use crate::exact_graph::ExactGraph;
 use crate::nn::fixture::Fixture;
 use crate::support::{SMALL, gpu};
 
@@ -60,27 +60,7 @@ discriminator = [ { dense = { units = 12 } }, { leaky_relu = { slope = 0.2 } }, 
 "#;
 
 /// The contributions of every sample in float64.
-struct Exact<'a> {
-    graph: &'a Graph,
-    input: NodeId,
-    parameters: Vec<Vec<f64>>,
-}
-
-impl<'a> Exact<'a> {
-    fn new(trainer: &Trainer, graph: &'a Graph, input: NodeId) -> Self {
-        let tensors = trainer.checkpoint().unwrap().parameters;
-        let of = |name: &str| {
-            let tensor = tensors.iter().find(|tensor| tensor.name == name).unwrap();
-            tensor.values.iter().map(|&value| value.into()).collect()
-        };
-        let names = graph.parameters().iter();
-        Self {
-            graph,
-            input,
-            parameters: names.map(|parameter| of(&parameter.name)).collect(),
-        }
-    }
-
+impl ExactGraph<'_> {
     /// The unit on each row, and what the rule sends to the rows.
     fn pass(
         &self,
@@ -88,40 +68,18 @@ impl<'a> Exact<'a> {
         options: &AttributeOptions,
         rule: BackwardRule,
     ) -> (Vec<f64>, Vec<f64>) {
-        let batch = rows.len() / self.graph.node(self.input).size();
-        let reference = Reference {
-            graph: self.graph,
-            batch,
-            mode: Mode::Eval,
-            parameters: &self.parameters,
-            noise: (0, 0),
-            rule,
-        };
-        let nodes = self.graph.ids().zip(self.graph.nodes());
-        let inputs: Vec<Vec<f64>> = nodes
-            .filter(|(_, node)| node.operation.is_none())
-            .map(|(id, node)| match id == self.input {
-                true => rows.to_vec(),
-                false => vec![0.0; batch * node.size()],
-            })
-            .collect();
-        let values = reference.forward(&inputs).values;
-        let layer = self.graph.find(&options.layer).unwrap();
+        let (reference, values) = self.forward(rows, rule);
+        let (layer, elements) = self.elements(&options.layer, options.unit);
+        let positions = elements.len() as f64;
         let node = self.graph.node(layer);
-        let positions = if node.shape.len() == 3 {
-            node.shape[1] * node.shape[2]
-        } else {
-            1
-        };
-        let elements = options.unit * positions..(options.unit + 1) * positions;
         let (mut outputs, mut start) = (Vec::new(), vec![0.0; values[layer.index()].len()]);
         let rows = values[layer.index()].chunks_exact(node.size());
         for (row, start) in rows.zip(start.chunks_exact_mut(node.size())) {
-            outputs.push(row[elements.clone()].iter().sum::<f64>() / positions as f64);
+            outputs.push(row[elements.clone()].iter().sum::<f64>() / positions);
             for element in elements.clone() {
                 let is_relevance = matches!(rule, BackwardRule::Epsilon { .. });
                 let value = if is_relevance { row[element] } else { 1.0 };
-                start[element] = value / positions as f64;
+                start[element] = value / positions;
             }
         }
         let mut cotangents = vec![None; self.graph.nodes().len()];
@@ -198,7 +156,7 @@ fn of_samples(found: &Attribution) -> Vec<f64> {
 
 /// Every method from every baseline it takes, on one unit of each layer.
 fn check_against_float64(trainer: &Trainer, graph: &Graph, input: NodeId, layers: &[&str]) {
-    let exact = Exact::new(trainer, graph, input);
+    let exact = ExactGraph::new(trainer, graph, input);
     for (&layer, method) in layers.iter().flat_map(|l| Method::ALL.map(|m| (l, m))) {
         for baseline in Baseline::ALL {
             if method == Method::Lrp && baseline == Baseline::Mean {

@@ -204,68 +204,65 @@ fn reference(
     training.credit((layer, unit), HOPS, &batches)
 }
 
+/// The parts that a change and one of its hops have in common, by name.
+fn named_parts(
+    other: &OtherCredit,
+    contributions: [&[Contribution]; 2],
+) -> impl Iterator<Item = (String, f64)> {
+    let other = other
+        .parts()
+        .map(|(what, credit)| (what.to_owned(), credit));
+    let contributions = contributions.into_iter().flatten();
+    let contributions: Vec<_> = contributions
+        .map(|part| (part.name(), part.credit))
+        .collect();
+    other.into_iter().chain(contributions)
+}
+
+fn all_of_credit(credit: &Credit) -> Vec<(String, f64)> {
+    let contributions = [&credit.predecessors[..], &credit.successors];
+    let parts = named_parts(&credit.other, contributions);
+    let change = ("change".to_owned(), credit.change);
+    std::iter::once(change).chain(parts).collect()
+}
+
+fn all_of_hop(hop: &Hop) -> Vec<(String, f64)> {
+    let parts = named_parts(&hop.other, [&hop.predecessors, &hop.successors]);
+    let through = hop.through.iter().flat_map(|one| {
+        let name = |by: &str| format!("{} {} {by}", one.layer, one.unit);
+        [
+            (name("by its weights"), one.by_weights),
+            (name("by its input"), one.by_input),
+        ]
+    });
+    let explains = ("what it explains".to_owned(), hop.explains);
+    std::iter::once(explains)
+        .chain(parts)
+        .chain(through)
+        .collect()
+}
+
 /// Each part agrees with the reference's.
 fn assert_same(name: &str, found: &Credit, expected: &Credit, tolerance: f64) {
-    let scale = expected.magnitude();
-    let close = |what: &str, a: f64, b: f64| {
-        let difference = (a - b).abs() / scale;
-        assert!(
-            difference < tolerance,
-            "{name}, {what}: {a:e} instead of {b:e} ({difference:e})"
-        );
-    };
-    close("change", found.change, expected.change);
-    for ((what, a), (_, b)) in found.other.parts().into_iter().zip(expected.other.parts()) {
-        close(what, a, b);
-    }
-    for (found, expected) in [
-        (&found.predecessors, &expected.predecessors),
-        (&found.successors, &expected.successors),
-    ] {
-        assert_eq!(found.len(), expected.len(), "{name}");
-        for (a, b) in found.iter().zip(expected) {
-            assert_eq!((&a.layer, a.unit), (&b.layer, b.unit), "{name}");
-            close(&format!("{} {}", a.layer, a.unit), a.credit, b.credit);
-        }
-    }
+    let scale = expected.magnitude() * tolerance;
+    assert_close(name, &all_of_credit(found), &all_of_credit(expected), scale);
     assert_eq!(found.hops.len(), expected.hops.len(), "{name}");
     for (found, expected) in found.hops.iter().zip(&expected.hops) {
-        assert_same_hop(name, found, expected, tolerance);
+        let name = format!("{name}, hop {}", expected.hop);
+        assert_eq!(found.layers, expected.layers, "{name}");
+        let scale = expected.magnitude() * tolerance;
+        assert_close(&name, &all_of_hop(found), &all_of_hop(expected), scale);
     }
 }
 
-fn assert_same_hop(name: &str, found: &Hop, expected: &Hop, tolerance: f64) {
-    let (name, scale) = (
-        format!("{name}, hop {}", expected.hop),
-        expected.magnitude(),
-    );
-    let close = |what: &str, a: f64, b: f64| {
-        let difference = (a - b).abs() / scale;
+fn assert_close(name: &str, found: &[(String, f64)], expected: &[(String, f64)], most: f64) {
+    assert_eq!(found.len(), expected.len(), "{name}");
+    for ((what, a), (wanted, b)) in found.iter().zip(expected) {
+        assert_eq!(what, wanted, "{name}");
         assert!(
-            difference < tolerance,
-            "{name}, {what}: {a:e} instead of {b:e} ({difference:e})"
+            (a - b).abs() < most,
+            "{name}, {what}: {a:e} instead of {b:e}"
         );
-    };
-    assert_eq!(found.layers, expected.layers, "{name}");
-    close("what it explains", found.explains, expected.explains);
-    for ((what, a), (_, b)) in found.other.parts().into_iter().zip(expected.other.parts()) {
-        close(what, a, b);
-    }
-    for (found, expected) in [
-        (&found.predecessors, &expected.predecessors),
-        (&found.successors, &expected.successors),
-    ] {
-        assert_eq!(found.len(), expected.len(), "{name}");
-        for (a, b) in found.iter().zip(expected) {
-            assert_eq!((&a.layer, a.unit), (&b.layer, b.unit), "{name}");
-            close(&a.name(), a.credit, b.credit);
-        }
-    }
-    assert_eq!(found.through.len(), expected.through.len(), "{name}");
-    for (a, b) in found.through.iter().zip(&expected.through) {
-        assert_eq!((&a.layer, a.unit), (&b.layer, b.unit), "{name}");
-        close("through weights", a.by_weights, b.by_weights);
-        close("through its input", a.by_input, b.by_input);
     }
 }
 

@@ -7,10 +7,10 @@ mod kernels;
 use trainscope::dream::{
     DreamOptions, DreamTarget, Dreams, InputKind, dream, input_gradient, real_inputs,
 };
-use trainscope::nn::reference::Reference;
-use trainscope::nn::{BackwardRule, Graph, Mode, NodeId, Role};
+use trainscope::nn::{BackwardRule, Graph, NodeId, Role};
 use trainscope::train::{Scenario, Trainer};
 
+use crate::exact_graph::ExactGraph;
 use crate::support::gpu;
 
 const SHAPES: &str = "source = \"shapes\"\nsize = 16\ncount = 64";
@@ -75,62 +75,17 @@ fn dreams(trainer: &Trainer, unit: &str, options: &DreamOptions) -> Dreams {
     dream(trainer, &target, options, &mut |_, _| true).unwrap()
 }
 
-/// A graph in float64.
-struct Exact<'a> {
-    graph: &'a Graph,
-    input: NodeId,
-    parameters: Vec<Vec<f64>>,
-}
-
-impl<'a> Exact<'a> {
-    fn new(trainer: &Trainer, graph: &'a Graph, input: NodeId) -> Self {
-        let tensors = trainer.checkpoint().unwrap().parameters;
-        let of = |name: &str| {
-            let tensor = tensors.iter().find(|tensor| tensor.name == name).unwrap();
-            tensor.values.iter().map(|&value| value.into()).collect()
-        };
-        let names = graph.parameters().iter();
-        Self {
-            graph,
-            input,
-            parameters: names.map(|parameter| of(&parameter.name)).collect(),
-        }
-    }
-
-    /// The mean of a channel, or an element, of a layer on one input.
-    fn unit(&self, layer: &str, unit: usize, x: &[f64]) -> f64 {
-        let reference = Reference {
-            graph: self.graph,
-            batch: 1,
-            mode: Mode::Eval,
-            parameters: &self.parameters,
-            noise: (0, 0),
-            rule: BackwardRule::Gradient,
-        };
-        let nodes = self.graph.ids().zip(self.graph.nodes());
-        let inputs: Vec<Vec<f64>> = nodes
-            .filter(|(_, node)| node.operation.is_none())
-            .map(|(id, node)| match id == self.input {
-                true => x.to_vec(),
-                false => vec![0.0; node.size()],
-            })
-            .collect();
-        let values = reference.forward(&inputs).values;
-        let node = self.graph.find(layer).unwrap();
-        let shape = &self.graph.node(node).shape;
-        let positions = if shape.len() == 3 {
-            shape[1] * shape[2]
-        } else {
-            1
-        };
-        let elements = &values[node.index()][unit * positions..(unit + 1) * positions];
-        elements.iter().sum::<f64>() / positions as f64
-    }
+/// The mean of a channel, or an element, of a layer on one input.
+fn exact_unit(exact: &ExactGraph<'_>, layer: &str, unit: usize, x: &[f64]) -> f64 {
+    let (_, values) = exact.forward(x, BackwardRule::Gradient);
+    let (id, elements) = exact.elements(layer, unit);
+    let count = elements.len() as f64;
+    values[id.index()][elements].iter().sum::<f64>() / count
 }
 
 /// Along random directions, the gradient is what central differences in float64 say.
 fn check_gradient(trainer: &Trainer, graph: &Graph, input: NodeId, layers: &[&str]) {
-    let exact = Exact::new(trainer, graph, input);
+    let exact = ExactGraph::new(trainer, graph, input);
     for &layer in layers {
         let target = DreamTarget::unit(layer, 1);
         let inputs = real_inputs(trainer, &target, 3).unwrap();
@@ -144,7 +99,7 @@ fn check_gradient(trainer: &Trainer, graph: &Graph, input: NodeId, layers: &[&st
             let moved: Vec<f32> = x.iter().map(|&value| value as f32).collect();
             let (value, own) = input_gradient(trainer, &target, &moved).unwrap();
             let x: Vec<f64> = moved.iter().map(|&value| value.into()).collect();
-            let want = exact.unit(layer, 1, &x);
+            let want = exact_unit(&exact, layer, 1, &x);
             assert!(
                 (value[0] - want).abs() < 1e-4 * (1.0 + want.abs()),
                 "{layer}"
@@ -165,7 +120,7 @@ fn check_gradient(trainer: &Trainer, graph: &Graph, input: NodeId, layers: &[&st
                         .zip(&along)
                         .map(|(x, d)| x + sign * epsilon * d)
                         .collect();
-                    exact.unit(layer, 1, &x)
+                    exact_unit(&exact, layer, 1, &x)
                 };
                 let want = (shifted(1.0) - shifted(-1.0)) / (2.0 * epsilon);
                 let got: f64 = own.iter().zip(&along).map(|(&g, d)| f64::from(g) * d).sum();

@@ -24,6 +24,7 @@ mod driver_faults;
 mod earlier_runs;
 mod errors;
 mod events;
+mod exact_graph;
 mod exchange;
 mod failures;
 mod formats;
