@@ -63,7 +63,7 @@ def test_the_gradient_by_layer_by_datafusion(run):
     from datafusion import SessionContext
 
     context = SessionContext()
-    context.register_parquet("trace", str(run.path / "trace"))
+    context.sql(f"create external table trace stored as parquet location '{run.path / 'trace'}/'")
     query = "select tensor, step, max(std) as spread from trace where kind = 'gradient' group by tensor, step order by tensor, step"
     table = context.sql(query).to_pandas()
     assert set(table.tensor) == {"body.0", "body.1", "head"} and (table.spread > 0).all() and len(table) == 15

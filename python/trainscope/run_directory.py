@@ -65,7 +65,6 @@ class RunDirectory:
             "started": _utc_now(),
             **info,
         }
-        self._events = 0
         self.write_info()
         self._write("events.jsonl", b"")
 
@@ -131,7 +130,6 @@ class RunDirectory:
             event["layer"] = f"{subject['tensor']} {subject['quantity']}" if kind == "nonfinite" else subject["tensor"]
         with open(self.path / "events.jsonl", "ab") as file:
             file.write(json.dumps(event).encode() + b"\n")
-        self._events += 1
 
     def write_checkpoint(self, step: int, parameters: Mapping[str, np.ndarray], optimizer: Mapping[str, np.ndarray]) -> None:
         """Writes the state after ``step`` steps, as safetensors and with a digest over both files' tensors."""

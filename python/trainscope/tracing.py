@@ -43,11 +43,10 @@ class Pass:
 
 @dataclass
 class _Origin:
-    """What is known of a tensor: the layers that it comes from, the axis of its units, and how it was made."""
+    """What is known of a tensor: the layers that it comes from, and the axis of its units."""
 
     layers: list[str]
     axis: int | None
-    made_by: str = ""
 
 
 class StepTracer:
@@ -63,7 +62,6 @@ class StepTracer:
         self._leaf_depth = 0
         self._origins: dict[int, tuple[weakref.ref, _Origin]] = {}
         self._names: dict[nn.Module, tuple[str, str, str]] = {}
-        self._inputs: dict[str, list[tuple[str, torch.Tensor]]] = {}
         self.passes: list[Pass] = []
         #: Layers by the nodes of the graph of gradients that made their outputs.
         self.by_gradient: dict[object, str] = {}
@@ -163,11 +161,10 @@ class StepTracer:
             return
         inputs, axis = self._read(args)
         if name in layers.FORMS:
+            read = _tensors(args)
             for value in values:
-                known = [self._origin(leaf) for leaf in _tensors(args)]
-                made_by = next((origin.made_by for origin in known if origin), "")
-                kept = axis if len(known) == 1 and _tensors(args)[0].dim() == value.dim() else None
-                self._remember(value, _Origin(inputs, kept, made_by))
+                kept = axis if len(read) == 1 and read[0].dim() == value.dim() else None
+                self._remember(value, _Origin(inputs, kept))
             return
         kind = layers.kind_of_function(name)
         if kind == "standard_normal":
@@ -178,7 +175,7 @@ class StepTracer:
             layer = Layer(".".join(part for part in (owner, kind) if part), kind, list(value.shape[1:]), inputs)
             self._find_roles(layer, args)
             units = axis if fits else layers.usual_axis(value)
-            self._define(layer, value, units, records=name in layers.RECORDED, made_by=kind)
+            self._define(layer, value, units, records=name in layers.RECORDED)
 
     def _owner(self) -> str:
         return self._names[self._stack[-1][0]][1]
@@ -218,9 +215,7 @@ class StepTracer:
 
     # Values
 
-    def _define(
-        self, layer: Layer, value: torch.Tensor, axis: int | None, *, records: bool = True, made_by: str = ""
-    ) -> None:
+    def _define(self, layer: Layer, value: torch.Tensor, axis: int | None, *, records: bool = True) -> None:
         if not self.passes:
             return
         current = self.passes[-1]
@@ -229,7 +224,7 @@ class StepTracer:
             layer.name = f"{layer.name}#{count}"
         axis = layers.usual_axis(value) if axis is None or axis >= value.dim() else axis
         current.layers.setdefault(layer.name, layer)
-        self._remember(value, _Origin([layer.name], axis, made_by))
+        self._remember(value, _Origin([layer.name], axis))
         if not records or not value.is_floating_point() or value.dim() == 0:
             return
         name = layer.name + current.suffix
