@@ -1,7 +1,7 @@
 //! The panel at the left: how the run is doing, and what is looked at.
 
+use super::jobs::Contents;
 use super::selection::Selection;
-use super::session::Contents;
 use super::status::{Pacing, RunStatus};
 use super::view_options::ViewOptions;
 use crate::series::Scale;
@@ -43,6 +43,13 @@ pub(super) fn run(ui: &mut egui::Ui, status: &RunStatus, pacing: &mut Pacing) {
         if ui.button("One step").clicked() {
             pacing.is_paused = true;
             pacing.single_steps += 1;
+        }
+        if ui
+            .button("Stop")
+            .on_hover_text("End the run here, and save it")
+            .clicked()
+        {
+            pacing.is_stopped = true;
         }
     });
     ui.label("Steps per second, at most");
@@ -118,14 +125,12 @@ pub(super) fn choices(
         ui.selectable_value(&mut options.scale, Scale::Linear, "linear");
         ui.selectable_value(&mut options.scale, Scale::Symlog, "symlog");
     });
+    ui.checkbox(&mut options.is_clustered, "color by cluster")
+        .on_hover_text("Units whose lines are alike have one color");
     ui.horizontal(|ui| {
         ui.selectable_value(&mut options.is_dark, true, "dark");
         ui.selectable_value(&mut options.is_dark, false, "light");
     });
-    if let Some(failure) = &contents.failure {
-        let text = format!("only steps {} to {}", failure.start, failure.end - 1);
-        ui.checkbox(&mut options.is_focused, text);
-    }
     if let Some(step) = selection.step {
         let units: Vec<String> = selection.units.iter().map(u32::to_string).collect();
         ui.horizontal_wrapped(|ui| {
