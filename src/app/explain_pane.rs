@@ -5,7 +5,7 @@ use super::jobs::Contents;
 use super::selection::Selection;
 use crate::diagnose::{Explanation, Finding, Fix};
 use crate::tensor::TensorKind;
-use crate::trace::Severity;
+use crate::trace::{Severity, TraceEntry};
 
 /// Steps around the one that shows a finding best which all levels then show.
 const AROUND: [u64; 2] = [150, 50];
@@ -152,11 +152,14 @@ fn go_to(finding: &Finding, contents: &Contents, selection: &mut Selection) {
             .find(|kind| kind.name() == quantity)
     });
     if let Some(layer) = &finding.layer {
-        let entries = contents.entries.iter();
-        let of_layer = |entry: &&crate::trace::TraceEntry| {
-            &entry.tensor == layer && kind.is_none_or(|kind| entry.kind == kind)
+        // Parameters are recorded under names of their own, such as `encoder.0.weight`.
+        let is_of_layer = |entry: &&TraceEntry| {
+            let rest = entry.tensor.strip_prefix(layer.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        if let Some(entry) = entries.clone().find(of_layer) {
+        let of_layer = || contents.entries.iter().filter(is_of_layer);
+        let exact = of_layer().find(|entry| Some(entry.kind) == kind);
+        if let Some(entry) = exact.or_else(|| of_layer().next()) {
             selection.look_at(&entry.tensor, entry.kind);
             selection.units = finding.units.iter().map(|unit| *unit as u32).collect();
             selection.step = finding.step.or(finding.since);
