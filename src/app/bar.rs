@@ -176,6 +176,7 @@ impl Dashboard {
                         _ => self.undo.forth(selection),
                     };
                     if is_moved {
+                        self.is_undone = true;
                         let options = self.options.clone();
                         self.note_changes(&Some(before), &options);
                     }

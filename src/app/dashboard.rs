@@ -40,6 +40,8 @@ pub(super) struct Dashboard {
     pub(super) contents: Option<Contents>,
     pub(super) selection: Option<Selection>,
     pub(super) undo: Undo,
+    /// Whether the selection of this frame came from there, and is not to be kept again.
+    pub(super) is_undone: bool,
     pub(super) options: ViewOptions,
     pub(super) due: Due,
     pub(super) arrangement: Arrangement,
@@ -99,6 +101,7 @@ impl Dashboard {
             contents: None,
             selection: None,
             undo: Undo::default(),
+            is_undone: false,
             options: ViewOptions::default(),
             due: Due::default(),
             scalars: None,
@@ -350,6 +353,10 @@ impl Dashboard {
 
     /// Keeps the selection that was left, once the pointer is up: a drag is one change.
     fn remember(&mut self, context: &egui::Context, before: Option<Selection>) {
+        if std::mem::take(&mut self.is_undone) {
+            context.request_repaint();
+            return;
+        }
         let is_settled = !context.input(|input| input.pointer.any_down()) && !self.is_playing;
         if let Some(before) = before.filter(|before| Some(before) != self.selection.as_ref())
             && is_settled
