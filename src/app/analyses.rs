@@ -166,12 +166,7 @@ impl Session {
     ) -> Result<Option<Credit>> {
         progress.say(format!("crediting unit {unit} of {layer}"));
         let dir = self.saved_dir()?;
-        let request = CreditRequest {
-            layer: layer.to_owned(),
-            units: vec![unit],
-            range,
-            maps: false,
-        };
+        let request = CreditRequest::new(layer, vec![unit], range);
         let replay = Replay::open(&self.gpu, &dir)?;
         let credits = credit(replay, &request, &mut |done, all| {
             progress.say(format!(

@@ -71,8 +71,9 @@ fn drawn(graph: &LayerGraph, theme: &Theme, shown: &Shown<'_>) -> (usize, Vec<[u
 fn count(graph: &LayerGraph, node: usize, image: &(usize, Vec<[u8; 4]>), color: [u8; 4]) -> usize {
     let rect = graph.layout.nodes[node];
     let (width, pixels) = image;
-    let rows = rect.top() as usize..rect.bottom() as usize;
-    let columns = rect.left() as usize..rect.right() as usize;
+    // Pictures put nodes at whole pixels.
+    let rows = rect.top().round() as usize..rect.bottom().round() as usize;
+    let columns = rect.left().round() as usize..rect.right().round() as usize;
     rows.flat_map(|y| columns.clone().map(move |x| (x, y)))
         .filter(|(x, y)| pixels[y * width + x] == color)
         .count()
