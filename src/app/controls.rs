@@ -1,7 +1,7 @@
 //! The panel at the left: how the run is doing, and what is looked at.
 
+use super::jobs::Contents;
 use super::selection::Selection;
-use super::session::Contents;
 use super::status::{Pacing, RunStatus};
 use super::view_options::ViewOptions;
 use crate::series::Scale;
@@ -44,9 +44,15 @@ pub(super) fn run(ui: &mut egui::Ui, status: &RunStatus, pacing: &mut Pacing) {
             pacing.is_paused = true;
             pacing.single_steps += 1;
         }
+        if ui
+            .button("Stop")
+            .on_hover_text("End the run here, and save it")
+            .clicked()
+        {
+            pacing.is_stopped = true;
+        }
     });
-    ui.label("Steps per second, at most");
-    ui.horizontal(|ui| {
+    ui.horizontal_wrapped(|ui| {
         let mut is_unlimited = pacing.steps_per_second.is_infinite();
         let mut limit = if is_unlimited {
             100.0
@@ -54,7 +60,7 @@ pub(super) fn run(ui: &mut egui::Ui, status: &RunStatus, pacing: &mut Pacing) {
             pacing.steps_per_second
         };
         let slider = egui::Slider::new(&mut limit, 1.0..=100.0).logarithmic(true);
-        ui.add_enabled(!is_unlimited, slider);
+        ui.add_enabled(!is_unlimited, slider.text("steps a second at most"));
         ui.checkbox(&mut is_unlimited, "all");
         pacing.steps_per_second = if is_unlimited { f32::INFINITY } else { limit };
     });
@@ -67,7 +73,7 @@ pub(super) fn choices(
     selection: &mut Selection,
     options: &mut ViewOptions,
 ) {
-    ui.label("Scalars");
+    let title = ui.label("Scalars").id;
     egui::ComboBox::from_id_salt("scalars")
         .selected_text(options.group.unwrap_or("none"))
         .width(BOX_WIDTH)
@@ -75,7 +81,9 @@ pub(super) fn choices(
             for group in &contents.groups {
                 ui.selectable_value(&mut options.group, Some(group.title), group.title);
             }
-        });
+        })
+        .response
+        .labelled_by(title);
     ui.horizontal(|ui| {
         for (scale, name) in [
             (None, "suited"),
@@ -85,7 +93,7 @@ pub(super) fn choices(
             ui.selectable_value(&mut options.scalar_scale, scale, name);
         }
     });
-    ui.label("Units of");
+    let title = ui.label("Units of").id;
     let before = (selection.tensor.clone(), selection.kind);
     let name = |tensor: &str, kind: TensorKind| format!("{tensor} {}", kind.name());
     egui::ComboBox::from_id_salt("tensor")
@@ -100,7 +108,9 @@ pub(super) fn choices(
                     selection.kind = entry.kind;
                 }
             }
-        });
+        })
+        .response
+        .labelled_by(title);
     if before != (selection.tensor.clone(), selection.kind) {
         selection.clear_units();
     }
@@ -111,21 +121,21 @@ pub(super) fn choices(
             for statistic in Statistic::ALL {
                 ui.selectable_value(&mut selection.statistic, statistic, statistic.label());
             }
-        });
-    ui.label("Lines drawn");
-    ui.add(egui::Slider::new(&mut options.keep, 5..=300).logarithmic(true));
+        })
+        .response
+        .labelled_by(title);
+    let lines = egui::Slider::new(&mut options.keep, 5..=300).logarithmic(true);
+    ui.add(lines.text("lines drawn"));
     ui.horizontal(|ui| {
         ui.selectable_value(&mut options.scale, Scale::Linear, "linear");
         ui.selectable_value(&mut options.scale, Scale::Symlog, "symlog");
     });
+    ui.checkbox(&mut options.is_clustered, "color by cluster")
+        .on_hover_text("Units whose lines are alike have one color");
     ui.horizontal(|ui| {
         ui.selectable_value(&mut options.is_dark, true, "dark");
         ui.selectable_value(&mut options.is_dark, false, "light");
     });
-    if let Some(failure) = &contents.failure {
-        let text = format!("only steps {} to {}", failure.start, failure.end - 1);
-        ui.checkbox(&mut options.is_focused, text);
-    }
     if let Some(step) = selection.step {
         let units: Vec<String> = selection.units.iter().map(u32::to_string).collect();
         ui.horizontal_wrapped(|ui| {
@@ -154,10 +164,11 @@ pub(super) fn step(ui: &mut egui::Ui, status: &RunStatus, selection: &mut Select
             selection.cursor = None;
         }
         let mut step = selection.cursor.unwrap_or(status.step - 1);
-        ui.label("or at step");
+        let title = ui.label("or at step").id;
         let drag = egui::DragValue::new(&mut step).range(0..=status.step - 1);
         // A replay is started when the value is settled, not at each value on the way.
         let response = ui.add(drag.update_while_editing(false));
+        let response = response.labelled_by(title);
         let id = response.id.with("wanted");
         if response.changed() {
             ui.data_mut(|data| data.insert_temp(id, step));

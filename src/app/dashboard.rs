@@ -1,94 +1,98 @@
-//! What the window shows: charts of scalars and units, images, and the panel of controls.
+//! What the window shows: panes of snapshots, layers and units that share one selection and one time axis.
 //!
-//! It asks the worker for data, draws what has come into the textures of its tiles, and never waits.
+//! It asks the worker for data, draws what has come into the textures of its panes, and never waits.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use super::controls;
+use super::analyses::Compared;
+use super::arrangement_file::ArrangementFile;
+use super::credit_walk::CreditWalk;
+use super::explain_pane::{ExplainPane, Wish};
+use super::jobs::{Contents, Timed};
+use super::layer_tile::LayerTile;
+use super::panes::{Arrangement, Pane};
 use super::past::PastStep;
 use super::preview::Images;
+use super::requests::{Due, Prepared, Request};
+use super::run_form::RunForm;
+use super::screen::Screen;
 use super::selection::Selection;
-use super::session::{Contents, Session};
+use super::session::Session;
 use super::status::{Pacing, RunStatus};
 use super::step_axis::StepAxis;
-use super::surface::Surface;
 use super::tile::Tile;
+use super::timeline::Timeline;
+use super::undo::Undo;
 use super::unit_tile::UnitTile;
 use super::view_options::ViewOptions;
 use super::worker::Worker;
-use crate::series::Scale;
-use crate::view::{ChartLayout, Painter, SampledChart, ScalarChart, Theme};
+use crate::view::{ChartLayout, LayerGraph, Painter, ScalarChart, Theme};
 use crate::{Error, Result};
 
-/// While a run trains, its charts are computed again this often.
-const REFRESH: Duration = Duration::from_millis(700);
-/// Width of the panel of controls, in points.
-const CONTROLS_WIDTH: f32 = 230.0;
-
-/// What the worker is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Request {
-    Contents,
-    Scalars,
-    Units,
-    Images,
-    /// The run at an earlier step.
-    Past,
-}
-
-/// What it answers.
-#[derive(Debug)]
-pub(super) enum Prepared {
-    Contents(Contents),
-    Scalars(Option<ScalarChart>),
-    Units(Option<Box<SampledChart>>),
-    Images(Option<Images>),
-    Past(Option<Box<PastStep>>),
-}
+/// Of larger models the groups of layers are collapsed at first.
+const MOST_LAYERS: usize = 40;
 
 pub(super) struct Dashboard {
-    painter: Painter,
-    worker: Worker<Session, Request, Prepared>,
-    pacing: Arc<Mutex<Pacing>>,
+    pub(super) painter: Painter,
+    pub(super) worker: Worker<Session, Request, Prepared>,
+    pub(super) pacing: Arc<Mutex<Pacing>>,
     status: Arc<Mutex<RunStatus>>,
-    contents: Option<Contents>,
-    selection: Option<Selection>,
-    options: ViewOptions,
-    /// Requests that are due, and when and at which step the last round of them was made.
-    due: Vec<Request>,
-    asked_at: Instant,
-    asked_step: Option<u64>,
-    scalars: Option<ScalarChart>,
+    pub(super) contents: Option<Contents>,
+    pub(super) selection: Option<Selection>,
+    pub(super) undo: Undo,
+    /// Whether the selection of this frame came from there, and is not to be kept again.
+    pub(super) is_undone: bool,
+    pub(super) options: ViewOptions,
+    pub(super) due: Due,
+    pub(super) arrangement: Arrangement,
+    /// Where the arrangement is kept from one window to the next.
+    kept: ArrangementFile,
+    pub(super) scalars: Option<Timed<ScalarChart>>,
     scalar_tile: Tile,
     scalar_layout: Option<ChartLayout>,
-    units: UnitTile,
-    past: Option<Box<PastStep>>,
+    pub(super) layers: LayerTile,
+    pub(super) units: UnitTile,
+    pub(super) past: Option<Box<PastStep>>,
     tensor_tile: Tile,
-    images: Option<Images>,
+    pub(super) images: Option<Images>,
     image_tile: Tile,
     /// Why there are no images.
     no_images: Option<String>,
-    is_stale: bool,
+    pub(super) explain: ExplainPane,
+    pub(super) walk: CreditWalk,
+    /// Runs that are drawn over this one.
+    pub(super) compared: Vec<Compared>,
+    pub(super) run_form: RunForm,
+    /// What is looked for.
+    pub(super) query: String,
+    pub(super) is_help_open: bool,
+    /// Whether the cursor moves through the recorded steps by itself.
+    pub(super) is_playing: bool,
+    pub(super) is_stale: bool,
     /// Errors that the bar shows.
     errors: Vec<String>,
+    /// What was done last, such as a file that was written.
+    pub(super) note: Option<String>,
     /// What ended the run.
     failure: Option<Error>,
 }
 
 impl Dashboard {
-    /// Shows what `worker` prepares.
+    /// Shows what `worker` prepares, arranged as a file says.
     pub fn new(
         painter: Painter,
         units: UnitTile,
         worker: Worker<Session, Request, Prepared>,
         pacing: Arc<Mutex<Pacing>>,
         status: Arc<Mutex<RunStatus>>,
+        kept: ArrangementFile,
     ) -> Self {
         worker.submit(Request::Contents, |session, _| {
-            Ok(Prepared::Contents(session.contents()))
+            Ok(Prepared::Contents(Box::new(session.contents())))
         });
         Self {
+            arrangement: kept.read(),
+            kept,
             units,
             painter,
             worker,
@@ -96,27 +100,29 @@ impl Dashboard {
             status,
             contents: None,
             selection: None,
-            options: ViewOptions {
-                group: None,
-                scalar_scale: None,
-                keep: 60,
-                scale: Scale::Linear,
-                is_dark: true,
-                is_focused: true,
-            },
-            due: Vec::new(),
-            asked_at: Instant::now(),
-            asked_step: None,
+            undo: Undo::default(),
+            is_undone: false,
+            options: ViewOptions::default(),
+            due: Due::default(),
             scalars: None,
             scalar_tile: Tile::default(),
             scalar_layout: None,
+            layers: LayerTile::default(),
             past: None,
             tensor_tile: Tile::default(),
             images: None,
             image_tile: Tile::default(),
             no_images: None,
+            explain: ExplainPane::default(),
+            walk: CreditWalk::default(),
+            compared: Vec::new(),
+            run_form: RunForm::default(),
+            query: String::new(),
+            is_help_open: false,
+            is_playing: false,
             is_stale: true,
             errors: Vec::new(),
+            note: None,
             failure: None,
         }
     }
@@ -126,6 +132,7 @@ impl Dashboard {
     /// # Errors
     /// What ended the run before, or why it cannot be saved.
     pub fn close(self) -> Result<std::path::PathBuf> {
+        self.kept.write(&self.arrangement);
         let Self {
             worker, failure, ..
         } = self;
@@ -149,7 +156,7 @@ impl Dashboard {
     }
 
     /// Takes what has come, asks for what is due, and draws what has changed. What cannot be drawn is said in the bar.
-    pub fn update(&mut self, surface: &mut Surface) {
+    pub fn update(&mut self, screen: &mut dyn Screen) {
         for answer in self.worker.answers() {
             match (answer.kind, answer.result) {
                 (_, Ok(prepared)) => self.take(prepared),
@@ -163,7 +170,7 @@ impl Dashboard {
             }
         }
         self.ask();
-        self.draw(surface);
+        self.draw(screen);
     }
 
     /// Shows an error in the bar at the top.
@@ -174,13 +181,24 @@ impl Dashboard {
         }
     }
 
+    /// What the bar shows.
+    #[cfg(test)]
+    pub fn errors(&self) -> &[String] {
+        &self.errors
+    }
+
     fn take(&mut self, prepared: Prepared) {
         match prepared {
             Prepared::Contents(contents) => {
                 self.options.group = contents.groups.first().map(|group| group.title);
-                self.selection = Some(contents.selection.clone());
-                self.contents = Some(contents);
-                self.due = vec![Request::Scalars, Request::Units, Request::Images];
+                let mut selection = contents.selection.clone();
+                selection.range.clone_from(&contents.failure);
+                if contents.model.layers().count() > MOST_LAYERS {
+                    self.options.collapsed = LayerGraph::group_keys(&contents.model);
+                }
+                self.selection = Some(selection);
+                self.contents = Some(*contents);
+                self.due.want_all();
             }
             Prepared::Scalars(chart) => self.scalars = chart,
             Prepared::Units(chart) => self.units.set_chart(chart.map(|chart| *chart)),
@@ -188,86 +206,66 @@ impl Dashboard {
                 self.images = images;
                 self.no_images = None;
             }
+            Prepared::Layers(values) => self.layers.set_values(values.map(|values| *values)),
             Prepared::Past(past) => self.past = past,
+            Prepared::Explanation(explanation) => {
+                self.explain.set(*explanation);
+                self.due.want(Request::Scalars);
+            }
+            Prepared::Trial(tried) => {
+                if let Some(tried) = tried {
+                    self.explain.add(*tried);
+                    self.due.want(Request::Scalars);
+                }
+            }
+            Prepared::Credit(credit) => self.walk.set(credit),
+            Prepared::Compared(run) => {
+                self.compared.retain(|other| other.name != run.name);
+                self.compared.push(run);
+                self.due.want(Request::Scalars);
+            }
+            Prepared::Branch(left) => {
+                self.compared.push(left);
+                self.start_over();
+            }
         }
         self.is_stale = true;
     }
 
-    fn status(&self) -> RunStatus {
+    /// Another run is shown from now on.
+    fn start_over(&mut self) {
+        self.past = None;
+        self.explain = ExplainPane::default();
+        self.walk = CreditWalk::default();
+        self.undo = Undo::default();
+        self.worker.submit(Request::Contents, |session, _| {
+            Ok(Prepared::Contents(Box::new(session.contents())))
+        });
+    }
+
+    pub(super) fn status(&self) -> RunStatus {
         self.status
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
     }
 
-    /// Submits requests that are due to the worker; those whose kind is still being worked on stay due.
-    pub fn ask(&mut self) {
-        let step = self.status().step;
-        let is_behind = self.asked_step.is_some_and(|asked| asked != step);
-        if is_behind && self.asked_at.elapsed() >= REFRESH {
-            self.due = vec![Request::Scalars, Request::Units, Request::Images];
-        }
-        let (Some(contents), Some(selection)) = (&self.contents, &self.selection) else {
-            return;
-        };
-        let due = std::mem::take(&mut self.due);
-        for request in due {
-            if self.worker.is_pending(request) {
-                self.due.push(request);
-                continue;
-            }
-            self.asked_at = Instant::now();
-            self.asked_step = Some(step);
-            let failure = contents.failure.clone().filter(|_| self.options.is_focused);
-            match request {
-                Request::Contents => {}
-                Request::Past => {
-                    let Some(step) = selection.cursor else {
-                        continue;
-                    };
-                    let selection = selection.clone();
-                    self.worker.submit(request, move |session, progress| {
-                        let past = session.past(step, &selection, progress)?;
-                        Ok(Prepared::Past(past.map(Box::new)))
-                    });
-                }
-                Request::Scalars => {
-                    let group = self.options.group;
-                    let group = contents
-                        .groups
-                        .iter()
-                        .find(|other| Some(other.title) == group);
-                    let scale = self.options.scalar_scale;
-                    if let Some(group) = group.cloned() {
-                        self.worker.submit(request, move |session, _| {
-                            let chart = session.scalars(&group, scale, failure.as_ref());
-                            chart.map(Prepared::Scalars)
-                        });
-                    }
-                }
-                Request::Units => {
-                    let selection = selection.clone();
-                    let (keep, scale) = (self.options.keep, self.options.scale);
-                    self.worker.submit(request, move |session, progress| {
-                        let chart =
-                            session.units(&selection, keep, scale, failure.as_ref(), progress)?;
-                        Ok(Prepared::Units(chart.map(Box::new)))
-                    });
-                }
-                Request::Images => self.worker.submit(request, |session, progress| {
-                    session.images(progress).map(Prepared::Images)
-                }),
-            }
-        }
+    /// The time axis that is shown; `None` before the first step.
+    pub(super) fn timeline(&self) -> Option<&Arc<Timeline>> {
+        self.scalars.as_ref().map(|timed| &timed.timeline)
     }
 
-    fn draw(&mut self, surface: &mut Surface) {
-        let theme = if self.options.is_dark {
+    /// The theme of pictures, for a screen.
+    pub(super) fn theme(&self) -> Theme {
+        if self.options.is_dark {
             Theme::dark()
         } else {
             Theme::light()
-        };
-        let theme = theme.scaled(surface.window.scale_factor() as f32);
+        }
+    }
+
+    fn draw(&mut self, screen: &mut dyn Screen) {
+        let theme = self.theme().scaled(screen.scale_factor());
         if std::mem::take(&mut self.is_stale) {
             self.units.invalidate();
             let drawn = self.draw_scalars(&theme);
@@ -284,23 +282,30 @@ impl Dashboard {
                 None => Ok(()),
             });
             self.report_failure(drawn);
-            self.tensor_tile.register(surface);
-            self.scalar_tile.register(surface);
-            self.image_tile.register(surface);
+            self.tensor_tile.register(screen);
+            self.scalar_tile.register(screen);
+            self.image_tile.register(screen);
         }
         if let Some(selection) = &self.selection {
-            let drawn = self.units.update(&self.painter, &theme, selection, surface);
-            self.report_failure(drawn);
+            let drawn = self.units.update(&self.painter, &theme, selection, screen);
+            let kind = self.options.quantity;
+            let credit = self.walk.credit();
+            let layers = self
+                .layers
+                .update(&self.painter, &theme, selection, kind, credit, screen);
+            self.report_failure(drawn.and(layers));
         }
     }
 
     fn draw_scalars(&mut self, theme: &Theme) -> Result<()> {
-        if let Some(chart) = &self.scalars
+        if let Some(timed) = &self.scalars
             && let Some(picture) = self.scalar_tile.target(self.painter.gpu(), theme)?
         {
-            let chart = chart.chart();
+            let chart = timed.chart.chart();
             // A tile that is too small for a chart shows the last picture.
             if let Ok(layout) = chart.layout(picture.extent(), theme.scale_factor) {
+                let timeline = &timed.timeline;
+                let layout = layout.with_time(&timeline.axis, &timeline.moments);
                 chart.draw(&self.painter, &layout, picture)?;
                 self.scalar_layout = Some(layout);
             }
@@ -314,7 +319,7 @@ impl Dashboard {
         }
     }
 
-    /// Panels and tiles.
+    /// The bar and the panes.
     pub fn ui(&mut self, ui: &mut egui::Ui) {
         let preference = if self.options.is_dark {
             egui::Theme::Dark
@@ -323,61 +328,52 @@ impl Dashboard {
         };
         ui.ctx().set_theme(preference);
         let before = (self.selection.clone(), self.options.clone());
+        self.keys(ui.ctx());
         self.error_bar(ui);
-        egui::Panel::left("controls")
-            .exact_size(CONTROLS_WIDTH)
+        egui::Panel::top("bar").show(ui, |ui| self.bar(ui));
+        egui::CentralPanel::default()
+            .frame(egui::Frame::new().fill(ui.visuals().panel_fill))
             .show(ui, |ui| {
-                egui::ScrollArea::vertical().show(ui, |ui| self.controls(ui));
+                if self.contents.is_none() && self.errors.is_empty() {
+                    ui.centered_and_justified(|ui| {
+                        ui.label("Preparing the run: reading its data and building kernels")
+                    });
+                    return;
+                }
+                let mut arrangement = std::mem::take(&mut self.arrangement);
+                arrangement.ui(ui, &mut |ui, pane| self.pane(ui, pane));
+                self.arrangement = arrangement;
             });
-        egui::CentralPanel::default().show(ui, |ui| self.tiles(ui));
+        super::keys::sheet(&ui.ctx().clone(), &mut self.is_help_open);
+        self.play(ui.ctx());
         self.note_changes(&before.0, &before.1);
-        if self.is_stale || self.units.is_stale() || self.selection != before.0 {
-            // Pictures are drawn before a frame.
-            ui.ctx().request_repaint();
-        }
-        let status = self.status();
-        if self.asked_step.is_some_and(|step| step != status.step) || !self.due.is_empty() {
-            let rest = REFRESH.saturating_sub(self.asked_at.elapsed());
-            ui.ctx()
-                .request_repaint_after(rest.max(Duration::from_millis(20)));
-        }
+        self.remember(ui.ctx(), before.0);
+        self.ask_for_frames(ui.ctx(), &before.1);
     }
 
-    /// What was chosen since `selection` and `options` has to be computed or drawn.
-    fn note_changes(&mut self, selection: &Option<Selection>, options: &ViewOptions) {
-        let series = |selection: &Option<Selection>| selection.as_ref().map(Selection::series);
-        let is_other = series(&self.selection) != series(selection);
-        if is_other {
-            // Whatever is on its way is of no use any more.
-            self.worker.cancel(Request::Units);
+    /// Keeps the selection that was left, once the pointer is up: a drag is one change.
+    fn remember(&mut self, context: &egui::Context, before: Option<Selection>) {
+        if std::mem::take(&mut self.is_undone) {
+            context.request_repaint();
+            return;
         }
-        let (keep, scale) = (options.keep, options.scale);
-        if is_other || (self.options.keep, self.options.scale) != (keep, scale) {
-            self.want(Request::Units);
-        }
-        if self.options.is_focused != options.is_focused {
-            self.want(Request::Scalars);
-            self.want(Request::Units);
-        }
-        let cursor = |selection: &Option<Selection>| selection.as_ref().and_then(|s| s.cursor);
-        if cursor(&self.selection) != cursor(selection) || is_other {
-            // The tensor of the step that is looked at is another one, too.
-            self.worker.cancel(Request::Past);
-            self.is_stale |= self.past.take().is_some();
-            if cursor(&self.selection).is_some() {
-                self.want(Request::Past);
-            }
-        }
-        if (self.options.group, self.options.scalar_scale) != (options.group, options.scalar_scale)
+        let is_settled = !context.input(|input| input.pointer.any_down()) && !self.is_playing;
+        if let Some(before) = before.filter(|before| Some(before) != self.selection.as_ref())
+            && is_settled
         {
-            self.want(Request::Scalars);
+            self.undo.left(before);
+            context.request_repaint();
         }
-        self.is_stale |= self.options.is_dark != options.is_dark;
     }
 
-    fn want(&mut self, request: Request) {
-        if !self.due.contains(&request) {
-            self.due.push(request);
+    fn ask_for_frames(&self, context: &egui::Context, options: &ViewOptions) {
+        let is_stale = self.is_stale || self.units.is_stale() || self.layers.is_stale();
+        if is_stale || self.options != *options {
+            // Pictures are drawn before a frame.
+            context.request_repaint();
+        }
+        if let Some(delay) = self.due.delay(self.status().step) {
+            context.request_repaint_after(delay);
         }
     }
 
@@ -390,7 +386,8 @@ impl Dashboard {
             let mut is_closed = false;
             for error in &self.errors {
                 ui.horizontal_wrapped(|ui| {
-                    is_closed |= ui.small_button("x").clicked();
+                    let close = ui.small_button("x").on_hover_text("Close");
+                    is_closed |= close.clicked();
                     ui.colored_label(color, error);
                 });
             }
@@ -400,81 +397,109 @@ impl Dashboard {
         });
     }
 
-    fn controls(&mut self, ui: &mut egui::Ui) {
-        let status = self.status();
-        {
-            let mut pacing = self.pacing.lock().unwrap_or_else(PoisonError::into_inner);
-            controls::run(ui, &status, &mut pacing);
-        }
-        ui.separator();
-        if let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) {
-            controls::choices(ui, contents, selection, &mut self.options);
-            controls::step(ui, &status, selection);
-            ui.separator();
-        }
-        if self.worker.is_pending(Request::Past) && ui.small_button("Cancel the replay").clicked() {
-            self.worker.cancel(Request::Past);
-            if let Some(selection) = &mut self.selection {
-                selection.cursor = None;
+    fn pane(&mut self, ui: &mut egui::Ui, pane: Pane) {
+        match pane {
+            Pane::Run => scrolled(ui, |ui| self.run_pane(ui)),
+            Pane::Explain => scrolled(ui, |ui| self.explain_pane(ui)),
+            Pane::Credit => scrolled(ui, |ui| self.credit_pane(ui)),
+            Pane::Snapshots => self.snapshots(ui),
+            Pane::Layers => {
+                if let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) {
+                    self.layers.show(ui, contents, selection, &mut self.options);
+                }
             }
+            Pane::Units => {
+                let size = ui.available_size();
+                if let Some(selection) = &mut self.selection {
+                    self.units.show(ui, size, selection);
+                }
+            }
+            Pane::Images => self.image_pane(ui),
         }
-        controls::findings(ui, &status, self.worker.activity().as_deref());
     }
 
-    fn tiles(&mut self, ui: &mut egui::Ui) {
-        if self.contents.is_none() && self.errors.is_empty() {
-            ui.centered_and_justified(|ui| {
-                ui.label("Preparing the run: reading its data and building kernels");
-            });
-            return;
-        }
+    fn snapshots(&mut self, ui: &mut egui::Ui) {
         let size = ui.available_size();
-        let gap = ui.spacing().item_spacing;
-        let images = self.image_tile.size().unwrap_or_default();
-        let has_images = self.images.is_some() && images.x > 0.0;
-        // Images have their own size, where that leaves half of the window to the charts; else they are made smaller.
-        let room = size * egui::vec2(0.5, 0.58) / images.max(egui::vec2(1.0, 1.0));
-        let images = images * room.min_elem().min(1.0);
-        let top = (size.y * 0.45).max(if has_images { images.y } else { 0.0 });
-        let left = size.x - if has_images { images.x + gap.x } else { 0.0 };
-        ui.horizontal_top(|ui| {
-            ui.set_height(top);
-            let (response, is_resized) = self.scalar_tile.show(ui, egui::vec2(left, top));
-            self.is_stale |= is_resized;
-            if let (Some(chart), Some(layout), Some(selection)) =
-                (&self.scalars, &self.scalar_layout, &mut self.selection)
-            {
-                let steps = StepAxis {
-                    plot: layout.plot,
-                    first: chart.caption().first_step,
-                    stride: chart.caption().stride,
-                    scale_factor: self.scalar_tile.scale_factor(),
-                };
-                selection.cursor = steps.scrub(&response, selection.cursor);
-                steps.mark(ui, &response, selection.cursor);
-            }
-            if has_images {
-                self.image_tile.show_fitted(ui, images);
-            }
+        let (response, is_resized) = self.scalar_tile.show(ui, size);
+        self.is_stale |= is_resized;
+        response.widget_info(|| {
+            let name = self.options.group.unwrap_or("Scalars");
+            egui::WidgetInfo::labeled(egui::Role::Image, true, name)
         });
-        let mut rest = size.y - top - gap.y;
-        if let Some(text) = &self.no_images {
-            let label = ui.label(egui::RichText::new(format!("No images: {text}")).weak());
-            rest -= label.rect.height() + gap.y;
+        if let (Some(timed), Some(layout), Some(selection)) =
+            (&self.scalars, &self.scalar_layout, &mut self.selection)
+        {
+            let steps = StepAxis {
+                plot: layout.plot,
+                axis: &timed.timeline.axis,
+                scale_factor: self.scalar_tile.scale_factor(),
+            };
+            steps.choose(&response, selection);
+            steps.mark(ui, &response, selection.cursor);
         }
-        let Some(selection) = &mut self.selection else {
-            return;
-        };
-        let tensor = self.past.as_ref().and_then(|past| past.tensor.as_ref());
-        let tensor = tensor.and_then(|_| self.tensor_tile.size());
-        let room = egui::vec2(size.x * 0.4, rest);
-        let tensor = tensor.map(|size| size * (room / size).min_elem().min(1.0));
-        let width = size.x - tensor.map_or(0.0, |size| size.x + gap.x);
-        ui.horizontal_top(|ui| {
-            self.units.show(ui, egui::vec2(width, rest), selection);
-            if let Some(size) = tensor {
-                self.tensor_tile.show_fitted(ui, size);
+    }
+
+    /// What the model makes, and the tensor of the step that is looked at, as large as there is room.
+    fn image_pane(&mut self, ui: &mut egui::Ui) {
+        if let Some(text) = &self.no_images {
+            ui.weak(format!("No images: {text}"));
+        }
+        let room = ui.available_size();
+        let has_images = self.images.is_some() || self.past.is_some();
+        let past = self.past.as_ref();
+        let tensor = past.and_then(|past| past.tensor.as_ref());
+        let shown = [
+            (has_images, &self.image_tile),
+            (tensor.is_some(), &self.tensor_tile),
+        ];
+        let shown = shown.into_iter().filter(|(is_shown, _)| *is_shown);
+        let tiles: Vec<(&Tile, egui::Vec2)> = shown
+            .filter_map(|(_, tile)| Some((tile, tile.size()?)))
+            .collect();
+        if tiles.is_empty() && self.no_images.is_none() {
+            ui.weak("This model makes no images. Choose a step to see a tensor of it.");
+        }
+        scrolled(ui, |ui| {
+            for (tile, size) in tiles {
+                // As wide as the pane at most.
+                let fitted = (room.x / size.x).min(1.0);
+                tile.show_fitted(ui, size * fitted);
             }
         });
     }
+
+    fn explain_pane(&mut self, ui: &mut egui::Ui) {
+        let is_busy = self.worker.is_pending(Request::Explanation) || self.trial_is_pending();
+        let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) else {
+            return;
+        };
+        match self.explain.show(ui, contents, selection, is_busy) {
+            Some(Wish::Explain) => self.due.want(Request::Explanation),
+            Some(Wish::Try(which)) => self.due.want(Request::Trial(which)),
+            None => {}
+        }
+    }
+
+    fn trial_is_pending(&self) -> bool {
+        let activity = self.worker.activity();
+        activity.is_some_and(|activity| activity.starts_with("trying"))
+    }
+
+    fn credit_pane(&mut self, ui: &mut egui::Ui) {
+        let is_busy = self.worker.is_pending(Request::Credit);
+        let last = self.status().step;
+        let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) else {
+            return;
+        };
+        if self.walk.show(ui, contents, selection, last, is_busy) {
+            self.due.want(Request::Credit);
+        }
+    }
+}
+
+/// Shows what may be higher or wider than the pane.
+fn scrolled(ui: &mut egui::Ui, show: impl FnOnce(&mut egui::Ui)) {
+    egui::ScrollArea::vertical()
+        .auto_shrink(false)
+        .show(ui, show);
 }

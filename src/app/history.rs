@@ -74,6 +74,11 @@ impl History {
         }
     }
 
+    /// The recorded steps and the statistics of every row of the layout.
+    pub fn records(&self) -> &[(u64, Vec<UnitStatistics>)] {
+        &self.records
+    }
+
     /// One statistic of every unit of a tensor over the recorded steps.
     pub fn series(&self, entry: &TraceEntry, statistic: Statistic) -> UnitSeries {
         let mut values = Vec::with_capacity(entry.units * self.records.len());

@@ -4,21 +4,41 @@
 //! them, and sleeps while nothing changes. Whatever takes long (training, opening a directory, restoring a model,
 //! sampling) runs on a worker, which is asked for data and wakes the window when it has some.
 
+mod analyses;
+mod arrangement_file;
+mod bar;
 mod controls;
+mod credit_walk;
 mod dashboard;
+mod explain_pane;
+mod export;
+mod find;
 mod history;
+mod jobs;
+mod keys;
+mod layer_tile;
+mod layer_values;
+mod panes;
 mod past;
 mod preview;
+mod requests;
+mod run_form;
+mod screen;
 mod selection;
 mod session;
 mod source;
+mod stage;
 mod status;
 mod step_axis;
 mod stop;
 mod surface;
 mod tile;
+mod timeline;
+mod undo;
 mod unit_tile;
 mod view_options;
+#[cfg(test)]
+mod window_tests;
 mod worker;
 
 use std::path::PathBuf;
@@ -30,6 +50,7 @@ use winit::event::{StartCause, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, EventLoopProxy};
 use winit::window::WindowId;
 
+use self::arrangement_file::ArrangementFile;
 use self::dashboard::Dashboard;
 use self::session::Session;
 use self::status::{Pacing, RunStatus};
@@ -135,7 +156,8 @@ impl App<'_> {
         let painter = Painter::new(&surface.gpu);
         let units = UnitTile::new(&surface.gpu)?;
         let worker = Worker::start(wake, make)?;
-        let dashboard = Dashboard::new(painter, units, worker, pacing, status);
+        let kept = ArrangementFile::of_user();
+        let dashboard = Dashboard::new(painter, units, worker, pacing, status, kept);
         surface.window.request_redraw();
         Ok(Open {
             surface,

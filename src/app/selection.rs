@@ -1,9 +1,11 @@
 //! What a person has chosen, which all parts of the window share.
 
+use std::ops::Range;
+
 use crate::report::telling_units;
 use crate::tensor::TensorKind;
 use crate::trace::{Event, ModelDescription, Statistic, TraceEntry};
-use crate::view::UnitsOf;
+use crate::view::{TimeScale, UnitsOf};
 
 /// The tensor, statistic, units and step that are looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,10 @@ pub(super) struct Selection {
     pub step: Option<u64>,
     /// The earlier step that is looked at; the run as it is now where there is none.
     pub cursor: Option<u64>,
+    /// The steps that all levels show; all of them where there is none.
+    pub range: Option<Range<u64>>,
+    /// How steps become columns.
+    pub time: TimeScale,
 }
 
 impl Selection {
@@ -41,6 +47,17 @@ impl Selection {
             units: Vec::new(),
             step: None,
             cursor: None,
+            range: None,
+            time: TimeScale::default(),
+        }
+    }
+
+    /// Looks at another tensor. Units of the one before are others.
+    pub fn look_at(&mut self, tensor: &str, kind: TensorKind) {
+        if self.tensor != tensor || self.kind != kind {
+            tensor.clone_into(&mut self.tensor);
+            self.kind = kind;
+            self.clear_units();
         }
     }
 

@@ -1,90 +1,40 @@
 //! The worker's state: a run in training, or one that is looked at.
 
-use std::borrow::Cow;
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::history::History;
-use super::past::{self, PastStep};
-use super::preview::{Images, Preview};
-use super::selection::Selection;
+use super::layer_values::LayerCache;
+use super::preview::Preview;
 use super::source::{Source, Start, Training};
+use super::stage::{Live, LiveRun, LiveTraining, Stage};
 use super::status::{Pacing, RunStatus};
-use super::worker::{Background, Progress, Turn};
+use super::worker::{Background, Turn};
 use crate::gpu::Gpu;
-use crate::report::{self, ScalarGroup, scalar_groups, scalars_within, series_within};
-use crate::sample::{Budget, SampleOptions};
-use crate::series::Scale;
-use crate::trace::{RunView, Severity, TraceEntry};
-use crate::train::{Run, TensorRequest};
-use crate::view::{SampledChart, ScalarChart};
+use crate::report;
+use crate::trace::{RunView, Status};
+use crate::train::Run;
 use crate::{Error, Result, panics};
 
+/// A run that another process trains is looked at this often for something new.
+const FOLLOW: Duration = Duration::from_secs(1);
 /// A paused run is looked at this often for a change of its pacing.
 const PAUSED: Duration = Duration::from_millis(50);
 
-/// What the window has to know of a run before it can choose anything.
-#[derive(Debug, Clone)]
-pub(super) struct Contents {
-    /// The tensors that are recorded.
-    pub entries: Vec<TraceEntry>,
-    /// The charts that its scalars make.
-    pub groups: Vec<ScalarGroup>,
-    /// What is looked at first.
-    pub selection: Selection,
-    /// The steps that show how the run failed, where they are few.
-    pub failure: Option<Range<u64>>,
-}
-
 /// A run and what is shown of it.
 pub(super) struct Session {
-    gpu: Gpu,
-    stage: Stage,
-    preview: Preview,
+    pub(super) gpu: Gpu,
+    pub(super) stage: Stage,
+    pub(super) preview: Preview,
+    /// What was read for the charts of layers.
+    pub(super) layers: LayerCache,
     pacing: Arc<Mutex<Pacing>>,
     status: Arc<Mutex<RunStatus>>,
     /// Steps that were asked for one by one and are done.
     single_steps: u64,
     last_step: Instant,
-}
-
-enum Stage {
-    /// A run in training, or one that has ended while the window was open.
-    Live { run: LiveRun, history: History },
-    /// A run directory.
-    View(Box<RunView>),
-}
-
-enum LiveRun {
-    Training(Box<LiveTraining>),
-    /// Saved and reported, in this directory.
-    Ended(PathBuf),
-    /// It failed; what it had recorded is kept in this directory.
-    Failed(PathBuf),
-}
-
-/// A run in training, and how it ends.
-struct LiveTraining {
-    run: Run,
-    writes_report: bool,
-    stop_on: Option<Severity>,
-    /// Events that were held against `stop_on`.
-    events_seen: usize,
-}
-
-impl LiveTraining {
-    /// One step; `false` at the end of the run, which an event may be.
-    fn advance(&mut self, history: &mut History) -> Result<bool> {
-        let goes_on = self.run.advance(&mut |record| {
-            history.push(record.step, &record.scalars, record.statistics.as_deref());
-        })?;
-        let news = &self.run.events()[self.events_seen..];
-        self.events_seen += news.len();
-        let stops = |severity| self.stop_on.is_some_and(|stop_on| severity >= stop_on);
-        Ok(goes_on && !news.iter().any(|event| stops(event.severity)))
-    }
+    /// When the files of a run that another process trains were last written.
+    written: Option<SystemTime>,
 }
 
 impl Session {
@@ -105,14 +55,16 @@ impl Session {
                 Preview::of_directory(dir),
             ),
         };
-        let session = Self {
+        let mut session = Self {
             gpu: gpu.clone(),
             stage,
             preview,
+            layers: LayerCache::default(),
             pacing,
             status,
             single_steps: 0,
             last_step: Instant::now(),
+            written: None,
         };
         session.publish();
         Ok(session)
@@ -120,164 +72,33 @@ impl Session {
 
     fn train(gpu: &Gpu, training: &Training) -> Result<(Stage, Preview)> {
         let run = training.start.run(gpu)?;
-        let trainer = run.trainer();
-        let mut history = History::new(trainer.layout().clone(), trainer.scalar_names());
-        if let Start::Resume { dir, .. } = &training.start {
-            history.recall(&RunView::open(dir)?)?;
-        }
-        let preview = Preview::of_trainer(trainer);
-        let run = LiveRun::Training(Box::new(LiveTraining {
+        let preview = Preview::of_trainer(run.trainer());
+        let mut live = Live::new(LiveTraining {
             run,
             writes_report: training.writes_report,
             stop_on: training.stop_on,
             events_seen: 0,
-        }));
-        Ok((Stage::Live { run, history }, preview))
-    }
-
-    /// What can be chosen.
-    pub fn contents(&self) -> Contents {
-        let (entries, names, model, events) = match &self.stage {
-            Stage::Live { run, history } => {
-                let (model, events) = match run {
-                    LiveRun::Training(live) => (live.run.trainer().describe(), live.run.events()),
-                    LiveRun::Ended(_) | LiveRun::Failed(_) => Default::default(),
-                };
-                (history.entries(), history.names().to_vec(), model, events)
-            }
-            Stage::View(run) => {
-                let names: Vec<String> = run.scalars().keys().cloned().collect();
-                (run.entries(), names, run.model().clone(), run.events())
-            }
-        };
-        Contents {
-            selection: Selection::first(entries, &model, events),
-            failure: match &self.stage {
-                Stage::View(run) => report::failure_steps(run),
-                Stage::Live { .. } => None,
-            },
-            entries: entries.to_vec(),
-            groups: scalar_groups(&names, &model),
-        }
-    }
-
-    /// The chart of some scalars, in a scale that suits them unless one is given, and of these steps only where some are;
-    /// `None` before the first step.
-    ///
-    /// # Errors
-    /// The device was lost.
-    pub fn scalars(
-        &self,
-        group: &ScalarGroup,
-        scale: Option<Scale>,
-        steps: Option<&Range<u64>>,
-    ) -> Result<Option<ScalarChart>> {
-        // Members are indices in the list of names that `contents` has grouped.
-        let values = |index: &usize| -> &[(u64, f64)] {
-            match &self.stage {
-                Stage::Live { history, .. } => history.scalar(*index),
-                Stage::View(run) => run
-                    .scalars()
-                    .values()
-                    .nth(*index)
-                    .map_or(&[], Vec::as_slice),
-            }
-        };
-        let labels = group.labels.iter().map(String::as_str);
-        let shown = group.members.iter().map(|index| match steps {
-            Some(steps) => Cow::Owned(scalars_within(values(index), steps)),
-            None => Cow::Borrowed(values(index)),
         });
-        let shown: Vec<Cow<'_, [(u64, f64)]>> = shown.collect();
-        let recorded: Vec<_> = labels.zip(shown.iter().map(|values| &**values)).collect();
-        ScalarChart::of_recorded(&self.gpu, group.title, group.y_title, &recorded, scale)
+        if let Start::Resume { dir, .. } = &training.start {
+            live.history.recall(&RunView::open(dir)?)?;
+        }
+        Ok((Stage::Live(Box::new(live)), preview))
     }
 
-    /// The chart of the selected units; `None` before the second recorded step.
+    /// The run's directory, in which everything so far can be read and replayed.
     ///
     /// # Errors
-    /// The tensor is not recorded, a file is damaged, or the device was lost.
-    pub fn units(
-        &self,
-        selection: &Selection,
-        keep: usize,
-        scale: Scale,
-        steps: Option<&Range<u64>>,
-        progress: &Progress,
-    ) -> Result<Option<SampledChart>> {
-        let units = selection.series();
-        progress.say(format!("reading {}", units.tensor));
-        let mut series = match &self.stage {
-            Stage::Live { history, .. } => {
-                let is_wanted =
-                    |entry: &&TraceEntry| entry.tensor == units.tensor && entry.kind == units.kind;
-                let Some(entry) = history.entries().iter().find(is_wanted) else {
-                    return Ok(None);
-                };
-                history.series(entry, units.statistic)
+    /// A run that trains cannot be saved.
+    pub(super) fn saved_dir(&mut self) -> Result<PathBuf> {
+        if let Stage::Live(live) = &mut self.stage {
+            let Live { run, history, .. } = &mut **live;
+            if let LiveRun::Training(training) = run {
+                training.run.save_interim(&mut |record| {
+                    history.push(record.step, &record.scalars, record.statistics.as_deref());
+                })?;
             }
-            Stage::View(run) if units.tensor.is_empty() => {
-                // Nothing is recorded yet.
-                debug_assert!(run.entries().is_empty());
-                return Ok(None);
-            }
-            Stage::View(run) => run.series(&units.tensor, units.kind, units.statistic)?,
-        };
-        if let Some(steps) = steps {
-            series = series_within(series, steps);
         }
-        if series.steps.len() < 2 || progress.is_cancelled() {
-            return Ok(None);
-        }
-        progress.say(format!("sampling {} units", series.units));
-        let options = SampleOptions {
-            budget: Budget::Keep(keep),
-            ..SampleOptions::default()
-        };
-        SampledChart::of_units(&self.gpu, &units, &series, Some(scale), &options)
-    }
-
-    /// The images that the model makes as it is.
-    ///
-    /// # Errors
-    /// What is missing for them, such as the data, in a sentence.
-    pub fn images(&mut self, progress: &Progress) -> Result<Option<Images>> {
-        if let Stage::View(run) = &self.stage
-            && !report::makes_images(run.model())
-        {
-            return Ok(None);
-        }
-        self.preview.images(&self.gpu, progress)
-    }
-
-    /// The run as an earlier step found it, by replaying it; `None` where that was cancelled.
-    ///
-    /// # Errors
-    /// What keeps the run from being replayed, in a sentence.
-    pub fn past(
-        &mut self,
-        step: u64,
-        selection: &Selection,
-        progress: &Progress,
-    ) -> Result<Option<PastStep>> {
-        let request = TensorRequest {
-            tensor: selection.tensor.clone(),
-            kind: selection.kind,
-        };
-        let dir = match &mut self.stage {
-            Stage::View(run) => run.folder().to_owned(),
-            Stage::Live { run, history } => match run {
-                LiveRun::Ended(dir) | LiveRun::Failed(dir) => dir.clone(),
-                LiveRun::Training(live) => {
-                    // What is replayed has to be in the directory.
-                    live.run.save_interim(&mut |record| {
-                        history.push(record.step, &record.scalars, record.statistics.as_deref());
-                    })?;
-                    live.run.dir().to_owned()
-                }
-            },
-        };
-        past::replay(&self.gpu, &dir, step, request, progress)
+        Ok(self.stage.dir().to_owned())
     }
 
     /// Saves a run that trains, with its report, and returns the directory.
@@ -286,31 +107,32 @@ impl Session {
     /// The run cannot be saved or its report cannot be written.
     pub fn close(mut self) -> Result<PathBuf> {
         self.end()?;
-        Ok(match &self.stage {
-            Stage::View(run) => run.folder().to_owned(),
-            Stage::Live { run, .. } => match run {
-                LiveRun::Ended(dir) | LiveRun::Failed(dir) => dir.clone(),
-                LiveRun::Training(live) => live.run.dir().to_owned(),
-            },
-        })
+        Ok(self.stage.dir().to_owned())
     }
 
     fn end(&mut self) -> Result<()> {
-        let Stage::Live { run, history } = &mut self.stage else {
+        let Stage::Live(live) = &mut self.stage else {
             return Ok(());
         };
-        let LiveRun::Training(live) = run else {
+        let Live {
+            run,
+            history,
+            events,
+            ..
+        } = &mut **live;
+        let LiveRun::Training(training) = run else {
             return Ok(());
         };
-        let failed = LiveRun::Failed(live.run.dir().to_owned());
-        let LiveRun::Training(live) = std::mem::replace(run, failed) else {
+        let failed = LiveRun::Failed(training.run.dir().to_owned());
+        let LiveRun::Training(training) = std::mem::replace(run, failed) else {
             return Ok(());
         };
-        let writes_report = live.writes_report;
-        let mut finished = live.run.finish(false, &mut |record| {
+        let writes_report = training.writes_report;
+        let mut finished = training.run.finish(false, &mut |record| {
             history.push(record.step, &record.scalars, record.statistics.as_deref());
         })?;
         *run = LiveRun::Ended(finished.dir.clone());
+        events.clone_from(&finished.events);
         let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
         status.state = finished.status.to_string();
         status.is_training = false;
@@ -319,6 +141,28 @@ impl Session {
         if writes_report {
             report::write_report_of(&mut finished.trainer, &finished.dir)?;
         }
+        Ok(())
+    }
+
+    /// Ends the run that is shown, and shows another one that trains from now on.
+    ///
+    /// # Errors
+    /// The run before cannot be saved.
+    pub(super) fn go_on_with(&mut self, run: Run) -> Result<()> {
+        self.end()?;
+        self.preview = Preview::of_trainer(run.trainer());
+        self.stage = Stage::Live(Box::new(Live::new(LiveTraining {
+            run,
+            writes_report: true,
+            stop_on: None,
+            events_seen: 0,
+        })));
+        self.layers = LayerCache::default();
+        *self.status.lock().unwrap_or_else(|e| e.into_inner()) = RunStatus::default();
+        if let Ok(mut pacing) = self.pacing.lock() {
+            pacing.is_stopped = false;
+        }
+        self.publish();
         Ok(())
     }
 
@@ -338,16 +182,46 @@ impl Session {
     }
 
     /// Tells the window how far the run is.
-    fn publish(&self) {
+    fn publish(&mut self) {
         let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
-        match &self.stage {
+        match &mut self.stage {
             Stage::View(run) => status.of_view(run),
-            Stage::Live {
-                run: LiveRun::Training(live),
-                ..
-            } => status.of_run(&live.run),
-            Stage::Live { .. } => {}
+            Stage::Live(live) => {
+                if let LiveRun::Training(training) = &live.run {
+                    status.of_run(&training.run);
+                    if live.events.len() != training.run.events().len() {
+                        live.events = training.run.events().to_vec();
+                    }
+                }
+            }
         }
+    }
+
+    /// Reads a run again that another process trains, where its files have changed.
+    fn follow(&mut self) -> Result<Turn> {
+        let Stage::View(run) = &mut self.stage else {
+            return Ok(Turn::Never);
+        };
+        let is_running = run
+            .info()
+            .is_some_and(|info| info.status == Status::Running);
+        if !is_running {
+            return Ok(Turn::Never);
+        }
+        let dir = run.folder().to_owned();
+        let parts = ["run.json", "events.jsonl", "scalars", "trace"];
+        let times = parts.iter().filter_map(|part| {
+            let metadata = std::fs::metadata(dir.join(part)).ok()?;
+            metadata.modified().ok()
+        });
+        let newest = times.max();
+        if self.written.is_some() && newest != self.written {
+            **run = RunView::open(&dir)?;
+            self.layers = LayerCache::default();
+            self.publish();
+        }
+        self.written = newest;
+        Ok(Turn::After(FOLLOW))
     }
 }
 
@@ -361,15 +235,23 @@ impl Drop for Session {
 
 impl Background for Session {
     fn turn(&mut self) -> Result<Turn> {
-        let is_training = matches!(
-            self.stage,
-            Stage::Live {
-                run: LiveRun::Training(_),
-                ..
+        match &self.stage {
+            Stage::View(_) => return self.follow(),
+            Stage::Live(live) => {
+                if !matches!(live.run, LiveRun::Training(_)) {
+                    return Ok(Turn::Never);
+                }
             }
-        );
-        if !is_training {
-            return Ok(Turn::Never);
+        }
+        let is_stopped = self.pacing.lock().is_ok_and(|pacing| pacing.is_stopped);
+        if is_stopped {
+            return match self.end() {
+                Ok(()) => Ok(Turn::Never),
+                Err(error) => {
+                    self.fail(&error);
+                    Err(error)
+                }
+            };
         }
         if let Some(pause) = self.pause() {
             self.save_if_due()?;
@@ -377,11 +259,14 @@ impl Background for Session {
         }
         self.last_step = Instant::now();
         let advanced = match &mut self.stage {
-            Stage::Live {
-                run: LiveRun::Training(live),
-                history,
-            } => live.advance(history),
-            _ => Ok(false),
+            Stage::Live(live) => {
+                let Live { run, history, .. } = &mut **live;
+                match run {
+                    LiveRun::Training(training) => training.advance(history),
+                    LiveRun::Ended(_) | LiveRun::Failed(_) => Ok(false),
+                }
+            }
+            Stage::View(_) => Ok(false),
         };
         self.publish();
         let ended = match advanced {
@@ -400,14 +285,14 @@ impl Background for Session {
 impl Session {
     /// A run that is paused is as safe as one that trains.
     fn save_if_due(&mut self) -> Result<()> {
-        let Stage::Live {
-            run: LiveRun::Training(live),
-            history,
-        } = &mut self.stage
-        else {
+        let Stage::Live(live) = &mut self.stage else {
             return Ok(());
         };
-        let saved = live.run.save_if_due(&mut |record| {
+        let Live { run, history, .. } = &mut **live;
+        let LiveRun::Training(training) = run else {
+            return Ok(());
+        };
+        let saved = training.run.save_if_due(&mut |record| {
             history.push(record.step, &record.scalars, record.statistics.as_deref());
         });
         if let Err(error) = &saved {
@@ -418,10 +303,10 @@ impl Session {
 
     /// The run has failed: it has closed its directory itself.
     fn fail(&mut self, error: &Error) {
-        if let Stage::Live { run, .. } = &mut self.stage
-            && let LiveRun::Training(live) = run
+        if let Stage::Live(live) = &mut self.stage
+            && let LiveRun::Training(training) = &live.run
         {
-            *run = LiveRun::Failed(live.run.dir().to_owned());
+            live.run = LiveRun::Failed(training.run.dir().to_owned());
         }
         let mut status = self.status.lock().unwrap_or_else(|e| e.into_inner());
         status.is_training = false;

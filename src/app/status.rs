@@ -14,6 +14,8 @@ const MAX_LISTED: usize = 40;
 pub(super) struct Pacing {
     /// Whether only single steps run.
     pub is_paused: bool,
+    /// Whether the run is to end now, saved as it is.
+    pub is_stopped: bool,
     /// Steps a second at most; infinite at full speed.
     pub steps_per_second: f32,
     /// Steps that were asked for one by one, in all.
@@ -24,6 +26,7 @@ impl Default for Pacing {
     fn default() -> Self {
         Self {
             is_paused: false,
+            is_stopped: false,
             steps_per_second: f32::INFINITY,
             single_steps: 0,
         }

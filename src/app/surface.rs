@@ -6,6 +6,7 @@ use std::time::Duration;
 use winit::event_loop::ActiveEventLoop;
 use winit::window::Window;
 
+use super::screen::Screen;
 use crate::gpu::{AdapterChoice, Gpu, adapter};
 use crate::{Error, Result};
 
@@ -20,6 +21,8 @@ pub(super) struct Surface {
     config: wgpu::SurfaceConfiguration,
     state: egui_winit::State,
     renderer: egui_wgpu::Renderer,
+    /// The system's clipboard, from the first copy on: who copies has to stay for others to paste.
+    clipboard: Option<arboard::Clipboard>,
     is_outdated: bool,
 }
 
@@ -29,6 +32,30 @@ fn failed(what: &str, error: impl std::fmt::Display) -> Error {
         format!("{what}: {}", super::plain(&error)),
         "use trainscope train, which needs no window",
     )
+}
+
+impl Screen for Surface {
+    fn show_texture(
+        &mut self,
+        texture: &wgpu::Texture,
+        id: Option<egui::TextureId>,
+    ) -> egui::TextureId {
+        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let filter = wgpu::FilterMode::Linear;
+        let device = &self.gpu.device;
+        match id {
+            Some(id) => {
+                self.renderer
+                    .update_egui_texture_from_wgpu_texture(device, &view, filter, id);
+                id
+            }
+            None => self.renderer.register_native_texture(device, &view, filter),
+        }
+    }
+
+    fn scale_factor(&self) -> f32 {
+        self.window.scale_factor() as f32
+    }
 }
 
 impl Surface {
@@ -42,7 +69,7 @@ impl Surface {
         let attributes = Window::default_attributes()
             .with_title(title)
             .with_inner_size(winit::dpi::LogicalSize::new(1280.0, 860.0))
-            .with_min_inner_size(winit::dpi::LogicalSize::new(720.0, 480.0));
+            .with_min_inner_size(winit::dpi::LogicalSize::new(320.0, 240.0));
         let window = event_loop
             .create_window(attributes)
             .map_err(|error| failed("no window can be opened", error))?;
@@ -87,6 +114,7 @@ impl Surface {
             config,
             state,
             renderer,
+            clipboard: None,
             is_outdated: false,
         })
     }
@@ -117,22 +145,14 @@ impl Surface {
         }
     }
 
-    /// The texture as something egui can show; registers it, or renews `id` when the texture was made anew.
-    pub fn show_texture(
-        &mut self,
-        texture: &wgpu::Texture,
-        id: Option<egui::TextureId>,
-    ) -> egui::TextureId {
-        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-        let filter = wgpu::FilterMode::Linear;
-        let device = &self.gpu.device;
-        match id {
-            Some(id) => {
-                self.renderer
-                    .update_egui_texture_from_wgpu_texture(device, &view, filter, id);
-                id
-            }
-            None => self.renderer.register_native_texture(device, &view, filter),
+    /// Hands text to the system's clipboard, where there is one.
+    fn copy(&mut self, text: &str) {
+        if self.clipboard.is_none() {
+            self.clipboard = arboard::Clipboard::new().ok();
+        }
+        if let Some(clipboard) = &mut self.clipboard {
+            // Without one, text that was copied can be pasted in the window alone.
+            let _ = clipboard.set_text(text);
         }
     }
 
@@ -144,6 +164,11 @@ impl Surface {
         let input = self.state.take_egui_input(&self.window);
         let context = self.state.egui_ctx().clone();
         let mut output = context.run_ui(input, ui);
+        for command in &output.platform_output.commands {
+            if let egui::OutputCommand::CopyText(text) = command {
+                self.copy(text);
+            }
+        }
         self.state
             .handle_platform_output(&self.window, output.platform_output);
         let root = output.viewport_output.get(&egui::ViewportId::ROOT);

@@ -1,6 +1,6 @@
 //! A picture in the window: a texture that is kept as long as its size stays.
 
-use super::surface::Surface;
+use super::screen::Screen;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::view::{Picture, Theme};
@@ -48,9 +48,9 @@ impl Tile {
     }
 
     /// Shows a new texture to egui; a kept one shows its new content by itself.
-    pub fn register(&mut self, surface: &mut Surface) {
+    pub fn register(&mut self, screen: &mut dyn Screen) {
         if let Some(picture) = self.picture.as_ref().filter(|_| self.is_unregistered) {
-            self.id = Some(surface.show_texture(picture.texture(), self.id));
+            self.id = Some(screen.show_texture(picture.texture(), self.id));
             self.is_unregistered = false;
         }
     }
@@ -77,6 +77,11 @@ impl Tile {
         if let Some(id) = self.id {
             ui.image(egui::load::SizedTexture::new(id, size));
         }
+    }
+
+    /// The picture as it was drawn last.
+    pub fn picture(&self) -> Option<&Picture> {
+        self.picture.as_ref()
     }
 
     /// The size of the picture in points.

@@ -1,8 +1,9 @@
 //! The chart of units: drawn from data that stays on the GPU, with the line under the pointer highlighted.
 
+use super::jobs::Timed;
+use super::screen::Screen;
 use super::selection::Selection;
 use super::step_axis::StepAxis;
-use super::surface::Surface;
 use super::tile::Tile;
 use crate::Result;
 use crate::gpu::Gpu;
@@ -18,7 +19,7 @@ const PICK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct UnitTile {
     tile: Tile,
-    chart: Option<SampledChart>,
+    chart: Option<Timed<SampledChart>>,
     layout: Option<ChartLayout>,
     picker: Picker,
     /// The pixel that was asked for last.
@@ -46,7 +47,7 @@ impl UnitTile {
     }
 
     /// Shows another chart from now on.
-    pub fn set_chart(&mut self, chart: Option<SampledChart>) {
+    pub fn set_chart(&mut self, chart: Option<Timed<SampledChart>>) {
         self.chart = chart;
         self.asked = None;
         self.is_stale = true;
@@ -71,7 +72,7 @@ impl UnitTile {
         painter: &Painter,
         theme: &Theme,
         selection: &Selection,
-        surface: &mut Surface,
+        screen: &mut dyn Screen,
     ) -> Result<()> {
         while let Some(answer) = self.picker.take()? {
             if self.asked.is_some() {
@@ -81,7 +82,7 @@ impl UnitTile {
         let lines = self
             .chart
             .as_ref()
-            .map_or(0, |chart| chart.data().series().lines() as u32);
+            .map_or(0, |timed| timed.chart.data().series().lines() as u32);
         let hovered = self.hovered.map(|picked| picked.line);
         let mut highlighted = selection.units.clone();
         highlighted.extend(hovered.filter(|line| !selection.units.contains(line)));
@@ -94,8 +95,10 @@ impl UnitTile {
         else {
             return Ok(());
         };
-        let chart = chart.chart();
+        let timeline = &chart.timeline;
+        let chart = chart.chart.chart();
         let layout = chart.layout(picture.extent(), theme.scale_factor).ok();
+        let layout = layout.map(|layout| layout.with_time(&timeline.axis, &timeline.moments));
         if layout != self.layout {
             // What was picked is somewhere else now: to be asked again.
             self.asked = None;
@@ -106,7 +109,7 @@ impl UnitTile {
             chart.draw(painter, layout, &highlighted, picture)?;
             self.highlighted = highlighted;
         }
-        self.tile.register(surface);
+        self.tile.register(screen);
         Ok(())
     }
 
@@ -126,11 +129,13 @@ impl UnitTile {
         if let (Some(chart), Some(layout)) = (&self.chart, &self.layout) {
             let steps = StepAxis {
                 plot: layout.plot,
-                first: chart.caption().first_step,
-                stride: chart.caption().stride,
+                axis: &chart.timeline.axis,
                 scale_factor: self.tile.scale_factor(),
             };
             steps.mark(ui, &response, selection.cursor);
+            if response.double_clicked() || response.drag_stopped() {
+                steps.choose(&response, selection);
+            }
         }
         self.follow(&response);
         if !self.picker.is_idle() {
@@ -143,6 +148,11 @@ impl UnitTile {
         if response.clicked() {
             selection.toggle(hovered.line, self.step_of(hovered));
         }
+    }
+
+    /// The chart, to be exported.
+    pub fn chart(&self) -> Option<&Timed<SampledChart>> {
+        self.chart.as_ref()
     }
 
     /// Asks for the line under the pointer, where that has moved.
@@ -164,7 +174,7 @@ impl UnitTile {
         if self.asked != Some(at)
             && self
                 .picker
-                .request(chart.data(), PickFrom::Shown, &layout.plot, at, reach)
+                .request(chart.chart.data(), PickFrom::Shown, &layout.plot, at, reach)
         {
             self.asked = Some(at);
         }
@@ -172,8 +182,8 @@ impl UnitTile {
 
     /// The training step of what was picked.
     fn step_of(&self, picked: Picked) -> u64 {
-        let caption = self.chart.as_ref().map(SampledChart::caption);
-        caption.map_or(0, |c| c.first_step + u64::from(picked.step) * c.stride)
+        let chart = self.chart.as_ref();
+        chart.map_or(0, |timed| timed.timeline.axis.step_at(picked.step as f32))
     }
 
     /// A dot on the picked value, and what it is next to the pointer.
@@ -181,7 +191,7 @@ impl UnitTile {
         let (Some(chart), Some(layout)) = (&self.chart, &self.layout) else {
             return;
         };
-        let series = chart.data().series();
+        let series = chart.chart.data().series();
         let height = series.scale().height(picked.value);
         let at = layout.plot.to_pixel(picked.step as f32, height) / self.tile.scale_factor();
         let center = response.rect.min + egui::vec2(at.x, at.y);

@@ -1,6 +1,9 @@
 //! How the window shows what is looked at.
 
+use std::collections::BTreeSet;
+
 use crate::series::Scale;
+use crate::tensor::TensorKind;
 
 /// How things are shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +16,27 @@ pub(super) struct ViewOptions {
     pub keep: usize,
     /// Its y-axis.
     pub scale: Scale,
+    /// Whether lines have the colors of clusters of units that behave alike.
+    pub is_clustered: bool,
     /// Light on near-black.
     pub is_dark: bool,
-    /// Whether of a run that failed early only the steps around the failure are shown.
-    pub is_focused: bool,
+    /// What the charts of the layers show.
+    pub quantity: TensorKind,
+    /// Groups of layers that are collapsed.
+    pub collapsed: BTreeSet<String>,
+}
+
+impl Default for ViewOptions {
+    fn default() -> Self {
+        Self {
+            group: None,
+            scalar_scale: None,
+            keep: 60,
+            scale: Scale::Linear,
+            is_clustered: false,
+            is_dark: true,
+            quantity: TensorKind::Activation,
+            collapsed: BTreeSet::new(),
+        }
+    }
 }

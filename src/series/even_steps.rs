@@ -54,7 +54,8 @@ impl EvenSteps {
     }
 }
 
-fn farthest(values: &[f32]) -> Option<f32> {
+/// The value farthest from the mean, or the first that is not finite; `None` without values.
+pub(crate) fn farthest(values: &[f32]) -> Option<f32> {
     if let Some(broken) = values.iter().find(|value| !value.is_finite()) {
         return Some(*broken);
     }

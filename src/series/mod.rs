@@ -15,6 +15,7 @@ mod thinned;
 pub use axis::ValueAxis;
 pub use buffer::{LineGroup, SeriesBuffer, UnitLine};
 pub use even_steps::EvenSteps;
+pub(crate) use even_steps::farthest;
 pub use scale::{Scale, ValueScale};
 pub(crate) use table::Stored;
 pub use table::{Numbers, SeriesTable};

@@ -100,6 +100,21 @@ pub struct RunInfo {
     /// What was read of the data set. Runs of the first version have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<DataTally>,
+    /// What a branch came from; a run from the first step has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// The run and the step that a branch came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The directory of the run, as it was named.
+    pub run: String,
+    /// How many steps of it were done.
+    pub step: u64,
+    /// What was changed, as `--set` takes it.
+    #[serde(default)]
+    pub set: Vec<String>,
 }
 
 impl RunInfo {
@@ -124,6 +139,7 @@ impl RunInfo {
             parameters: None,
             warnings: Vec::new(),
             data: None,
+            origin: None,
         }
     }
 

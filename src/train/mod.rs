@@ -1,5 +1,6 @@
 //! Scenario, training loop, checkpoints, resume and replay.
 
+mod branch;
 mod debounce;
 mod events;
 mod first_nonfinite;

@@ -1,6 +1,7 @@
 //! Titles and steps of charts that keep them.
 
 use super::chart_layout::ChartFrame;
+use super::time_axis::TimeAxis;
 
 /// Titles and steps of a chart, which keeps them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,28 @@ impl Caption {
             y_title: &self.y_title,
             first_step: self.first_step,
             stride: self.stride,
+        }
+    }
+}
+
+/// The columns of a chart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    pub count: usize,
+    /// The training step of the first.
+    pub first_step: u64,
+    /// Training steps from one to the next; of a time axis whose columns differ, of its first.
+    pub stride: u64,
+}
+
+impl Columns {
+    /// The columns of a time axis.
+    pub fn of(axis: &TimeAxis) -> Self {
+        let first = axis.columns()[0];
+        Self {
+            count: axis.columns().len(),
+            first_step: first.first,
+            stride: first.steps(),
         }
     }
 }

@@ -47,6 +47,7 @@ impl Canvas<'_> {
             let mark = Rect::new(left, rect.bottom(), hair, theme.px(4.0).round());
             self.rect(mark, theme.axis);
         }
+        self.time_marks(layout);
         self.labels(layout.labels());
     }
 }

@@ -10,6 +10,7 @@ use super::label::{LINE_HEIGHT, Label, LabelRole, MARGIN, MAX_NOTE_LINES, headin
 use super::legend::{LegendEntry, LegendKey, place_entries};
 use super::theme::{LABEL_SIZE, TICK_SIZE};
 use super::ticks::{self, Tick};
+use super::time_marks::TimeMarks;
 use super::typeface::{Align, TextMetrics};
 use crate::series::ValueAxis;
 use crate::{Error, Result, number};
@@ -17,7 +18,7 @@ use crate::{Error, Result, number};
 /// Between the label of a tick and the axis, in points.
 const TICK_GAP: f32 = 6.0;
 /// Between labels of the x-axis, in points.
-const MIN_LABEL_GAP: f32 = 10.0;
+pub(super) const MIN_LABEL_GAP: f32 = 10.0;
 /// Between ticks of the y-axis and of the x-axis, in points.
 const TICK_SPACING: [f32; 2] = [32.0, 64.0];
 /// Smallest width and height of the plot, in points.
@@ -77,6 +78,8 @@ pub struct ChartLayout {
     pub y_ticks: Vec<TickMark>,
     /// The legend.
     pub legend: Vec<LegendEntry>,
+    /// Folds and events; none unless the chart is [on a time axis](ChartLayout::with_time).
+    pub time: TimeMarks,
 }
 
 impl ChartLayout {
@@ -168,6 +171,7 @@ impl ChartLayout {
             plot,
             titles,
             legend,
+            time: TimeMarks::default(),
         })
     }
 

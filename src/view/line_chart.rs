@@ -25,13 +25,23 @@ pub struct ScalarLine<'a> {
     pub values: &'a [f32],
 }
 
+/// What the lines after the scalars are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Companions {
+    None,
+    /// The running mean of each.
+    Means,
+    /// The lowest value of each column, where the first lines are the highest.
+    Lowest,
+}
+
 /// A few named scalars that stay on the GPU from one drawing to the next.
 #[derive(Debug)]
 pub struct ScalarData {
-    /// The scalars, followed by their running means where these are drawn.
+    /// The scalars, followed by their companions.
     series: SeriesBuffer,
     names: Vec<String>,
-    is_smooth: bool,
+    companions: Companions,
     has_nonfinite: bool,
 }
 
@@ -70,14 +80,46 @@ impl ScalarData {
         Ok(Self {
             series: SeriesBuffer::upload_with(gpu, &rows, steps, scale)?,
             names: lines.iter().map(|line| line.name.to_owned()).collect(),
-            is_smooth,
+            companions: if is_smooth {
+                Companions::Means
+            } else {
+                Companions::None
+            },
             has_nonfinite: rows.iter().any(|value| !value.is_finite()),
         })
     }
 
-    /// The scalars, one line each, followed by their running means where these are drawn.
+    /// Uploads the lowest and the highest value of each column of named scalars, all of them of the same length.
+    pub(super) fn of_envelopes(
+        gpu: &Gpu,
+        names: Vec<String>,
+        envelopes: &[[Vec<f32>; 2]],
+        scale: Scale,
+    ) -> Result<Self> {
+        let steps = envelopes.first().map_or(0, |[low, _]| low.len());
+        let side = |index: usize| envelopes.iter().flat_map(move |sides| &sides[index]);
+        let rows: Vec<f32> = side(1).chain(side(0)).copied().collect();
+        let scale = fit(scale, &rows);
+        Ok(Self {
+            series: SeriesBuffer::upload_with(gpu, &rows, steps, scale)?,
+            names,
+            companions: Companions::Lowest,
+            has_nonfinite: rows.iter().any(|value| !value.is_finite()),
+        })
+    }
+
+    /// The scalars, one line each, followed by their running means or lowest values where these are drawn.
     pub fn series(&self) -> &SeriesBuffer {
         &self.series
+    }
+
+    /// What each line after the scalars is, in words; empty where there are none.
+    pub fn companion_name(&self) -> &'static str {
+        match self.companions {
+            Companions::None => "",
+            Companions::Means => "running mean",
+            Companions::Lowest => "lowest",
+        }
     }
 
     /// The names of the scalars.
@@ -153,11 +195,14 @@ impl LineChart<'_> {
             LineStyle::new(line as u32, color, theme.px(width))
         };
         let strong = |line: usize| style(line, 1.0, STRONG_LINE_WIDTH);
-        if !self.data.is_smooth {
-            return (0..count).map(strong).collect();
+        match self.data.companions {
+            Companions::None => (0..count).map(strong).collect(),
+            Companions::Lowest => (0..2 * count).map(strong).collect(),
+            Companions::Means => {
+                let values = (0..count).map(|line| style(line, UNDER_MEAN, LINE_WIDTH));
+                values.chain((count..2 * count).map(strong)).collect()
+            }
         }
-        let values = (0..count).map(|line| style(line, UNDER_MEAN, LINE_WIDTH));
-        values.chain((count..2 * count).map(strong)).collect()
     }
 }
 

@@ -1,8 +1,9 @@
 //! From recorded series to a chart: even steps, a scale, a sample, and what is said about them.
 
-use super::caption::Caption;
+use super::caption::{Caption, Columns};
 use super::series_chart::SeriesChart;
-use super::series_data::SeriesData;
+use super::series_data::{LineClasses, SeriesData};
+use super::time_axis::TimeAxis;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::sample::{Sample, SampleOptions, sample};
@@ -79,14 +80,46 @@ impl SampledChart {
             return Ok(None);
         };
         let rows = recorded.rows();
-        let values: Vec<f32> = rows
-            .flat_map(|row| even.resample(&recorded.steps, row))
-            .collect();
+        let values = rows.flat_map(|row| even.resample(&recorded.steps, row));
+        let columns = Columns {
+            count: even.columns,
+            first_step: even.first,
+            stride: even.stride,
+        };
+        Self::of_columns(gpu, units, values.collect(), columns, scale, options)
+    }
+
+    /// As [`SampledChart::of_units`], in the columns of a time axis.
+    ///
+    /// # Errors
+    /// As [`sample`].
+    pub fn along(
+        gpu: &Gpu,
+        axis: &TimeAxis,
+        units: &UnitsOf,
+        recorded: &UnitSeries,
+        scale: Option<Scale>,
+        options: &SampleOptions,
+    ) -> Result<Option<Self>> {
+        let rows = recorded.rows();
+        let values = rows.flat_map(|row| axis.resample(&recorded.steps, row));
+        let columns = Columns::of(axis);
+        Self::of_columns(gpu, units, values.collect(), columns, scale, options)
+    }
+
+    fn of_columns(
+        gpu: &Gpu,
+        units: &UnitsOf,
+        values: Vec<f32>,
+        columns: Columns,
+        scale: Option<Scale>,
+        options: &SampleOptions,
+    ) -> Result<Option<Self>> {
         if values.is_empty() {
             return Ok(None);
         }
         let scale = scale.unwrap_or_else(|| Scale::for_values(&values));
-        let series = SeriesBuffer::upload(gpu, &values, even.columns, scale)?;
+        let series = SeriesBuffer::upload(gpu, &values, columns.count, scale)?;
         let group = LineGroup {
             tensor: units.tensor.clone(),
             kind: units.kind,
@@ -97,8 +130,8 @@ impl SampledChart {
             title: format!("Units of {}: {y_title}", units.tensor),
             x_title: "training step".to_owned(),
             y_title,
-            first_step: even.first,
-            stride: even.stride,
+            first_step: columns.first_step,
+            stride: columns.stride,
         };
         Self::new(gpu, series.with_groups(vec![group]), caption, options).map(Some)
     }
@@ -118,6 +151,15 @@ impl SampledChart {
     pub fn with_note(self, sentence: &str) -> Self {
         let note = format!("{} {sentence}", self.note).trim().to_owned();
         Self { note, ..self }
+    }
+
+    /// The same chart, whose lines have the colors of their classes.
+    #[must_use]
+    pub fn with_classes(self, classes: LineClasses) -> Self {
+        Self {
+            data: self.data.with_classes(classes),
+            ..self
+        }
     }
 
     /// The sample.

@@ -1,7 +1,8 @@
 //! From recorded scalars to a chart: even steps, a scale, running means, and what is said about them.
 
-use super::caption::Caption;
+use super::caption::{Caption, Columns};
 use super::line_chart::{LineChart, ScalarData, ScalarLine};
+use super::time_axis::TimeAxis;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::series::{EvenSteps, Scale};
@@ -45,14 +46,10 @@ impl ScalarChart {
         let Some(even) = longest.and_then(|steps| EvenSteps::over(steps)) else {
             return Ok(None);
         };
-        let resample = |values: &[(u64, f64)], steps: &[u64]| {
-            let values: Vec<f32> = values.iter().map(|(_, value)| *value as f32).collect();
-            even.resample(steps, &values)
-        };
         let values: Vec<Vec<f32>> = recorded
             .iter()
             .zip(&steps)
-            .map(|((_, values), steps)| resample(values, steps))
+            .map(|((_, values), steps)| even.resample(steps, &as_drawn(values)))
             .collect();
         let named = recorded.iter().zip(&values);
         let lines: Vec<ScalarLine<'_>> = named
@@ -91,6 +88,51 @@ impl ScalarChart {
         }))
     }
 
+    /// As [`ScalarChart::of_recorded`], in the columns of a time axis. Where columns hold several steps, each scalar is drawn
+    /// as its lowest and its highest value of each, with nothing smoothed.
+    ///
+    /// # Errors
+    /// The adapter has no room for them.
+    pub fn along(
+        gpu: &Gpu,
+        axis: &TimeAxis,
+        title: &str,
+        y_title: &str,
+        recorded: &[(&str, &[(u64, f64)])],
+        scale: Option<Scale>,
+    ) -> Result<Option<Self>> {
+        let recorded = &merged(recorded);
+        if recorded.iter().all(|(_, values)| values.is_empty()) {
+            return Ok(None);
+        }
+        let envelopes = recorded.iter().map(|(_, values)| {
+            let steps: Vec<u64> = values.iter().map(|(step, _)| *step).collect();
+            axis.envelope(&steps, &as_drawn(values))
+        });
+        let envelopes: Vec<[Vec<f32>; 2]> = envelopes.collect();
+        let scale = scale.unwrap_or_else(|| Scale::for_values(&envelopes.concat().concat()));
+        let mut note = String::new();
+        if axis.columns().iter().any(|span| span.steps() > 1) {
+            note.push_str("Two lines a scalar where a column holds several steps: their lowest and highest value.");
+        }
+        if scale == Scale::Symlog {
+            note.push_str(" Logarithmic axis, linear around zero.");
+        }
+        let columns = Columns::of(axis);
+        let names: Vec<String> = recorded.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Some(Self {
+            caption: Caption {
+                title: title.to_owned(),
+                x_title: "training step".to_owned(),
+                y_title: y_title.to_owned(),
+                first_step: columns.first_step,
+                stride: columns.stride,
+            },
+            note: note.trim_start().to_owned(),
+            data: ScalarData::of_envelopes(gpu, names, &envelopes, scale)?,
+        }))
+    }
+
     /// The same chart with another sentence in its note.
     #[must_use]
     pub fn with_note(self, sentence: &str) -> Self {
@@ -120,6 +162,11 @@ impl ScalarChart {
             data: &self.data,
         }
     }
+}
+
+/// Values as float32, which is what charts are drawn from.
+fn as_drawn(values: &[(u64, f64)]) -> Vec<f32> {
+    values.iter().map(|(_, value)| *value as f32).collect()
 }
 
 /// Named scalars, where those with the same values at the same steps are one, named after all of them.

@@ -114,6 +114,10 @@ impl SeriesChart<'_> {
                 legend.push((LegendKey::Line(LineColor::Ink), name));
             }
         }
+        for (class, name) in self.data.classes().names.iter().enumerate() {
+            let key = LegendKey::Line(LineColor::Categorical(class));
+            legend.push((key, name.clone()));
+        }
         if self.data.nonfinite() > 0 {
             let name = format!("not finite from here: {}", number(self.data.nonfinite()));
             legend.push((LegendKey::Nonfinite, name));
@@ -124,7 +128,12 @@ impl SeriesChart<'_> {
     fn styles(&self, theme: &Theme, highlight: &[u32]) -> Vec<LineStyle> {
         let strength = if highlight.is_empty() { 1.0 } else { FADED };
         let style = |line: u32, opacity: f32, width: f32| {
-            let color = theme::with_opacity(theme.ink, opacity * strength);
+            let class = self.data.classes().of_line.get(line as usize);
+            let color = match class.copied().flatten() {
+                Some(class) => LineColor::Categorical(class).in_theme(theme),
+                None => theme.ink,
+            };
+            let color = theme::with_opacity(color, opacity * strength);
             LineStyle::new(line, color, theme.px(width))
         };
         let mut styles: Vec<LineStyle> = match self.data.shown() {

@@ -39,6 +39,15 @@ pub enum ShownLines {
     Representatives(Representatives),
 }
 
+/// Classes of lines, each drawn in a color of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LineClasses {
+    /// For each line the number of its class; lines without one keep the color of all.
+    pub of_line: Vec<Option<usize>>,
+    /// What each class is called in the legend.
+    pub names: Vec<String>,
+}
+
 /// Many series, ready to be drawn and picked any number of times: their values, the lines that are shown, and the density
 /// of all lines, which is computed when it is first drawn and again only for a plot of another size.
 #[derive(Debug)]
@@ -49,6 +58,7 @@ pub struct SeriesData {
     shown_lines: Buffer<u32>,
     has_density: bool,
     nonfinite: usize,
+    classes: LineClasses,
     density: Mutex<Option<(Plot, Density)>>,
 }
 
@@ -76,6 +86,7 @@ impl SeriesData {
             shown,
             has_density,
             nonfinite: 0,
+            classes: LineClasses::default(),
             density: Mutex::new(None),
         })
     }
@@ -105,6 +116,17 @@ impl SeriesData {
             nonfinite: count,
             ..self
         }
+    }
+
+    /// The same data, whose lines have the colors of their classes.
+    #[must_use]
+    pub fn with_classes(self, classes: LineClasses) -> Self {
+        Self { classes, ..self }
+    }
+
+    /// Classes of the lines; none unless they were given.
+    pub fn classes(&self) -> &LineClasses {
+        &self.classes
     }
 
     /// The series.

@@ -7,6 +7,7 @@ mod adversarial;
 #[cfg(feature = "cli")]
 mod analysis_commands;
 mod attribute;
+mod branch;
 mod budget;
 mod capture;
 mod checkpoint;
@@ -18,6 +19,8 @@ mod credit;
 mod custom_model;
 mod data;
 mod diagnose;
+#[cfg(all(feature = "cli", feature = "window", target_os = "linux"))]
+mod display;
 mod dream;
 #[cfg(feature = "cli")]
 mod driver_faults;

@@ -39,6 +39,7 @@ fn info() -> RunInfo {
         parameters: None,
         warnings: Vec::new(),
         data: None,
+        origin: None,
     }
 }
 

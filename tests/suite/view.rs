@@ -8,10 +8,13 @@ use crate::support::gpu;
 
 mod charts;
 mod density;
+mod layers;
 mod layout;
 mod pick;
 mod picture;
 mod polylines;
+mod splines;
+mod time;
 
 fn painter() -> Painter {
     Painter::new(gpu())

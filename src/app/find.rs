@@ -1,0 +1,165 @@
+//! The find box: tensors, units, events and steps by their words.
+
+use super::jobs::Contents;
+use super::selection::Selection;
+use crate::tensor::TensorKind;
+use crate::trace::{Event, Subject};
+
+/// Results that are listed.
+const MOST: usize = 12;
+
+/// Something that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found {
+    /// What it is, in words.
+    pub text: String,
+    tensor: Option<(String, TensorKind)>,
+    units: Vec<u32>,
+    step: Option<u64>,
+}
+
+impl Found {
+    /// Takes all levels there.
+    pub fn select(&self, selection: &mut Selection) {
+        if let Some((tensor, kind)) = &self.tensor {
+            selection.look_at(tensor, *kind);
+            if !self.units.is_empty() {
+                selection.units.clone_from(&self.units);
+            }
+        }
+        if self.step.is_some() {
+            selection.cursor = self.step;
+            selection.step = self.step.filter(|_| !selection.units.is_empty());
+            let is_outside =
+                |range: &std::ops::Range<u64>| self.step.is_some_and(|step| !range.contains(&step));
+            if selection.range.as_ref().is_some_and(is_outside) {
+                selection.range = None;
+            }
+        }
+    }
+}
+
+/// What fits all words of `text`: tensors by name and kind, a unit where the last word is a number (`mu 3`), a step
+/// (`step 120`, or a number alone), and events by their sentences.
+pub(super) fn find(text: &str, contents: &Contents, events: &[Event]) -> Vec<Found> {
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower.split_whitespace().collect();
+    let Some(last) = words.last() else {
+        return Vec::new();
+    };
+    let number: Option<u64> = last.parse().ok();
+    let mut found = Vec::new();
+    if let (Some(step), [_] | ["step", _]) = (number, &words[..]) {
+        found.push(Found {
+            text: format!("Step {step}"),
+            tensor: None,
+            units: Vec::new(),
+            step: Some(step),
+        });
+    }
+    let (names, unit) = match number {
+        Some(number) if words.len() > 1 => (&words[..words.len() - 1], u32::try_from(number).ok()),
+        _ => (&words[..], None),
+    };
+    for entry in &contents.entries {
+        let name = format!("{} {}", entry.tensor, entry.kind.name());
+        let fits = |words: &[&str]| {
+            let name = name.to_lowercase();
+            words
+                .iter()
+                .all(|word| *word == "unit" || name.contains(word))
+        };
+        let tensor = Some((entry.tensor.clone(), entry.kind));
+        if let Some(unit) = unit.filter(|unit| (*unit as usize) < entry.units && fits(names)) {
+            found.push(Found {
+                text: format!("{name}, unit {unit}"),
+                tensor,
+                units: vec![unit],
+                step: None,
+            });
+        } else if fits(&words) {
+            found.push(Found {
+                text: name,
+                tensor,
+                units: Vec::new(),
+                step: None,
+            });
+        }
+    }
+    for event in events {
+        let sentence = event.sentence();
+        let all = format!("{} {}", event.kind, sentence).to_lowercase();
+        if words.iter().all(|word| all.contains(word)) {
+            found.push(Found {
+                text: sentence,
+                tensor: tensor_of(&event.subject),
+                units: event
+                    .subject
+                    .units()
+                    .iter()
+                    .map(|unit| *unit as u32)
+                    .collect(),
+                step: Some(event.step),
+            });
+        }
+    }
+    found.truncate(MOST);
+    found
+}
+
+fn tensor_of(subject: &Subject) -> Option<(String, TensorKind)> {
+    match subject {
+        Subject::Unit { tensor, kind, .. }
+        | Subject::Units { tensor, kind, .. }
+        | Subject::Tensor { tensor, kind } => Some((tensor.clone(), *kind)),
+        Subject::Scalar(_) | Subject::Run => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{EventKind, ModelDescription, TraceEntry};
+
+    #[test]
+    fn tensors_units_steps_and_events_are_found_by_their_words() {
+        let entry = |tensor: &str, kind| TraceEntry {
+            tensor: tensor.to_owned(),
+            kind,
+            units: 20,
+            first_row: 0,
+        };
+        let entries = vec![
+            entry("mu", TensorKind::Activation),
+            entry("mu", TensorKind::Gradient),
+            entry("logvar", TensorKind::Activation),
+        ];
+        let contents = Contents {
+            groups: Vec::new(),
+            selection: Selection::first(&entries, &ModelDescription::default(), &[]),
+            model: ModelDescription::default(),
+            failure: None,
+            entries,
+        };
+        let subject = Subject::unit("logvar", TensorKind::Activation, 4);
+        let events = [Event::new(70, EventKind::Nonfinite, subject)];
+        let texts = |text: &str| -> Vec<String> {
+            let found = find(text, &contents, &events).into_iter();
+            found.map(|found| found.text).collect()
+        };
+        assert_eq!(texts("MU grad"), ["mu gradient"]);
+        assert_eq!(texts("mu activation 3"), ["mu activation, unit 3"]);
+        assert_eq!(texts("step 12"), ["Step 12"]);
+        assert!(texts("mu unit 20").is_empty());
+        assert!(texts("  ").is_empty());
+        let event = find("first non-finite", &contents, &events);
+        let mut selection = contents.selection.clone();
+        selection.range = Some(0..50);
+        event[0].select(&mut selection);
+        assert_eq!(
+            (selection.tensor.as_str(), selection.cursor),
+            ("logvar", Some(70))
+        );
+        assert_eq!((&selection.units[..], selection.range), (&[4][..], None));
+    }
+}

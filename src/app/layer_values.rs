@@ -1,0 +1,178 @@
+//! What the charts of layers show: the envelope of every recorded tensor's units in the columns of the time axis.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::selection::Selection;
+use super::session::Session;
+use super::stage::Stage;
+use super::timeline::Timeline;
+use super::worker::Progress;
+use crate::Result;
+use crate::tensor::TensorKind;
+use crate::trace::{Event, TraceEntry, UnitStatistics};
+use crate::view::{LayerGraph, LayerNode, NodeEnvelope, TimeAxis};
+
+/// Envelopes of all recorded tensors at every recorded step.
+#[derive(Debug, Default)]
+struct Envelopes {
+    steps: Vec<u64>,
+    /// For each entry its lowest and highest mean of a unit at each step; not finite where a value was not.
+    sides: Vec<[Vec<f32>; 2]>,
+}
+
+/// What was read and laid out before and still holds.
+#[derive(Debug, Default)]
+pub(super) struct LayerCache {
+    /// Of a run directory, which does not grow.
+    envelopes: Option<Envelopes>,
+    graph: Option<(BTreeSet<String>, Arc<LayerGraph>)>,
+}
+
+/// The graph, and the values of its charts.
+#[derive(Debug, Clone)]
+pub(super) struct LayerValues {
+    pub graph: Arc<LayerGraph>,
+    pub timeline: Arc<Timeline>,
+    pub events: Arc<Vec<Event>>,
+    envelopes: BTreeMap<(String, TensorKind), NodeEnvelope>,
+}
+
+impl LayerValues {
+    /// The envelope of a node's tensors of a kind; `None` where none of them is recorded.
+    pub fn of(&self, node: &LayerNode, kind: TensorKind) -> Option<NodeEnvelope> {
+        let recorded = node.tensors_of(kind).iter();
+        let mut recorded =
+            recorded.filter_map(|tensor| self.envelopes.get(&(tensor.clone(), kind)));
+        let mut all = recorded.next()?.clone();
+        for envelope in recorded {
+            for (low, other) in all.low.iter_mut().zip(&envelope.low) {
+                *low = extreme(f32::min, *low, *other);
+            }
+            for (high, other) in all.high.iter_mut().zip(&envelope.high) {
+                *high = extreme(f32::max, *high, *other);
+            }
+        }
+        Some(all)
+    }
+}
+
+/// The extreme of two values; not finite where one of them is not.
+fn extreme(choose: fn(f32, f32) -> f32, a: f32, b: f32) -> f32 {
+    match (a.is_finite(), b.is_finite()) {
+        (true, true) => choose(a, b),
+        (false, _) => a,
+        (true, false) => b,
+    }
+}
+
+impl Envelopes {
+    fn push(&mut self, entries: &[TraceEntry], step: u64, statistics: &[UnitStatistics]) {
+        self.steps.push(step);
+        self.sides.resize(entries.len(), [Vec::new(), Vec::new()]);
+        for (entry, [low, high]) in entries.iter().zip(&mut self.sides) {
+            let units = &statistics[entry.rows()];
+            let mean = |unit: &UnitStatistics| match unit.nonfinite > 0.0 {
+                true => f32::NAN,
+                false => unit.mean,
+            };
+            let fold = |choose: fn(f32, f32) -> f32| {
+                let means = units.iter().map(mean);
+                means
+                    .reduce(|a, b| extreme(choose, a, b))
+                    .unwrap_or(f32::NAN)
+            };
+            low.push(fold(f32::min));
+            high.push(fold(f32::max));
+        }
+    }
+
+    fn along(
+        &self,
+        axis: &TimeAxis,
+        entries: &[TraceEntry],
+    ) -> BTreeMap<(String, TensorKind), NodeEnvelope> {
+        let envelope = |(entry, [low, high]): (&TraceEntry, &[Vec<f32>; 2])| {
+            let [low, _] = axis.envelope(&self.steps, low);
+            let [_, high] = axis.envelope(&self.steps, high);
+            let key = (entry.tensor.clone(), entry.kind);
+            (key, NodeEnvelope { low, high })
+        };
+        entries.iter().zip(&self.sides).map(envelope).collect()
+    }
+}
+
+impl Session {
+    /// The layer graph with these groups collapsed, and the values of its charts; `None` before the first step.
+    ///
+    /// # Errors
+    /// A file is damaged, or the graph cannot be laid out.
+    pub fn layers(
+        &mut self,
+        selection: &Selection,
+        collapsed: &BTreeSet<String>,
+        progress: &Progress,
+    ) -> Result<Option<LayerValues>> {
+        let Some(timeline) = self.timeline(selection) else {
+            return Ok(None);
+        };
+        progress.say("reading the layers");
+        let graph = match &self.layers.graph {
+            Some((of, graph)) if of == collapsed => graph.clone(),
+            _ => {
+                let graph = Arc::new(LayerGraph::new(self.stage.model(), collapsed)?);
+                self.layers.graph = Some((collapsed.clone(), graph.clone()));
+                graph
+            }
+        };
+        let entries = self.stage.entries();
+        let known = self.layers.envelopes.take();
+        let envelopes = match known {
+            Some(known) => known,
+            None => {
+                let mut all = Envelopes::default();
+                self.stage
+                    .each_record(|step, statistics| all.push(entries, step, statistics))?;
+                all
+            }
+        };
+        let values = LayerValues {
+            graph,
+            events: Arc::new(self.stage.events().to_vec()),
+            envelopes: envelopes.along(&timeline.axis, entries),
+            timeline,
+        };
+        self.layers.envelopes = matches!(self.stage, Stage::View(_)).then_some(envelopes);
+        Ok(Some(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::TimeScale;
+
+    #[test]
+    fn envelopes_are_the_lowest_and_highest_unit_and_say_what_is_not_finite() {
+        let entry = TraceEntry {
+            tensor: "a".to_owned(),
+            kind: TensorKind::Activation,
+            units: 2,
+            first_row: 0,
+        };
+        let unit = |mean: f32, nonfinite: f32| UnitStatistics {
+            mean,
+            nonfinite,
+            ..UnitStatistics::default()
+        };
+        let mut all = Envelopes::default();
+        let entries = [entry];
+        all.push(&entries, 0, &[unit(1.0, 0.0), unit(-2.0, 0.0)]);
+        all.push(&entries, 1, &[unit(1.0, 3.0), unit(5.0, 0.0)]);
+        let axis = TimeAxis::new(TimeScale::Linear, &all.steps, &[]).unwrap();
+        let along = all.along(&axis, &entries);
+        let envelope = &along[&("a".to_owned(), TensorKind::Activation)];
+        assert_eq!((envelope.low[0], envelope.high[0]), (-2.0, 1.0));
+        assert!(envelope.low[1].is_nan() && envelope.high[1].is_nan());
+    }
+}

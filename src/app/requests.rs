@@ -1,0 +1,259 @@
+//! What the window asks the worker for, and when: whatever has changed, newest first, and nothing twice at a time.
+
+use std::time::{Duration, Instant};
+
+use super::analyses::{Compared, Tried};
+use super::dashboard::Dashboard;
+use super::jobs::{Contents, Timed};
+use super::layer_values::LayerValues;
+use super::past::PastStep;
+use super::preview::Images;
+use super::selection::Selection;
+use super::view_options::ViewOptions;
+use crate::credit::Credit;
+use crate::diagnose::Explanation;
+use crate::view::{SampledChart, ScalarChart};
+
+/// While a run trains, its charts are computed again this often.
+pub(super) const REFRESH: Duration = Duration::from_millis(700);
+/// What a run that goes on changes.
+const LIVE: [Request; 4] = [
+    Request::Scalars,
+    Request::Units,
+    Request::Images,
+    Request::Layers,
+];
+
+/// What the worker is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    Contents,
+    Scalars,
+    Units,
+    Images,
+    Layers,
+    /// The run at an earlier step.
+    Past,
+    Explanation,
+    /// A fix of a finding.
+    Trial([usize; 2]),
+    /// What moved the unit that is walked to.
+    Credit,
+    /// A run of its own from the step that is looked at.
+    Branch,
+    /// Another run, to be drawn over this one.
+    Compared,
+}
+
+/// What it answers.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    Contents(Box<Contents>),
+    Scalars(Option<Timed<ScalarChart>>),
+    Units(Option<Box<Timed<SampledChart>>>),
+    Images(Option<Images>),
+    Layers(Option<Box<LayerValues>>),
+    Past(Option<Box<PastStep>>),
+    Explanation(Box<Explanation>),
+    Trial(Option<Box<Tried>>),
+    Credit(Option<Box<Credit>>),
+    /// A branch has begun; what is shown of the run that was left.
+    Branch(Compared),
+    Compared(Compared),
+}
+
+/// Requests that are due, and when and at which step the last of them were made.
+#[derive(Debug)]
+pub(super) struct Due {
+    requests: Vec<Request>,
+    asked_at: Instant,
+    asked_step: Option<u64>,
+}
+
+impl Default for Due {
+    fn default() -> Self {
+        Self {
+            requests: Vec::new(),
+            asked_at: Instant::now(),
+            asked_step: None,
+        }
+    }
+}
+
+impl Due {
+    pub fn want(&mut self, request: Request) {
+        if !self.requests.contains(&request) {
+            self.requests.push(request);
+        }
+    }
+
+    /// Everything that shows the run as it is now.
+    pub fn want_all(&mut self) {
+        LIVE.into_iter().for_each(|request| self.want(request));
+    }
+
+    /// What to ask for now, of a run that has come to a step.
+    fn take(&mut self, step: u64) -> Vec<Request> {
+        let is_behind = self.asked_step.is_some_and(|asked| asked != step);
+        if is_behind && self.asked_at.elapsed() >= REFRESH {
+            self.want_all();
+        }
+        std::mem::take(&mut self.requests)
+    }
+
+    /// How long until the next look, where there is more to ask for.
+    pub fn delay(&self, step: u64) -> Option<Duration> {
+        let is_behind = self.asked_step.is_some_and(|asked| asked != step);
+        (is_behind || !self.requests.is_empty()).then(|| {
+            let rest = REFRESH.saturating_sub(self.asked_at.elapsed());
+            rest.max(Duration::from_millis(20))
+        })
+    }
+}
+
+impl Dashboard {
+    /// Submits requests that are due to the worker; those whose kind is still being worked on stay due.
+    pub fn ask(&mut self) {
+        let step = self.status().step;
+        if self.contents.is_none() {
+            return;
+        }
+        for request in self.due.take(step) {
+            if self.worker.is_pending(request) {
+                self.due.want(request);
+                continue;
+            }
+            self.due.asked_at = Instant::now();
+            self.due.asked_step = Some(step);
+            self.submit(request);
+        }
+    }
+
+    fn submit(&self, request: Request) {
+        let (Some(contents), Some(selection)) = (&self.contents, &self.selection) else {
+            return;
+        };
+        let (selection, options) = (selection.clone(), self.options.clone());
+        match request {
+            Request::Contents => {}
+            Request::Past => self.submit_past(selection),
+            Request::Scalars => {
+                let title = options.group;
+                let mut groups = contents.groups.iter();
+                let Some(group) = groups.find(|group| Some(group.title) == title).cloned() else {
+                    return;
+                };
+                // Trials are about the loss.
+                let has_loss = group.labels.iter().any(|label| label == "loss");
+                let mut others = Vec::new();
+                if has_loss {
+                    others = self.explain.losses();
+                    let compared = self.compared.iter();
+                    others.extend(compared.map(|run| (run.name.clone(), run.loss.clone())));
+                }
+                self.worker.submit(request, move |session, _| {
+                    let chart = session.scalars(&group, &selection, &options, &others);
+                    chart.map(Prepared::Scalars)
+                });
+            }
+            Request::Units => self.worker.submit(request, move |session, progress| {
+                let chart = session.units(&selection, &options, progress)?;
+                Ok(Prepared::Units(chart.map(Box::new)))
+            }),
+            Request::Images => self.worker.submit(request, |session, progress| {
+                session.images(progress).map(Prepared::Images)
+            }),
+            Request::Layers => self.worker.submit(request, move |session, progress| {
+                let values = session.layers(&selection, &options.collapsed, progress)?;
+                Ok(Prepared::Layers(values.map(Box::new)))
+            }),
+            Request::Explanation => self.worker.submit(request, |session, progress| {
+                let explanation = session.explain(progress)?;
+                Ok(Prepared::Explanation(Box::new(explanation)))
+            }),
+            Request::Trial(which) => {
+                let Some(explanation) = self.explain.explanation().cloned() else {
+                    return;
+                };
+                self.worker.submit(request, move |session, progress| {
+                    let tried = session.try_fix(&explanation, which, progress)?;
+                    Ok(Prepared::Trial(tried.map(Box::new)))
+                });
+            }
+            Request::Branch => {
+                let settings = self.run_form.settings();
+                self.worker.submit(request, move |session, progress| {
+                    let left = session.branch(&settings, selection.cursor, progress);
+                    left.map(Prepared::Branch)
+                });
+            }
+            Request::Compared => {
+                let dir = self.run_form.other();
+                self.worker.submit(request, move |session, _| {
+                    session.compared(&dir).map(Prepared::Compared)
+                });
+            }
+            Request::Credit => {
+                let Some(place) = self.walk.wanted() else {
+                    return;
+                };
+                self.worker.submit(request, move |session, progress| {
+                    let range = place.range.clone();
+                    let credit = session.credit(&place.layer, place.unit, range, progress)?;
+                    Ok(Prepared::Credit(credit.map(Box::new)))
+                });
+            }
+        }
+    }
+
+    fn submit_past(&self, selection: Selection) {
+        let Some(step) = selection.cursor else {
+            return;
+        };
+        self.worker.submit(Request::Past, move |session, progress| {
+            let past = session.past(step, &selection, progress)?;
+            Ok(Prepared::Past(past.map(Box::new)))
+        });
+    }
+
+    /// What was chosen since `selection` and `options` has to be computed or drawn.
+    pub(super) fn note_changes(&mut self, selection: &Option<Selection>, options: &ViewOptions) {
+        let series = |selection: &Option<Selection>| selection.as_ref().map(Selection::series);
+        let is_other = series(&self.selection) != series(selection);
+        if is_other {
+            // Whatever is on its way is of no use any more.
+            self.worker.cancel(Request::Units);
+        }
+        let now = &self.options;
+        let drawn = |options: &ViewOptions| (options.keep, options.scale, options.is_clustered);
+        if is_other || drawn(now) != drawn(options) {
+            self.due.want(Request::Units);
+        }
+        let time = |selection: &Option<Selection>| {
+            let selection = selection.as_ref()?;
+            Some((selection.time, selection.range.clone()))
+        };
+        if time(&self.selection) != time(selection) {
+            self.due.want(Request::Scalars);
+            self.due.want(Request::Layers);
+            self.due.want(Request::Units);
+        }
+        let cursor = |selection: &Option<Selection>| selection.as_ref().and_then(|s| s.cursor);
+        if cursor(&self.selection) != cursor(selection) || is_other {
+            // The tensor of the step that is looked at is another one, too.
+            self.worker.cancel(Request::Past);
+            self.is_stale |= self.past.take().is_some();
+            if cursor(&self.selection).is_some() && !self.is_playing {
+                self.due.want(Request::Past);
+            }
+        }
+        let now = &self.options;
+        if (now.group, now.scalar_scale) != (options.group, options.scalar_scale) {
+            self.due.want(Request::Scalars);
+        }
+        if now.collapsed != options.collapsed {
+            self.due.want(Request::Layers);
+        }
+        self.is_stale |= now.is_dark != options.is_dark;
+    }
+}

@@ -1,0 +1,386 @@
+//! The window as a person uses it, without a display: found by the names that a screen reader says, and driven by
+//! clicks, keys and sizes.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use egui::{Key, Modifiers, Pos2, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+
+use super::arrangement_file::ArrangementFile;
+use super::*;
+use crate::random::philox;
+use crate::tensor::TensorKind;
+use crate::trace::RunView;
+use crate::train::{Run, Scenario};
+use crate::view::TimeScale;
+
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A run that fails: its learning rate throws the log-variance past what an exponential can bear.
+const SCENARIO: &str = r#"
+name = "tiny"
+seed = 7
+[data]
+source = "shapes"
+size = 8
+count = 64
+[model]
+kind = "vae"
+latent = 3
+variance = "exp"
+beta = 20.0
+encoder = [ { dense = { units = 12 } }, "tanh" ]
+decoder = [ { dense = { units = 12 } }, "tanh", { dense = { units = 192 } } ]
+[train]
+batch = 16
+steps = 60
+optimizer = { adam = { lr = 1.0 } }
+[record]
+every = 1
+checkpoint_every = 20
+"#;
+
+/// Textures that nobody sees.
+struct NoScreen(u64);
+
+impl screen::Screen for NoScreen {
+    fn show_texture(&mut self, _: &wgpu::Texture, id: Option<egui::TextureId>) -> egui::TextureId {
+        self.0 += 1;
+        id.unwrap_or(egui::TextureId::User(self.0))
+    }
+
+    fn scale_factor(&self) -> f32 {
+        1.0
+    }
+}
+
+fn gpu() -> Gpu {
+    Gpu::new(&AdapterChoice::default()).unwrap()
+}
+
+fn scenario() -> Box<Scenario> {
+    Box::new(Scenario::parse(SCENARIO, "tiny.toml", &[]).unwrap())
+}
+
+/// A finished run in a folder.
+fn trained(gpu: &Gpu, folder: &Path) -> PathBuf {
+    let dir = folder.join("run");
+    let mut run = Box::new(Run::create(gpu, &scenario(), &dir, None).unwrap());
+    while run.advance(&mut |_| {}).unwrap() {}
+    run.finish(false, &mut |_| {}).unwrap();
+    dir
+}
+
+fn window(gpu: &Gpu, source: Source, folder: &Path) -> Harness<'static, Dashboard> {
+    let pacing: Arc<Mutex<Pacing>> = Arc::default();
+    let status: Arc<Mutex<RunStatus>> = Arc::default();
+    let (of_worker, shared_pacing, shared_status) = (gpu.clone(), pacing.clone(), status.clone());
+    let make = move || Session::new(&of_worker, &source, shared_pacing, shared_status);
+    let worker = Worker::start(|| {}, make).unwrap();
+    let units = UnitTile::new(gpu).unwrap();
+    let kept = ArrangementFile::at(folder.join("window.json"));
+    let dashboard = Dashboard::new(Painter::new(gpu), units, worker, pacing, status, kept);
+    let mut screen = NoScreen(0);
+    let builder = Harness::builder().with_size(vec2(1280.0, 800.0));
+    builder.build_ui_state(
+        move |ui, dashboard: &mut Dashboard| {
+            dashboard.update(&mut screen);
+            dashboard.ui(ui);
+            dashboard.ask();
+        },
+        dashboard,
+    )
+}
+
+/// Lets time pass until something holds.
+fn wait(
+    harness: &mut Harness<'_, Dashboard>,
+    what: &str,
+    holds: impl Fn(&Harness<'_, Dashboard>) -> bool,
+) {
+    let started = Instant::now();
+    loop {
+        harness.step();
+        if holds(harness) {
+            return;
+        }
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{what}: {:?}",
+            harness.state().errors()
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn is_complete(harness: &Harness<'_, Dashboard>) -> bool {
+    let state = harness.state();
+    let has_charts = state.scalars.is_some() && state.layers.values().is_some();
+    has_charts && state.units.chart().is_some() && !state.layers.is_stale()
+}
+
+fn selection<'a>(harness: &'a Harness<'_, Dashboard>) -> &'a selection::Selection {
+    harness.state().selection.as_ref().unwrap()
+}
+
+#[test]
+fn a_run_is_walked_through_by_names_and_keys() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let dir = trained(&gpu, folder.path());
+    let mut harness = window(&gpu, Source::Run(dir.clone()), folder.path());
+    wait(&mut harness, "charts", is_complete);
+    // A layer of the graph is chosen by its name.
+    harness.get_by_label("Layer mu").click();
+    harness.step();
+    harness.step();
+    assert_eq!(selection(&harness).tensor, "mu");
+    // Groups collapse into one node and expand again.
+    harness.get_by_label("Collapse encoder").click();
+    wait(&mut harness, "collapsed", |harness| {
+        harness.query_by_label("Expand encoder").is_some()
+    });
+    harness.get_by_label("Expand encoder").click();
+    wait(&mut harness, "expanded", |harness| {
+        harness.query_by_label("Collapse encoder").is_some()
+    });
+    // Keys move the cursor along the axis, switch the axis, and go back.
+    let last = harness.state().timeline().unwrap().ends()[1];
+    harness.key_press(Key::ArrowLeft);
+    harness.step();
+    assert_eq!(selection(&harness).cursor, Some(last - 1));
+    harness.key_press(Key::T);
+    harness.step();
+    assert_eq!(selection(&harness).time, TimeScale::Linear);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    harness.step();
+    assert_eq!(selection(&harness).time, TimeScale::Folded);
+    harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
+    harness.step();
+    assert_eq!(selection(&harness).time, TimeScale::Linear);
+    assert!(harness.state().command().contains("--probe mu:activation"));
+    harness.key_press(Key::Questionmark);
+    harness.step();
+    harness.step();
+    assert!(
+        harness
+            .query_by_label_contains("play the recorded steps")
+            .is_some()
+    );
+    // The chosen step is replayed.
+    wait(&mut harness, "the past", |harness| {
+        harness.state().past.is_some()
+    });
+    assert_eq!(harness.state().errors(), [] as [&str; 0]);
+    let closed = harness.into_state().close().unwrap();
+    assert_eq!(closed, dir);
+    assert!(folder.path().join("window.json").is_file());
+}
+
+#[test]
+fn the_verdict_takes_all_levels_to_where_it_shows() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let dir = trained(&gpu, folder.path());
+    let told = crate::diagnose::explain(&RunView::open(&dir).unwrap());
+    assert!(
+        !told.findings.is_empty(),
+        "the scenario is to fail: {}",
+        told.headline
+    );
+    let mut harness = window(&gpu, Source::Run(dir), folder.path());
+    wait(&mut harness, "charts", is_complete);
+    harness.key_press(Key::Num6);
+    harness.step();
+    harness.step();
+    harness.get_by_label("Explain this run").click();
+    wait(&mut harness, "the verdict", |harness| {
+        harness.query_by_label(&told.headline).is_some()
+    });
+    let finding = &told.findings[0];
+    harness
+        .get_by_label(&format!("1. {}", finding.title))
+        .click();
+    harness.step();
+    harness.step();
+    let selection = selection(&harness);
+    assert_eq!(selection.cursor, finding.step.or(finding.since));
+    if let Some(layer) = &finding.layer {
+        assert!(selection.tensor.starts_with(layer), "{}", selection.tensor);
+    }
+}
+
+#[test]
+fn exported_data_is_what_the_run_recorded() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let dir = trained(&gpu, folder.path());
+    let mut harness = window(&gpu, Source::Run(dir.clone()), folder.path());
+    wait(&mut harness, "charts", is_complete);
+    harness.key_press(Key::A);
+    wait(&mut harness, "all steps", |harness| {
+        let state = harness.state();
+        let ends = state.timeline().map(|timeline| timeline.ends());
+        selection(harness).range.is_none() && ends.is_some_and(|ends| ends[0] == 0)
+    });
+    harness.key_press(Key::X);
+    harness.step();
+    assert_eq!(harness.state().errors(), [] as [&str; 0]);
+    let run = RunView::open(&dir).unwrap();
+    let losses = &run.scalars()["loss"];
+    let path = dir.join("analysis").join("window").join("snapshots.csv");
+    let mut reader = csv::Reader::from_path(path).unwrap();
+    let column = reader
+        .headers()
+        .unwrap()
+        .iter()
+        .position(|name| name.starts_with("loss"));
+    let column = column.expect("a column of the loss");
+    let mut rows = 0;
+    for (row, (step, loss)) in reader.records().zip(losses) {
+        let row = row.unwrap();
+        assert_eq!(row[0], step.to_string());
+        let value: f32 = row[column].parse().unwrap();
+        assert!(
+            value == *loss as f32 || value.is_nan() && loss.is_nan(),
+            "step {step}"
+        );
+        rows += 1;
+    }
+    assert_eq!(rows, losses.len());
+    harness.key_press(Key::E);
+    harness.step();
+    for name in ["snapshots.png", "layers.png", "units.png"] {
+        let bytes = std::fs::read(dir.join("analysis").join("window").join(name)).unwrap();
+        assert_eq!(&bytes[1..4], b"PNG");
+    }
+}
+
+#[test]
+fn a_run_trains_is_stopped_and_is_saved() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let mut scenario = scenario();
+    scenario.train.steps = 100_000;
+    let dir = folder.path().join("live");
+    let source = Source::Training(Training {
+        start: Start::Scenario {
+            scenario,
+            dir: dir.clone(),
+            init: None,
+        },
+        writes_report: true,
+        stop_on: None,
+    });
+    let mut harness = window(&gpu, source, folder.path());
+    wait(&mut harness, "charts", is_complete);
+    harness.get_by_label("Stop").click();
+    wait(&mut harness, "the end", |harness| {
+        !harness.state().status().is_training
+    });
+    let steps = harness.state().status().step;
+    harness.into_state().close().unwrap();
+    let run = RunView::open(&dir).unwrap();
+    assert_eq!(run.info().unwrap().steps_done, steps);
+}
+
+/// Any input at any size: nothing panics, no picture fails, and the run is whole at the end.
+#[test]
+fn random_input_does_no_harm() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let dir = trained(&gpu, folder.path());
+    let mut harness = window(&gpu, Source::Run(dir.clone()), folder.path());
+    wait(&mut harness, "charts", is_complete);
+    let inputs = std::env::var("TRAINSCOPE_MONKEY").ok();
+    let inputs: u32 = inputs.and_then(|inputs| inputs.parse().ok()).unwrap_or(400);
+    let mut size = vec2(1280.0, 800.0);
+    for input in 0..inputs {
+        let random = philox([input, 0, 0, 0], [11, 0]);
+        let unit = |word: u32| word as f32 / u32::MAX as f32;
+        let at = Pos2::new(unit(random[1]) * size.x, unit(random[2]) * size.y);
+        match random[0] % 8 {
+            0 => {
+                // Opening an export or a replay at each of many steps would take the test's time.
+                let keys = [
+                    Key::ArrowLeft,
+                    Key::Home,
+                    Key::End,
+                    Key::A,
+                    Key::Escape,
+                    Key::T,
+                    Key::L,
+                    Key::D,
+                    Key::P,
+                    Key::Num1,
+                    Key::Num3,
+                    Key::Num6,
+                    Key::Questionmark,
+                    Key::Tab,
+                    Key::Enter,
+                ];
+                harness.key_press(keys[random[3] as usize % keys.len()]);
+            }
+            1 if random[3] % 4 == 0 => {
+                let sizes = [
+                    (320.0, 240.0),
+                    (640.0, 400.0),
+                    (1280.0, 800.0),
+                    (900.0, 300.0),
+                ];
+                let (width, height) = sizes[random[1] as usize % sizes.len()];
+                size = vec2(width, height);
+                harness.set_size(size);
+            }
+            2 => harness.drag_at(at),
+            3 => harness.drop_at(at),
+            4 => harness.event(egui::Event::MouseWheel {
+                unit: egui::MouseWheelUnit::Line,
+                delta: vec2(0.0, unit(random[3]) * 6.0 - 3.0),
+                phase: egui::TouchPhase::Move,
+                source: egui::MouseWheelSource::Wheel,
+                modifiers: Modifiers::NONE,
+            }),
+            5 => {
+                harness.drag_at(at);
+                harness.drop_at(at);
+            }
+            _ => harness.hover_at(at),
+        }
+        harness.step();
+    }
+    gpu.check().unwrap();
+    harness.into_state().close().unwrap();
+    assert!(RunView::open(&dir).unwrap().problems().is_empty());
+}
+
+#[test]
+fn every_size_shows_every_pane_and_every_control_has_a_name() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let dir = trained(&gpu, folder.path());
+    let mut harness = window(&gpu, Source::Run(dir), folder.path());
+    wait(&mut harness, "charts", is_complete);
+    for size in [
+        [320.0, 240.0],
+        [640.0, 400.0],
+        [1280.0, 800.0],
+        [2560.0, 1440.0],
+    ] {
+        harness.set_size(size.into());
+        for key in [
+            Key::Num1,
+            Key::Num2,
+            Key::Num3,
+            Key::Num4,
+            Key::Num5,
+            Key::Num6,
+            Key::Num7,
+        ] {
+            harness.key_press(key);
+            harness.step();
+            harness.step();
+            harness.check_accessibility();
+        }
+        harness.key_press(Key::D);
+        harness.step();
+        assert_eq!(harness.state().errors(), [] as [&str; 0], "{size:?}");
+        assert_eq!(harness.state().options.quantity, TensorKind::Activation);
+    }
+}
