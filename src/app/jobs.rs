@@ -94,12 +94,10 @@ impl Session {
             Some(range) => Cow::Owned(scalars_within(values, range)),
             None => Cow::Borrowed(values),
         };
-        let shown: Vec<(&str, Cow<'_, [(u64, f64)]>)> =
-            named.map(|(name, values)| (name, within(values))).collect();
-        let recorded: Vec<(&str, &[(u64, f64)])> = shown
-            .iter()
-            .map(|(name, values)| (*name, &**values))
-            .collect();
+        let (names, shown): (Vec<_>, Vec<_>) =
+            named.map(|(name, values)| (name, within(values))).unzip();
+        let shown = shown.iter().map(|values| &**values);
+        let recorded: Vec<(&str, &[(u64, f64)])> = names.into_iter().zip(shown).collect();
         let (gpu, scale) = (&self.gpu, options.scalar_scale);
         let chart = match selection.time {
             // Columns are alike, so that a running mean means something; it needs steps of its own.

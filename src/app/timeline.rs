@@ -72,7 +72,13 @@ mod tests {
     fn events_are_unfolded_and_a_range_shows_more_of_them() {
         let steps: Vec<u64> = (0..10_000).collect();
         let spike = Event::new(7000, EventKind::Nonfinite, Subject::Run);
-        let all = Timeline::new(TimeScale::Folded, &steps, None, &[spike.clone()]).unwrap();
+        let all = Timeline::new(
+            TimeScale::Folded,
+            &steps,
+            None,
+            std::slice::from_ref(&spike),
+        )
+        .unwrap();
         assert_eq!(all.ends(), [0, 9999]);
         assert_eq!(all.beside(7000, 1), 7001);
         assert_eq!(all.moments[0].step, 7000);

@@ -318,7 +318,7 @@ fn random_input_does_no_harm() {
                 ];
                 harness.key_press(keys[random[3] as usize % keys.len()]);
             }
-            1 if random[3] % 4 == 0 => {
+            1 if random[3].is_multiple_of(4) => {
                 let sizes = [
                     (320.0, 240.0),
                     (640.0, 400.0),
