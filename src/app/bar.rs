@@ -29,7 +29,7 @@ impl Dashboard {
                 ui.add(
                     egui::TextEdit::singleline(&mut self.query)
                         .id(box_id)
-                        .hint_text("find a tensor, unit, event, step")
+                        .hint_text("find a tensor, unit, event, step, /words")
                         .desired_width(190.0),
                 );
                 ui.separator();
@@ -114,6 +114,37 @@ impl Dashboard {
             return;
         };
         if self.query.trim().is_empty() {
+            return;
+        }
+        if let Some(expression) = find::expression_of(&self.query) {
+            let known = self.words.as_ref();
+            let known = known.filter(|(words, _)| words == expression);
+            let mut is_chosen = ui.input(|input| input.key_pressed(egui::Key::Escape));
+            match known {
+                Some((_, found)) if found.is_empty() => {
+                    ui.weak("The words of no unit match.");
+                }
+                Some((_, found)) => {
+                    for result in found {
+                        if ui.link(&result.text).clicked() {
+                            result.select(selection);
+                            is_chosen = true;
+                        }
+                    }
+                }
+                None => {
+                    let hint = "Words of a unit, one a record: rise, fall, flat, spike, saturated, dead, nonfinite, missing. Such as /flat+ spike nonfinite";
+                    ui.weak(hint);
+                    let is_asked = ui.button("Search all units").clicked()
+                        || ui.input(|input| input.key_pressed(egui::Key::Enter));
+                    if is_asked && !expression.is_empty() {
+                        self.due.want(Request::Words);
+                    }
+                }
+            }
+            if is_chosen {
+                self.query.clear();
+            }
             return;
         }
         let events = self.layers.values().map(|values| values.events.clone());

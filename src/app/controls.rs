@@ -124,6 +124,10 @@ pub(super) fn choices(
         })
         .response
         .labelled_by(title);
+    if selection.has_samples() {
+        ui.checkbox(&mut options.is_per_sample, "single samples")
+            .on_hover_text("A line for each sample, channel and position of the probe batch, by replaying the brushed steps or those before the chosen one");
+    }
     let lines = egui::Slider::new(&mut options.keep, 5..=300).logarithmic(true);
     ui.add(lines.text("lines drawn"));
     ui.horizontal(|ui| {

@@ -3,11 +3,17 @@
 use std::ops::Range;
 
 use super::jobs::Contents;
+use super::screen::Screen;
 use super::selection::Selection;
+use super::tile::Tile;
+use crate::Result;
 use crate::credit::{Contribution, Credit};
+use crate::nn::Property;
 use crate::tensor::TensorKind;
-use crate::view::theme;
+use crate::view::{CreditChart, Painter, Picture, Theme, theme};
 
+/// Width of the picture, in points.
+const WIDTH: f32 = 760.0;
 /// Contributions that are listed on each side.
 const MOST: usize = 8;
 /// Steps of a range that nobody has brushed; credit replays them all.
@@ -32,6 +38,9 @@ pub(super) struct CreditWalk {
     places: Vec<Place>,
     /// What is known of the last place.
     credit: Option<Box<Credit>>,
+    /// The same as a picture, with feature maps where there are some.
+    tile: Tile,
+    is_stale: bool,
 }
 
 impl CreditWalk {
@@ -48,7 +57,40 @@ impl CreditWalk {
         };
         if let Some(credit) = credit.filter(|credit| is_here(credit)) {
             self.credit = Some(credit);
+            self.is_stale = true;
         }
+    }
+
+    /// The picture has to be drawn again, such as in another theme.
+    pub fn invalidate(&mut self) {
+        self.is_stale = self.credit.is_some();
+    }
+
+    /// The picture, to be exported.
+    pub fn picture(&self) -> Option<&Picture> {
+        self.credit.as_ref().and(self.tile.picture())
+    }
+
+    /// Draws the picture where it shows something else.
+    ///
+    /// # Errors
+    /// A picture larger than the adapter's textures.
+    pub fn update(
+        &mut self,
+        painter: &Painter,
+        theme: &Theme,
+        screen: &mut dyn Screen,
+    ) -> Result<()> {
+        if let (true, Some(credit)) = (std::mem::take(&mut self.is_stale), &self.credit) {
+            let chart = CreditChart {
+                credits: std::slice::from_ref(&**credit),
+            };
+            let picture = Picture::new(painter.gpu(), WIDTH, chart.height(), theme)?;
+            chart.draw(painter, &picture);
+            self.tile.set(picture);
+            self.tile.register(screen);
+        }
+        Ok(())
     }
 
     /// What is known of where the walk is.
@@ -105,6 +147,10 @@ impl CreditWalk {
             let behind = list(&mut columns[1], &credit.successors, credit, is_busy);
             chosen = chosen.take().or(behind);
         });
+        if let Some(size) = self.tile.size().filter(|_| !self.is_stale) {
+            let fitted = (ui.available_width() / size.x).min(1.0);
+            self.tile.show_fitted(ui, size * fitted);
+        }
         if let Some(part) = chosen {
             let layer = layer_with_weights(contents, &part.layer).to_owned();
             let range = credit.from..credit.to;
@@ -151,7 +197,7 @@ fn start(
     contents: &Contents,
     selection: &Selection,
     last_step: u64,
-) -> Result<Place, &'static str> {
+) -> std::result::Result<Place, &'static str> {
     let Some(unit) = selection.units.last() else {
         return Err("Pin a unit in the chart of units: a click on its line.");
     };
@@ -195,10 +241,7 @@ fn layer_with_weights<'a>(contents: &'a Contents, tensor: &'a str) -> &'a str {
     let mut at = layers().find(|layer| layer.name == name);
     let units = at.and_then(|layer| layer.shape.first().copied());
     while let Some(layer) = at {
-        let is_weighted = ["dense", "conv2d", "conv_transpose2d", "conv3d"]
-            .iter()
-            .any(|kind| layer.kind.starts_with(kind));
-        if is_weighted && layer.shape.first().copied() == units {
+        if layer.has(Property::WeightedSum) && layer.shape.first().copied() == units {
             return &layer.name;
         }
         let [before] = &layer.inputs[..] else { break };

@@ -8,6 +8,7 @@ use super::analyses::Compared;
 use super::arrangement_file::ArrangementFile;
 use super::credit_walk::CreditWalk;
 use super::explain_pane::{ExplainPane, Wish};
+use super::find::Found;
 use super::jobs::{Contents, Timed};
 use super::layer_tile::LayerTile;
 use super::panes::{Arrangement, Pane};
@@ -23,6 +24,7 @@ use super::step_axis::StepAxis;
 use super::tile::Tile;
 use super::timeline::Timeline;
 use super::undo::Undo;
+use super::unit_pane::UnitPane;
 use super::unit_tile::UnitTile;
 use super::view_options::ViewOptions;
 use super::worker::Worker;
@@ -60,6 +62,9 @@ pub(super) struct Dashboard {
     no_images: Option<String>,
     pub(super) explain: ExplainPane,
     pub(super) walk: CreditWalk,
+    pub(super) unit_pane: UnitPane,
+    /// Matches of the expression in the find box, once they were looked for.
+    pub(super) words: Option<(String, Vec<Found>)>,
     /// Runs that are drawn over this one.
     pub(super) compared: Vec<Compared>,
     pub(super) run_form: RunForm,
@@ -115,6 +120,8 @@ impl Dashboard {
             no_images: None,
             explain: ExplainPane::default(),
             walk: CreditWalk::default(),
+            unit_pane: UnitPane::default(),
+            words: None,
             compared: Vec::new(),
             run_form: RunForm::default(),
             query: String::new(),
@@ -201,7 +208,7 @@ impl Dashboard {
                 self.due.want_all();
             }
             Prepared::Scalars(chart) => self.scalars = chart,
-            Prepared::Units(chart) => self.units.set_chart(chart.map(|chart| *chart)),
+            Prepared::Units(chart) => self.units.set_lines(chart.map(|chart| *chart)),
             Prepared::Images(images) => {
                 self.images = images;
                 self.no_images = None;
@@ -219,6 +226,15 @@ impl Dashboard {
                 }
             }
             Prepared::Credit(credit) => self.walk.set(credit),
+            Prepared::Sheet(sheet) => {
+                if let Some(sheet) = sheet
+                    && self.unit_pane.set_sheet(*sheet)
+                {
+                    self.due.want(Request::Unit);
+                }
+            }
+            Prepared::Like(found) => self.unit_pane.set_found(found),
+            Prepared::Words(expression, found) => self.words = Some((expression, found)),
             Prepared::Compared(run) => {
                 self.compared.retain(|other| other.name != run.name);
                 self.compared.push(run);
@@ -237,6 +253,8 @@ impl Dashboard {
         self.past = None;
         self.explain = ExplainPane::default();
         self.walk = CreditWalk::default();
+        self.unit_pane = UnitPane::default();
+        self.words = None;
         self.undo = Undo::default();
         self.worker.submit(Request::Contents, |session, _| {
             Ok(Prepared::Contents(Box::new(session.contents())))
@@ -268,6 +286,8 @@ impl Dashboard {
         let theme = self.theme().scaled(screen.scale_factor());
         if std::mem::take(&mut self.is_stale) {
             self.units.invalidate();
+            self.unit_pane.invalidate();
+            self.walk.invalidate();
             let drawn = self.draw_scalars(&theme);
             self.report_failure(drawn);
             let past = self.past.as_ref();
@@ -286,6 +306,9 @@ impl Dashboard {
             self.scalar_tile.register(screen);
             self.image_tile.register(screen);
         }
+        let drawn = self.unit_pane.update(&self.painter, &theme, screen);
+        let drawn = drawn.and(self.walk.update(&self.painter, &theme, screen));
+        self.report_failure(drawn);
         if let Some(selection) = &self.selection {
             let drawn = self.units.update(&self.painter, &theme, selection, screen);
             let kind = self.options.quantity;
@@ -402,6 +425,7 @@ impl Dashboard {
             Pane::Run => scrolled(ui, |ui| self.run_pane(ui)),
             Pane::Explain => scrolled(ui, |ui| self.explain_pane(ui)),
             Pane::Credit => scrolled(ui, |ui| self.credit_pane(ui)),
+            Pane::Unit => scrolled(ui, |ui| self.unit_pane(ui)),
             Pane::Snapshots => self.snapshots(ui),
             Pane::Layers => {
                 if let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) {
@@ -469,7 +493,9 @@ impl Dashboard {
     }
 
     fn explain_pane(&mut self, ui: &mut egui::Ui) {
-        let is_busy = self.worker.is_pending(Request::Explanation) || self.trial_is_pending();
+        let explains =
+            |request: &Request| matches!(request, Request::Explanation | Request::Trial(_));
+        let is_busy = self.worker.is_any_pending(explains);
         let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) else {
             return;
         };
@@ -480,9 +506,15 @@ impl Dashboard {
         }
     }
 
-    fn trial_is_pending(&self) -> bool {
-        let activity = self.worker.activity();
-        activity.is_some_and(|activity| activity.starts_with("trying"))
+    fn unit_pane(&mut self, ui: &mut egui::Ui) {
+        let is_busy = self.worker.is_pending(Request::Unit);
+        let last = self.status().step;
+        let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) else {
+            return;
+        };
+        if self.unit_pane.show(ui, contents, selection, last, is_busy) {
+            self.due.want(Request::Unit);
+        }
     }
 
     fn credit_pane(&mut self, ui: &mut egui::Ui) {

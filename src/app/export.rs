@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use super::dashboard::Dashboard;
 use super::jobs::Timed;
-use crate::view::{Picture, SampledChart, ScalarChart, TimeAxis};
+use crate::view::{Picture, ScalarChart, TimeAxis};
 use crate::{Error, Result, files};
 
 /// Width and height of exported charts in points, and pixels a point.
 const SIZE: [f32; 2] = [900.0, 480.0];
 const SCALE_FACTOR: f32 = 2.0;
 
-/// Writes the charts of snapshots and units into a folder, and returns the files.
+/// Writes what the panes show into a folder, and returns the files.
 pub(super) fn pictures(dashboard: &Dashboard, folder: &Path) -> Result<Vec<PathBuf>> {
     files::make_folder(folder)?;
     let theme = dashboard.theme().scaled(SCALE_FACTOR);
@@ -34,6 +34,12 @@ pub(super) fn pictures(dashboard: &Dashboard, folder: &Path) -> Result<Vec<PathB
     }
     if let Some(picture) = dashboard.layers.picture() {
         write("layers.png", picture)?;
+    }
+    if let Some(picture) = dashboard.unit_pane.picture() {
+        write("unit.png", picture)?;
+    }
+    if let Some(picture) = dashboard.walk.picture() {
+        write("credit.png", picture)?;
     }
     if let Some(Timed { chart, timeline }) = dashboard.units.chart() {
         let (picture, chart) = (picture()?, chart.chart());
@@ -67,7 +73,9 @@ pub(super) fn data(dashboard: &Dashboard, folder: &Path) -> Result<Vec<PathBuf>>
     if let Some(Timed { chart, timeline }) = dashboard.units.chart() {
         let series = chart.data().series();
         let values = gpu.read(series.values())?;
-        let names: Vec<String> = (0..series.lines()).map(|line| unit(chart, line)).collect();
+        let names: Vec<String> = (0..series.lines())
+            .map(|line| dashboard.units.name(line))
+            .collect();
         write("units.csv", table(&names, &values, &timeline.axis)?)?;
     }
     Ok(written)
@@ -84,13 +92,6 @@ fn lines_of(chart: &ScalarChart) -> Vec<String> {
             _ => format!("{} ({companion})", names[line % names.len()]),
         })
         .collect()
-}
-
-fn unit(chart: &SampledChart, line: usize) -> String {
-    match chart.data().series().unit(line) {
-        Some(unit) => format!("unit {}", unit.unit),
-        None => format!("line {line}"),
-    }
 }
 
 /// A row for each column of the axis: its first and last step, and a value of each line.

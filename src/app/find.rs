@@ -1,7 +1,10 @@
 //! The find box: tensors, units, events and steps by their words.
 
+use std::ops::Range;
+
 use super::jobs::Contents;
 use super::selection::Selection;
+use crate::series::UnitLine;
 use crate::tensor::TensorKind;
 use crate::trace::{Event, Subject};
 
@@ -16,9 +19,22 @@ pub(super) struct Found {
     tensor: Option<(String, TensorKind)>,
     units: Vec<u32>,
     step: Option<u64>,
+    /// The steps that all levels are to show.
+    range: Option<Range<u64>>,
 }
 
 impl Found {
+    /// Some steps of a unit.
+    pub fn stretch(text: String, unit: UnitLine<'_>, steps: Range<u64>) -> Self {
+        Self {
+            text,
+            tensor: Some((unit.tensor.to_owned(), unit.kind)),
+            units: vec![unit.unit as u32],
+            step: Some(steps.start),
+            range: Some(around(&steps)),
+        }
+    }
+
     /// Takes all levels there.
     pub fn select(&self, selection: &mut Selection) {
         if let Some((tensor, kind)) = &self.tensor {
@@ -36,7 +52,21 @@ impl Found {
                 selection.range = None;
             }
         }
+        if self.range.is_some() {
+            selection.range.clone_from(&self.range);
+        }
     }
+}
+
+/// Some steps with as many before and after them.
+fn around(steps: &Range<u64>) -> Range<u64> {
+    let length = steps.end - steps.start;
+    steps.start.saturating_sub(length)..steps.end + length
+}
+
+/// The regular expression in the find box: what follows a slash.
+pub(super) fn expression_of(query: &str) -> Option<&str> {
+    query.trim().strip_prefix('/').map(str::trim)
 }
 
 /// What fits all words of `text`: tensors by name and kind, a unit where the last word is a number (`mu 3`), a step
@@ -55,6 +85,7 @@ pub(super) fn find(text: &str, contents: &Contents, events: &[Event]) -> Vec<Fou
             tensor: None,
             units: Vec::new(),
             step: Some(step),
+            range: None,
         });
     }
     let (names, unit) = match number {
@@ -76,6 +107,7 @@ pub(super) fn find(text: &str, contents: &Contents, events: &[Event]) -> Vec<Fou
                 tensor,
                 units: vec![unit],
                 step: None,
+                range: None,
             });
         } else if fits(&words) {
             found.push(Found {
@@ -83,6 +115,7 @@ pub(super) fn find(text: &str, contents: &Contents, events: &[Event]) -> Vec<Fou
                 tensor,
                 units: Vec::new(),
                 step: None,
+                range: None,
             });
         }
     }
@@ -100,6 +133,7 @@ pub(super) fn find(text: &str, contents: &Contents, events: &[Event]) -> Vec<Fou
                     .map(|unit| *unit as u32)
                     .collect(),
                 step: Some(event.step),
+                range: None,
             });
         }
     }

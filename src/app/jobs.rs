@@ -13,16 +13,10 @@ use super::timeline::Timeline;
 use super::view_options::ViewOptions;
 use super::worker::Progress;
 use crate::Result;
-use crate::cluster::{ClusterOptions, UnitFeatures, cluster};
-use crate::gpu::Gpu;
-use crate::report::{self, ScalarGroup, scalar_groups, scalars_within, series_within};
-use crate::sample::{Budget, SampleOptions};
-use crate::trace::{ModelDescription, TraceEntry, UnitSeries};
+use crate::report::{self, ScalarGroup, scalar_groups, scalars_within};
+use crate::trace::{ModelDescription, TraceEntry};
 use crate::train::TensorRequest;
-use crate::view::{LineClasses, SampledChart, ScalarChart, TimeScale};
-
-/// Clusters that have colors of their own.
-const MOST_CLUSTERS: usize = 6;
+use crate::view::{ScalarChart, TimeScale};
 
 /// What the window has to know of a run before it can choose anything.
 #[derive(Debug, Clone)]
@@ -116,47 +110,6 @@ impl Session {
         Ok(chart.map(|chart| Timed { chart, timeline }))
     }
 
-    /// The chart of the selected units; `None` before the second recorded step.
-    ///
-    /// # Errors
-    /// The tensor is not recorded, a file is damaged, or the device was lost.
-    pub fn units(
-        &self,
-        selection: &Selection,
-        options: &ViewOptions,
-        progress: &Progress,
-    ) -> Result<Option<Timed<SampledChart>>> {
-        let units = selection.series();
-        progress.say(format!("reading {}", units.tensor));
-        let Some(mut series) = self.stage.series(&units)? else {
-            return Ok(None);
-        };
-        if let Some(steps) = &selection.range {
-            series = series_within(series, steps);
-        }
-        let Some(timeline) = self.timeline(selection) else {
-            return Ok(None);
-        };
-        if series.steps.len() < 2 || progress.is_cancelled() {
-            return Ok(None);
-        }
-        progress.say(format!("sampling {} units", series.units));
-        let sampling = SampleOptions {
-            budget: Budget::Keep(options.keep),
-            ..SampleOptions::default()
-        };
-        let (gpu, axis, scale) = (&self.gpu, &timeline.axis, Some(options.scale));
-        let chart = SampledChart::along(gpu, axis, &units, &series, scale, &sampling)?;
-        let chart = match chart {
-            Some(chart) if options.is_clustered => {
-                progress.say(format!("clustering {} units", series.units));
-                Some(chart.with_classes(classes(gpu, &series)?))
-            }
-            other => other,
-        };
-        Ok(chart.map(|chart| Timed { chart, timeline }))
-    }
-
     /// The images that the model makes as it is.
     ///
     /// # Errors
@@ -187,23 +140,4 @@ impl Session {
         let dir = self.saved_dir()?;
         past::replay(&self.gpu, &dir, step, request, progress)
     }
-}
-
-/// The clusters of units whose lines are alike.
-fn classes(gpu: &Gpu, series: &UnitSeries) -> Result<LineClasses> {
-    let features = UnitFeatures::of_series(series);
-    let clustering = cluster(gpu, &features, &ClusterOptions::default())?;
-    let mut classes = LineClasses {
-        of_line: vec![None; series.units],
-        names: Vec::new(),
-    };
-    // More have no colors of their own: the smallest stay as they are.
-    for (class, cluster) in clustering.clusters.iter().take(MOST_CLUSTERS).enumerate() {
-        for unit in &cluster.units {
-            classes.of_line[*unit] = Some(class);
-        }
-        let name = format!("cluster {}: {}", cluster.id, cluster.units.len());
-        classes.names.push(name);
-    }
-    Ok(classes)
 }

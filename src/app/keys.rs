@@ -32,7 +32,7 @@ const NONE: Modifiers = Modifiers::NONE;
 const COMMAND: Modifiers = Modifiers::COMMAND;
 
 /// Every key, with what it does. Earlier ones are looked at first, so that those with modifiers come before the others.
-const KEYS: [(Modifiers, Key, Action, &str); 27] = [
+const KEYS: [(Modifiers, Key, Action, &str); 28] = [
     (
         COMMAND.plus(Modifiers::SHIFT),
         Key::Z,
@@ -135,6 +135,7 @@ const KEYS: [(Modifiers, Key, Action, &str); 27] = [
     (NONE, Key::Num5, Action::Pane(4), "show the run"),
     (NONE, Key::Num6, Action::Pane(5), "show the explanation"),
     (NONE, Key::Num7, Action::Pane(6), "show the credit"),
+    (NONE, Key::Num8, Action::Pane(7), "show the pinned unit"),
 ];
 
 /// What the keys pressed in this frame ask for; nothing while text is typed.

@@ -35,6 +35,9 @@ mod surface;
 mod tile;
 mod timeline;
 mod undo;
+mod unit_analyses;
+mod unit_lines;
+mod unit_pane;
 mod unit_tile;
 mod view_options;
 #[cfg(test)]

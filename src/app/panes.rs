@@ -22,12 +22,14 @@ pub(super) enum Pane {
     Units,
     /// What moved a unit.
     Credit,
+    /// What a unit wants to see, and which units behave like it.
+    Unit,
     /// What the model makes, and a tensor of the chosen step.
     Images,
 }
 
 impl Pane {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Snapshots,
         Self::Layers,
         Self::Units,
@@ -35,6 +37,7 @@ impl Pane {
         Self::Run,
         Self::Explain,
         Self::Credit,
+        Self::Unit,
     ];
 
     pub fn title(self) -> &'static str {
@@ -46,6 +49,7 @@ impl Pane {
             Self::Units => "Units",
             Self::Images => "Images",
             Self::Credit => "Credit",
+            Self::Unit => "Unit",
         }
     }
 }
@@ -79,7 +83,10 @@ impl Default for Arrangement {
             (pane(Pane::Snapshots), 0.64),
             (pane(Pane::Images), 0.36),
         ]);
-        let units = Part::Tabs(vec![pane(Pane::Units), pane(Pane::Credit)], 0);
+        let units = Part::Tabs(
+            vec![pane(Pane::Units), pane(Pane::Credit), pane(Pane::Unit)],
+            0,
+        );
         let right = Part::Rows(vec![(top, 0.38), (pane(Pane::Layers), 0.27), (units, 0.35)]);
         Self::of(&Part::Columns(vec![(left, 0.21), (right, 0.79)]))
     }

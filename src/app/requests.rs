@@ -4,15 +4,18 @@ use std::time::{Duration, Instant};
 
 use super::analyses::{Compared, Tried};
 use super::dashboard::Dashboard;
+use super::find::{self, Found};
 use super::jobs::{Contents, Timed};
 use super::layer_values::LayerValues;
 use super::past::PastStep;
 use super::preview::Images;
 use super::selection::Selection;
+use super::unit_lines::UnitLines;
+use super::unit_pane::{Question, Sheet};
 use super::view_options::ViewOptions;
 use crate::credit::Credit;
 use crate::diagnose::Explanation;
-use crate::view::{SampledChart, ScalarChart};
+use crate::view::ScalarChart;
 
 /// While a run trains, its charts are computed again this often.
 pub(super) const REFRESH: Duration = Duration::from_millis(700);
@@ -39,6 +42,10 @@ pub(super) enum Request {
     Trial([usize; 2]),
     /// What moved the unit that is walked to.
     Credit,
+    /// What the pane of the unit was asked.
+    Unit,
+    /// Where the words of units match the expression in the find box.
+    Words,
     /// A run of its own from the step that is looked at.
     Branch,
     /// Another run, to be drawn over this one.
@@ -50,13 +57,16 @@ pub(super) enum Request {
 pub(super) enum Prepared {
     Contents(Box<Contents>),
     Scalars(Option<Timed<ScalarChart>>),
-    Units(Option<Box<Timed<SampledChart>>>),
+    Units(Option<Box<UnitLines>>),
     Images(Option<Images>),
     Layers(Option<Box<LayerValues>>),
     Past(Option<Box<PastStep>>),
     Explanation(Box<Explanation>),
     Trial(Option<Box<Tried>>),
     Credit(Option<Box<Credit>>),
+    Sheet(Option<Box<Sheet>>),
+    Like(Vec<Found>),
+    Words(String, Vec<Found>),
     /// A branch has begun; what is shown of the run that was left.
     Branch(Compared),
     Compared(Compared),
@@ -92,11 +102,15 @@ impl Due {
         LIVE.into_iter().for_each(|request| self.want(request));
     }
 
-    /// What to ask for now, of a run that has come to a step.
-    fn take(&mut self, step: u64) -> Vec<Request> {
+    /// What to ask for now, of a run that has come to a step. Units whose steps are replayed do not follow a run in training:
+    /// that would take more time than the training.
+    fn take(&mut self, step: u64, are_units_replayed: bool) -> Vec<Request> {
         let is_behind = self.asked_step.is_some_and(|asked| asked != step);
         if is_behind && self.asked_at.elapsed() >= REFRESH {
-            self.want_all();
+            let follows = |request: &Request| *request != Request::Units || !are_units_replayed;
+            LIVE.into_iter()
+                .filter(follows)
+                .for_each(|request| self.want(request));
         }
         std::mem::take(&mut self.requests)
     }
@@ -118,7 +132,7 @@ impl Dashboard {
         if self.contents.is_none() {
             return;
         }
-        for request in self.due.take(step) {
+        for request in self.due.take(step, self.options.is_per_sample) {
             if self.worker.is_pending(request) {
                 self.due.want(request);
                 continue;
@@ -193,6 +207,16 @@ impl Dashboard {
                     session.compared(&dir).map(Prepared::Compared)
                 });
             }
+            Request::Unit => self.submit_unit(selection),
+            Request::Words => {
+                let Some(expression) = find::expression_of(&self.query).map(str::to_owned) else {
+                    return;
+                };
+                self.worker.submit(request, move |session, progress| {
+                    let found = session.words(&expression, selection.kind, progress)?;
+                    Ok(Prepared::Words(expression, found))
+                });
+            }
             Request::Credit => {
                 let Some(place) = self.walk.wanted() else {
                     return;
@@ -204,6 +228,32 @@ impl Dashboard {
                 });
             }
         }
+    }
+
+    fn submit_unit(&self, selection: Selection) {
+        let Some(question) = self.unit_pane.question().cloned() else {
+            return;
+        };
+        let share = self.unit_pane.share();
+        let credit = self.walk.credit().cloned();
+        self.worker.submit(Request::Unit, move |session, progress| {
+            let step = selection.cursor;
+            match question {
+                Question::Dream { layer, unit } => {
+                    let sheet = session.dream(&layer, unit, step, share, progress)?;
+                    Ok(Prepared::Sheet(sheet.map(Box::new)))
+                }
+                Question::Clusters { layer } => {
+                    let sheet = session.clusters(&layer, step, credit.as_ref(), progress)?;
+                    Ok(Prepared::Sheet(Some(Box::new(sheet))))
+                }
+                Question::Like(query) => {
+                    let (kind, statistic) = (selection.kind, selection.statistic);
+                    let found = session.like(&query, kind, statistic, progress)?;
+                    Ok(Prepared::Like(found))
+                }
+            }
+        });
     }
 
     fn submit_past(&self, selection: Selection) {
@@ -225,7 +275,10 @@ impl Dashboard {
             self.worker.cancel(Request::Units);
         }
         let now = &self.options;
-        let drawn = |options: &ViewOptions| (options.keep, options.scale, options.is_clustered);
+        let drawn = |options: &ViewOptions| {
+            let classes = (options.is_clustered, options.is_per_sample);
+            (options.keep, options.scale, classes)
+        };
         if is_other || drawn(now) != drawn(options) {
             self.due.want(Request::Units);
         }
@@ -239,6 +292,12 @@ impl Dashboard {
             self.due.want(Request::Units);
         }
         let cursor = |selection: &Option<Selection>| selection.as_ref().and_then(|s| s.cursor);
+        if cursor(&self.selection) != cursor(selection)
+            && self.options.is_per_sample
+            && !self.is_playing
+        {
+            self.due.want(Request::Units);
+        }
         if cursor(&self.selection) != cursor(selection) || is_other {
             // The tensor of the step that is looked at is another one, too.
             self.worker.cancel(Request::Past);

@@ -70,6 +70,11 @@ impl Selection {
         }
     }
 
+    /// Whether each sample has values of its own, as parameters do not.
+    pub fn has_samples(&self) -> bool {
+        matches!(self.kind, TensorKind::Activation | TensorKind::Gradient)
+    }
+
     /// Pins a unit at a step, or lets it go where it is pinned already.
     pub fn toggle(&mut self, unit: u32, step: u64) {
         if let Some(index) = self.units.iter().position(|pinned| *pinned == unit) {

@@ -47,6 +47,12 @@ impl Tile {
         Ok(self.picture.insert(picture))
     }
 
+    /// Shows a picture that was made elsewhere.
+    pub fn set(&mut self, picture: Picture) {
+        self.picture = Some(picture);
+        self.is_unregistered = true;
+    }
+
     /// Shows a new texture to egui; a kept one shows its new content by itself.
     pub fn register(&mut self, screen: &mut dyn Screen) {
         if let Some(picture) = self.picture.as_ref().filter(|_| self.is_unregistered) {

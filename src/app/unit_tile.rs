@@ -5,9 +5,11 @@ use super::screen::Screen;
 use super::selection::Selection;
 use super::step_axis::StepAxis;
 use super::tile::Tile;
+use super::unit_lines::UnitLines;
 use crate::Result;
 use crate::gpu::Gpu;
 use crate::number::short;
+use crate::train::ProbeLines;
 use crate::view::{ChartLayout, Painter, PickFrom, Picked, Picker, SampledChart, Theme, Vec2};
 
 /// Lines farther away from the pointer are not picked, in points.
@@ -20,6 +22,8 @@ const PICK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
 pub(super) struct UnitTile {
     tile: Tile,
     chart: Option<Timed<SampledChart>>,
+    /// Which values the lines follow, where they are no units.
+    probe: Option<ProbeLines>,
     layout: Option<ChartLayout>,
     picker: Picker,
     /// The pixel that was asked for last.
@@ -37,6 +41,7 @@ impl UnitTile {
         Ok(Self {
             tile: Tile::default(),
             chart: None,
+            probe: None,
             layout: None,
             picker: Picker::new(gpu)?,
             asked: None,
@@ -46,9 +51,12 @@ impl UnitTile {
         })
     }
 
-    /// Shows another chart from now on.
-    pub fn set_chart(&mut self, chart: Option<Timed<SampledChart>>) {
-        self.chart = chart;
+    /// Shows other lines from now on.
+    pub fn set_lines(&mut self, lines: Option<UnitLines>) {
+        (self.chart, self.probe) = lines.map_or((None, None), |lines| {
+            let UnitLines { chart, probe } = lines;
+            (Some(chart), probe)
+        });
         self.asked = None;
         self.is_stale = true;
     }
@@ -84,8 +92,8 @@ impl UnitTile {
             .as_ref()
             .map_or(0, |timed| timed.chart.data().series().lines() as u32);
         let hovered = self.hovered.map(|picked| picked.line);
-        let mut highlighted = selection.units.clone();
-        highlighted.extend(hovered.filter(|line| !selection.units.contains(line)));
+        let mut highlighted = self.pinned(selection);
+        highlighted.extend(hovered.filter(|line| !highlighted.contains(line)));
         highlighted.retain(|line| *line < lines);
         if !self.is_stale && highlighted == self.highlighted {
             return Ok(());
@@ -146,8 +154,36 @@ impl UnitTile {
         };
         self.read_out(ui, &response, hovered);
         if response.clicked() {
-            selection.toggle(hovered.line, self.step_of(hovered));
+            let unit = match &self.probe {
+                Some(probe) => probe.line(hovered.line as usize).unit as u32,
+                None => hovered.line,
+            };
+            selection.toggle(unit, self.step_of(hovered));
         }
+    }
+
+    /// The lines of pinned units: of single values those that are drawn.
+    fn pinned(&self, selection: &Selection) -> Vec<u32> {
+        let (Some(probe), Some(timed)) = (&self.probe, &self.chart) else {
+            return selection.units.clone();
+        };
+        let kept = timed.chart.sample().kept.iter().copied();
+        let is_pinned = |line: &u32| {
+            selection
+                .units
+                .contains(&(probe.line(*line as usize).unit as u32))
+        };
+        kept.filter(is_pinned).collect()
+    }
+
+    /// What a line is of.
+    pub fn name(&self, line: usize) -> String {
+        if let Some(probe) = &self.probe {
+            return probe.line(line).to_string();
+        }
+        let series = self.chart.as_ref().map(|timed| timed.chart.data().series());
+        let unit = series.and_then(|series| series.unit(line));
+        unit.map_or(format!("line {line}"), |unit| format!("unit {}", unit.unit))
     }
 
     /// The chart, to be exported.
@@ -201,10 +237,10 @@ impl UnitTile {
             return;
         };
         let text = format!(
-            "{} {}, unit {}\nstep {}: {}",
+            "{} {}, {}\nstep {}: {}",
             unit.tensor,
             unit.kind.name(),
-            unit.unit,
+            self.name(picked.line as usize),
             self.step_of(picked),
             short(series.value(picked.value))
         );

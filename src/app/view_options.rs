@@ -16,6 +16,8 @@ pub(super) struct ViewOptions {
     pub keep: usize,
     /// Its y-axis.
     pub scale: Scale,
+    /// Whether lines are single values on the probe batch, by replay, and not statistics of units.
+    pub is_per_sample: bool,
     /// Whether lines have the colors of clusters of units that behave alike.
     pub is_clustered: bool,
     /// Light on near-black.
@@ -33,6 +35,7 @@ impl Default for ViewOptions {
             scalar_scale: None,
             keep: 60,
             scale: Scale::Linear,
+            is_per_sample: false,
             is_clustered: false,
             is_dark: true,
             quantity: TensorKind::Activation,

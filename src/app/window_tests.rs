@@ -9,6 +9,8 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use super::arrangement_file::ArrangementFile;
+use super::requests::Request;
+use super::unit_pane::Sheet;
 use super::*;
 use crate::random::philox;
 use crate::tensor::TensorKind;
@@ -383,4 +385,76 @@ fn every_size_shows_every_pane_and_every_control_has_a_name() {
         assert_eq!(harness.state().errors(), [] as [&str; 0], "{size:?}");
         assert_eq!(harness.state().options.quantity, TensorKind::Activation);
     }
+}
+
+#[test]
+fn a_pinned_unit_is_asked_about() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    // It does not fail, so that every state can be asked.
+    let settings = ["train.optimizer.adam.lr=1e-3".to_owned()];
+    let scenario = Scenario::parse(SCENARIO, "tiny.toml", &settings).unwrap();
+    let dir = folder.path().join("run");
+    let mut run = Box::new(Run::create(&gpu, &scenario, &dir, None).unwrap());
+    while run.advance(&mut |_| {}).unwrap() {}
+    run.finish(false, &mut |_| {}).unwrap();
+    let mut harness = window(&gpu, Source::Run(dir.clone()), folder.path());
+    wait(&mut harness, "charts", is_complete);
+    let mut pinned = selection(&harness).clone();
+    pinned.look_at("encoder.0", TensorKind::Activation);
+    pinned.toggle(1, 30);
+    pinned.range = Some(20..40);
+    harness.state_mut().selection = Some(pinned);
+    harness.key_press(Key::Num8);
+    harness.step();
+    harness.step();
+    harness.get_by_label("Dream of unit 1 of encoder.0").click();
+    wait(&mut harness, "the whole dream", |harness| {
+        harness.state().unit_pane.picture().is_some()
+            && harness.state().unit_pane.share() == 1.0
+            && !harness.state().worker.is_pending(Request::Unit)
+    });
+    harness.step();
+    harness.get_by_label("Clusters of encoder.0").click();
+    wait(&mut harness, "clusters", |harness| {
+        matches!(
+            harness.state().unit_pane.sheet(),
+            Some(Sheet::Clusters { .. })
+        )
+    });
+    harness.step();
+    harness
+        .get_by_label("Where else is it as in steps 20 to 39?")
+        .click();
+    wait(&mut harness, "windows that are alike", |harness| {
+        harness
+            .query_all_by_label_contains(", distance ")
+            .next()
+            .is_some()
+    });
+    let nearest = harness.query_all_by_label_contains(", distance ").next();
+    nearest.unwrap().click();
+    harness.step();
+    harness.step();
+    assert_ne!(selection(&harness).range, Some(20..40));
+    // Words of all units.
+    harness.state_mut().query = "/flat+".to_owned();
+    harness.step();
+    harness.step();
+    harness.get_by_label("Search all units").click();
+    wait(&mut harness, "words", |harness| {
+        harness.state().words.is_some()
+    });
+    harness.step();
+    let (_, found) = harness.state().words.clone().unwrap();
+    let first = found.first().map(|found| found.text.clone()).unwrap();
+    harness.get_by_label(&first).click();
+    harness.step();
+    assert_eq!(harness.state().errors(), [] as [&str; 0]);
+    // Single samples by replay.
+    harness.state_mut().options.is_per_sample = true;
+    harness.state_mut().due.want(Request::Units);
+    wait(&mut harness, "single samples", |harness| {
+        harness.state().units.name(0).starts_with("sample ")
+    });
+    assert_eq!(harness.state().errors(), [] as [&str; 0]);
 }

@@ -203,12 +203,15 @@ where
 
     /// Whether a job of this kind waits or runs.
     pub fn is_pending(&self, kind: K) -> bool {
+        self.is_any_pending(|other| *other == kind)
+    }
+
+    /// Whether a job of one of several kinds waits or runs.
+    pub fn is_any_pending(&self, is_wanted: impl Fn(&K) -> bool) -> bool {
         let queue = lock(&self.shared.queue);
-        let is_running = queue
-            .running
-            .as_ref()
-            .is_some_and(|(running, _)| *running == kind);
-        is_running || queue.waiting.iter().any(|job| job.kind == kind)
+        let running = queue.running.iter().map(|(kind, _)| kind);
+        let waiting = queue.waiting.iter().map(|job| &job.kind);
+        running.chain(waiting).any(is_wanted)
     }
 
     /// What the running job says that it is doing.

@@ -6,11 +6,10 @@ use serde_json::{Value, json};
 use trainscope::cluster::{ClusterOptions, Clustering, UnitFeatures, cluster};
 use trainscope::credit::{Credit, CreditRequest, credit};
 use trainscope::gpu::Gpu;
-use trainscope::series::{Scale, SeriesBuffer};
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{RunView, Statistic};
 use trainscope::train::{Deviation, Replay};
-use trainscope::view::{ClusterChart, Painter, Theme};
+use trainscope::view::{ClusterSheet, Painter, Theme};
 use trainscope::{Error, Result};
 
 use super::tolerance::{self, ToleranceArgs};
@@ -99,7 +98,14 @@ pub fn run(common: &Common, args: &ClusterArgs) -> Result<()> {
     }
     tolerance::say(common, deviation.as_ref());
     if let Some(path) = &args.plot {
-        plot(&gpu, args, *step, last)?.write_png(&gpu, path)?;
+        let sheet = ClusterSheet {
+            layer: &args.layer,
+            step: *step,
+            clustering: last,
+        };
+        let theme = Theme::light().scaled(PLOT_SCALE_FACTOR);
+        let picture = sheet.picture(&Painter::new(&gpu), PLOT_WIDTH, &theme)?;
+        picture.write_png(&gpu, path)?;
         common.answer(&format!("plot: {}", path.display()));
     }
     let mut object = object(args, *step, last);
@@ -299,52 +305,4 @@ fn counted(units: usize) -> String {
         1 => "1 unit".to_owned(),
         _ => format!("{units} units"),
     }
-}
-
-fn plot(
-    gpu: &Gpu,
-    args: &ClusterArgs,
-    step: Option<u64>,
-    clustering: &Clustering,
-) -> Result<trainscope::view::Picture> {
-    let clusters = &clustering.clusters;
-    let Some(first) = clusters.first() else {
-        return Err(Error::input(
-            "--plot",
-            "no unit of the layer is finite, so there is no cluster to draw",
-            "choose an earlier step",
-        ));
-    };
-    let means: Vec<f32> = clusters
-        .iter()
-        .flat_map(|cluster| cluster.mean.iter().map(|&value| value as f32))
-        .collect();
-    let low = means.iter().copied().fold(f32::INFINITY, f32::min);
-    let high = means.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let labels: Vec<String> = clusters
-        .iter()
-        .map(|cluster| {
-            let units = counted(cluster.units.len());
-            match cluster.credit {
-                Some(credit) => format!("{}: {units}, credit {credit:+.3}", cluster.id),
-                None => format!("{}: {units}", cluster.id),
-            }
-        })
-        .collect();
-    let sizes: Vec<usize> = clusters.iter().map(|cluster| cluster.units.len()).collect();
-    let (when, x) = match step {
-        Some(step) => (format!("after step {step}"), "sample of the probe batch"),
-        None => ("over the run".to_owned(), "record"),
-    };
-    ClusterChart {
-        title: &format!("Units of {} that behave alike, {when}", args.layer),
-        note: &format!(
-            "{} A line is the mean of a cluster's units for each {x}; all squares have the same axes, from {low:.4} to {high:.4}.",
-            clustering.summary()
-        ),
-        sizes: &sizes,
-        labels: &labels,
-        means: &SeriesBuffer::upload(gpu, &means, first.mean.len(), Scale::Linear)?,
-    }
-    .picture(&Painter::new(gpu), PLOT_WIDTH, &Theme::light().scaled(PLOT_SCALE_FACTOR))
 }

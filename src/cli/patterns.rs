@@ -7,8 +7,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::{Value, json};
 use trainscope::gpu::Gpu;
 use trainscope::patterns::{
-    Expression, LineOptions, MIN_WINDOW, RunLines, RunWords, Windows, discords, distances_to,
-    motifs, nearest_matches, profiles, shapes, usual_window,
+    Expression, LineOptions, MIN_WINDOW, Query, RunLines, RunWords, Windows, discords, motifs,
+    profiles, shapes, usual_window,
 };
 use trainscope::tensor::TensorKind;
 use trainscope::trace::{RunView, Statistic};
@@ -38,8 +38,8 @@ pub struct PatternsArgs {
     #[arg(long, value_name = "REGEX")]
     find: Option<String>,
     /// What is most like the records of a unit at the steps from T0 to before T1
-    #[arg(long, value_name = "TENSOR:UNIT:T0:T1", value_parser = stretch)]
-    like: Option<Stretch>,
+    #[arg(long, value_name = "TENSOR:UNIT:T0:T1", value_parser = query)]
+    like: Option<Query>,
     /// How many windows --like names
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
     matches: u32,
@@ -69,32 +69,8 @@ pub struct PatternsArgs {
     plot: Option<PathBuf>,
 }
 
-/// Some steps of a unit.
-#[derive(Debug, Clone)]
-struct Stretch {
-    text: String,
-    tensor: String,
-    unit: usize,
-    from: u64,
-    to: u64,
-}
-
-fn stretch(text: &str) -> std::result::Result<Stretch, String> {
-    let parts: Vec<&str> = text.rsplitn(4, ':').collect();
-    let parsed = || {
-        let &[to, from, unit, tensor] = parts.as_slice() else {
-            return None;
-        };
-        let (to, from) = (to.parse().ok()?, from.parse().ok()?);
-        (from < to).then_some(Stretch {
-            text: text.to_owned(),
-            tensor: tensor.to_owned(),
-            unit: unit.parse().ok()?,
-            from,
-            to,
-        })
-    };
-    parsed().ok_or_else(|| {
+fn query(text: &str) -> std::result::Result<Query, String> {
+    Query::parse(text).ok_or_else(|| {
         "write a tensor, a unit, the first step and the step after the last, such as encoder.1:12:300:360".into()
     })
 }
@@ -121,8 +97,10 @@ pub fn run(common: &Common, args: &PatternsArgs) -> Result<()> {
     let needs_gpu = asked.needs_gpu() || args.like.is_some() || args.plot.is_some();
     let gpu = needs_gpu.then(|| common.gpu()).transpose()?;
     if let Some(gpu) = &gpu {
-        if let Some(stretch) = &args.like {
-            like(gpu, args, stretch, &lines, &mut answers)?;
+        if let Some(query) = &args.like {
+            let found = query.nearest(gpu, &lines, args.matches as usize)?;
+            answers.window = Some(found.length);
+            answers.matches = found.matches;
         }
         self_joins(common, gpu, args, &asked, &lines, &mut answers)?;
         if asked.shapes > 0 {
@@ -190,52 +168,6 @@ impl Asked {
     }
 }
 
-/// What is most like the stretch that was named.
-fn like(
-    gpu: &Gpu,
-    args: &PatternsArgs,
-    stretch: &Stretch,
-    lines: &RunLines,
-    answers: &mut Answers,
-) -> Result<()> {
-    let line = lines.find(&stretch.tensor, stretch.unit)?;
-    let start = lines.steps.partition_point(|&step| step < stretch.from);
-    let end = lines.steps.partition_point(|&step| step < stretch.to);
-    let wrong = |problem: String, hint: String| {
-        Err(Error::usage(
-            format!("--like {}", stretch.text),
-            problem,
-            hint,
-        ))
-    };
-    let length = end.saturating_sub(start);
-    if length < MIN_WINDOW {
-        let last = lines.steps.last().copied().unwrap_or(0);
-        return wrong(
-            format!("{length} records are in it, of {MIN_WINDOW} that have a shape"),
-            format!(
-                "name more steps; records are {} steps apart, from step {} to {last}",
-                lines.stride,
-                lines.steps.first().copied().unwrap_or(0)
-            ),
-        );
-    }
-    if lines.line(line)[start..end]
-        .iter()
-        .any(|value| !value.is_finite())
-    {
-        return wrong(
-            "a value in it is not finite or not recorded, so nothing is like it".to_owned(),
-            "name steps before that".to_owned(),
-        );
-    }
-    let windows: Vec<Windows> = windows(lines, length);
-    let distances = distances_to(gpu, (&windows[line], start), &windows)?;
-    answers.window = Some(length);
-    answers.matches = nearest_matches(&distances, length, (line, start), args.matches as usize);
-    Ok(())
-}
-
 fn windows(lines: &RunLines, length: usize) -> Vec<Windows> {
     let all = 0..lines.count();
     all.map(|line| Windows::new(lines.line(line), length))
@@ -301,8 +233,8 @@ fn say(
     if let Some(expression) = &args.find {
         all.extend(answers::found(expression, lines, words, &answers.found));
     }
-    if let Some(stretch) = &args.like {
-        all.extend(answers::matches(&stretch.text, lines, words, answers));
+    if let Some(query) = &args.like {
+        all.extend(answers::matches(&query.to_string(), lines, words, answers));
     }
     if asked.motifs > 0 {
         all.extend(answers::motifs(lines, words, answers));

@@ -1,0 +1,225 @@
+//! The pinned unit: its dream beside the inputs that drive it, the units that behave like it, and where else it is so.
+
+use super::find::Found;
+use super::jobs::Contents;
+use super::screen::Screen;
+use super::selection::Selection;
+use super::tile::Tile;
+use crate::Result;
+use crate::cluster::Clustering;
+use crate::dream::Dreams;
+use crate::patterns::Query;
+use crate::view::{ClusterSheet, DreamSheet, Painter, Picture, Theme};
+
+/// Width of a picture of clusters, in points.
+const CLUSTERS_WIDTH: f32 = 900.0;
+/// The share of its ascent after which a dream is shown for the first time.
+const FIRST_LOOK: f64 = 0.15;
+/// Records that are compared where no steps are brushed, at least.
+const FEWEST_STEPS: u64 = 8;
+
+/// What is shown of a unit.
+#[derive(Debug)]
+pub(super) enum Sheet {
+    /// A dream, and real inputs.
+    Dreams { run: String, dreams: Box<Dreams> },
+    /// The clusters of its layer.
+    Clusters {
+        layer: String,
+        step: u64,
+        clustering: Box<Clustering>,
+    },
+}
+
+impl Sheet {
+    fn picture(&self, painter: &Painter, theme: &Theme) -> Result<Picture> {
+        match self {
+            Self::Dreams { run, dreams } => {
+                let snapshots = std::slice::from_ref(&**dreams);
+                DreamSheet { run, snapshots }.picture(painter, theme)
+            }
+            Self::Clusters {
+                layer,
+                step,
+                clustering,
+            } => ClusterSheet {
+                layer,
+                step: Some(*step),
+                clustering,
+            }
+            .picture(painter, CLUSTERS_WIDTH, theme),
+        }
+    }
+}
+
+/// What a person asks of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Question {
+    Dream { layer: String, unit: usize },
+    Clusters { layer: String },
+    Like(Query),
+}
+
+/// The pane.
+#[derive(Debug, Default)]
+pub(super) struct UnitPane {
+    /// What was asked last.
+    question: Option<Question>,
+    sheet: Option<Sheet>,
+    tile: Tile,
+    found: Vec<Found>,
+    /// Whether the picture does not show the sheet yet.
+    is_stale: bool,
+    /// A dream is shown after a few steps of its ascent at first.
+    is_first_look: bool,
+}
+
+impl UnitPane {
+    /// What was asked last.
+    pub fn question(&self) -> Option<&Question> {
+        self.question.as_ref()
+    }
+
+    /// What is shown.
+    #[cfg(test)]
+    pub fn sheet(&self) -> Option<&Sheet> {
+        self.sheet.as_ref()
+    }
+
+    /// How much of a dream's ascent is wanted.
+    pub fn share(&self) -> f64 {
+        if self.is_first_look { FIRST_LOOK } else { 1.0 }
+    }
+
+    /// Shows a dream or clusters; `true` where the rest of a dream's ascent is to follow.
+    pub fn set_sheet(&mut self, sheet: Sheet) -> bool {
+        let is_first = matches!(sheet, Sheet::Dreams { .. }) && self.is_first_look;
+        self.is_first_look = false;
+        self.sheet = Some(sheet);
+        self.found.clear();
+        self.is_stale = true;
+        is_first
+    }
+
+    /// Lists windows of units.
+    pub fn set_found(&mut self, found: Vec<Found>) {
+        self.sheet = None;
+        self.found = found;
+    }
+
+    /// The sheet as a picture, to be exported.
+    pub fn picture(&self) -> Option<&Picture> {
+        self.sheet.as_ref().and(self.tile.picture())
+    }
+
+    /// The picture has to be drawn again, such as in another theme.
+    pub fn invalidate(&mut self) {
+        self.is_stale = self.sheet.is_some();
+    }
+
+    /// Draws the picture where it shows something else.
+    ///
+    /// # Errors
+    /// The device was lost, or a picture larger than the adapter's textures.
+    pub fn update(
+        &mut self,
+        painter: &Painter,
+        theme: &Theme,
+        screen: &mut dyn Screen,
+    ) -> Result<()> {
+        if let (true, Some(sheet)) = (std::mem::take(&mut self.is_stale), &self.sheet) {
+            self.tile.set(sheet.picture(painter, theme)?);
+            self.tile.register(screen);
+        }
+        Ok(())
+    }
+
+    /// Shows the pane; `true` where there is a new question.
+    pub fn show(
+        &mut self,
+        ui: &mut egui::Ui,
+        contents: &Contents,
+        selection: &mut Selection,
+        last_step: u64,
+        is_busy: bool,
+    ) -> bool {
+        let layer = layer_of(contents, &selection.tensor).to_owned();
+        let is_layer = contents.model.layers().any(|other| other.name == layer);
+        let unit = selection.units.last().copied();
+        let mut asked = None;
+        ui.horizontal_wrapped(|ui| {
+            let mut ask = |text: String, hint: &str, is_possible: bool, question: Question| {
+                let button = egui::Button::new(text);
+                let response = ui.add_enabled(is_possible && !is_busy, button);
+                if response.on_hover_text(hint).clicked() {
+                    asked = Some(question);
+                }
+            };
+            if let Some(unit) = unit {
+                let (layer, unit) = (layer.clone(), unit as usize);
+                let text = format!("Dream of unit {unit} of {layer}");
+                let hint = "The input that it answers most, beside the real ones that drive it most and least";
+                ask(text, hint, is_layer, Question::Dream { layer, unit });
+                let query = Query {
+                    tensor: selection.tensor.clone(),
+                    unit,
+                    steps: stretch(selection, last_step),
+                };
+                let text = format!(
+                    "Where else is it as in steps {} to {}?",
+                    query.steps.start,
+                    query.steps.end.saturating_sub(1)
+                );
+                let hint = "Windows of all units whose lines have the same shape";
+                ask(text, hint, !query.steps.is_empty(), Question::Like(query));
+            }
+            let text = format!("Clusters of {layer}");
+            let hint = "Which units behave alike on the probe batch";
+            ask(text, hint, is_layer, Question::Clusters { layer: layer.clone() });
+        });
+        if unit.is_none() {
+            ui.weak("Pin a unit in the chart of units to ask about it: a click on its line.");
+        }
+        if is_busy {
+            ui.weak("Working on it.");
+        }
+        let is_asked = asked.is_some();
+        if is_asked {
+            self.question = asked;
+            self.is_first_look = true;
+        }
+        for found in &self.found {
+            if ui.link(&found.text).clicked() {
+                found.select(selection);
+            }
+        }
+        if let (Some(_), Some(size)) = (&self.sheet, self.tile.size()) {
+            let fitted = (ui.available_width() / size.x).min(1.0);
+            self.tile.show_fitted(ui, size * fitted);
+        }
+        is_asked
+    }
+}
+
+/// The layer that a tensor is of: itself, or that of a parameter.
+fn layer_of<'a>(contents: &'a Contents, tensor: &'a str) -> &'a str {
+    let name = tensor.split('@').next().unwrap_or(tensor);
+    let mut layers = contents.model.layers();
+    let layer = layers.find(|layer| {
+        let mut parameters = layer.parameters.iter();
+        parameters.any(|parameter| parameter.name == name)
+    });
+    layer.map_or(name, |layer| &layer.name)
+}
+
+/// The steps that are brushed, or some before the one that is looked at.
+fn stretch(selection: &Selection, last_step: u64) -> std::ops::Range<u64> {
+    match &selection.range {
+        Some(range) => range.clone(),
+        None => {
+            let end = selection.cursor.or(selection.step).unwrap_or(last_step) + 1;
+            let length = (last_step / 20).max(FEWEST_STEPS);
+            end.saturating_sub(length)..end
+        }
+    }
+}
