@@ -80,6 +80,34 @@ def test_a_failed_run_is_called_failed(failed):
     assert found.findings[0].evidence[0].text
 
 
+def test_the_cause_of_a_recorded_failure_is_named_with_its_figure(tmp_path):
+    run = train_vae(tmp_path / "run", 60, 0.5)
+    found = run.explain()
+    cause = found.findings[0]
+    assert (cause.cause, cause.title) == ("learning_rate_too_high", "the learning rate of 0.5 is too high"), found
+    assert cause.confidence >= 0.6 and cause.fixes[0].set == [] and "from 0.5 to" in cause.fixes[0].text
+    training = run.info["training"]
+    assert training["batch"] == 64 and training["optimizers"][0]["optimizer"]["adam"]["lr"] == 0.5
+    assert "fc_mu.weight" in training["optimizers"][0]["parameters"]
+
+
+def test_the_rate_of_a_recorded_run_is_what_its_scheduler_multiplies(tmp_path):
+    model = Net()
+    optimizer = torch.optim.SGD(model.parameters(), 0.2, momentum=0.9)
+    torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.01 * step)
+    with trainscope.record(model, optimizer, tmp_path / "run", strict=True) as run:
+        model(batch()[0]).sum().backward()
+        run.step(loss=0.0)
+    (group,) = trainscope.open(tmp_path / "run").info["training"]["optimizers"]
+    assert group["optimizer"]["sgd"] == {"lr": 0.2, "momentum": 0.9, "weight_decay": 0.0}
+
+
+def test_snapshots_of_a_recorded_run_are_refused_and_series_are_clustered(healthy):
+    with pytest.raises(program.ProgramError, match="--series"):
+        healthy.cluster("encoder.1")
+    assert healthy.cluster("encoder.1", series=True).clusters
+
+
 def test_lines_are_sampled_with_their_names(healthy):
     found = healthy.sample(keep=5, tensor="encoder.1")
     assert found.kept == 5 and all(line.tensor == "encoder.1" for line in found.kept_lines)

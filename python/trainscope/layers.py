@@ -60,6 +60,11 @@ FORMS = {
     "half", "bfloat16", "clone", "chunk", "split", "unbind", "__getitem__", "expand", "expand_as", "type", "t", "movedim",
     "narrow", "select", "view_as", "reshape_as", "detach", "swapaxes", "double", "cuda", "cpu", "requires_grad_",
 }  # fmt: skip
+#: Those of them that leave the order of a sample's values as it is.
+KEEPING = {
+    "view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "contiguous", "to", "float", "half", "bfloat16", "clone",
+    "type", "view_as", "reshape_as", "double", "cuda", "cpu", "requires_grad_",
+}  # fmt: skip
 #: Functions that are layers, whose values are recorded.
 RECORDED = {
     "relu", "relu_", "leaky_relu", "leaky_relu_", "elu", "elu_", "gelu", "silu", "sigmoid", "tanh", "softplus", "softmax",

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from . import graph, layers
+from . import graph, layers, optimizers
 from ._version import VERSION
 from .run_directory import RunDirectory
 from .statistics import NAMES, merged, unit_statistics
@@ -265,6 +265,7 @@ class Recorder:
         tracer = self._tracer
         if not self._graph_done:
             self._run.write_graphs(graph.describe(tracer, self._models, scalars, self._roles))
+            self._run.info["training"]["batch"] = tracer.batch
             self._graph_done = True
         with torch.no_grad():
             if self._parameters:
@@ -403,6 +404,7 @@ class Recorder:
             "parameters": count,
             "recorder": f"trainscope for Python {VERSION}",
             "recorded_every": self._every,
+            "training": {"optimizers": optimizers.recorded(self._optimizers, {id(p): n for n, p, _ in self._parameters})},
         }
         return RunDirectory(self.path, info)
 

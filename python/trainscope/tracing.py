@@ -28,6 +28,13 @@ class Layer:
     module: nn.Module | None = None
     path: str | None = None
     role: str | None = None
+    #: The shape of a sample of what it reads, how many tensors these are, and the first function between that has moved values.
+    read_shape: list[int] = field(default_factory=list)
+    reads: int = 0
+    moved_by: str = ""
+    #: Arguments of a function that are no tensors.
+    settings: list[object] = field(default_factory=list)
+    named_settings: dict[str, object] = field(default_factory=dict)
 
 
 @dataclass
@@ -47,6 +54,7 @@ class _Origin:
 
     layers: list[str]
     axis: int | None
+    moved_by: str = ""
 
 
 class StepTracer:
@@ -63,6 +71,8 @@ class StepTracer:
         self._origins: dict[int, tuple[weakref.ref, _Origin]] = {}
         self._names: dict[nn.Module, tuple[str, str, str]] = {}
         self.passes: list[Pass] = []
+        #: Samples of the first input.
+        self.batch: int | None = None
         #: Layers by the nodes of the graph of gradients that made their outputs.
         self.by_gradient: dict[object, str] = {}
 
@@ -139,6 +149,7 @@ class StepTracer:
             if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dim() > 0:
                 if self._origin(value) is not None:
                     continue
+                self.batch = value.shape[0] if self.batch is None else self.batch
                 self._define(Layer(name, "input", list(value.shape[1:]), [], role="input"), value, layers.usual_axis(value))
 
     def _layer(self, module: nn.Module, args: tuple, output: object) -> None:
@@ -150,6 +161,7 @@ class StepTracer:
             shape = list(value.shape[1:])
             part = name if at == 0 else f"{name}[{at}]"
             layer = Layer(part, kind, shape, inputs, module if at == 0 else None, path)
+            self._note_inputs(layer, args)
             self._define(layer, value, own if own is not None else axis)
 
     def function(self, name: str, args: object, output: object) -> None:
@@ -164,7 +176,8 @@ class StepTracer:
             read = _tensors(args)
             for value in values:
                 kept = axis if len(read) == 1 and read[0].dim() == value.dim() else None
-                self._remember(value, _Origin(inputs, kept))
+                moved_by = self._moved_by(read) or ("" if name in layers.KEEPING else name)
+                self._remember(value, _Origin(inputs, kept, moved_by))
             return
         kind = layers.kind_of_function(name)
         if kind == "standard_normal":
@@ -173,6 +186,7 @@ class StepTracer:
         for value in values[:1]:
             fits = axis is not None and axis < value.dim()
             layer = Layer(".".join(part for part in (owner, kind) if part), kind, list(value.shape[1:]), inputs)
+            self._note_inputs(layer, args)
             self._find_roles(layer, args)
             units = axis if fits else layers.usual_axis(value)
             self._define(layer, value, units, records=name in layers.RECORDED)
@@ -252,6 +266,22 @@ class StepTracer:
                 names.extend(name for name in origin.layers if name not in names)
                 axis = origin.axis if axis is None else axis
         return names, axis
+
+    def _note_inputs(self, layer: Layer, args: object) -> None:
+        """What an export must know of a layer besides its graph."""
+        read = _tensors(args)
+        layer.reads = len(read)
+        layer.read_shape = list(read[0].shape[1:]) if read else []
+        layer.moved_by = self._moved_by(read)
+        if layer.module is None and isinstance(args, tuple):
+            has_names = len(args) == 2 and isinstance(args[0], tuple) and isinstance(args[1], dict)
+            given, named = args if has_names else (args, {})
+            layer.settings = [value for value in given if not isinstance(value, torch.Tensor)]
+            layer.named_settings = dict(named)
+
+    def _moved_by(self, read: list[torch.Tensor]) -> str:
+        origins = [self._origin(value) for value in read]
+        return next((origin.moved_by for origin in origins if origin is not None and origin.moved_by), "")
 
     def _remember(self, value: torch.Tensor, origin: _Origin) -> None:
         self._origins[id(value)] = (weakref.ref(value), origin)

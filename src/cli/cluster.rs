@@ -192,6 +192,13 @@ fn features(
         let series = view.series(&args.layer, TensorKind::Activation, Statistic::Mean)?;
         return Ok(vec![(None, UnitFeatures::of_series(&series))]);
     }
+    if view.scenario().is_none() {
+        return Err(Error::usage(
+            format!("cluster {}", args.dir.display()),
+            "the run has no scenario, so its units cannot be computed at a snapshot",
+            "use --series, which compares what is recorded of them",
+        ));
+    }
     let last = view.info().map_or(0, |info| info.steps_done);
     let steps = match args.step.is_empty() {
         true => vec![last],

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 use trainscope::tensor::NamedTensor;
 use trainscope::trace::{RunInfo, RunReader, RunWriter, Status, write_safetensors_with_integers};
-use trainscope::train::{Replay, StepRecord, TensorCapture, TensorRequest, Trainer, Verification};
+use trainscope::train::{
+    Deviation, Replay, StepRecord, TensorCapture, TensorRequest, Trainer, Verification,
+};
 use trainscope::{ByteSize, Error, Result};
 
 use super::Common;
+use super::tolerance::{self, ToleranceArgs};
 
 /// Bytes of captured tensors that are kept in memory until the file is written.
 const MAX_CAPTURED: u64 = 2 << 30;
@@ -32,6 +35,8 @@ pub struct ReplayArgs {
     /// Write the probed tensors to this file, named STEP/TENSOR/KIND, with the samples of each batch as STEP/samples
     #[arg(long, value_name = "FILE.safetensors", requires = "probe")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    tolerance: ToleranceArgs,
 }
 
 pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
@@ -40,7 +45,8 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
     let gpu = common.gpu()?;
     let mut replay = Replay::open(&gpu, &args.dir)?
         .range(args.from..args.to)
-        .verify(args.verify);
+        .verify(args.verify)
+        .tolerance(args.tolerance.tolerance);
     if !requests.is_empty() {
         replay = replay.probe(TensorCapture::new(requests));
     }
@@ -64,11 +70,14 @@ pub fn run(common: &Common, args: &ReplayArgs) -> Result<()> {
         directory.discard();
         return Err(error);
     }
+    let deviation = replay.trainer().deviation();
+    tolerance::say(common, deviation);
     report(
         common,
         args,
         &directory.path,
         &replay.verification(),
+        deviation,
         &gpu.describe(),
     )
 }
@@ -79,6 +88,7 @@ fn report(
     args: &ReplayArgs,
     directory: &Path,
     found: &Verification,
+    deviation: Option<&Deviation>,
     adapter: &str,
 ) -> Result<()> {
     common.answer(&format!(
@@ -110,6 +120,7 @@ fn report(
         "records": found.records,
         "scalars": found.scalars,
         "differences": found.differences,
+        "deviation": deviation,
         "adapter": adapter,
     }));
     match found.differences.first() {

@@ -60,6 +60,11 @@ pub fn explain(run: &RunView) -> Explanation {
             .then(a.cause.cmp(&b.cause))
     });
     findings.truncate(MOST_FINDINGS);
+    if run.scenario().is_none() {
+        // Settings are those of a scenario: what a recorded run can change is said in words.
+        let fixes = findings.iter_mut().flat_map(|finding| &mut finding.fixes);
+        fixes.for_each(|fix| fix.set.clear());
+    }
     let verdict = verdict(&findings);
     let status = run
         .info()

@@ -4,12 +4,14 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use serde::Deserialize as _;
+
 use super::data_facts::DataFacts;
 use super::detected::events_of;
 use super::tensor_series::{TensorSeries, series_of};
 use crate::nn::{LayerDescription, Optimizer, Property, Role};
 use crate::tensor::TensorKind;
-use crate::trace::{Event, EventKind, RunView};
+use crate::trace::{Event, EventKind, RecordedTraining, RunView};
 use crate::train::Scenario;
 
 /// The share of a run at either end that means are taken over.
@@ -43,6 +45,8 @@ pub(super) struct Facts<'a> {
     discriminator: HashSet<&'a str>,
     /// The scenario, where the run has one that this version reads.
     pub scenario: Option<Scenario>,
+    /// What a recorder has seen of the training, of a run without a scenario.
+    training: Option<&'a RecordedTraining>,
     /// The samples, where they can be read.
     pub data: Option<DataFacts>,
     pub family: Family,
@@ -63,8 +67,7 @@ impl<'a> Facts<'a> {
             ));
             HashMap::new()
         });
-        let scenario = run.scenario().and_then(|text| {
-            let read = Scenario::parse(text, "scenario.toml", &[]);
+        let scenario = Scenario::of_view(run).and_then(|read| {
             read.map_err(|error| unknown.push(format!("the scenario cannot be read: {error}")))
                 .ok()
         });
@@ -73,10 +76,12 @@ impl<'a> Facts<'a> {
                 .map_err(|error| unknown.push(format!("the data cannot be read: {error}")))
                 .ok()
         });
+        let training = run.info().and_then(|info| info.training.as_ref());
         if run.scenario().is_none() {
-            unknown.push("the run has no scenario, so settings and data are not known".to_owned());
+            unknown.push(without_scenario(training).to_owned());
         }
         Self {
+            training,
             family: family(run),
             discriminator: run.model().discriminator(),
             events: events_of(run),
@@ -221,10 +226,37 @@ impl<'a> Facts<'a> {
 
     /// The optimizer of a network.
     pub fn optimizer(&self, network: Network) -> Option<Optimizer> {
-        let train = &self.scenario.as_ref()?.train;
+        let Some(scenario) = &self.scenario else {
+            return self.recorded_optimizer(network);
+        };
+        let train = &scenario.train;
         let own = train.discriminator_optimizer;
         let own = own.filter(|_| network == Network::Discriminator);
         Some(own.unwrap_or(train.optimizer))
+    }
+
+    /// The optimizer that a recorder has seen, of the first weights of a network that have one.
+    fn recorded_optimizer(&self, network: Network) -> Option<Optimizer> {
+        let recorded = &self.training?.optimizers;
+        let layers = self.weighted().into_iter();
+        let own = layers.filter(|layer| self.network_of(&layer.name) == network);
+        let parameters = own.flat_map(|layer| &layer.parameters);
+        let found = parameters.filter_map(|parameter| {
+            let mut groups = recorded.iter();
+            groups.find(|group| group.parameters.contains(&parameter.name))
+        });
+        let mut read =
+            found.filter_map(|group| Optimizer::deserialize(group.optimizer.clone()).ok());
+        read.next()
+    }
+
+    /// Samples in a batch, where that is known.
+    pub fn batch(&self) -> Option<usize> {
+        let recorded = || self.training.and_then(|training| training.batch);
+        let scenario = self.scenario.as_ref();
+        scenario
+            .map(|scenario| scenario.train.batch)
+            .or_else(recorded)
     }
 
     /// The key of the optimizer of a network in `[train]`.
@@ -301,6 +333,16 @@ impl<'a> Facts<'a> {
     /// The folder of the run as a command takes it.
     pub fn folder(&self) -> String {
         self.run.folder().display().to_string()
+    }
+}
+
+/// What is not known of a run without a scenario.
+fn without_scenario(training: Option<&RecordedTraining>) -> &'static str {
+    match training {
+        Some(training) if !training.optimizers.is_empty() => {
+            "the run has no scenario: of its settings only optimizer and batch are known, and its data are not"
+        }
+        _ => "the run has no scenario, so settings and data are not known",
     }
 }
 

@@ -13,7 +13,8 @@ use super::validation::Validation;
 use crate::gpu::{AdapterProfile, MemoryEstimate};
 use crate::nn::losses::{ElementwiseLoss, GaussianKl, GaussianLikelihood};
 use crate::nn::ops::{
-    Activation, Anneal, Concat, Dense, Embedding, Reparameterize, Reshape, Slice,
+    Activation, Anneal, Concat, Dense, Embedding, GivenNoise, Reparameterize, ReparameterizeGiven,
+    Reshape, Slice,
 };
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
@@ -66,6 +67,8 @@ pub struct VaeConfig {
     pub variance: Variance,
     /// Scale of the reparameterization noise; 0 makes it a plain autoencoder.
     pub noise: f32,
+    /// Noise that was drawn elsewhere, step by step; without it the VAE draws its own.
+    pub given_noise: Option<GivenNoise>,
     /// Weight of the KL divergence in the loss (beta-VAE, Higgins et al. 2017).
     pub beta: f32,
     /// The step from which on the divergence has that weight, which grows from 0 until then; 0: from the start.
@@ -132,8 +135,11 @@ impl VaeConfig {
                 graph.add("log_variance", Activation::SoftplusLogVariance, &[head])?
             }
         };
-        let noise = Reparameterize { noise: self.noise };
-        let z = graph.add("z", noise, &[mu, log_variance])?;
+        let (noise, heads) = (self.noise, [mu, log_variance]);
+        let z = match self.given_noise.clone() {
+            Some(given) => graph.add("z", ReparameterizeGiven { noise, given }, &heads)?,
+            None => graph.add("z", Reparameterize { noise }, &heads)?,
+        };
         let code = joined(&mut graph, "z.conditioned", z, condition)?;
         let output = graph.sequential("decoder", &self.decoder, code)?;
         let (values, pixels) = (graph.node(output).size(), graph.node(x).size());

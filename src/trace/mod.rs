@@ -35,7 +35,7 @@ pub use data_tally::{ClassTally, DataOrigin, DataTally, LeftOut};
 pub use event::{Event, EventKind, Severity, Subject};
 pub use layout::{TraceEntry, TraceLayout};
 pub use model_description::ModelDescription;
-pub use run_info::{FORMAT, Origin, RunInfo, Status};
+pub use run_info::{FORMAT, Origin, RecordedOptimizer, RecordedTraining, RunInfo, Status};
 pub use run_reader::RunReader;
 pub use run_view::RunView;
 pub use run_writer::RunWriter;

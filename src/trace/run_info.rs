@@ -103,6 +103,30 @@ pub struct RunInfo {
     /// What a branch came from; a run from the first step has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// How a run was trained that was recorded elsewhere; a run with a scenario says it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<RecordedTraining>,
+}
+
+/// What a recorder has seen of how a run is trained.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecordedTraining {
+    /// Samples in a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch: Option<usize>,
+    /// Every group of parameters whose optimizer is one that a scenario has.
+    pub optimizers: Vec<RecordedOptimizer>,
+}
+
+/// The optimizer of some parameters.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RecordedOptimizer {
+    /// The names of the parameters.
+    pub parameters: Vec<String>,
+    /// The optimizer as `[train]` of a scenario has it; left as JSON, since a later recorder may know others.
+    pub optimizer: serde_json::Value,
 }
 
 /// The run and the step that a branch came from.
@@ -140,6 +164,7 @@ impl RunInfo {
             warnings: Vec::new(),
             data: None,
             origin: None,
+            training: None,
         }
     }
 

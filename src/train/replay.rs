@@ -149,8 +149,11 @@ impl<'a> ReplayBuilder<'a> {
     /// # Errors
     /// The run does not have these steps or no checkpoint before them, its data are gone, a probe finds nothing, or it
     /// was made on another adapter and is to be verified.
-    pub fn start(self) -> Result<Replay> {
+    pub fn start(mut self) -> Result<Replay> {
         check_range(&self.reader, &self.range)?;
+        if self.most.is_some() {
+            self.expect_adapter("running steps again takes the adapter of the run")?;
+        }
         let made_on = &self.reader.info().adapter;
         if self.verify && *made_on != self.gpu.info().name {
             return Err(Error::input(

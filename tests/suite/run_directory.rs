@@ -40,6 +40,7 @@ fn info() -> RunInfo {
         warnings: Vec::new(),
         data: None,
         origin: None,
+        training: None,
     }
 }
 

@@ -428,7 +428,7 @@ fn dropout(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
 
 /// Batches of which a normalization cannot take statistics, or whose gradients are mostly noise.
 fn batch(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
-    let batch = facts.scenario.as_ref()?.train.batch;
+    let batch = facts.batch()?;
     let normalized = facts
         .run
         .model()

@@ -88,7 +88,9 @@ fn too_high(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .layer(&layer, "update")
         .since(step.min(facts.steps()));
     finding.evidence = update_evidence(facts, symptoms, (&layer, step, ratio));
-    let optimizer = optimizer?;
+    let Some(optimizer) = optimizer else {
+        return Some(finding.fix([], "lower the learning rate, ten times to begin with"));
+    };
     let section = facts.optimizer_key(facts.network_of(&layer));
     if by_momentum {
         let name = fixes::optimizer_name(optimizer);
@@ -192,7 +194,13 @@ fn too_low(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     if by_schedule.is_some() || !is_unmoved {
         return by_schedule.map(|finding| finding.evidence(evidence));
     }
-    if let Some((bound, cut)) = clipped(facts, facts.scenario.as_ref()?.train.clip) {
+    if let Some((bound, cut)) = clipped(
+        facts,
+        facts
+            .scenario
+            .as_ref()
+            .and_then(|scenario| scenario.train.clip),
+    ) {
         let text = format!(
             "Gradients of a norm of {} meet a bound of {}.",
             short(cut),
@@ -237,9 +245,8 @@ fn too_low(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
 
 /// A schedule that never turns the learning rate on, or turns it off in the first half of a run that learned little.
 fn schedule(facts: &Facts<'_>, symptoms: &Symptoms, is_unmoved: bool) -> Option<Finding> {
-    let schedule = facts.scenario.as_ref()?.train.schedule;
     let steps = facts.steps();
-    let shares: Vec<f64> = (0..steps as u32).map(|at| schedule.share(at)).collect();
+    let shares = rate_shares(facts)?;
     let greatest = shares.iter().copied().fold(0.0, f64::max);
     let last_on = shares.iter().rposition(|share| *share >= TURNED_OFF);
     let off_since = last_on.map_or(0, |last| last + 1);
@@ -264,6 +271,27 @@ fn schedule(facts: &Facts<'_>, symptoms: &Symptoms, is_unmoved: bool) -> Option<
         ["train.schedule={ constant = { warmup = 20 } }".to_owned()],
         "use a constant learning rate with a short warm-up",
     ))
+}
+
+/// The learning rate at each step as a share of what the optimizer was given, by the schedule or by what was recorded: a
+/// recorded rate holds until the next record.
+fn rate_shares(facts: &Facts<'_>) -> Option<Vec<f64>> {
+    let steps = facts.steps();
+    if let Some(scenario) = &facts.scenario {
+        let schedule = scenario.train.schedule;
+        return Some((0..steps as u32).map(|at| schedule.share(at)).collect());
+    }
+    let recorded = facts.scalar("learning_rate");
+    let rates = recorded.iter().map(|(_, rate)| *rate);
+    let most = rates.fold(0.0, f64::max);
+    if recorded.first()?.0 != 0 || most <= 0.0 {
+        return None;
+    }
+    let share = |step: u64| {
+        let before = recorded.partition_point(|(at, _)| *at <= step);
+        recorded[before.max(1) - 1].1 / most
+    };
+    Some((0..steps).map(share).collect())
 }
 
 /// The bound of clipping and the norm that it cuts, where it takes nearly all of the gradients.

@@ -42,12 +42,12 @@ impl DataPlaces {
         }
     }
 
-    /// Those of a run that has recorded what it read.
-    pub fn of_run(recorded: Option<DataTally>) -> Self {
+    /// Those of the run in `folder`, which may have recorded what it read.
+    pub fn of_run(folder: &Path, recorded: Option<DataTally>) -> Self {
         Self {
             is_recorded_data: recorded.is_some(),
             recorded,
-            folder: None,
+            folder: Some(folder.to_owned()),
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
             digest: "abc".into(),
             ..DataTally::default()
         };
-        let run = DataPlaces::of_run(Some(tally.clone()));
+        let run = DataPlaces::of_run(Path::new("run"), Some(tally.clone()));
         assert_eq!(
             run.find(Path::new("x.npy")).unwrap().path,
             file.canonicalize().unwrap()

@@ -11,6 +11,7 @@ mod data;
 mod data_places;
 mod model;
 mod model_builder;
+mod noise_file;
 mod schema;
 mod settings;
 mod short_forms;
@@ -26,14 +27,15 @@ use serde::{Deserialize, Serialize};
 
 use self::data_places::DataPlaces;
 use self::model_builder::ModelBuilder;
+use self::noise_file::read_noise;
 use self::source_map::SourceMap;
 use self::suggestions::nearest;
 use super::thresholds::DetectSection;
 use crate::data::{Batching, Images};
 use crate::invalid_setting::check_setting;
-use crate::models::{DataShape, Model, TrainConfig};
+use crate::models::{DataShape, Model, TrainConfig, VaeConfig};
 use crate::signature::{Expected, START, other_kind};
-use crate::trace::{DataTally, RunReader};
+use crate::trace::{DataTally, RunReader, RunView};
 use crate::{Error, ErrorKind, InvalidSetting, Result};
 
 pub use batching::{AugmentSection, CorruptSection};
@@ -153,9 +155,22 @@ impl Scenario {
     pub fn of_run(reader: &RunReader) -> Result<Self> {
         let source = reader.folder().join("scenario.toml");
         Ok(Self {
-            data_places: DataPlaces::of_run(reader.info().data.clone()),
+            data_places: DataPlaces::of_run(reader.folder(), reader.info().data.clone()),
             ..Self::parse(&reader.scenario()?, &source.display().to_string(), &[])?
         })
+    }
+
+    /// The scenario of a run that is looked at; `None` where it has none. Its data need not be those of the run.
+    pub(crate) fn of_view(run: &RunView) -> Option<Result<Self>> {
+        let read = Self::parse(run.scenario()?, "scenario.toml", &[]);
+        let recorded = run.info().and_then(|info| info.data.clone());
+        Some(read.map(|scenario| Self {
+            data_places: DataPlaces {
+                is_recorded_data: false,
+                ..DataPlaces::of_run(run.folder(), recorded)
+            },
+            ..scenario
+        }))
     }
 
     /// Reads a scenario from text; `source` is what messages call it.
@@ -293,11 +308,24 @@ impl Scenario {
     /// Layers do not fit each other or the data, or a model of one's own comes without its builder.
     pub fn build_model(&self, data: DataShape) -> Result<Box<dyn Model>> {
         Ok(match self.model() {
-            ModelConfig::Vae(vae) => Box::new(vae.build(data)?),
+            ModelConfig::Vae(vae) => Box::new(self.with_noise(vae)?.build(data)?),
             ModelConfig::Classifier(classifier) => Box::new(classifier.build(data)?),
             ModelConfig::TwoStream(network) => Box::new(network.build(data)?),
             ModelConfig::Gan(gan) => Box::new(gan.build(&data.sample)?),
             ModelConfig::Custom(name) => self.model_builder.build(self, &name, data)?,
+        })
+    }
+
+    /// The same VAE with the noise of its file, where it has one.
+    fn with_noise(&self, vae: VaeConfig) -> Result<VaeConfig> {
+        let Some(written) = &self.model.noise_file else {
+            return Ok(vae);
+        };
+        let path = self.data_places.find(written)?.path;
+        let shape = [self.train.batch, vae.latent];
+        Ok(VaeConfig {
+            given_noise: Some(read_noise(&path, self.train.steps, shape)?),
+            ..vae
         })
     }
 

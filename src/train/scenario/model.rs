@@ -1,6 +1,7 @@
 //! `[model]`: what is trained.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,9 @@ pub struct ModelSection {
     /// VAE: the scale of the reparameterization noise; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<f32>,
+    /// VAE: a NumPy file of the noise of every step, `[steps, batch, latent]`, instead of noise of the seed's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise_file: Option<PathBuf>,
     /// VAE: the weight of the KL divergence; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<f32>,
@@ -162,6 +166,7 @@ impl ModelKind {
                     "latent",
                     "variance",
                     "noise",
+                    "noise_file",
                     "beta",
                     "beta_warmup",
                     "reconstruction",
@@ -216,11 +221,12 @@ impl ModelSection {
     }
 
     /// Which optional keys are given.
-    fn given(&self) -> [(&'static str, bool); 24] {
+    fn given(&self) -> [(&'static str, bool); 25] {
         [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
             ("noise", self.noise.is_some()),
+            ("noise_file", self.noise_file.is_some()),
             ("beta", self.beta.is_some()),
             ("beta_warmup", self.beta_warmup.is_some()),
             ("reconstruction", self.reconstruction.is_some()),
@@ -275,6 +281,7 @@ impl ModelSection {
             latent: self.latent.unwrap_or_default(),
             variance: self.variance.unwrap_or_default(),
             noise: self.noise.unwrap_or(1.0),
+            given_noise: None,
             beta: self.beta.unwrap_or(1.0),
             beta_warmup: self.beta_warmup.unwrap_or(0),
             reconstruction: self.reconstruction.unwrap_or_default(),

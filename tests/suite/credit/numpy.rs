@@ -139,6 +139,7 @@ fn fixture_model(kind: &str) -> (Box<dyn Model>, UpdateRule) {
             latent: 2,
             variance: Variance::Exp,
             noise: 0.0,
+            given_noise: None,
             beta: 0.75,
             beta_warmup: 0,
             reconstruction: ReconstructionLoss::BceWithLogits,

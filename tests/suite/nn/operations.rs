@@ -4,7 +4,8 @@ use trainscope::nn::losses::{
     ElementwiseLoss, GaussianKl, GaussianLikelihood, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
-    Activation, Anneal, Conv2d, Dense, Reparameterize, Reshape, Softmax, StandardNormal,
+    Activation, Anneal, Conv2d, Dense, GivenNoise, Reparameterize, ReparameterizeGiven, Reshape,
+    Softmax, StandardNormal,
 };
 use trainscope::nn::{Conv2dGeometry, NodeId, Operation};
 
@@ -159,6 +160,33 @@ fn reparameterization_and_divergence() {
             );
         }
     }
+}
+
+#[test]
+fn reparameterization_with_given_noise() {
+    for [batch, size] in SHAPES {
+        for noise in [0.0, 1.0, 0.3] {
+            let mut graph = Network::new();
+            let heads = heads(&mut graph, size);
+            let steps = 2;
+            let values = Numbers::new(17).many(steps * batch * size, -2.0, 2.0);
+            let given = GivenNoise::new(steps, values).expect("whole steps");
+            let z = graph
+                .add("z", ReparameterizeGiven { noise, given }, &heads)
+                .expect("it fits");
+            squared(&mut graph, z);
+            let inputs = numbers_for(&graph, batch, 13, -2.0, 2.0);
+            // The step that is checked is behind the last one: it begins again.
+            let name = format!("given noise {noise} of {size}");
+            check(&name, &graph, batch, &inputs, 3);
+        }
+    }
+}
+
+#[test]
+fn noise_of_another_batch_is_refused() {
+    assert!(GivenNoise::new(3, vec![0.0; 8]).is_err());
+    assert!(GivenNoise::new(0, Vec::new()).is_err());
 }
 
 #[test]

@@ -470,6 +470,7 @@ fn models() -> Vec<Whole> {
         latent: 3,
         variance: Variance::Bounded,
         noise: 0.5,
+        given_noise: None,
         beta: 0.7,
         beta_warmup: 0,
         reconstruction: ReconstructionLoss::SquaredError,

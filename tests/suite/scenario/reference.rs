@@ -158,6 +158,7 @@ fn sample(key: &str) -> Value {
         "source" => "\"shapes\"",
         "kind" => "\"classifier\"",
         "path" => "\"images\"",
+        "noise_file" => "\"noise.npy\"",
         "memory" | "budget" => "\"64 MiB\"",
         "train" | "record" | "detect" | "validate" | "settings" => "{}",
         "augment" => "{ flip = true }",
