@@ -12,6 +12,7 @@ _HOME = {
     "Recorder": "recorder",
     "RecordingError": "recorder",
     "RecordingWarning": "recorder",
+    "ExportError": "exporting",
     "open": "reader",
     "Run": "reader",
     "ProgramError": "program",

@@ -15,7 +15,7 @@ _ON_LOGITS = {"softmax_cross_entropy", "binary_cross_entropy"}
 
 
 @dataclass(frozen=True)
-class _Loss:
+class Loss:
     """A scalar that is trained on: its name, the function that it is, and the layers that it reads."""
 
     name: str
@@ -28,12 +28,12 @@ def describe(
 ) -> list[dict]:
     """One graph for each forward pass of the step. ``scalars`` are those of the step, the loss and its terms among them.
     Roles that are given win over those that were found."""
-    losses = _losses(tracer, scalars)
-    graphs = [_graph(one, models[one.root], losses, roles) for one in tracer.passes]
+    found = losses(tracer, scalars)
+    graphs = [_graph(one, models[one.root], found, roles) for one in tracer.passes]
     return [graph for graph in graphs if graph["layers"]]
 
 
-def _graph(one: Pass, model: nn.Module, losses: list[_Loss], roles: Mapping[str, str]) -> dict:
+def _graph(one: Pass, model: nn.Module, found: list[Loss], roles: Mapping[str, str]) -> dict:
     parts, seen = [], set()
     for layer in one.layers.values():
         if layer.name.endswith("]") and layer.name.split("[")[0] not in one.layers:
@@ -56,7 +56,7 @@ def _graph(one: Pass, model: nn.Module, losses: list[_Loss], roles: Mapping[str,
         parts.append(part)
     by_name = {part["name"]: part for part in parts}
     terms = []
-    for loss in losses:
+    for loss in found:
         if not set(loss.inputs) <= set(by_name):
             continue
         read = [by_name[name] for name in loss.inputs]
@@ -86,17 +86,17 @@ def _layer(name: str, kind: str, shape: list[int], inputs: list[str], *, role: s
     return part
 
 
-def _losses(tracer: StepTracer, scalars: Mapping[str, object]) -> list[_Loss]:
+def losses(tracer: StepTracer, scalars: Mapping[str, object]) -> list[Loss]:
     """The terms of the loss where they are among the scalars, else the functions that the loss is a sum of."""
     found = {name: _sources(tracer, value) for name, value in scalars.items()}
     terms = {name: sources for name, sources in found.items() if name != "loss" and sources}
-    losses = []
+    out = []
     for name, sources in terms.items() or found.items():
         kinds = {kind for kind, _ in sources}
         for kind in sorted(kinds):
             inputs = tuple(dict.fromkeys(layer for own, layer in sources if own == kind))
-            losses.append(_Loss(name if len(kinds) == 1 else f"{name}.{kind or 'rest'}", kind, inputs))
-    return losses
+            out.append(Loss(name if len(kinds) == 1 else f"{name}.{kind or 'rest'}", kind, inputs))
+    return out
 
 
 def _sources(tracer: StepTracer, value: object) -> list[tuple[str, str]]:

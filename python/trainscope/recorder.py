@@ -17,6 +17,7 @@ from torch import nn
 
 from . import graph, layers, optimizers
 from ._version import VERSION
+from .exporting import ExportError, Exporter
 from .run_directory import RunDirectory
 from .statistics import NAMES, merged, unit_statistics
 from .tracing import StepTracer
@@ -70,9 +71,11 @@ class Recorder:
         scaler: object | None = None,
         accumulate: bool | None = None,
         progress: bool = False,
+        export: bool = False,
         strict: bool = False,
     ):
         self.strict = strict
+        self._exporter: Exporter | None = None
         self.path = Path(path)
         self._is_off = _rank() != 0
         self._is_closed = False
@@ -106,6 +109,7 @@ class Recorder:
             self._buffers: list[torch.Tensor] = []
             self._writing: Future | None = None
             self._writer = ThreadPoolExecutor(1, thread_name_prefix="trainscope")
+            self._exporter = Exporter(self._models, self._optimizers, self._roles) if export else None
             self._started = self._flushed = time.monotonic()
             self._run = self._make_directory(name, steps, seed)
             self._checkpoint(0)
@@ -127,9 +131,10 @@ class Recorder:
             self.close(status=f"failed: {type(error).__name__}: {error}"[:300].replace("\n", " "))
 
     @_guarded
-    def step(self, loss: torch.Tensor | float | None = None, **scalars: torch.Tensor | float) -> None:
+    def step(self, loss: torch.Tensor | float | None = None, *, batch: object = None, **scalars: torch.Tensor | float) -> None:
         """Ends a training step, after the optimizer's. ``loss`` and other scalars are recorded at every step, the
-        statistics of every unit at every ``every``-th."""
+        statistics of every unit at every ``every``-th. ``batch``, the inputs or a pair of inputs and labels, is kept for
+        :meth:`export` where that was asked for."""
         if self._is_closed:
             raise RecordingError("step() was called after close(): open a new recording for a new run")
         loss = self._loss_value if loss is None else loss
@@ -137,7 +142,9 @@ class Recorder:
             if value is not None:
                 self._scalars.append((self._step, name, value.detach() if isinstance(value, torch.Tensor) else float(value)))
         if self._tracer is not None:
-            self._finish_record({"loss": loss, **scalars})
+            self._finish_record({"loss": loss, **scalars}, batch)
+        if self._exporter is not None:
+            self._exporter.batches.take(self._step, batch)
         self._loss_value = None
         self._step += 1
         if self._checkpoint_every and self._step % self._checkpoint_every == 0:
@@ -159,6 +166,8 @@ class Recorder:
             self._disarm()
             if self._loss_hook is not None:
                 self._loss_hook.remove()
+            if self._exporter is not None:
+                self._exporter.release()
             if self._checkpoint_every:
                 self._checkpoint(self._step)
             self._flush(wait=True)
@@ -167,6 +176,24 @@ class Recorder:
             self._give_up(error)
         finally:
             self._writer.shutdown(wait=True)
+
+    def noise(self, noise: torch.Tensor) -> torch.Tensor:
+        """Keeps the noise of a VAE's latent vector for :meth:`export`, and returns it:
+        ``z = mu + run.noise(torch.randn_like(mu)) * torch.exp(logvar / 2)``."""
+        if self._exporter is not None and torch.is_grad_enabled():
+            self._exporter.batches.draw(noise)
+        return noise
+
+    def export(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the run as one that trainscope can replay: scenario, initial weights, and the batches in their order.
+
+        :raises ExportError: no scenario has its model, loss or optimizer, or its batches were not kept; the message names it.
+        """
+        if self._exporter is None:
+            raise ExportError(f"{self.path} keeps no batches: record with export=True and pass batch= to step()")
+        if not self._is_closed:
+            self._flush(wait=True)
+        return self._exporter.write(self.path, {**self._run.info, **self._progress_info()}, path)
 
     @property
     def steps(self) -> int:
@@ -219,6 +246,8 @@ class Recorder:
     def _take(self, tensor: str, kind: str, values: torch.Tensor, axis: int) -> None:
         if self._tracer is None:
             return
+        if self._exporter is not None and kind == "activation" and self._exporter.observes:
+            self._exporter.take_value(tensor, values)
         with torch.no_grad(), torch._C.DisableTorchFunction():
             if kind == "gradient" and self._scaler is not None and self._scaler.is_enabled():
                 values = values.float() / self._scaler.get_scale()
@@ -261,8 +290,10 @@ class Recorder:
         if isinstance(output, torch.Tensor) and output.requires_grad:
             self._loss_value = output
 
-    def _finish_record(self, scalars: Mapping[str, object]) -> None:
+    def _finish_record(self, scalars: Mapping[str, object], batch: object) -> None:
         tracer = self._tracer
+        if self._exporter is not None:
+            self._exporter.observe(tracer, scalars, batch)
         if not self._graph_done:
             self._run.write_graphs(graph.describe(tracer, self._models, scalars, self._roles))
             self._run.info["training"]["batch"] = tracer.batch
@@ -437,7 +468,8 @@ class Recorder:
             self._release()
 
     def _release(self) -> None:
-        for release in (self._disarm, lambda: self._loss_hook and self._loss_hook.remove()):
+        hooks = [one for one in (self._loss_hook and self._loss_hook.remove, self._exporter and self._exporter.release) if one]
+        for release in (self._disarm, *hooks):
             try:
                 release()
             except Exception:  # nothing more can be done for it
@@ -490,6 +522,7 @@ def record(
     :param accumulate: whether several forward and backward passes before :meth:`Recorder.step` are parts of one batch (by
         default where there is one optimizer) or different passes.
     :param progress: a line on a terminal, a line with a chart in a notebook.
+    :param export: keep every batch, in memory, for :meth:`Recorder.export`; ``step`` has to be given them.
     :param strict: raise :class:`RecordingError` where it would warn and go on without recording.
     """
     return Recorder(model, optimizer, path, **options)

@@ -79,6 +79,10 @@ class RunDirectory:
         self.info.update(changes)
         self._write("run.json", _json(self.info))
 
+    def write_file(self, name: str, content: bytes) -> None:
+        """Writes another file of the run."""
+        self._write(name, content)
+
     def write_graphs(self, graphs: list[dict]) -> None:
         """Writes ``graph.json``: the layers and losses of the first graph, and all graphs."""
         first = graphs[0] if graphs else {"layers": [], "losses": []}
