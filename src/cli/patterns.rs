@@ -26,6 +26,8 @@ const PLOT_SCALE_FACTOR: f32 = 2.0;
 const USUAL_COUNT: usize = 5;
 /// Lines that are sampled for shapes where nothing is asked for.
 const USUAL_SHAPES: u32 = 64;
+/// Characters of the name under which an answer is kept.
+const MAX_NAME: usize = 120;
 /// Series whose self-joins are made at once, so that the progress bar moves.
 const LINES_AT_ONCE: usize = 256;
 
@@ -113,18 +115,28 @@ pub fn run(common: &Common, args: &PatternsArgs) -> Result<()> {
         plot(gpu, &view, &lines, &answers)?.write_png(gpu, path)?;
         common.answer(&format!("plot: {}", path.display()));
     }
-    if common.json {
-        let mut object = answers::object(&lines, &words, &answers);
-        object["adapter"] = gpu
-            .as_ref()
-            .map_or(Value::Null, |gpu| json!(gpu.describe()));
-        object["quantity"] = json!(args.quantity.name());
-        object["seconds"] = json!(seconds);
-        object["plot"] = json!(args.plot);
-        object["problems"] = json!(problems);
-        common.print_json(&object);
-    }
+    let mut object = answers::object(&lines, &words, &answers);
+    object["adapter"] = gpu
+        .as_ref()
+        .map_or(Value::Null, |gpu| json!(gpu.describe()));
+    object["quantity"] = json!(args.quantity.name());
+    object["seconds"] = json!(seconds);
+    object["plot"] = json!(args.plot);
+    object["problems"] = json!(problems);
+    object["find"] = json!(args.find);
+    object["like"] = json!(args.like.as_ref().map(ToString::to_string));
+    common.keep_and_print_json(&args.dir, &name_of(args), &object);
     Ok(())
+}
+
+/// The name under which an answer is kept: what was asked, as far as a file name holds it.
+fn name_of(args: &PatternsArgs) -> String {
+    let mut words = vec!["patterns".to_owned(), args.kind.name().to_owned()];
+    words.push(args.quantity.name().to_owned());
+    words.extend(args.tensor.iter().cloned());
+    words.extend(args.find.clone());
+    words.extend(args.like.as_ref().map(ToString::to_string));
+    words.join("-").chars().take(MAX_NAME).collect()
 }
 
 fn options(args: &PatternsArgs) -> LineOptions {

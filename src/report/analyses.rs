@@ -1,4 +1,4 @@
-//! What was asked about a run later: answers of `credit`, `cluster` and `attribute` that are kept in its folder `analysis`, as
+//! What was asked about a run later: answers of `credit`, `cluster`, `attribute` and `patterns` that are kept in its folder `analysis`, as
 //! the commands print them with `--json`.
 
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::bars::{Bar, bars, strongest};
 use super::html::escape;
+use super::patterns::Patterns;
 use crate::credit::Chosen;
 use crate::number::{grouped, short};
 use crate::trace::RunView;
@@ -36,6 +37,7 @@ pub(super) enum Analysis {
     Credit(CreditOfUnit),
     Clusters(Clusters),
     Attribution(Attribution),
+    Patterns(Patterns),
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -135,12 +137,13 @@ pub fn keep_answer(run: &Path, name: &str, answer: &serde_json::Value) -> Result
 
 impl Analysis {
     /// Its section.
-    pub fn html(&self) -> String {
+    pub fn html(&self, run: &RunView) -> String {
         match self {
             Self::Credits { units } => units.iter().map(CreditOfUnit::html).collect(),
             Self::Credit(credit) => credit.html(),
             Self::Clusters(clusters) => clusters.html(),
             Self::Attribution(attribution) => attribution.html(),
+            Self::Patterns(patterns) => patterns.html(run),
         }
     }
 }
@@ -407,7 +410,7 @@ mod tests {
             "clusters": [{ "id": 0, "size": 2, "units": [4, 7], "mean": [0.0, null, 1.0], "spread": 0.1, "credit": null }],
             "singled_out": [{ "unit": 5, "why": "dead" }],
         });
-        let Ok(found @ Analysis::Clusters(_)) = serde_json::from_value(clusters) else {
+        let Ok(Analysis::Clusters(found)) = serde_json::from_value(clusters) else {
             panic!("not read as clusters");
         };
         assert!(found.html().contains("Cluster 0: 2 units"));
@@ -416,7 +419,7 @@ mod tests {
             "input_shape": [1, 1, 2],
             "contributions": [{ "layer": "x", "unit": 0, "value": 0.5 }, { "layer": "x", "unit": 1, "value": -1.0 }],
         });
-        let Ok(found @ Analysis::Attribution(_)) = serde_json::from_value(attribution) else {
+        let Ok(Analysis::Attribution(found)) = serde_json::from_value(attribution) else {
             panic!("not read as an attribution");
         };
         assert!(found.html().contains("<img class=\"pixels\""));

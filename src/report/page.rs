@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::analyses::Analysis;
 use super::chart::Chart;
+use super::dreams::dreams_html;
 use super::figures::{Figure, push_figure};
 use super::findings::{Shown, push_findings, push_verdict};
 use super::graph::push_graphs;
@@ -152,12 +153,16 @@ impl Page<'_> {
     }
 
     fn push_analyses(&self, html: &mut String) {
-        if self.analyses.is_empty() {
-            return;
+        if !self.analyses.is_empty() {
+            html.push_str("<h2 id=\"analyses\">Analyses</h2>\n");
         }
-        html.push_str("<h2 id=\"analyses\">Analyses</h2>\n");
         for analysis in self.analyses {
-            html.push_str(&analysis.html());
+            html.push_str(&analysis.html(self.run));
+        }
+        let dreams = dreams_html(self.run);
+        if !dreams.is_empty() {
+            html.push_str("<h2 id=\"dreams\">Dreams</h2>\n");
+            html.push_str(&dreams);
         }
     }
 

@@ -1,10 +1,11 @@
 """The checks of `trainscope dream` on two-stream networks: what is dreamt must be what the network means.
 
     python3 tests/evaluation/dream.py --program target/release/trainscope --motion RUN [--other RUN] [--binding RUN]
-        [--clips FOLDER] [--classes 24] [--steps 300] [--work FOLDER]
+        [--clips FOLDER] [--late RUN] [--binding-clips FOLDER] [--classes 24] [--steps 300] [--work FOLDER]
 
 RUN are run directories of `two-stream-clips` (--motion; --other is one of another seed) and `two-stream-binding`
-(--binding). FOLDER has images.npy and labels.npy of clips that no network saw (`cargo run --example clips`). Dreams are
+(--binding; --late is one with late fusion). FOLDER has images.npy and labels.npy of clips that no network saw, of the
+motion task and of the binding task (`cargo run --example clips`). Dreams are
 made by the program; everything said about them is computed here, with the run's parameters in PyTorch, so that the check
 shares no code with what it checks. Printed is a table: check, measured, accepted, and whether it is. Needs numpy, torch
 and safetensors.
@@ -83,6 +84,26 @@ def accuracy(module, clips, labels):
     return float((logits(module, clips).argmax(1) == labels).mean())
 
 
+def unseen(folder):
+    images = np.load(folder / "images.npy") / np.float32(255)
+    return images.astype(np.float32), np.load(folder / "labels.npy")
+
+
+def exact_pairs(options, check):
+    """Clips of the binding task of which both things are named, and nothing else."""
+    images, labels = unseen(options.binding_clips)
+    things = [(texture, direction) for texture in range(4) for direction in range(4)]
+    pairs = [(a, b) for a in things for b in things if a[0] < b[0] and a[1] != b[1]]
+    wanted = np.array([[thing in pair for thing in things] for pair in pairs])[labels]
+    for run, name, accepted, holds in (
+        (options.binding, "fused", ">= 0.97", lambda x: x >= 0.97),
+        (options.late, "late fusion", "<= 0.05", lambda x: x <= 0.05),
+    ):
+        if run:
+            share = float(((logits(network(run, 72), images) > 0) == wanted).all(1).mean())
+            check.add(f"B: exact pair on new clips, {name}", f"{share:.3f}", accepted, holds(share))
+
+
 def motion(options, check):
     own = network(options.motion, 24)
     units = "class:all" if options.classes == 24 else "class:" + ",".join(str(i) for i in range(options.classes))
@@ -157,7 +178,7 @@ def binding(options, check):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default="target/debug/trainscope")
-    for run in ("motion", "other", "binding", "clips", "appearance", "flow"):
+    for run in ("motion", "other", "binding", "late", "clips", "binding-clips", "appearance", "flow"):
         parser.add_argument(f"--{run}", type=pathlib.Path)
     parser.add_argument("--classes", type=int, default=24)
     parser.add_argument("--steps", type=int, default=300)
@@ -166,8 +187,7 @@ def main():
     options.work.mkdir(parents=True, exist_ok=True)
     check = Check()
     if options.clips:
-        images = (np.load(options.clips / "images.npy") / np.float32(255)).astype(np.float32)
-        labels = np.load(options.clips / "labels.npy")
+        images, labels = unseen(options.clips)
         for run, name, accepted, holds in (
             (options.motion, "fused", ">= 0.97", lambda x: x >= 0.97),
             (options.appearance, "appearance only", "<= 0.22", lambda x: x <= 0.22),
@@ -179,6 +199,8 @@ def main():
     if options.motion:
         motion(options, check)
         energies(options, check)
+    if options.binding_clips:
+        exact_pairs(options, check)
     if options.binding:
         binding(options, check)
     check.print()

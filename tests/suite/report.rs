@@ -11,6 +11,8 @@ use trainscope::trace::{
     UnitStatistics,
 };
 
+use trainscope::train::{Run, Scenario};
+
 use crate::support::gpu;
 
 /// A graph with the means of a latent space.
@@ -188,4 +190,43 @@ fn report_of_a_run_without_records() {
     assert!(html.contains("No loss is recorded yet."));
     let error = write_report(gpu(), folder.path()).unwrap_err().to_string();
     assert!(error.contains("not a run directory"), "{error}");
+}
+
+/// A page is small enough to be sent, whatever it shows: the default run, cut short, and its dreams.
+#[test]
+fn report_of_the_default_run_is_below_two_megabytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("run");
+    let scenario = Scenario::load("vae-mnist", &["train.steps=24".to_owned()]).unwrap();
+    let mut run = Run::create(gpu(), &scenario, &dir, None).unwrap();
+    while run.advance(&mut |_| ()).unwrap() {}
+    run.finish(false, &mut |_| ()).unwrap();
+    // Dreams have so much room and no more.
+    let dreams = dir.join("analysis/dreams");
+    std::fs::create_dir_all(&dreams).unwrap();
+    let record = |name: &str| {
+        serde_json::json!({
+            "layer": "mu", "why": "<i>why</i>", "seed": 0, "real_inputs": 512, "files": [format!("{name}.png"), format!("{name}.gif")],
+            "dreams": [{
+                "unit": "mu:2", "step": 20, "chi": 1.0, "activation": 9.5, "real_maximum": 3.25,
+                "energies": { "spatial": 0.0, "temporal": 0.0 }, "most": [{ "sample": 219, "activation": 3.25 }], "least": [],
+            }],
+            "left_out": [{ "step": 0, "why": "no input moves it" }],
+        })
+    };
+    for name in ["a", "b", "c"] {
+        std::fs::write(
+            dreams.join(format!("{name}.json")),
+            record(name).to_string(),
+        )
+        .unwrap();
+        std::fs::write(dreams.join(format!("{name}.png")), vec![7; 300 << 10]).unwrap();
+        std::fs::write(dreams.join(format!("{name}.gif")), vec![7; 20 << 10]).unwrap();
+    }
+    let html = std::fs::read_to_string(write_report(gpu(), &dir).unwrap()).unwrap();
+    assert!(html.len() < 2_000_000, "{} bytes", html.len());
+    assert!(html.contains("<h2 id=\"dreams\">") && html.contains("&lt;i&gt;why"));
+    assert!(html.contains("<summary>Play the loop</summary><img"));
+    assert!(html.contains("219</td>") && html.contains("Not dreamt: no input moves it"));
+    assert!(html.contains("The picture c.png has no room on this page."));
 }
