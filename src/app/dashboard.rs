@@ -24,7 +24,7 @@ use super::step_axis::StepAxis;
 use super::tile::Tile;
 use super::timeline::Timeline;
 use super::undo::Undo;
-use super::unit_pane::UnitPane;
+use super::unit_pane::{Recorded, UnitPane};
 use super::unit_tile::UnitTile;
 use super::view_options::ViewOptions;
 use super::worker::Worker;
@@ -508,11 +508,17 @@ impl Dashboard {
 
     fn unit_pane(&mut self, ui: &mut egui::Ui) {
         let is_busy = self.worker.is_pending(Request::Unit);
-        let last = self.status().step;
+        let recorded = Recorded {
+            last: self.status().step,
+            every: self.units.every(),
+        };
         let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) else {
             return;
         };
-        if self.unit_pane.show(ui, contents, selection, last, is_busy) {
+        if self
+            .unit_pane
+            .show(ui, contents, selection, recorded, is_busy)
+        {
             self.due.want(Request::Unit);
         }
     }

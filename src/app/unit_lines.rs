@@ -29,6 +29,8 @@ const MOST_SINGLE_STEPS: u64 = 400;
 #[derive(Debug)]
 pub(super) struct UnitLines {
     pub chart: Timed<SampledChart>,
+    /// The distance of the records that it is made from, in steps.
+    pub every: u64,
     /// Which value each line follows, where lines are no units.
     pub probe: Option<ProbeLines>,
 }
@@ -74,6 +76,7 @@ impl Session {
         };
         Ok(chart.map(|chart| UnitLines {
             chart: Timed { chart, timeline },
+            every: every(&series.steps),
             probe: None,
         }))
     }
@@ -132,9 +135,17 @@ impl Session {
         }
         Ok(UnitLines {
             chart: Timed { chart, timeline },
+            every: 1,
             probe: Some(probe),
         })
     }
+}
+
+/// The usual distance of steps: the median.
+fn every(steps: &[u64]) -> u64 {
+    let mut gaps: Vec<u64> = steps.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).copied().unwrap_or(1)
 }
 
 fn sampling(options: &ViewOptions) -> SampleOptions {

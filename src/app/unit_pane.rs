@@ -16,7 +16,7 @@ const CLUSTERS_WIDTH: f32 = 900.0;
 /// The share of its ascent after which a dream is shown for the first time.
 const FIRST_LOOK: f64 = 0.15;
 /// Records that are compared where no steps are brushed, at least.
-const FEWEST_STEPS: u64 = 8;
+const FEWEST_RECORDS: u64 = 8;
 
 /// What is shown of a unit.
 #[derive(Debug)]
@@ -58,6 +58,14 @@ pub(super) enum Question {
     Dream { layer: String, unit: usize },
     Clusters { layer: String },
     Like(Query),
+}
+
+/// Which steps of a run are recorded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Recorded {
+    pub last: u64,
+    /// The distance of records, in steps.
+    pub every: u64,
 }
 
 /// The pane.
@@ -140,7 +148,7 @@ impl UnitPane {
         ui: &mut egui::Ui,
         contents: &Contents,
         selection: &mut Selection,
-        last_step: u64,
+        recorded: Recorded,
         is_busy: bool,
     ) -> bool {
         let layer = layer_of(contents, &selection.tensor).to_owned();
@@ -163,7 +171,7 @@ impl UnitPane {
                 let query = Query {
                     tensor: selection.tensor.clone(),
                     unit,
-                    steps: stretch(selection, last_step),
+                    steps: stretch(selection, recorded),
                 };
                 let text = format!(
                     "Where else is it as in steps {} to {}?",
@@ -213,12 +221,12 @@ fn layer_of<'a>(contents: &'a Contents, tensor: &'a str) -> &'a str {
 }
 
 /// The steps that are brushed, or some before the one that is looked at.
-fn stretch(selection: &Selection, last_step: u64) -> std::ops::Range<u64> {
+fn stretch(selection: &Selection, recorded: Recorded) -> std::ops::Range<u64> {
     match &selection.range {
         Some(range) => range.clone(),
         None => {
-            let end = selection.cursor.or(selection.step).unwrap_or(last_step) + 1;
-            let length = (last_step / 20).max(FEWEST_STEPS);
+            let end = selection.cursor.or(selection.step).unwrap_or(recorded.last) + 1;
+            let length = (recorded.last / 20).max(FEWEST_RECORDS * recorded.every);
             end.saturating_sub(length)..end
         }
     }

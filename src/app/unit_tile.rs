@@ -24,6 +24,8 @@ pub(super) struct UnitTile {
     chart: Option<Timed<SampledChart>>,
     /// Which values the lines follow, where they are no units.
     probe: Option<ProbeLines>,
+    /// The distance of recorded steps.
+    every: u64,
     layout: Option<ChartLayout>,
     picker: Picker,
     /// The pixel that was asked for last.
@@ -42,6 +44,7 @@ impl UnitTile {
             tile: Tile::default(),
             chart: None,
             probe: None,
+            every: 1,
             layout: None,
             picker: Picker::new(gpu)?,
             asked: None,
@@ -53,10 +56,11 @@ impl UnitTile {
 
     /// Shows other lines from now on.
     pub fn set_lines(&mut self, lines: Option<UnitLines>) {
-        (self.chart, self.probe) = lines.map_or((None, None), |lines| {
-            let UnitLines { chart, probe } = lines;
-            (Some(chart), probe)
-        });
+        (self.chart, self.probe) = (None, None);
+        if let Some(lines) = lines {
+            (self.chart, self.probe) = (Some(lines.chart), lines.probe);
+            self.every = lines.every;
+        }
         self.asked = None;
         self.is_stale = true;
     }
@@ -174,6 +178,11 @@ impl UnitTile {
                 .contains(&(probe.line(*line as usize).unit as u32))
         };
         kept.filter(is_pinned).collect()
+    }
+
+    /// The distance of the records that the lines are made from, in steps.
+    pub fn every(&self) -> u64 {
+        self.every
     }
 
     /// What a line is of.

@@ -12,7 +12,7 @@ use crate::tensor::TensorKind;
 use crate::trace::ModelDescription;
 
 /// Size of a node in points: a title, a line about it, and a chart.
-pub const NODE_SIZE: [f32; 2] = [124.0, 84.0];
+pub const NODE_SIZE: [f32; 2] = [124.0, 96.0];
 
 /// A node: a layer, or a collapsed group of layers.
 #[derive(Debug, Clone, PartialEq)]

@@ -25,6 +25,8 @@ use crate::trace::Severity;
 /// Size of the title of a node and of the line below it, in points.
 const TITLE: f32 = 12.5;
 const DETAIL: f32 = 11.0;
+/// Height of the line of values below a chart, in points.
+const VALUE: f32 = 17.0;
 /// Height of the title and of the line below it, in points.
 const HEADER: f32 = 34.0;
 /// Columns of the time axis on either side of the chosen one.
@@ -82,7 +84,7 @@ impl LayerPicture<'_> {
                 rect.left() + 4.0,
                 rect.top() + HEADER,
                 NODE_SIZE[0] - 8.0,
-                NODE_SIZE[1] - HEADER - 4.0,
+                NODE_SIZE[1] - HEADER - VALUE,
             ),
             first: middle - REACH as f32,
             last: middle + REACH as f32,
@@ -242,7 +244,7 @@ impl LayerPicture<'_> {
         Ok(())
     }
 
-    /// The highest value at the chosen column, at the upper right of the chart.
+    /// The lowest and the highest value at the chosen column, below the chart.
     fn value(&self, canvas: &mut Canvas<'_>, envelope: &NodeEnvelope, rect: Rect, opacity: f32) {
         let theme = canvas.theme();
         let at = |side: &[f32]| side.get(self.column).copied();
@@ -259,10 +261,7 @@ impl LayerPicture<'_> {
         } else {
             theme.nonfinite
         };
-        let (x, y) = (rect.right() - theme.px(2.0), rect.bottom() - theme.px(2.0));
-        let width = canvas.metrics().width(&text, DETAIL);
-        let back = Rect::new(x - width, y - theme.px(10.0), width, theme.px(13.0));
-        canvas.rect(back, with_opacity(theme.background, 0.7));
+        let (x, y) = (rect.right() - theme.px(2.0), rect.bottom() + theme.px(12.0));
         let color = with_opacity(color, opacity);
         canvas.text(&text, DETAIL, x, y, Align::Right, color);
     }
