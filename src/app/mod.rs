@@ -14,6 +14,7 @@ mod explain_pane;
 mod export;
 mod find;
 mod history;
+mod interaction;
 mod jobs;
 mod keys;
 mod layer_tile;
@@ -55,6 +56,7 @@ use winit::window::WindowId;
 
 use self::arrangement_file::ArrangementFile;
 use self::dashboard::Dashboard;
+use self::interaction::{Keeper, Player};
 use self::session::Session;
 use self::status::{Pacing, RunStatus};
 use self::surface::Surface;
@@ -64,21 +66,44 @@ use crate::gpu::{AdapterChoice, Gpu};
 use crate::view::Painter;
 use crate::{Error, ErrorKind, Result};
 
+pub use self::interaction::{FrameTimes, Interaction};
 pub use self::source::{Source, Start, Training};
 pub use self::stop::Stop;
 
+/// Where the window's input comes from.
+#[derive(Debug, Clone, Default)]
+pub enum Input {
+    /// A person.
+    #[default]
+    Person,
+    /// A person, whose input is kept in this file.
+    Kept(PathBuf),
+    /// An interaction that was kept: frames follow each other without a pause, and the window closes at its end.
+    Replayed(Interaction),
+}
+
+/// What came of a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// The run's directory.
+    pub dir: PathBuf,
+    /// Of a replayed interaction.
+    pub frame_times: Option<FrameTimes>,
+}
+
 /// Opens the window and returns when it is closed, by a person or by `stop`; a run that was training is saved first, with
-/// its report. `prepare` gets the device before anything runs on it, to give it a memory limit or a kernel cache. Returns
-/// the run's directory.
+/// its report. `prepare` gets the device before anything runs on it, to give it a memory limit or a kernel cache.
 ///
 /// # Errors
-/// No display, no adapter that can draw to it, or what ended the run; its directory then holds what was recorded.
+/// No display, no adapter that can draw to it, what ended the run (its directory then holds what was recorded), or the
+/// file for the input cannot be written.
 pub fn show(
     choice: &AdapterChoice,
     prepare: &dyn Fn(Gpu) -> Gpu,
     source: Source,
     stop: &Stop,
-) -> Result<PathBuf> {
+    input: Input,
+) -> Result<Shown> {
     let event_loop = EventLoop::<Wake>::with_user_event()
         .build()
         .map_err(|error| no_window(format!("no display can be opened: {}", plain(&error))))?;
@@ -91,6 +116,11 @@ pub fn show(
         proxy: event_loop.create_proxy(),
         open: None,
         failure: None,
+        hand: match &input {
+            Input::Person => Hand::Person,
+            Input::Kept(_) => Hand::Kept(Keeper::new()),
+            Input::Replayed(interaction) => Hand::Replayed(Player::new(interaction.clone())),
+        },
     };
     let ended = event_loop.run_app(&mut app);
     // The run is saved first, whatever has closed the window.
@@ -99,7 +129,24 @@ pub fn show(
         return Err(error);
     }
     ended.map_err(|error| no_window(plain(&error)))?;
-    closed.unwrap_or_else(|| Err(no_window("it was never opened".to_owned())))
+    let dir = closed.unwrap_or_else(|| Err(no_window("it was never opened".to_owned())))?;
+    let frame_times = match (app.hand, input) {
+        (Hand::Kept(keeper), Input::Kept(path)) => {
+            keeper.write(&path)?;
+            None
+        }
+        (Hand::Replayed(player), _) => Some(player.times()),
+        _ => None,
+    };
+    Ok(Shown { dir, frame_times })
+}
+
+/// Whose input it is.
+#[derive(Debug)]
+enum Hand {
+    Person,
+    Kept(Keeper),
+    Replayed(Player),
 }
 
 fn no_window(problem: String) -> Error {
@@ -133,6 +180,7 @@ struct App<'a> {
     proxy: EventLoopProxy<Wake>,
     open: Option<Open>,
     failure: Option<Error>,
+    hand: Hand,
 }
 
 struct Open {
@@ -185,15 +233,29 @@ impl Open {
         }
     }
 
-    fn frame(&mut self) -> Result<()> {
+    /// Draws a frame; `false` where it was the last one.
+    fn frame(&mut self, hand: &mut Hand) -> Result<bool> {
         self.fit();
         self.dashboard.update(&mut self.surface);
+        let step = self.dashboard.status().step;
+        let is_ready = self.dashboard.scalars.is_some();
+        let change = |events: &mut Vec<egui::Event>| match hand {
+            Hand::Person => {}
+            Hand::Kept(keeper) => keeper.keep(events),
+            Hand::Replayed(player) if is_ready => player.play(events, step),
+            Hand::Replayed(_) => {}
+        };
         let dashboard = &mut self.dashboard;
-        let delay = self.surface.frame(|ui| dashboard.ui(ui))?;
+        let delay = self.surface.frame(change, |ui| dashboard.ui(ui))?;
         // What was chosen in this frame is asked for now, not with the next input.
         self.dashboard.ask();
         self.next_frame = delay.map(|delay| Instant::now() + delay);
-        Ok(())
+        if let Hand::Replayed(player) = hand {
+            self.surface.finish()?;
+            self.next_frame = Some(Instant::now());
+            return Ok(player.shown(step));
+        }
+        Ok(true)
     }
 }
 
@@ -237,8 +299,9 @@ impl ApplicationHandler<Wake> for App<'_> {
                 open.surface.invalidate();
                 open.surface.window.request_redraw();
             }
-            WindowEvent::RedrawRequested => match open.frame() {
-                Ok(()) => {}
+            WindowEvent::RedrawRequested => match open.frame(&mut self.hand) {
+                Ok(true) => {}
+                Ok(false) => event_loop.exit(),
                 // Nothing can be drawn any more: the run is saved as far as it came.
                 Err(error) if error.kind() == ErrorKind::DeviceLost => {
                     self.end_with(event_loop, error);

@@ -156,12 +156,26 @@ impl Surface {
         }
     }
 
-    /// Draws one frame of `ui` and returns after what time egui wants the next one, if without input.
+    /// Waits until all that was submitted has been drawn.
+    ///
+    /// # Errors
+    /// The device was lost.
+    pub fn finish(&self) -> Result<()> {
+        self.gpu.wait()
+    }
+
+    /// Draws one frame of `ui` after a `change` of its input, and returns after what time egui wants the next one, if without
+    /// input.
     ///
     /// # Errors
     /// The device was lost or reported an error.
-    pub fn frame(&mut self, ui: impl FnMut(&mut egui::Ui)) -> Result<Option<Duration>> {
-        let input = self.state.take_egui_input(&self.window);
+    pub fn frame(
+        &mut self,
+        change: impl FnOnce(&mut Vec<egui::Event>),
+        ui: impl FnMut(&mut egui::Ui),
+    ) -> Result<Option<Duration>> {
+        let mut input = self.state.take_egui_input(&self.window);
+        change(&mut input.events);
         let context = self.state.egui_ctx().clone();
         let mut output = context.run_ui(input, ui);
         for command in &output.platform_output.commands {

@@ -1,9 +1,10 @@
 //! `trainscope watch`
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use serde_json::json;
-use trainscope::app::{self, Source, Start, Stop, Training};
+use serde_json::{Value, json};
+use trainscope::app::{self, FrameTimes, Input, Interaction, Shown, Source, Start, Stop, Training};
 use trainscope::diagnose;
 use trainscope::trace::{RunView, Status};
 use trainscope::{Error, Result};
@@ -19,6 +20,12 @@ pub struct WatchArgs {
     /// A scenario to train live, or the directory of a run to look at
     #[arg(value_name = "SCENARIO|DIR", default_value = DEFAULT, conflicts_with = "resume")]
     what: String,
+    /// Replay an interaction, print how long frames and input took, and close the window
+    #[arg(long, value_name = "FILE", conflicts_with = "keep_input")]
+    bench: Option<PathBuf>,
+    /// Keep what is done in the window in a file that --bench replays
+    #[arg(long, value_name = "FILE")]
+    keep_input: Option<PathBuf>,
     #[command(flatten)]
     options: RunOptions,
 }
@@ -29,7 +36,13 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
     let stop = Stop::default();
     let of_signals = stop.clone();
     on_interrupt(move || of_signals.request());
-    let dir = app::show(&common.choice(), &|gpu| common.prepared(gpu), source, &stop)?;
+    let input = match (&args.bench, &args.keep_input) {
+        (Some(path), _) => Input::Replayed(Interaction::read(path)?),
+        (None, Some(path)) => Input::Kept(path.clone()),
+        (None, None) => Input::Person,
+    };
+    let prepare = |gpu| common.prepared(gpu);
+    let Shown { dir, frame_times } = app::show(&common.choice(), &prepare, source, &stop, input)?;
     let run = RunView::open(&dir)?;
     let lines = diagnose::summary(&run);
     let info = run.info();
@@ -43,6 +56,9 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
     for line in &lines {
         common.note(&format!("  {line}"));
     }
+    if let Some(times) = &frame_times {
+        say(common, times);
+    }
     let status = info.map(|info| info.status.clone());
     common.print_json(&json!({
         "run": dir,
@@ -51,6 +67,7 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
         "findings": lines,
         "warnings": info.map(|info| &info.warnings),
         "data": info.map(|info| &info.data),
+        "bench": frame_times.as_ref().map(object),
     }));
     match status {
         // A run that failed earlier was looked at, and that went well.
@@ -61,6 +78,59 @@ pub fn run(common: &Common, args: &WatchArgs) -> Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Shares of the durations that are named.
+const SHARES: [(f64, &str); 4] = [
+    (0.5, "median"),
+    (0.95, "p95"),
+    (0.99, "p99"),
+    (1.0, "longest"),
+];
+
+fn milliseconds(duration: Duration) -> f64 {
+    1000.0 * duration.as_secs_f64()
+}
+
+fn say(common: &Common, times: &FrameTimes) {
+    let named = |durations: &[Duration]| {
+        let named = SHARES.iter().map(|(share, name)| {
+            let duration = FrameTimes::percentile(durations, *share);
+            format!("{name} {:.1} ms", milliseconds(duration))
+        });
+        named.collect::<Vec<_>>().join(", ")
+    };
+    let seconds = times.took.as_secs_f64();
+    common.answer(&format!(
+        "frames: {} in {seconds:.1} s: {}",
+        times.frames.len(),
+        named(&times.frames)
+    ));
+    common.answer(&format!("input to frame: {}", named(&times.latencies)));
+    if times.steps > 0 {
+        let rate = times.steps as f64 / seconds;
+        common.answer(&format!(
+            "training: {} steps, {rate:.1} a second",
+            times.steps
+        ));
+    }
+}
+
+fn object(times: &FrameTimes) -> Value {
+    let named = |durations: &[Duration]| {
+        let named = SHARES.iter().map(|(share, name)| {
+            let duration = FrameTimes::percentile(durations, *share);
+            ((*name).to_owned(), json!(milliseconds(duration)))
+        });
+        Value::Object(named.collect())
+    };
+    json!({
+        "seconds": times.took.as_secs_f64(),
+        "frames": times.frames.len(),
+        "frame_ms": named(&times.frames),
+        "input_ms": named(&times.latencies),
+        "steps": times.steps,
+    })
 }
 
 /// What is to be shown: a run to resume, a run directory, or a scenario.
