@@ -150,6 +150,9 @@ impl Error {
     pub fn io(path: &Path, doing: &str, error: &io::Error) -> Self {
         use io::ErrorKind as Cause;
         let hint = match error.kind() {
+            Cause::NotFound if path.starts_with("~") => {
+                "write the folder out: only a shell knows what ~ is, and not within quotes"
+            }
             Cause::NotFound => "check the path",
             Cause::PermissionDenied | Cause::ReadOnlyFilesystem => {
                 "choose a path that you may use, or change its permissions"

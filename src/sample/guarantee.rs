@@ -23,8 +23,14 @@ impl Sample {
             true => " where both have values",
             false => "",
         };
+        // The radius bounds the distances, but where few lines are kept they are much smaller.
+        let finite = self
+            .distances
+            .iter()
+            .filter(|distance| distance.is_finite());
+        let farthest = finite.copied().fold(0.0, f32::max).min(self.radius);
         // Rounded up: no hidden line is farther away than the sentence says.
-        let tenths = (f64::from(self.radius) * 1000.0 - 1e-3).ceil().max(1.0);
+        let tenths = (f64::from(farthest) * 1000.0 - 1e-3).ceil().max(1.0);
         format!(
             "Every hidden line stays within {:.1} % of the chart's height of one of the {shown} shown lines {compared}{gaps}.",
             tenths / 10.0
