@@ -428,6 +428,14 @@ fn command_answers_as_people_and_programs_ask() {
         (&first["unit"], &first["from"], &first["to"]),
         (&3.into(), &300.into(), &323.into())
     );
+    // What was asked is kept for the report, each over the series that it is in.
+    let page = trainscope::report::write_report(crate::support::gpu(), &dir).unwrap();
+    let page = std::fs::read_to_string(page).unwrap();
+    assert_eq!(page.matches("Patterns in what units do").count(), 4);
+    assert!(page.contains("<h4>Most like relu:3:100:124</h4>"));
+    assert!(page.contains("relu unit 3, steps 300 to 322; distance "));
+    assert!(page.contains("Matches of the words “spike flat* nonfinite+ $”"));
+    assert!(page.matches("<rect class=\"mark\"").count() > 10);
     for (arguments, part) in [
         (
             ["--find", "flat+ (spike"],
