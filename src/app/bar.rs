@@ -183,13 +183,11 @@ impl Dashboard {
             Action::Play => self.is_playing = !self.is_playing,
             Action::Theme => self.options.is_dark = !self.options.is_dark,
             Action::ValueScale => {
-                let is_linear = self.options.scale == Scale::Linear;
-                let scale = if is_linear {
-                    Scale::Symlog
-                } else {
-                    Scale::Linear
+                let scale = match self.options.scale {
+                    Some(Scale::Linear) => Scale::Symlog,
+                    _ => Scale::Linear,
                 };
-                self.options.scale = scale;
+                self.options.scale = Some(scale);
                 self.options.scalar_scale = Some(scale);
             }
             Action::Find => {

@@ -10,6 +10,12 @@ use crate::trace::Statistic;
 
 /// Text below the usual size, in points.
 const SMALL: f32 = 11.5;
+/// What a y-axis can be.
+const SCALES: [(Option<Scale>, &str); 3] = [
+    (None, "suited"),
+    (Some(Scale::Linear), "linear"),
+    (Some(Scale::Symlog), "symlog"),
+];
 /// Width of the boxes, in points.
 const BOX_WIDTH: f32 = 200.0;
 
@@ -85,11 +91,7 @@ pub(super) fn choices(
         .response
         .labelled_by(title);
     ui.horizontal(|ui| {
-        for (scale, name) in [
-            (None, "suited"),
-            (Some(Scale::Linear), "linear"),
-            (Some(Scale::Symlog), "symlog"),
-        ] {
+        for (scale, name) in SCALES {
             ui.selectable_value(&mut options.scalar_scale, scale, name);
         }
     });
@@ -131,8 +133,9 @@ pub(super) fn choices(
     let lines = egui::Slider::new(&mut options.keep, 5..=300).logarithmic(true);
     ui.add(lines.text("lines drawn"));
     ui.horizontal(|ui| {
-        ui.selectable_value(&mut options.scale, Scale::Linear, "linear");
-        ui.selectable_value(&mut options.scale, Scale::Symlog, "symlog");
+        for (scale, name) in SCALES {
+            ui.selectable_value(&mut options.scale, scale, name);
+        }
     });
     ui.checkbox(&mut options.is_clustered, "color by cluster")
         .on_hover_text("Units whose lines are alike have one color");

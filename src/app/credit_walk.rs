@@ -285,6 +285,9 @@ fn list(
     let most = all.map(|part| part.credit.abs()).fold(0.0, f64::max);
     let mut sorted: Vec<&Contribution> = parts.iter().filter(|part| part.credit != 0.0).collect();
     sorted.sort_by(|a, b| b.credit.abs().total_cmp(&a.credit.abs()));
+    if sorted.is_empty() {
+        ui.weak("Nothing that changed.");
+    }
     let (shown, rest) = sorted.split_at(sorted.len().min(MOST));
     let mut chosen = None;
     for part in shown {

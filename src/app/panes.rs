@@ -87,7 +87,7 @@ impl Default for Arrangement {
             vec![pane(Pane::Units), pane(Pane::Credit), pane(Pane::Unit)],
             0,
         );
-        let right = Part::Rows(vec![(top, 0.38), (pane(Pane::Layers), 0.27), (units, 0.35)]);
+        let right = Part::Rows(vec![(top, 0.34), (pane(Pane::Layers), 0.32), (units, 0.34)]);
         Self::of(&Part::Columns(vec![(left, 0.21), (right, 0.79)]))
     }
 }

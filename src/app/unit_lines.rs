@@ -13,7 +13,7 @@ use crate::cluster::{ClusterOptions, UnitFeatures, cluster};
 use crate::gpu::Gpu;
 use crate::report::series_within;
 use crate::sample::{Budget, SampleOptions};
-use crate::series::{LineGroup, SeriesBuffer};
+use crate::series::{LineGroup, Scale, SeriesBuffer};
 use crate::trace::UnitSeries;
 use crate::train::{ProbeLines, ProbeLinesRequest, Replay};
 use crate::view::{Caption, LineClasses, SampledChart};
@@ -65,7 +65,7 @@ impl Session {
         }
         progress.say(format!("sampling {} units", series.units));
         let sampling = sampling(options);
-        let (gpu, axis, scale) = (&self.gpu, &timeline.axis, Some(options.scale));
+        let (gpu, axis, scale) = (&self.gpu, &timeline.axis, options.scale);
         let chart = SampledChart::along(gpu, axis, &units, &series, scale, &sampling)?;
         let chart = match chart {
             Some(chart) if options.is_clustered => {
@@ -118,7 +118,8 @@ impl Session {
             kind: selection.kind,
             lines: 0..series.units,
         };
-        let lines = SeriesBuffer::upload(&self.gpu, &values, axis.columns().len(), options.scale)?
+        let scale = options.scale.unwrap_or_else(|| Scale::for_values(&values));
+        let lines = SeriesBuffer::upload(&self.gpu, &values, axis.columns().len(), scale)?
             .with_groups(vec![group]);
         let kind = selection.kind.name();
         let caption = Caption {

@@ -14,8 +14,8 @@ pub(super) struct ViewOptions {
     pub scalar_scale: Option<Scale>,
     /// Lines in the chart of units.
     pub keep: usize,
-    /// Its y-axis.
-    pub scale: Scale,
+    /// Its y-axis; one that suits the values where nothing was chosen.
+    pub scale: Option<Scale>,
     /// Whether lines are single values on the probe batch, by replay, and not statistics of units.
     pub is_per_sample: bool,
     /// Whether lines have the colors of clusters of units that behave alike.
@@ -34,7 +34,7 @@ impl Default for ViewOptions {
             group: None,
             scalar_scale: None,
             keep: 60,
-            scale: Scale::Linear,
+            scale: None,
             is_per_sample: false,
             is_clustered: false,
             is_dark: true,
