@@ -51,17 +51,34 @@ pub enum Background {
         /// The greatest distance of a pixel from its color.
         noise: f64,
     },
+    /// As film grain has it: background and shape have a color each, with noise in every pixel that the ends of the range
+    /// never cut off; this share of the images has a white background without noise, as cut-out pictures of products do.
+    Grain {
+        /// The share of images with a flat background.
+        flat: f64,
+        /// The greatest distance of a pixel from its color, at most half of the range.
+        noise: f64,
+    },
 }
 
 impl Background {
     /// Red, green and blue of pixel `pixel` of image `index`, which has `pixels` of them.
     fn color(self, seed: u64, index: u32, pixel: usize, pixels: usize) -> [f64; 3] {
-        let Self::Texture { flat, noise } = self else {
-            return [0.0; 3];
+        let (flat, noise) = match self {
+            Self::Black => return [0.0; 3],
+            Self::Texture { flat, noise } => (flat, noise),
+            Self::Grain { flat, noise } => {
+                let kind = words(seed, Stream::Synthetic, 2, index).map(uniform)[3];
+                let at = number(index, pixel, pixels);
+                return if kind < flat {
+                    [1.0; 3]
+                } else {
+                    grain(seed, [2, 3], [index, at], noise)
+                };
+            }
         };
         let [red, green, blue, kind] = words(seed, Stream::Synthetic, 2, index).map(uniform);
-        let at = index.wrapping_mul(pixels as u32).wrapping_add(pixel as u32);
-        let drawn = words(seed, Stream::Synthetic, 3, at).map(uniform);
+        let drawn = words(seed, Stream::Synthetic, 3, number(index, pixel, pixels)).map(uniform);
         let amplitude = if kind < flat { 0.0 } else { noise };
         let shade = |color: f64, drawn: f64| {
             let value = 0.2 + 0.6 * color + amplitude * (2.0 * drawn - 1.0);
@@ -73,6 +90,22 @@ impl Background {
             shade(blue, drawn[2]),
         ]
     }
+}
+
+/// The number of a pixel among those of all images.
+fn number(index: u32, pixel: usize, pixels: usize) -> u32 {
+    index.wrapping_mul(pixels as u32).wrapping_add(pixel as u32)
+}
+
+/// A color and noise around it, from two positions of the stream: that of the image and that of the pixel.
+fn grain(seed: u64, streams: [u32; 2], [image, pixel]: [u32; 2], noise: f64) -> [f64; 3] {
+    let color = words(seed, Stream::Synthetic, streams[0], image).map(uniform);
+    let drawn = words(seed, Stream::Synthetic, streams[1], pixel).map(uniform);
+    let noise = noise.min(0.5);
+    [0, 1, 2].map(|channel| {
+        let middle = noise + (1.0 - 2.0 * noise) * color[channel];
+        middle + noise * (2.0 * drawn[channel] - 1.0)
+    })
 }
 
 /// `count` images of `side` x `side` pixels, red, green and blue on black, with antialiased edges.
@@ -93,10 +126,21 @@ pub fn shapes_on(background: Background, seed: u64, count: usize, side: usize) -
         let behind: Vec<[f64; 3]> = (0..side * side)
             .map(|pixel| background.color(seed, index as u32, pixel, side * side))
             .collect();
-        for (channel, part) in color(factors.hue).into_iter().enumerate() {
-            let values = cover.iter().zip(&behind);
-            let values =
-                values.map(|(cover, behind)| part * cover + behind[channel] * (1.0 - cover));
+        let hue = color(factors.hue);
+        let before: Vec<[f64; 3]> = (0..side * side)
+            .map(|pixel| match background {
+                Background::Grain { noise, .. } => {
+                    let at = number(index as u32, pixel, side * side);
+                    grain(seed, [4, 5], [index as u32, at], noise)
+                }
+                Background::Black | Background::Texture { .. } => hue,
+            })
+            .collect();
+        for channel in 0..3 {
+            let values = cover.iter().zip(before.iter().zip(&behind));
+            let values = values.map(|(cover, (before, behind))| {
+                before[channel] * cover + behind[channel] * (1.0 - cover)
+            });
             pixels.extend(values.map(|value| (255.0 * value).round() as u8));
         }
     }
@@ -186,5 +230,46 @@ mod tests {
         assert!(flat_ones(0.0) < 20);
         assert!((60..150).contains(&flat_ones(0.5)));
         assert_eq!(shapes(3, 5, side), shapes_on(Background::Black, 3, 5, side));
+    }
+
+    /// Grain is everywhere, the shapes included, and nothing of it is cut off; flat backgrounds are white.
+    #[test]
+    fn grain_has_no_flat_region() {
+        let side = 16;
+        let share = |images: &Images, is: &dyn Fn(&[u8]) -> bool| {
+            let pairs = images
+                .pixels
+                .chunks(side)
+                .flat_map(|line| line.windows(2).map(is));
+            let (count, of) = pairs.fold((0, 0), |(count, of), found| {
+                (count + usize::from(found), of + 1)
+            });
+            f64::from(count as u32) / f64::from(of)
+        };
+        let equal = |pair: &[u8]| pair[0] == pair[1];
+        let cut_off = |pair: &[u8]| pair.iter().any(|&value| value == 0 || value == 255);
+        let grainy = shapes_on(
+            Background::Grain {
+                flat: 0.0,
+                noise: 0.3,
+            },
+            3,
+            100,
+            side,
+        );
+        // Two of 153 values at random, and a little more at edges.
+        assert!(share(&grainy, &equal) < 0.03, "{}", share(&grainy, &equal));
+        assert!(share(&grainy, &cut_off) < 0.01);
+        let flat = shapes_on(
+            Background::Grain {
+                flat: 1.0,
+                noise: 0.3,
+            },
+            3,
+            100,
+            side,
+        );
+        assert!(share(&flat, &equal) > 0.6, "{}", share(&flat, &equal));
+        assert!(share(&flat, &|pair| pair == [255, 255]) > 0.6);
     }
 }

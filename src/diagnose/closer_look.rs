@@ -44,7 +44,9 @@ pub fn look_closer(gpu: &Gpu, run: &RunView, explanation: &mut Explanation) -> R
         return Ok(false);
     };
     let steps = if is_drift {
-        let quiet = failed.saturating_sub(BEFORE);
+        // Where it had drifted farthest, if the finding says when that was.
+        let before = failed.saturating_sub(BEFORE);
+        let quiet = finding.step.map_or(before, |farthest| farthest.min(before));
         quiet..quiet + 1
     } else {
         failed.saturating_sub(1)..failed + 1
@@ -63,6 +65,11 @@ pub fn look_closer(gpu: &Gpu, run: &RunView, explanation: &mut Explanation) -> R
         return Ok(false);
     };
     add_samples(finding, &captured, &rows, &layer);
+    if is_drift {
+        finding
+            .evidence
+            .extend(flat_places(&captured, &rows, &layer));
+    }
     Ok(true)
 }
 
@@ -220,6 +227,46 @@ fn add_samples(finding: &mut Finding, captured: &Captured, rows: &Rows, layer: &
         .extend(common_trait(&captured.images, &chosen, &others));
     finding.samples = chosen;
     finding.samples.truncate(MOST_SAMPLES);
+}
+
+/// Whether the lowest values of a layer with a value for each pixel lie where the image is flat.
+fn flat_places(captured: &Captured, rows: &Rows, layer: &str) -> Option<Evidence> {
+    let tensor = &captured.values[rows.index];
+    let (images, batch) = (&captured.images, &captured.samples[rows.index]);
+    if tensor.shape.get(1..)? != images.shape {
+        return None;
+    }
+    let [width, size] = [images.shape[2], images.sample_size()];
+    let ends = |fold: fn(f32, f32) -> f32, first| tensor.values.iter().copied().fold(first, fold);
+    let (least, most) = (
+        ends(f32::min, f32::INFINITY),
+        ends(f32::max, f32::NEG_INFINITY),
+    );
+    let middle = 0.5 * (least + most);
+    // Low values and others: how many there are, and how many of them lie on a pixel that equals the next in its line.
+    let mut counts = [[0.0; 2]; 2];
+    for (values, &sample) in rows_of(tensor).zip(batch) {
+        let pixels = images.pixels.get(sample as usize * size..)?.get(..size)?;
+        for (line, values) in pixels.chunks(width).zip(values.chunks(width)) {
+            for (pair, &value) in line.windows(2).zip(values) {
+                let count = &mut counts[usize::from(value >= middle)];
+                count[0] += 1.0;
+                count[1] += f64::from(u8::from(pair[0] == pair[1]));
+            }
+        }
+    }
+    let [low, others] = counts.map(|[all, flat]| if all > 0.0 { flat / all } else { 0.0 });
+    (low > 2.0 * others).then(|| {
+        Evidence::new(format!(
+            "Places: of the values of {layer} below {}, the middle of its range, {:.0} % belong to pixels that equal their \
+             neighbor, of the others {:.0} %: the image is flat where the value is low.",
+            short(middle.into()),
+            100.0 * low,
+            100.0 * others
+        ))
+        .with("of_low_values", low)
+        .with("of_others", others)
+    })
 }
 
 /// What tells some samples from others best, of a few traits that a person can see.

@@ -75,6 +75,8 @@ pub struct VaeConfig {
     pub beta_warmup: u32,
     /// The reconstruction term.
     pub reconstruction: ReconstructionLoss,
+    /// Of a Gaussian reconstruction: what the log-variance of a pixel never falls below.
+    pub log_variance_floor: Option<f32>,
     /// Of a conditional VAE: width of the trainable vector of each class, which is concatenated to the encoder's features
     /// and to `z`.
     pub condition: Option<usize>,
@@ -115,6 +117,14 @@ impl VaeConfig {
     /// # Errors
     /// Layers do not fit, or the decoder does not end in as many units as the image has pixels.
     pub fn build(&self, data: DataShape) -> Result<Vae> {
+        if self.log_variance_floor.is_some() && self.reconstruction != ReconstructionLoss::Gaussian
+        {
+            return Err(Error::shape(
+                "model.log_variance_floor",
+                "only a Gaussian reconstruction has a log-variance of pixels",
+                "leave the key out, or set reconstruction = \"gaussian\"",
+            ));
+        }
         let mut graph = Graph::new();
         let DataShape {
             sample: shape,
@@ -245,7 +255,11 @@ impl VaeConfig {
                 (output, Role::Image, error)
             }
             ReconstructionLoss::Gaussian => {
-                let [mean, log_variance] = halves(graph, output)?;
+                let [mean, head] = halves(graph, output)?;
+                let log_variance = match self.log_variance_floor {
+                    Some(floor) => above(graph, head, floor)?,
+                    None => head,
+                };
                 graph.set_role(log_variance, Role::ImageLogVariance);
                 let inputs = [mean, log_variance, x];
                 let error = graph.add("reconstruction", GaussianLikelihood, &inputs)?;
@@ -295,6 +309,16 @@ fn halves(graph: &mut Graph, output: NodeId) -> Result<[NodeId; 2]> {
     };
     let log_variance = graph.add("image_log_variance", log_variance, &[output])?;
     Ok([mean, log_variance])
+}
+
+/// `floor + softplus(h - floor)` of a log-variance `h` (Chua et al. 2018, "Deep reinforcement learning in a handful of
+/// trials"): no more than `h` where that is far above the floor, never below it, and with a gradient everywhere.
+fn above(graph: &mut Graph, head: NodeId, floor: f32) -> Result<NodeId> {
+    let shifted = |shift| Activation::Affine { scale: 1.0, shift };
+    let distance = graph.add("image_log_variance.distance", shifted(-floor), &[head])?;
+    let name = "image_log_variance.softplus";
+    let positive = graph.add(name, Activation::Softplus, &[distance])?;
+    graph.add("image_log_variance.bounded", shifted(floor), &[positive])
 }
 
 /// What a conditional VAE is conditioned on.

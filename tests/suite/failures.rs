@@ -78,6 +78,59 @@ fn the_log_variance_overflows_first() {
     }
 }
 
+/// The least log-variance of a pixel in a record.
+fn least_log_variance(layout: &TraceLayout, record: &StepRecord, tensor: &str) -> f32 {
+    let units = units(layout, record, tensor).iter();
+    units.fold(f32::INFINITY, |least, unit| least.min(unit.min))
+}
+
+/// Where images are flat the log-variance drifts down, in every seed; with grain everywhere it stays at that of the grain.
+#[test]
+fn the_log_variance_drifts_where_images_are_flat() {
+    let name = "vae-flat-background";
+    let least = |records: &[StepRecord], layout: &TraceLayout| {
+        let values = records.iter();
+        let values = values.map(|record| least_log_variance(layout, record, "image_log_variance"));
+        values.fold(f32::INFINITY, f32::min)
+    };
+    for seed in 1..=5 {
+        let seed = format!("seed={seed}");
+        let (layout, records) = run(name, 210, std::slice::from_ref(&seed));
+        let flat = least(&records, &layout);
+        assert!(flat < -3.3, "{seed}: {flat}");
+        let (layout, records) = run(name, 210, &[seed.clone(), "data.flat=0.0".to_owned()]);
+        let grainy = least(&records, &layout);
+        assert!(grainy > -2.9, "{seed}: {grainy} with grain everywhere");
+    }
+}
+
+/// The drift ends in an overshoot that is not finite within twenty steps; a floor keeps the same run from both.
+#[test]
+fn the_drift_of_the_log_variance_overshoots() {
+    let name = "vae-flat-background";
+    let (_, records) = run(name, 720, &[]);
+    let first = records.iter().position(|record| !is_finite(record));
+    let first = first.expect("the run does not stay finite");
+    assert!(first > 400, "it trains for a while, but failed at {first}");
+    let greatest = |from: usize, to: usize| {
+        let losses = records[from..to].iter().map(|record| record.scalars[0]);
+        losses.fold(f32::MIN, f32::max)
+    };
+    let (quiet, overshoot) = (
+        greatest(first - 120, first - 20),
+        greatest(first - 20, first),
+    );
+    assert!(overshoot > 2.0 * quiet, "{overshoot} after {quiet}");
+
+    let floor = -4.0;
+    let (layout, records) = run(name, 720, &[format!("model.log_variance_floor={floor:?}")]);
+    for record in &records {
+        assert!(is_finite(record), "step {} with a floor", record.step);
+        let least = least_log_variance(&layout, record, "image_log_variance.bounded");
+        assert!(least >= floor - 1e-5, "step {}: {least}", record.step);
+    }
+}
+
 /// A latent unit whose mean hardly varies over the batch carries nothing.
 fn used(layout: &TraceLayout, record: &StepRecord) -> usize {
     let mu = units(layout, record, "mu").iter();

@@ -93,7 +93,7 @@ fn log_variance(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
 }
 
 /// The units of a layer with the largest magnitudes before it became non-finite.
-fn farthest_units(facts: &Facts<'_>, layer: &str) -> Option<Vec<usize>> {
+pub(super) fn farthest_units(facts: &Facts<'_>, layer: &str) -> Option<Vec<usize>> {
     use crate::tensor::TensorKind::Activation;
     let column = |statistic| facts.run.series(layer, Activation, statistic).ok();
     let (least, most) = (column(Statistic::Min)?, column(Statistic::Max)?);

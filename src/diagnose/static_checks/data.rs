@@ -136,16 +136,20 @@ fn flat(scenario: &Scenario) -> Option<Warning> {
     };
     let is_flat = match (scenario.data.source, scenario.data.background) {
         (Source::Mnist, _) => true,
-        (Source::Shapes, Some(BackgroundKind::Texture)) => scenario.data.flat.unwrap_or(0.0) > 0.0,
+        (Source::Shapes, Some(BackgroundKind::Texture | BackgroundKind::Grain)) => {
+            scenario.data.flat.unwrap_or(0.0) > 0.0
+        }
         (Source::Shapes, _) => true,
         _ => false,
     };
-    if vae.reconstruction != ReconstructionLoss::Gaussian || !is_flat {
+    let is_unbounded =
+        vae.reconstruction == ReconstructionLoss::Gaussian && vae.log_variance_floor.is_none();
+    if !is_unbounded || !is_flat {
         return None;
     }
     let text = "parts of the images are one color and can be predicted exactly, and a Gaussian likelihood with a learned \
                 variance has no lower bound there: each unit less of the log-variance of a pixel lowers the loss by 0.5";
-    let fix = "use reconstruction = \"bce_with_logits\" or \"squared_error\" with one value for each pixel, or add noise";
+    let fix = "set model.log_variance_floor, or use reconstruction = \"bce_with_logits\" or \"squared_error\" with one value for each pixel, or add noise";
     let key = "model.reconstruction";
     Some(warning(
         "unbounded_likelihood",

@@ -43,6 +43,8 @@ pub const BUILT_IN: &[BuiltIn] = built_in! {
     "mlp-dead-relu": "fails: a learning rate far too high leaves hidden layers of dead units",
     "vae-corrupt-batch":
         "fails: three unscaled samples cause a spike of the loss whenever they are drawn",
+    "vae-flat-background":
+        "fails: the log-variance of pixels sinks without end where images are flat, then a step overshoots",
     "gan-strong-discriminator":
         "fails: the discriminator is certain about every image, and the generator's gradient vanishes",
     "gan-mode-collapse":

@@ -125,6 +125,8 @@ pub enum BackgroundKind {
     Black,
     /// [`Background::Texture`].
     Texture,
+    /// [`Background::Grain`].
+    Grain,
 }
 
 impl Source {
@@ -220,6 +222,10 @@ impl DataSection {
         match self.background.unwrap_or_default() {
             BackgroundKind::Black => Background::Black,
             BackgroundKind::Texture => Background::Texture {
+                flat: self.flat.unwrap_or(0.0),
+                noise: self.texture.unwrap_or(DEFAULT_TEXTURE),
+            },
+            BackgroundKind::Grain => Background::Grain {
                 flat: self.flat.unwrap_or(0.0),
                 noise: self.texture.unwrap_or(DEFAULT_TEXTURE),
             },

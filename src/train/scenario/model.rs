@@ -47,6 +47,9 @@ pub struct ModelSection {
     /// VAE: the loss between the decoder's output and the input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconstruction: Option<ReconstructionLoss>,
+    /// VAE: the least log-variance of a pixel, of a Gaussian reconstruction.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_variance_floor: Option<f32>,
     /// VAE: the width of a trainable vector for each class, on which the VAE is then conditioned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<usize>,
@@ -170,6 +173,7 @@ impl ModelKind {
                     "beta",
                     "beta_warmup",
                     "reconstruction",
+                    "log_variance_floor",
                     "condition",
                     "encoder",
                     "decoder",
@@ -221,7 +225,7 @@ impl ModelSection {
     }
 
     /// Which optional keys are given.
-    fn given(&self) -> [(&'static str, bool); 25] {
+    fn given(&self) -> [(&'static str, bool); 26] {
         [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
@@ -230,6 +234,7 @@ impl ModelSection {
             ("beta", self.beta.is_some()),
             ("beta_warmup", self.beta_warmup.is_some()),
             ("reconstruction", self.reconstruction.is_some()),
+            ("log_variance_floor", self.log_variance_floor.is_some()),
             ("condition", self.condition.is_some()),
             ("encoder", self.encoder.is_some()),
             ("decoder", self.decoder.is_some()),
@@ -285,6 +290,7 @@ impl ModelSection {
             beta: self.beta.unwrap_or(1.0),
             beta_warmup: self.beta_warmup.unwrap_or(0),
             reconstruction: self.reconstruction.unwrap_or_default(),
+            log_variance_floor: self.log_variance_floor,
             condition: self.condition,
             encoder: self.encoder.clone().unwrap_or_default(),
             decoder: self.decoder.clone().unwrap_or_default(),
@@ -292,6 +298,10 @@ impl ModelSection {
         for (key, value) in [("noise", config.noise), ("beta", config.beta)] {
             let valid = value.is_finite() && value >= 0.0;
             check_setting(valid, key, value, "use a number of at least 0")?;
+        }
+        if let Some(floor) = config.log_variance_floor {
+            let key = "log_variance_floor";
+            check_setting(floor.is_finite(), key, floor, "use a finite number")?;
         }
         if let Some(width) = config.condition {
             let hint = format!("use a number from 1 to {MAX_CONDITION}");

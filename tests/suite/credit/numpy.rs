@@ -143,6 +143,7 @@ fn fixture_model(kind: &str) -> (Box<dyn Model>, UpdateRule) {
             beta: 0.75,
             beta_warmup: 0,
             reconstruction: ReconstructionLoss::BceWithLogits,
+            log_variance_floor: None,
             condition: None,
             encoder: vec![dense(5), Layer::Tanh],
             decoder: vec![dense(4), Layer::Relu, dense(6)],

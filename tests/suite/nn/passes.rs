@@ -474,6 +474,7 @@ fn models() -> Vec<Whole> {
         beta: 0.7,
         beta_warmup: 0,
         reconstruction: ReconstructionLoss::SquaredError,
+        log_variance_floor: None,
         condition: None,
         encoder: features(false),
         decoder: vec![dense(11, false), Layer::Tanh, dense(192, false)],

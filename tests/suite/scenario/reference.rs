@@ -159,6 +159,7 @@ fn sample(key: &str) -> Value {
         "kind" => "\"classifier\"",
         "path" => "\"images\"",
         "noise_file" => "\"noise.npy\"",
+        "log_variance_floor" => "-4.0",
         "memory" | "budget" => "\"64 MiB\"",
         "train" | "record" | "detect" | "validate" | "settings" => "{}",
         "augment" => "{ flip = true }",
