@@ -43,14 +43,18 @@ fn drift(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     if failed < since + LEAST_DRIFT {
         return None;
     }
-    let finite = |from: u64, to: u64| {
+    let losses = |from: u64, to: u64| {
         let values = facts.scalar("reconstruction").iter();
         let values =
             values.filter(move |(step, value)| (from..to).contains(step) && value.is_finite());
-        values.map(|(_, value)| *value).fold(f64::NAN, f64::max)
+        let mut values: Vec<f64> = values.map(|(_, value)| *value).collect();
+        values.sort_by(f64::total_cmp);
+        values
     };
     let start = failed.saturating_sub(OVERSHOOT);
-    let (before, overshoot) = (finite(since, start), finite(start, failed + 1));
+    let (quiet_losses, last_losses) = (losses(since, start), losses(start, failed + 1));
+    let before = *quiet_losses.get(quiet_losses.len() / 2)?;
+    let overshoot = last_losses.last().copied().unwrap_or(f64::NAN);
     let floor = (0.5 * (typical + least)).round();
     let factor = (typical - least).exp();
     let mut finding = Finding::new(Cause::LogVarianceDrift, Severity::Fatal, 0.95)
@@ -75,8 +79,8 @@ fn drift(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         .evidence(
             Evidence::new(format!(
                 "The curvature of the likelihood is exp(-log_variance), there {} times that of an average pixel: with it a \
-                 step of the same size throws the mean farther than it came. The greatest reconstruction loss was {} from \
-                 step {since} to {start}, {} in the steps behind that; at step {failed} a value was not finite.",
+                 step of the same size throws the mean farther than it came. The reconstruction loss was {} from step \
+                 {since} to {start} (the median), and rose to {} before a value was not finite at step {failed}.",
                 short(factor),
                 short(before),
                 short(overshoot)
