@@ -263,7 +263,7 @@ fn alike(facts: &Facts<'_>, _symptoms: &Symptoms) -> Option<Finding> {
                 ))
                 .with("diversity", diversity)
                 .with("data", variance)
-                .command(format!("trainscope sample {} --tensor {} --statistic std --keep 16", facts.folder(), image.name)),
+                .command(format!("trainscope sample {} --tensor {} --quantity std --keep 16", facts.folder(), image.name)),
             )
             .fix(
                 [format!("train.optimizer.{}.lr={rate:e}", fixes::optimizer_name(optimizer))],

@@ -72,7 +72,7 @@ fn drift(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
             .with("least", least)
             .with("of_data", typical)
             .command(format!(
-                "trainscope sample {} --tensor {layer} --statistic min --keep 8",
+                "trainscope sample {} --tensor {layer} --quantity min --keep 8",
                 facts.folder()
             )),
         )
@@ -146,7 +146,7 @@ fn below_resolution(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
             .with("least", least)
             .with("resolution", limit)
             .command(format!(
-                "trainscope sample {} --tensor {layer} --statistic min --keep 8",
+                "trainscope sample {} --tensor {layer} --quantity min --keep 8",
                 facts.folder()
             )),
         );

@@ -82,7 +82,7 @@ fn starts_alike(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
                     names.join(", ")
                 ))
                 .with("layers", names.len() as f64)
-                .command(format!("trainscope sample {} --tensor {}.weight --kind weight --statistic std --keep 8", facts.folder(), first.name)),
+                .command(format!("trainscope sample {} --tensor {}.weight --kind weight --quantity std --keep 8", facts.folder(), first.name)),
             )
             .fix(set.unwrap_or_default(), "let the weights start at random (init = \"he\")"),
     )
@@ -206,7 +206,7 @@ fn vanishing(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
             ))
             .with("first_over_last", ratio)
             .with("layers", chain.len() as f64)
-            .command(format!("trainscope sample {} --kind gradient --statistic std --scale symlog --keep 30", facts.folder())),
+            .command(format!("trainscope sample {} --kind gradient --quantity std --scale symlog --keep 30", facts.folder())),
         );
     Some(match cause {
         Cause::SaturatingActivations => saturating_fix(finding, facts, saturating),
@@ -418,7 +418,7 @@ fn dropout(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
                 .with("dropped", *share)
                 .with("layers", named.len() as f64)
                 .command(format!(
-                    "trainscope sample {} --tensor {layer} --statistic zero_fraction --keep 8",
+                    "trainscope sample {} --tensor {layer} --quantity zero_fraction --keep 8",
                     facts.folder()
                 )),
             )

@@ -67,7 +67,7 @@ fn no_probabilities(facts: &Facts<'_>) -> Option<Finding> {
     ))
     .with("least", least)
     .command(format!(
-        "trainscope sample {} --tensor {} --statistic min --keep 8",
+        "trainscope sample {} --tensor {} --quantity min --keep 8",
         facts.folder(),
         layer.name
     ));
@@ -124,7 +124,7 @@ fn bounded_logits(facts: &Facts<'_>, layer: &LayerDescription) -> Option<Finding
                 .with("least", low)
                 .with("greatest", high)
                 .command(format!(
-                    "trainscope sample {} --tensor {} --statistic max --keep 8",
+                    "trainscope sample {} --tensor {} --quantity max --keep 8",
                     facts.folder(),
                     layer.name
                 )),
@@ -212,7 +212,7 @@ fn unreachable_pixels(facts: &Facts<'_>, layer: &LayerDescription) -> Option<Fin
             .with("dead", dead)
             .with("outside", outside)
             .with("greatest", highest)
-            .command(format!("trainscope sample {} --tensor {} --statistic max --keep 8", facts.folder(), layer.name)),
+            .command(format!("trainscope sample {} --tensor {} --quantity max --keep 8", facts.folder(), layer.name)),
         );
     let named = [layer.name.clone()];
     let fitting = if low < 0.0 { "tanh" } else { "sigmoid" };

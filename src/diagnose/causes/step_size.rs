@@ -124,7 +124,7 @@ fn update_evidence(
         short(ratio)
     );
     let command = format!(
-        "trainscope sample {} --tensor {layer}.weight --kind update --statistic std --keep 8",
+        "trainscope sample {} --tensor {layer}.weight --kind update --quantity std --keep 8",
         facts.folder()
     );
     let mut evidence = vec![
@@ -187,7 +187,7 @@ fn too_low(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     .with("update_to_weight", ratio)
     .with("gradient_norm", norm)
     .command(format!(
-        "trainscope sample {} --tensor {layer}.weight --kind update --statistic std --keep 8",
+        "trainscope sample {} --tensor {layer}.weight --kind update --quantity std --keep 8",
         facts.folder()
     ));
     let by_schedule = schedule(facts, symptoms, is_unmoved);
@@ -369,7 +369,7 @@ fn weight_decay(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
                 ))
                 .with("share_left", share)
                 .with("weight_decay", decay)
-                .command(format!("trainscope sample {} --tensor {layer}.weight --kind weight --statistic std --keep 8", facts.folder())),
+                .command(format!("trainscope sample {} --tensor {layer}.weight --kind weight --quantity std --keep 8", facts.folder())),
             )
             .fix([format!("train.{section}.{name}.weight_decay=1e-4")], "use a weight decay of 1e-4 or none"),
     )

@@ -141,7 +141,7 @@ fn collapse(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     ))
     .with("kl_divergence", late)
     .with("weight", weight)
-    .command(format!("trainscope sample {} --tensor {} --statistic std --keep {units}", facts.folder(), mu.name));
+    .command(format!("trainscope sample {} --tensor {} --quantity std --keep {units}", facts.folder(), mu.name));
     // A divergence that never rose was held down from the start; one that did was not.
     let held_down = weight > HEAVY && largest < 5.0;
     let (cause, confidence) = if held_down {
