@@ -473,8 +473,8 @@ impl Dashboard {
         let past = self.past.as_ref();
         let tensor = past.and_then(|past| past.tensor.as_ref());
         let shown = [
-            (has_images, &self.image_tile),
             (tensor.is_some(), &self.tensor_tile),
+            (has_images, &self.image_tile),
         ];
         let shown = shown.into_iter().filter(|(is_shown, _)| *is_shown);
         let tiles: Vec<(&Tile, egui::Vec2)> = shown

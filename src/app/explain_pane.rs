@@ -161,7 +161,15 @@ fn go_to(finding: &Finding, contents: &Contents, selection: &mut Selection) {
         let exact = of_layer().find(|entry| Some(entry.kind) == kind);
         if let Some(entry) = exact.or_else(|| of_layer().next()) {
             selection.look_at(&entry.tensor, entry.kind);
-            selection.units = finding.units.iter().map(|unit| *unit as u32).collect();
+            // Where it is about all units, none of them stands out.
+            let units = finding.units.iter().map(|unit| *unit as u32);
+            selection.units = match finding.units.len() < entry.units {
+                true => units.collect(),
+                false => Vec::new(),
+            };
+            if let Some(statistic) = finding.statistic {
+                selection.statistic = statistic;
+            }
             selection.step = finding.step.or(finding.since);
         }
     }

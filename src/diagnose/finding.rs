@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::trace::Severity;
+use crate::trace::{Severity, Statistic};
 
 /// Something that a person can change and that made a run go wrong. The words are those of `explain --json`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -187,6 +187,9 @@ pub struct Finding {
     pub layer: Option<String>,
     /// Which of its values, or which scalar.
     pub quantity: Option<String>,
+    /// Which statistic of those values over the batch shows it best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistic: Option<Statistic>,
     /// The units that it is about; none for all of them.
     pub units: Vec<usize>,
     /// The samples that it is about.
@@ -209,6 +212,7 @@ impl Finding {
             step: None,
             layer: None,
             quantity: None,
+            statistic: None,
             units: Vec::new(),
             samples: Vec::new(),
             evidence: Vec::new(),
@@ -226,6 +230,12 @@ impl Finding {
     pub fn layer(mut self, layer: &str, quantity: &str) -> Self {
         self.layer = Some(layer.to_owned());
         self.quantity = Some(quantity.to_owned());
+        self
+    }
+
+    /// The same, which a statistic of those values shows best.
+    pub fn statistic(mut self, statistic: Statistic) -> Self {
+        self.statistic = Some(statistic);
         self
     }
 

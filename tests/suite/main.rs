@@ -38,6 +38,8 @@ mod losses;
 mod memory;
 mod nn;
 mod patterns;
+#[cfg(feature = "cli")]
+mod printed_commands;
 mod probe_lines;
 mod report;
 mod report_browser;

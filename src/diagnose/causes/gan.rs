@@ -8,7 +8,7 @@ use crate::models::GanConfig;
 use crate::nn::losses::GanObjective;
 use crate::nn::{Property, Role};
 use crate::number::short;
-use crate::trace::Severity;
+use crate::trace::{Severity, Statistic};
 use crate::train::ModelConfig;
 
 /// The loss of a discriminator that guesses, with a cross-entropy.
@@ -253,6 +253,7 @@ fn alike(facts: &Facts<'_>, _symptoms: &Symptoms) -> Option<Finding> {
     Some(
         Finding::new(cause, Severity::Serious, 0.91)
             .layer(&image.name, "activation")
+            .statistic(Statistic::Std)
             .since(since)
             .evidence(
                 Evidence::new(format!(

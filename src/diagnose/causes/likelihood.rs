@@ -6,7 +6,7 @@ use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::symptoms::{STEPS_TO_LEARN, Symptoms};
 use crate::nn::{Property, Role};
 use crate::number::short;
-use crate::trace::{ModelDescription, Severity};
+use crate::trace::{ModelDescription, Severity, Statistic};
 
 /// Bytes have 255 steps, and what lies within one is spread evenly: a twelfth of the square of its width is the variance.
 const STEPS_OF_BYTES: f64 = 255.0;
@@ -60,6 +60,7 @@ fn drift(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     let mut finding = Finding::new(Cause::LogVarianceDrift, Severity::Fatal, 0.95)
         .title("the log-variance of pixels that can be predicted exactly has no lower bound: it drifted down quietly, then a step overshot")
         .layer(layer, "activation")
+        .statistic(Statistic::Min)
         .since(since)
         .evidence(
             Evidence::new(format!(
@@ -135,6 +136,7 @@ fn below_resolution(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     };
     let finding = Finding::new(Cause::UnboundedLikelihood, severity, 0.7)
         .layer(layer, "activation")
+        .statistic(Statistic::Min)
         .since(*since.0)
         .evidence(
             Evidence::new(format!(

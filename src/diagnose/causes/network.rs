@@ -9,7 +9,7 @@ use crate::diagnose::symptoms::Symptoms;
 use crate::nn::{LayerDescription, Property, Role};
 use crate::number::short;
 use crate::tensor::TensorKind;
-use crate::trace::Severity;
+use crate::trace::{Severity, Statistic};
 
 /// Shares of dropped values from which next to nothing is left.
 const DROPOUT: f64 = 0.75;
@@ -408,6 +408,7 @@ fn dropout(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     Some(
         Finding::new(Cause::DropoutTooHigh, severity, 0.93)
             .layer(layer, "activation")
+            .statistic(Statistic::ZeroFraction)
             .since(0)
             .evidence(
                 Evidence::new(format!(

@@ -151,6 +151,7 @@ fn collapse(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     };
     let finding = Finding::new(cause, severity(symptoms), confidence)
         .layer(&mu.name, "activation")
+        .statistic(Statistic::Std)
         .since(
             facts
                 .output(&mu.name)
