@@ -129,6 +129,14 @@ impl CreditWalk {
             }
             Err(why) => {
                 ui.weak(*why);
+                if !selection.units.is_empty()
+                    && let Some(maker) = maker(contents, &selection.tensor)
+                    && ui
+                        .button(format!("Look at {maker}, which made it"))
+                        .clicked()
+                {
+                    selection.look_at(maker, TensorKind::Activation);
+                }
             }
         });
         is_wanted |= self.way_back(ui, is_busy);
@@ -248,6 +256,18 @@ fn layer_with_weights<'a>(contents: &'a Contents, tensor: &'a str) -> &'a str {
         at = layers().find(|layer| &layer.name == before);
     }
     tensor
+}
+
+/// The nearest layer with weights before a tensor.
+fn maker<'a>(contents: &'a Contents, tensor: &str) -> Option<&'a str> {
+    let layer = |name: &str| contents.model.layers().find(|layer| layer.name == name);
+    let mut at = layer(tensor.split('@').next().unwrap_or(tensor))?;
+    loop {
+        at = layer(at.inputs.first()?)?;
+        if !at.parameters.is_empty() {
+            return Some(&at.name);
+        }
+    }
 }
 
 fn summary(ui: &mut egui::Ui, credit: &Credit) {

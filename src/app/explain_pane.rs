@@ -170,7 +170,10 @@ fn go_to(finding: &Finding, contents: &Contents, selection: &mut Selection) {
             if let Some(statistic) = finding.statistic {
                 selection.statistic = statistic;
             }
-            selection.step = finding.step.or(finding.since);
+            selection.step = match selection.units.is_empty() {
+                true => None,
+                false => finding.step.or(finding.since),
+            };
         }
     }
     if let Some(step) = finding.step.or(finding.since) {

@@ -90,7 +90,7 @@ impl RunStatus {
 
     /// Lists the gravest of all events so far: what came first is nearest to the cause.
     pub fn add_events(&mut self, events: &[Event]) {
-        let text = |event: &&Event| format!("{}: {} {}", event.step, event.kind, event.subject);
+        let text = |event: &&Event| event.sentence();
         let mut sorted: Vec<&Event> = events.iter().collect();
         sorted.sort_by_key(|event| (Reverse(event.severity), event.step));
         self.events = events.len();
