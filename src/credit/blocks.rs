@@ -1,7 +1,7 @@
 //! What belongs to one unit of a buffer: its weights out of a layer's, its channel out of a batch of images.
 
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
-use crate::nn::{Graph, Node, ParameterSlice, Parameters};
+use crate::nn::{Graph, Node, ParameterSlice, Parameters, Property};
 use crate::{gpu_struct, shader};
 
 static BLOCKS: Shader = shader!("credit/blocks.wgsl");
@@ -116,7 +116,8 @@ impl RowLayout {
             [single.slice("unit.weight")?, single.slice("unit.bias")?];
         // A transposed convolution has the channels that come in first.
         let units = bias.shape[0];
-        let is_transposed = node.operation.as_ref()?.kind() == "conv_transpose2d";
+        let properties = node.operation.as_ref()?.properties();
+        let is_transposed = properties.contains(&Property::TransposedWeight);
         let block = if is_transposed {
             weight.shape[2..].iter().product()
         } else {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::CreditRequest;
 use super::blocks::RowLayout;
-use super::cut::{Cut, Stretch, has_weights, units_of};
+use super::cut::{Cut, Stretch, has_spectral_norm, has_weights, units_of};
+use super::spectral::SpectralLayer;
 use super::unit_layer::UnitLayer;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::nn::{
@@ -57,6 +58,8 @@ pub(super) struct CapturedNetwork {
     /// The layer with one unit.
     pub unit_layer: UnitLayer,
     pub layout: RowLayout,
+    /// The norm of its weights, where it has one.
+    pub spectral: Option<SpectralLayer>,
     pub rows: Vec<CapturedRow>,
     /// The rows of all units of all layers, where further hops need them.
     pub whole: Option<CapturedRow>,
@@ -177,10 +180,11 @@ impl CapturedNetwork {
         let layout = layout.ok_or_else(|| {
             Error::input(
                 format!("layer {}", node.name),
-                "its weights are divided by their largest singular value, which mixes its units",
-                "choose a layer without spectral_norm",
+                "it has no weight and bias of its own",
+                "choose a dense or convolutional layer",
             )
         })?;
+        let spectral = SpectralLayer::new(graph, node, live, &unit_layer.parameters);
         let row = |len: usize| {
             Ok(CapturedRow {
                 gradient: gpu.buffer("row", len)?,
@@ -198,6 +202,7 @@ impl CapturedNetwork {
             whole,
             unit_layer,
             layout,
+            spectral,
         })
     }
 }
@@ -220,9 +225,11 @@ impl Probe for Capture {
         };
         let is_gradient = view.kind == TensorKind::Gradient;
         let is_wanted = if is_gradient {
-            captured
-                .cuts()
-                .any(|cut| cut.successors.contains(&view.node))
+            let is_normed = || has_spectral_norm(pass.graph.node(view.node));
+            let mut cuts = captured.cuts();
+            cuts.any(|cut| {
+                cut.successors.contains(&view.node) || (cut.layer == view.node && is_normed())
+            })
         } else {
             captured
                 .cuts()

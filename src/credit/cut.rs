@@ -2,12 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use crate::nn::{Graph, Node, NodeId, Pass};
+use crate::nn::{Graph, Node, NodeId, Pass, Property};
 
 /// Whether a node is a layer with weights, which cuts the graph: a dense layer or a convolution.
 pub(super) fn has_weights(node: &Node) -> bool {
     let operation = node.operation.as_ref();
-    operation.is_some_and(|operation| operation.single_unit().is_some())
+    operation.is_some_and(|operation| operation.with_units(1).is_some())
+}
+
+/// Whether the weights of a node are divided by their largest singular value.
+pub(super) fn has_spectral_norm(node: &Node) -> bool {
+    let operation = node.operation.as_ref();
+    operation.is_some_and(|operation| operation.properties().contains(&Property::SpectralNorm))
 }
 
 /// Units of a node and places of each: channels and their pixels, else elements.

@@ -8,6 +8,7 @@ use super::cut::units_of;
 use super::maps::add_of_samples;
 use super::midpoint::midpoint;
 use super::probe_pass::{Ends, ProbePass};
+use super::spectral::{Scales, SpectralLayer};
 use super::sums::UnitSums;
 use super::unit_layer::Sensitivity;
 use super::update::{RowStep, denominator_memories};
@@ -18,6 +19,12 @@ use crate::nn::{Node, UpdateRule};
 /// Measures one unit.
 #[derive(Debug)]
 pub(super) struct UnitMeter {
+    /// Takes the rows at both ends of the step.
+    gather: Vec<Dispatch>,
+    /// Puts the weights halfway into the layer of one unit, where they are used as they are.
+    middle: Dispatch,
+    /// That layer's weights.
+    weights: Buffer<f32>,
     dispatches: Vec<Dispatch>,
     output: Dispatch,
     sensitivity: Buffer<f32>,
@@ -38,12 +45,14 @@ pub(super) struct UnitMeter {
 #[derive(Debug)]
 pub(super) struct UnitStep {
     pub row: RowStep,
-    /// Derivatives of the unit's mean with respect to the row, halfway through the step.
+    /// Derivatives of the unit's mean with respect to the row's parameters, halfway through the step.
     pub sensitivity: Vec<f64>,
     /// By each unit of what enters the layer, running statistics included.
     pub by_predecessor: Vec<f64>,
     /// By the running statistics alone.
     pub by_state: Vec<f64>,
+    /// By the change of the singular value that the layer's own weights are divided by.
+    pub by_norm: f64,
 }
 
 impl UnitMeter {
@@ -59,12 +68,12 @@ impl UnitMeter {
     ) -> Result<Self> {
         let layout = &network.layout;
         let [start, end] = [row(gpu, layout)?, row(gpu, layout)?];
-        let mut dispatches = Vec::new();
-        dispatches.extend(layout.gather(gpu, unit, &network.start.values, &start));
-        dispatches.extend(layout.gather(gpu, unit, &network.live.values, &end));
-        let weights = &network.unit_layer.parameters.values;
-        dispatches.push(midpoint(gpu, [&start, &end], weights));
-        dispatches.extend(sensitivity.dispatches.iter().cloned());
+        let mut gather = Vec::new();
+        gather.extend(layout.gather(gpu, unit, &network.start.values, &start));
+        gather.extend(layout.gather(gpu, unit, &network.live.values, &end));
+        let weights = network.unit_layer.parameters.values.clone();
+        let middle = midpoint(gpu, [&start, &end], &weights);
+        let mut dispatches = sensitivity.dispatches.clone();
         let [units, places] = units_of(input);
         let sums = UnitSums {
             samples: probe.samples,
@@ -107,6 +116,9 @@ impl UnitMeter {
         let of_unit = Blocks::of_unit(unit, probe.samples, units_of(node));
         let channel = gpu.buffer("unit", of_unit.block * of_unit.count)?;
         Ok(Self {
+            gather,
+            middle,
+            weights,
             dispatches,
             output: of_unit.gather(gpu, &probe.output, &channel, 0),
             sensitivity: sensitivity.to_row.clone(),
@@ -129,9 +141,26 @@ impl UnitMeter {
         wide(gpu, &self.channel)
     }
 
-    /// What the last step did, after the probe pass that follows it.
-    pub fn measure(&self, gpu: &Gpu, updates_before: u64, is_updated: bool) -> Result<UnitStep> {
+    /// What the last step did, after the probe pass that follows it; `spectral` is the norm of the layer's weights.
+    pub fn measure(
+        &self,
+        gpu: &Gpu,
+        (updates_before, is_updated): (u64, bool),
+        spectral: Option<(&SpectralLayer, Scales)>,
+    ) -> Result<UnitStep> {
+        gpu.run("rows", &self.gather);
+        let [start, end] = [wide(gpu, &self.start)?, wide(gpu, &self.end)?];
+        match spectral {
+            None => gpu.run("weights halfway", [&self.middle]),
+            Some((layer, scales)) => {
+                gpu.write(&self.weights, 0, &layer.middle(scales, [&start, &end]));
+            }
+        }
         gpu.run("credit measurement", &self.dispatches);
+        let mut sensitivity = wide(gpu, &self.sensitivity)?;
+        let by_norm = spectral.map_or(0.0, |(layer, scales)| {
+            layer.to_parameters(scales, [&start, &end], &mut sensitivity)
+        });
         let memory = |memory: &Option<Buffer<f32>>| match memory {
             Some(values) => wide(gpu, values),
             None => Ok(Vec::new()),
@@ -149,15 +178,16 @@ impl UnitMeter {
             row: RowStep {
                 updates_before,
                 is_updated,
-                start: wide(gpu, &self.start)?,
+                start,
                 updated: wide(gpu, &self.updated)?,
-                end: wide(gpu, &self.end)?,
+                end,
                 gradient: wide(gpu, &self.gradient)?,
                 squares: memory(&self.memories[0])?,
                 means: memory(&self.memories[1])?,
                 scale: wide(gpu, &self.step_scale)?[1],
             },
-            sensitivity: wide(gpu, &self.sensitivity)?,
+            sensitivity,
+            by_norm,
             by_predecessor: wide(gpu, &self.by_predecessor)?,
             by_state,
         })

@@ -25,8 +25,8 @@ mod midpoint;
 mod multipliers;
 mod probe_pass;
 pub mod reference;
-mod reference_hops;
 mod region;
+mod spectral;
 mod successors;
 mod sums;
 mod sweep;
@@ -142,7 +142,8 @@ pub struct OtherCredit {
     pub weight_decay: f64,
     /// The bound on weights. Clipping of gradients scales the credit of successors and counts nothing here.
     pub clipping: f64,
-    /// Running statistics, and singular values of spectral norms, of the layers before.
+    /// Running statistics, and singular values of spectral norms, of the layers before; where the layer itself is under a
+    /// spectral norm, what its singular value did, too.
     pub normalization: f64,
     /// What gains and shifts of norms and rows of embeddings learned between the layers of a further hop; in the first hop
     /// the predecessors have it.

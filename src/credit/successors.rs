@@ -9,6 +9,7 @@ use super::hops::FoundHop;
 use super::maps::add_over_samples;
 use super::measure::wide;
 use super::probe_pass::with_others;
+use super::spectral::SpectralPass;
 use super::sweep::{Sweep, last_record};
 use super::tangent::{Arrived, PassSettings, Tangents};
 use super::tape::Tape;
@@ -23,6 +24,8 @@ use crate::train::Trainer;
 /// What the second sweep finds of a unit.
 pub(super) struct Carried {
     pub successors: Vec<Contribution>,
+    /// What the gradients did by changing the singular value that the layer's weights are divided by.
+    pub projection: f64,
     pub maps: Vec<NamedTensor>,
     /// For each further hop, what the successors of its layers did.
     pub of_hops: Vec<Vec<Contribution>>,
@@ -47,6 +50,7 @@ impl Sweep<'_> {
             products.map(|products| vec![0.0; products.len()]).collect()
         };
         let mut sums: Vec<Vec<Vec<f64>>> = influences.iter().map(|_| of_unit()).collect();
+        let mut projections = vec![0.0; influences.len()];
         for index in 0..influences[0].of_gradients.len() {
             if tape.is_complete() {
                 tape.play(&gpu, index);
@@ -60,13 +64,23 @@ impl Sweep<'_> {
             for tangents in ways.iter().map(|way| &way.tangents).chain(hop_tangents) {
                 gpu.run("credit values", &tangents.values);
             }
+            let norms = ways.iter().map(|way| {
+                let norm = way.spectral.as_ref();
+                norm.map(|norm| norm.step(&gpu)).transpose()
+            });
+            let norms = norms.collect::<Result<Vec<_>>>()?;
             for ((place, influence), sums) in influences.iter().enumerate().zip(&mut sums) {
                 let row = &influence.of_gradients[index];
                 if row.is_empty() {
                     continue;
                 }
-                gpu.write(&self.network.unit_layer.parameters.values, 0, row);
-                for (way, sums) in ways.iter().zip(sums) {
+                let weights = &self.network.unit_layer.parameters.values;
+                gpu.write(weights, 0, row);
+                for ((way, sums), norm) in ways.iter().zip(sums).zip(&norms) {
+                    if let Some(norm) = norm {
+                        gpu.write(weights, 0, &norm.used(row));
+                        projections[place] += norm.projection(self.request.units[place], row);
+                    }
                     let dispatches = way.forward.dispatches.iter().chain([&way.spread[place]]);
                     let dispatches = dispatches.chain(&way.tangents.carry);
                     let maps = way.maps[place].iter().map(|map| &map.add);
@@ -85,6 +99,7 @@ impl Sweep<'_> {
         let carried = sums.into_iter().enumerate().map(|(place, sums)| {
             let mut carried = Carried {
                 successors: Vec::new(),
+                projection: projections[place],
                 maps: Vec::new(),
                 of_hops: of_hops(&hop_ways, &hops[place], &hop_sums[place]),
             };
@@ -125,7 +140,17 @@ impl Sweep<'_> {
                 let map = arrived.map(|arrived| SuccessorMap::new(gpu, arrived, captured.batch));
                 map.collect::<Result<Vec<_>>>()
             });
+            let spectral = self.network.spectral.as_ref().map(|layer| {
+                let node = pass.graph.node(cut.layer);
+                let own = if index == 0 {
+                    &self.network.start
+                } else {
+                    &self.network.late
+                };
+                SpectralPass::new(gpu, (layer, node), captured, (own, index > 0))
+            });
             ways.push(Way {
+                spectral: spectral.transpose()?,
                 maps: maps.collect::<Result<_>>()?,
                 spread: spread.collect(),
                 forward,
@@ -238,6 +263,8 @@ struct HopWay {
 
 /// The way of a change of the row through one pass.
 struct Way {
+    /// The norm of the layer's weights, where it has one.
+    spectral: Option<SpectralPass>,
     /// From the row to the unit, for each sample.
     forward: Forward,
     /// From the unit to the output of the layer, for each unit that is asked for.

@@ -40,8 +40,8 @@ use crate::{Error, Result};
 /// ```
 ///
 /// # Errors
-/// The run does not have these steps or was made on another adapter, there is no such layer or unit, the layer is under a
-/// spectral norm, or something lies behind it that a small change cannot be carried through.
+/// The run does not have these steps or was made on another adapter, there is no such layer or unit, or something lies behind
+/// it that a small change cannot be carried through.
 pub fn credit(
     mut replay: ReplayBuilder<'_>,
     request: &CreditRequest,
@@ -188,7 +188,7 @@ impl Sweep<'_> {
                             memory: influence.memory,
                             weight_decay: influence.weight_decay,
                             clipping: influence.clipping,
-                            normalization: found.normalization,
+                            normalization: found.normalization + carried.projection,
                             other_parameters: 0.0,
                         },
                         hops: hops.collect(),
@@ -296,8 +296,13 @@ impl Sweep<'_> {
             if let Some(hops) = &hops {
                 hops.begin(&gpu);
             }
+            let spectral = match &self.network.spectral {
+                Some(layer) => Some((layer, layer.scales(&gpu, self.network)?)),
+                None => None,
+            };
+            let of_step = (step.div_ceil(updates.every), is_updated);
             for ((found, meter), output) in found.iter_mut().zip(&meters).zip(outputs) {
-                let measured = meter.measure(&gpu, step.div_ceil(updates.every), is_updated)?;
+                let measured = meter.measure(&gpu, of_step, spectral)?;
                 found.last_output = output;
                 let update = Update::new(&updates.rule, &measured.row, &measured.sensitivity);
                 found.updates.push(update);
@@ -311,6 +316,7 @@ impl Sweep<'_> {
                     add_hops(&mut found.hops, &meter.hops, steps, rule);
                 }
                 found.add(&sources, &measured.by_predecessor, &measured.by_state);
+                found.normalization += measured.by_norm;
             }
             tick();
         }

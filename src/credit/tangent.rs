@@ -1,8 +1,8 @@
 //! Small changes of a layer's output on their way to the next layers with weights and to the loss.
 //!
-//! A change goes through the derivative of each operation between. That of a linear operation is its forward pass; that of a
-//! function of each element, of batch norm and of a random draw is symmetric, so it is their backward pass; two more have
-//! kernels here.
+//! A change goes through the derivative of each operation between ([`Differential`]): that of a linear operation is its forward
+//! pass, a symmetric one is the backward pass, and two more have kernels here. What has one number a sample, as terms of a
+//! loss do, changes by its gradient times the changes of its inputs.
 
 use std::collections::HashMap;
 
@@ -11,8 +11,8 @@ use super::cut::{Cut, units_of};
 use super::sums::UnitSums;
 use crate::gpu::{Buffer, Dispatch, Gpu, Shader, grid};
 use crate::nn::{
-    Backward, BackwardRule, Context, Forward, GradientTarget, Mode, Node, NodeId, Operation,
-    ParameterSlice, Parameters, Pass,
+    Backward, BackwardRule, Context, Differential, Forward, GradientTarget, Mode, Node, NodeId,
+    Operation, ParameterSlice, Parameters, Pass, vectors,
 };
 use crate::{Error, Result, gpu_struct, shader};
 
@@ -276,32 +276,18 @@ impl<'a> Builder<'a> {
     /// The dispatches that carry the changes of a node's inputs to its output.
     fn change(&mut self, id: NodeId) -> Result<Vec<Dispatch>> {
         let (node, operation) = self.node(id);
-        let (dispatches, change) = match operation.kind() {
-            "reshape" => (Vec::new(), self.changes[&node.inputs[0]].clone()),
-            "add" | "concat" | "slice" | "upsample" | "avg_pool2d" | "global_avg_pool" => {
-                self.linear(id, &self.slices(node))?
-            }
-            "max_pool2d" => self.of_maxima(id)?,
-            "layer_norm" => self.of_layer_norm(id)?,
-            "relu"
-            | "leaky_relu"
-            | "tanh"
-            | "sigmoid"
-            | "softplus"
-            | "gelu"
-            | "silu"
-            | "elu"
-            | "affine"
-            | "bounded_log_variance"
-            | "softplus_log_variance"
-            | "dropout"
-            | "batch_norm"
-            | "reparameterize" => self.symmetric(id)?,
-            kind => {
+        let (dispatches, change) = match operation.differential() {
+            _ if operation.is_view() => (Vec::new(), self.changes[&node.inputs[0]].clone()),
+            Some(Differential::Linear) => self.linear(id, &self.slices(node))?,
+            Some(Differential::Symmetric) => self.symmetric(id)?,
+            Some(Differential::SymmetricBeforeGain) => self.symmetric_before_gain(id)?,
+            Some(Differential::Selection) => self.of_selected(id)?,
+            None if node.size() == 1 => self.of_numbers(id)?,
+            None => {
                 return Err(Error::input(
-                    format!("layer {} ({kind})", node.name),
-                    "credit does not know how a small change goes through it",
-                    "choose a layer whose output reaches the next layer with weights without it",
+                    format!("layer {} ({})", node.name, operation.kind()),
+                    "its operation does not say how a small change goes through it",
+                    "choose a layer whose output reaches the next layer with weights without it, or let the operation's `differential` say it",
                 ));
             }
         };
@@ -394,8 +380,8 @@ impl<'a> Builder<'a> {
         )
     }
 
-    /// The change of each maximum is that of the element which is the maximum.
-    fn of_maxima(&self, id: NodeId) -> Result<(Vec<Dispatch>, Buffer<f32>)> {
+    /// The change of each output is that of the element which it is.
+    fn of_selected(&self, id: NodeId) -> Result<(Vec<Dispatch>, Buffer<f32>)> {
         let (node, _) = self.node(id);
         let output = self.buffer(node)?;
         let input = node.inputs[0];
@@ -413,8 +399,66 @@ impl<'a> Builder<'a> {
         Ok((vec![dispatch], output))
     }
 
+    /// For each sample the gradient of its number times the changes of the inputs.
+    fn of_numbers(&self, id: NodeId) -> Result<(Vec<Dispatch>, Buffer<f32>)> {
+        let (node, _) = self.node(id);
+        let ones = self
+            .gpu
+            .upload("gradients of one", &vec![1.0; self.batch])?;
+        let (mut dispatches, gradients) = self.gradients_of_changing(id, &ones)?;
+        let output = self.buffer(node)?;
+        let mut is_first = true;
+        for (&input, gradient) in node.inputs.iter().zip(&gradients) {
+            let Some(gradient) = gradient else {
+                continue;
+            };
+            // Here a sample is what has a sum of its own.
+            let sums = UnitSums {
+                samples: 1,
+                units: self.batch,
+                places: self.pass.graph.node(input).size(),
+            };
+            let change = &self.changes[&input];
+            if is_first {
+                let at = (&output, 0);
+                dispatches.extend(sums.dispatches(self.gpu, gradient, change, None, at)?);
+                is_first = false;
+                continue;
+            }
+            let further = self.buffer(node)?;
+            let at = (&further, 0);
+            dispatches.extend(sums.dispatches(self.gpu, gradient, change, None, at)?);
+            let (sum, all) = (output.binding(), 0..self.batch);
+            dispatches.push(vectors::add(self.gpu, sum, further.binding(), all));
+        }
+        Ok((dispatches, output))
+    }
+
+    /// The gradients of those inputs of a node that change.
+    fn gradients_of_changing(
+        &self,
+        id: NodeId,
+        upstream: &Buffer<f32>,
+    ) -> Result<(Vec<Dispatch>, Vec<Option<Buffer<f32>>>)> {
+        let (node, operation) = self.node(id);
+        let mut gradients = Vec::new();
+        for (place, &input) in node.inputs.iter().enumerate() {
+            let changes = operation.differentiable(place) && self.changes.contains_key(&input);
+            let gradient = changes.then(|| self.buffer(self.pass.graph.node(input)));
+            gradients.push(gradient.transpose()?);
+        }
+        let targets = gradients.iter().map(|gradient| {
+            gradient.as_ref().map(|buffer| GradientTarget {
+                buffer,
+                accumulate: false,
+            })
+        });
+        let dispatches = self.backward(id, upstream, targets.collect(), self.slices(node))?;
+        Ok((dispatches, gradients))
+    }
+
     /// Without its gain the derivative is symmetric; the gain follows.
-    fn of_layer_norm(&self, id: NodeId) -> Result<(Vec<Dispatch>, Buffer<f32>)> {
+    fn symmetric_before_gain(&self, id: NodeId) -> Result<(Vec<Dispatch>, Buffer<f32>)> {
         let (node, _) = self.node(id);
         let [normalized, output] = [self.buffer(node)?, self.buffer(node)?];
         let mut parameters = self.slices(node);
@@ -496,23 +540,10 @@ impl<'a> Builder<'a> {
         weight: f32,
         (products, first): (&Buffer<f32>, usize),
     ) -> Result<Vec<Vec<Dispatch>>> {
-        let (node, operation) = self.node(id);
+        let (node, _) = self.node(id);
         let upstream = vec![weight / self.batch as f32; self.batch];
         let upstream = self.gpu.upload("gradient of the loss", &upstream)?;
-        let mut gradients = Vec::new();
-        for (place, &input) in node.inputs.iter().enumerate() {
-            let changes = operation.differentiable(place) && self.changes.contains_key(&input);
-            let gradient = changes.then(|| self.buffer(self.pass.graph.node(input)));
-            gradients.push(gradient.transpose()?);
-        }
-        let targets = gradients.iter().map(|gradient| {
-            gradient.as_ref().map(|buffer| GradientTarget {
-                buffer,
-                accumulate: false,
-            })
-        });
-        let targets = targets.collect();
-        let mut backward = self.backward(id, &upstream, targets, self.slices(node))?;
+        let (mut backward, gradients) = self.gradients_of_changing(id, &upstream)?;
         let mut arrived: Vec<Vec<Dispatch>> = Vec::new();
         for (input, gradient) in node.inputs.iter().zip(&gradients) {
             let Some(gradient) = gradient else {

@@ -21,7 +21,7 @@ impl UnitLayer {
         let mut graph = Graph::new();
         let input = graph.input("input", input_shape);
         let operation = node.operation.as_ref();
-        let single = operation.and_then(|operation| operation.single_unit());
+        let single = operation.and_then(|operation| operation.with_units(1));
         let single = single.ok_or_else(|| {
             Error::input(
                 format!("layer {}", node.name),

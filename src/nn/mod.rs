@@ -42,9 +42,9 @@ pub use initialization::Initialization;
 pub use loss::{Loss, LossTerm};
 pub use mode::Mode;
 pub use operation::{
-    Backward, Context, Forward, GradientTarget, Operation, ParameterSlice, ParameterSpec, Property,
-    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
-    ScratchRequest, ShapeError, ValueRange,
+    Backward, Context, Differential, Forward, GradientTarget, Operation, ParameterSlice,
+    ParameterSpec, Property, ReferenceBackward, ReferenceForward, ReferenceGradients,
+    ReferenceOperation, Saved, ScratchRequest, ShapeError, ValueRange,
 };
 pub use optimized_tensor::OptimizedTensor;
 pub use optimizer::{Adam, Optimizer, OptimizerState, RmsProp, Sgd};

@@ -449,6 +449,65 @@ layers = [ { dense = { units = 8 } }, "layer_norm", "tanh", { dense = { units = 
     check("layer norm", model, sgd, &["layers.0", "layers.3"]);
 }
 
+/// The divergence reaches the loss through its annealing, which is another share of it in each step.
+#[test]
+fn a_divergence_that_fades_in_is_explained() {
+    let model = MLP_VAE.replace("latent = 3", "latent = 3\nbeta = 2.0\nbeta_warmup = 30");
+    let adam = "optimizer = { adam = { lr = 3e-3 } }";
+    check("annealed", &model, adam, &["encoder.0", "mu", "logvar"]);
+}
+
+#[test]
+fn a_softmax_between_layers_is_explained() {
+    let model = r#"[model]
+kind = "classifier"
+layers = [ { dense = { units = 7 } }, "softmax", { dense = { units = 3 } } ]"#;
+    let sgd = "optimizer = { sgd = { lr = 0.2, momentum = 0.8 } }";
+    check("softmax", model, sgd, &["layers.0"]);
+}
+
+/// Weights that are divided by their largest singular value: what that did is told apart from what each successor did.
+#[test]
+fn layers_under_a_spectral_norm_are_explained() {
+    let dense = r#"[model]
+kind = "classifier"
+layers = [ { dense = { units = 6, spectral_norm = true } }, "tanh", { dense = { units = 5, spectral_norm = true } }, "tanh", { dense = { units = 3 } } ]"#;
+    let images = r#"[model]
+kind = "classifier"
+layers = [ { conv2d = { channels = 4, kernel = 3, stride = 2, padding = 1, spectral_norm = true } }, "tanh", { conv2d = { channels = 3, kernel = 3, padding = 1, spectral_norm = true } }, "tanh", "flatten", { dense = { units = 3, spectral_norm = true } } ]"#;
+    let sgd = "optimizer = { sgd = { lr = 5e-2, momentum = 0.5, weight_decay = 1e-2 } }";
+    let adam = "optimizer = { adam = { lr = 3e-3, weight_decay = 1e-2 } }\nclip = { value = 0.02 }";
+    for (model, optimizer, layers) in [
+        (dense, sgd, ["layers.0", "layers.2", "layers.4"]),
+        (dense, adam, ["layers.0", "layers.2", "layers.4"]),
+        (images, sgd, ["layers.0", "layers.2", "layers.5"]),
+    ] {
+        let (_folder, dir) = trained(&scenario(model, optimizer));
+        for layer in layers {
+            let found = |range: std::ops::Range<u64>| {
+                let replay = Replay::open(gpu(), &dir).expect("it opens");
+                let request = CreditRequest::new(layer, [0, 1], range);
+                credit(replay, &request, &mut |_, _| ()).expect("a decomposition")
+            };
+            for range in [5..6, 0..50] {
+                for credit in found(range.clone()) {
+                    assert_explained(&format!("{layer} {range:?}, {optimizer}"), &credit, 1e-4);
+                }
+            }
+            for (unit, found) in found(10..15).iter().enumerate() {
+                let exact = reference(&dir, (layer, unit), 10..15, &Chosen::default());
+                assert_explained("a spectral norm in float64", &exact, 1e-10);
+                let exact = Credit {
+                    hops: Vec::new(),
+                    ..exact
+                };
+                assert_same(&format!("{layer}, {optimizer}"), found, &exact, 2e-3);
+                assert!(found.other.normalization != 0.0);
+            }
+        }
+    }
+}
+
 #[test]
 fn two_streams_are_explained() {
     let text = r#"name = "credit"

@@ -5,6 +5,7 @@
 //! one line where models or scenarios name it.
 
 mod context;
+mod differential;
 mod reference;
 mod tensors;
 mod value_range;
@@ -13,6 +14,7 @@ use std::ops::Range;
 
 pub use self::context::Context;
 pub(crate) use self::context::expect_indices;
+pub use self::differential::Differential;
 pub use self::reference::{
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation,
 };
@@ -186,8 +188,9 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
     }
 
     /// Of a layer whose parameters are a weight and a bias for each unit of its output (a channel of images): the same
-    /// layer with one unit. Analyses look at a unit through it, and know layers with weights by it.
-    fn single_unit(&self) -> Option<Box<dyn Operation>> {
+    /// layer with so many units and weights that are used as they are, without a norm. Analyses look at units through it,
+    /// and know layers with weights by it.
+    fn with_units(&self, _units: usize) -> Option<Box<dyn Operation>> {
         None
     }
 
@@ -200,6 +203,11 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
     /// Of an operation on images: the rows and columns of its input, of this shape, on which those of its output depend. `None`
     /// stands for all.
     fn reach(&self, _region: &[Range<usize>; 2], _input: &[usize]) -> Option<[Range<usize>; 2]> {
+        None
+    }
+
+    /// How a small change goes through it in training. Where nothing is said, only changes of single numbers can be followed.
+    fn differential(&self) -> Option<Differential> {
         None
     }
 

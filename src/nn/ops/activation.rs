@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange, elements, expect_inputs,
+    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange,
+    elements, expect_inputs,
 };
 use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -300,6 +301,10 @@ impl Operation for Activation {
             Self::Affine { .. } => Propagation::Affine,
             _ => Propagation::Elementwise,
         })
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Symmetric)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -2,8 +2,9 @@
 
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
+    expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -91,6 +92,10 @@ impl Operation for Anneal {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Symmetric)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

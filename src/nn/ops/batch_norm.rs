@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use crate::gpu::{Dispatch, Reduction, Scratch, Shader, Uniform, groups};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError,
-    elements, expect_inputs,
+    Backward, Context, Differential, Forward, Operation, ParameterSpec, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
+    ScratchRequest, ShapeError, elements, expect_inputs,
 };
 use crate::nn::{Initialization, Mode, Propagation};
 use crate::{Error, Result, gpu_struct, shader};
@@ -254,6 +254,10 @@ impl Operation for BatchNorm {
 
     fn propagation(&self, mode: Mode) -> Option<Propagation> {
         (!mode.is_training()).then_some(Propagation::Affine)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Symmetric)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

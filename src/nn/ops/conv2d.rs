@@ -127,9 +127,10 @@ impl Operation for Conv2d {
         }
     }
 
-    fn single_unit(&self) -> Option<Box<dyn Operation>> {
+    fn with_units(&self, units: usize) -> Option<Box<dyn Operation>> {
         Some(Box::new(Self {
-            channels: 1,
+            channels: units,
+            spectral_norm: false,
             ..*self
         }))
     }

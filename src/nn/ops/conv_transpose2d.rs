@@ -146,9 +146,9 @@ impl Operation for ConvTranspose2d {
         }
     }
 
-    fn single_unit(&self) -> Option<Box<dyn Operation>> {
+    fn with_units(&self, units: usize) -> Option<Box<dyn Operation>> {
         Some(Box::new(Self {
-            channels: 1,
+            channels: units,
             ..*self
         }))
     }

@@ -105,8 +105,12 @@ impl Operation for Dense {
         }
     }
 
-    fn single_unit(&self) -> Option<Box<dyn Operation>> {
-        Some(Box::new(Self { units: 1, ..*self }))
+    fn with_units(&self, units: usize) -> Option<Box<dyn Operation>> {
+        Some(Box::new(Self {
+            units,
+            spectral_norm: false,
+            ..*self
+        }))
     }
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {

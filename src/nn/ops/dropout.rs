@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
+    expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 use crate::random::{self, Stream};
@@ -131,6 +132,10 @@ impl Operation for Dropout {
 
     fn propagation(&self, mode: Mode) -> Option<Propagation> {
         (!mode.is_training()).then_some(Propagation::Routing)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Symmetric)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -6,8 +6,8 @@ use crate::Result;
 use crate::gpu::{Buffer, Dispatch};
 use crate::nn::copy::copy;
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements,
+    Backward, Context, Differential, Forward, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
 };
 use crate::nn::{Mode, Propagation};
 
@@ -52,6 +52,10 @@ impl Operation for Add {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Linear)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
@@ -136,6 +140,10 @@ impl Operation for Concat {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Routing)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Linear)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

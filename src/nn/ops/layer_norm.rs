@@ -2,9 +2,9 @@
 
 use crate::gpu::{Dispatch, Shader, Uniform, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
-    expect_inputs,
+    Backward, Context, Differential, Forward, Operation, ParameterSpec, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError,
+    elements, expect_inputs,
 };
 use crate::nn::{BackwardRule, Initialization, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -125,6 +125,10 @@ impl Operation for LayerNorm {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::SymmetricBeforeGain)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -5,9 +5,9 @@ use std::ops::Range;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_indices,
-    expect_inputs,
+    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
+    expect_indices, expect_inputs,
 };
 use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -236,6 +236,13 @@ impl Operation for Pool {
         Some(match self {
             Self::Max(_) => Propagation::Routing,
             Self::Average(_) | Self::GlobalAverage => Propagation::Affine,
+        })
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(match self {
+            Self::Max(_) => Differential::Selection,
+            Self::Average(_) | Self::GlobalAverage => Differential::Linear,
         })
     }
 

@@ -2,8 +2,8 @@
 
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Differential, Forward, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 use crate::random::{self, Stream};
@@ -99,6 +99,10 @@ impl Operation for Reparameterize {
 
     fn propagation(&self, mode: Mode) -> Option<Propagation> {
         (self.noise_in(mode) == 0.0).then_some(Propagation::Routing)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Symmetric)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

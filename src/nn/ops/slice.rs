@@ -6,8 +6,8 @@ use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::copy::copy;
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Differential, Forward, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
 };
 use crate::nn::vectors;
 use crate::nn::{Mode, Propagation};
@@ -68,6 +68,10 @@ impl Operation for Slice {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Routing)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Linear)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -4,8 +4,8 @@ use crate::gpu::{Dispatch, Shader, Uniform};
 use crate::nn::Mode;
 use crate::nn::Propagation;
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ShapeError, ValueRange, elements, expect_inputs,
+    Backward, Context, Differential, Forward, Operation, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange, elements, expect_inputs,
 };
 use crate::{Result, gpu_struct, shader};
 
@@ -64,6 +64,10 @@ impl Operation for Softmax {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         None
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Symmetric)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -7,8 +7,9 @@ use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, expect_indices, expect_inputs,
+    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, expect_indices,
+    expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 
@@ -67,6 +68,10 @@ impl Operation for Upsample {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Routing)
+    }
+
+    fn differential(&self) -> Option<Differential> {
+        Some(Differential::Linear)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -1,14 +1,15 @@
-//! Further hops in float64, for [`ReferenceTraining`].
+//! Further hops in float64, for the reference.
 
 use std::collections::BTreeMap;
 
-use super::cut::{Stretch, units_of};
-use super::reference::{
-    Account, MovedWeights, ReferenceTraining, Row, backward, middle, mixed, named_sources,
-};
-use super::{Contribution, Hop, OtherCredit, Through};
+use super::account::{Account, MovedWeights};
+use super::layer::PlainLayer;
+use super::row::Row;
+use super::{ReferenceTraining, middle, mixed, named_sources};
+use crate::credit::cut::{Stretch, units_of};
+use crate::credit::{Contribution, Hop, OtherCredit, Through};
 use crate::nn::reference::Reference;
-use crate::nn::{BackwardRule, Graph, Mode, NodeId, ReferenceForward};
+use crate::nn::{BackwardRule, Graph, Mode, NodeId};
 
 /// A hop, added up over steps.
 #[derive(Debug)]
@@ -68,6 +69,7 @@ impl HopAccount {
         for (account, of_layer) in self.accounts.into_iter().zip(self.of_layers) {
             other.memory += account.other.memory;
             other.weight_decay += account.other.weight_decay;
+            other.normalization += account.other.normalization;
             let node = graph.node(account.cut.layer);
             layers.push(node.name.clone());
             let units = of_layer
@@ -147,11 +149,10 @@ impl ReferenceTraining<'_> {
                 add_all(&mut found.through, both.credit(id, multipliers));
                 let own = both.difference(id, multipliers, both.ends);
                 add_all(&mut found.by_weights, own);
-                account.add(
-                    self,
-                    moved,
-                    &both.row_sensitivity(id, multipliers, &account.row),
-                );
+                let mut sensitivity = both.row_sensitivity(id, multipliers, &account.row);
+                let own = PlainLayer::new(graph, graph.node(id));
+                hop.other.normalization += own.to_parameters(&account.row, ends, &mut sensitivity);
+                account.add(self, moved, &sensitivity);
                 let mut sent = BTreeMap::new();
                 both.send(id, multipliers, &mut sent);
                 let input = graph.node(id).inputs[0];
@@ -294,24 +295,11 @@ impl<'a> BothEnds<'a> {
         let node = graph.node(id);
         let input = &self.values[node.inputs[0].index()];
         let (end, start) = input.split_at(input.len() / 2);
-        let parameters = node
-            .parameters
-            .iter()
-            .map(|&index| &self.ends[0][index][..]);
-        let gradients = backward(
-            node,
-            &ReferenceForward {
-                batch: self.training.probe_samples,
-                inputs: vec![&middle(start, end)],
-                input_shapes: vec![&graph.node(node.inputs[0]).shape],
-                parameters: parameters.collect(),
-                output_shape: &node.shape,
-                noise_key: (0, 0, id.index()),
-                mode: Mode::Eval,
-            },
-            &[],
-            &multipliers[..multipliers.len() / 2],
-        );
+        let layer = PlainLayer::new(graph, node);
+        let weights = [0, 1].map(|which| &self.ends[0][node.parameters[which]][..]);
+        let samples = self.training.probe_samples;
+        let multipliers = &multipliers[..multipliers.len() / 2];
+        let gradients = layer.backward(samples, weights, &middle(start, end), multipliers);
         row.within(&gradients.parameters[0], &gradients.parameters[1])
     }
 }

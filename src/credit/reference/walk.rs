@@ -1,0 +1,183 @@
+//! What each unit behind a layer sends backward, on its own.
+
+use super::ReferenceTraining;
+use super::layer::PlainLayer;
+use super::row::Row;
+use crate::credit::cut::{Cut, units_of};
+use crate::nn::reference::ReferenceStep;
+use crate::nn::{
+    BackwardRule, Mode, NodeId, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
+};
+
+/// A training pass that gradients go back through again.
+struct Walk<'a> {
+    training: &'a ReferenceTraining<'a>,
+    values: &'a [Vec<f64>],
+}
+
+impl Walk<'_> {
+    /// The gradient of the row from gradients of some nodes, without crossing another layer with weights.
+    fn row_gradient(&self, cut: &Cut, row: &Row, starts: &[(NodeId, Vec<f64>)]) -> Vec<f64> {
+        let graph = self.training.pass.graph;
+        let mut gradients: Vec<Option<Vec<f64>>> = vec![None; graph.nodes().len()];
+        for (id, start) in starts {
+            gradients[id.index()] = Some(start.clone());
+        }
+        for id in graph.ids().collect::<Vec<_>>().into_iter().rev() {
+            let is_start = starts.iter().any(|(start, _)| *start == id);
+            if !is_start && !cut.between.contains(&id) {
+                continue;
+            }
+            let Some(upstream) = gradients[id.index()].take() else {
+                continue;
+            };
+            let arrived = self.backward(id, &upstream).inputs;
+            for (input, arrived) in graph.node(id).inputs.iter().zip(arrived) {
+                let sum = gradients[input.index()].get_or_insert_with(|| vec![0.0; arrived.len()]);
+                sum.iter_mut()
+                    .zip(arrived)
+                    .for_each(|(sum, arrived)| *sum += arrived);
+            }
+        }
+        let Some(mut upstream) = gradients[cut.layer.index()].take() else {
+            return vec![0.0; row.len()];
+        };
+        let [units, places] = units_of(graph.node(cut.layer));
+        for (at, value) in upstream.iter_mut().enumerate() {
+            if !row.units.contains(&(at / places % units)) {
+                *value = 0.0;
+            }
+        }
+        let mut of_row = self.weight_gradients(cut.layer, &upstream).parameters;
+        let training = self.training;
+        let layer = PlainLayer::new(graph, graph.node(cut.layer));
+        if let Some(normed) = layer.normed(&training.parameters, true) {
+            of_row[0]
+                .iter_mut()
+                .for_each(|gradient| *gradient /= normed.sigma);
+        }
+        row.within(&of_row[0], &of_row[1])
+    }
+
+    /// The gradients of a layer's weights as they are used.
+    fn weight_gradients(&self, id: NodeId, upstream: &[f64]) -> ReferenceGradients {
+        let training = self.training;
+        let node = training.pass.graph.node(id);
+        let layer = PlainLayer::new(training.pass.graph, node);
+        // They do not depend on the weights.
+        let [weight, bias] = [0, 1].map(|which| &training.parameters[node.parameters[which]][..]);
+        let input = &self.values[node.inputs[0].index()];
+        layer.backward(training.batch, [weight, bias], input, upstream)
+    }
+
+    fn backward(&self, id: NodeId, upstream: &[f64]) -> ReferenceGradients {
+        let training = self.training;
+        let graph = training.pass.graph;
+        let node = graph.node(id);
+        let operation = node
+            .operation
+            .as_ref()
+            .expect("data are not behind a layer");
+        let inputs = node.inputs.iter();
+        let io = ReferenceForward {
+            batch: training.batch,
+            inputs: inputs
+                .clone()
+                .map(|input| &self.values[input.index()][..])
+                .collect(),
+            input_shapes: inputs.map(|input| &graph.node(*input).shape[..]).collect(),
+            parameters: node
+                .parameters
+                .iter()
+                .map(|&p| &training.parameters[p][..])
+                .collect(),
+            output_shape: &node.shape,
+            noise_key: (training.seed, training.step, id.index()),
+            mode: Mode::Train,
+        };
+        backward(&**operation, &io, &self.values[id.index()], upstream)
+    }
+}
+
+impl ReferenceTraining<'_> {
+    /// The gradient of the row that the singular value of a spectral norm sent, which depends on all weights of the layer.
+    pub(super) fn projected(&self, row: &Row, step: &ReferenceStep) -> Vec<f64> {
+        let graph = self.pass.graph;
+        let layer = PlainLayer::new(graph, graph.node(row.layer));
+        let Some(normed) = layer.normed(&self.parameters, true) else {
+            return vec![0.0; row.len()];
+        };
+        let walk = Walk {
+            training: self,
+            values: &step.values,
+        };
+        let gradient = step.gradients[row.layer.index()].as_ref();
+        let gradients = walk.weight_gradients(row.layer, gradient.expect("it is trained"));
+        let pairs = gradients.parameters[0].iter().zip(&normed.scaled);
+        let product: f64 = pairs.map(|(gradient, weight)| gradient * weight).sum();
+        let columns = normed.v.len();
+        let of_weight = |at: &usize| {
+            let outer = normed.u[at / columns] * normed.v[at % columns];
+            -product * outer / normed.sigma
+        };
+        let weights = row.weights.iter().map(of_weight);
+        weights.chain(row.units.iter().map(|_| 0.0)).collect()
+    }
+
+    /// For each sender the gradient of the row that it sent.
+    pub(super) fn shares(&self, cut: &Cut, row: &Row, step: &ReferenceStep) -> Vec<Vec<f64>> {
+        let graph = self.pass.graph;
+        // The state at the start of the step is that with which its forward pass began.
+        let walk = Walk {
+            training: self,
+            values: &step.values,
+        };
+        let mut shares = Vec::new();
+        for &id in &cut.successors {
+            let [units, places] = units_of(graph.node(id));
+            let gradient = step.gradients[id.index()]
+                .as_ref()
+                .expect("it reaches the loss");
+            for unit in 0..units {
+                let only = gradient.iter().enumerate().map(|(at, &value)| {
+                    if at / places % units == unit {
+                        value
+                    } else {
+                        0.0
+                    }
+                });
+                shares.push(walk.row_gradient(cut, row, &[(id, only.collect())]));
+            }
+        }
+        if !cut.losses.is_empty() {
+            let starts = cut
+                .losses
+                .iter()
+                .map(|&(id, weight)| (id, vec![f64::from(weight) / self.batch as f64; self.batch]));
+            shares.push(walk.row_gradient(cut, row, &starts.collect::<Vec<_>>()));
+        }
+        shares
+    }
+}
+
+pub(super) fn backward(
+    operation: &dyn Operation,
+    forward: &ReferenceForward<'_>,
+    output: &[f64],
+    upstream: &[f64],
+) -> ReferenceGradients {
+    let reference = operation.reference();
+    reference
+        .expect("an operation with a reference")
+        .reference_backward(&ReferenceBackward {
+            forward: ReferenceForward {
+                inputs: forward.inputs.clone(),
+                input_shapes: forward.input_shapes.clone(),
+                parameters: forward.parameters.clone(),
+                ..*forward
+            },
+            output,
+            output_gradient: upstream,
+            rule: BackwardRule::Gradient,
+        })
+}
