@@ -10,7 +10,7 @@ use crate::nn::{Graph, Mode, NodeId, Parameters, Pass, Plan, Role, Segment, vect
 use crate::train::Trainer;
 
 /// Turns the seed of a run into that of the latent vectors of the probe batch.
-const PROBE_SEED_BIT: u64 = 1 << 62;
+pub(super) const PROBE_SEED_BIT: u64 = 1 << 62;
 
 /// The probe batch on its way to a layer.
 #[derive(Debug)]

@@ -2,11 +2,12 @@
 
 #[cfg(feature = "cli")]
 mod command;
+mod gan;
 mod numpy;
 
 use std::path::{Path, PathBuf};
 
-use trainscope::credit::reference::ReferenceTraining;
+use trainscope::credit::reference::{ReferenceBatch, ReferenceTraining};
 use trainscope::credit::{
     Chosen, Contribution, Credit, CreditMaps, CreditRequest, Hop, OtherCredit, credit,
 };
@@ -184,7 +185,10 @@ fn reference(
     };
     let samples: Vec<u32> = (0..scenario.record.probe_batch as u32).collect();
     let mut training = ReferenceTraining {
-        pass,
+        passes: vec![pass],
+        own: 0..parameters.len(),
+        weight_clip: None,
+        updates: range.start as u32,
         rule,
         batch: scenario.train.batch,
         seed: scenario.seed,
@@ -199,7 +203,7 @@ fn reference(
         chosen: chosen.clone(),
     };
     let batches: Vec<_> = range
-        .map(|step| batch(&trainer.batch_samples(step)))
+        .map(|step| ReferenceBatch::from(batch(&trainer.batch_samples(step))))
         .collect();
     training.credit((layer, unit), HOPS, &batches)
 }
@@ -539,6 +543,12 @@ probe_batch = 4
                 assert_maps(&credit);
             }
         }
+    }
+    for layer in ["appearance.0", "flow.0", "fusion"] {
+        let exact = reference(&dir, (layer, 0), 5..8, &Chosen::default());
+        assert_explained("two streams in float64", &exact, 1e-10);
+        let found = &measured(&dir, layer, &[0], 5..8)[0];
+        assert_same(&format!("two streams, {layer}"), found, &exact, 2e-3);
     }
     // Slices of the input are looked through: the flow's predecessors are the later channels of the clip.
     let flow = &measured(&dir, "flow.0", &[0], 5..6)[0];

@@ -5,7 +5,7 @@ use super::row::Row;
 use super::{ReferenceTraining, numerator::NumeratorRule};
 use crate::credit::cut::{Cut, units_of};
 use crate::credit::{Contribution, OtherCredit};
-use crate::nn::NodeId;
+use crate::nn::{NodeId, Pass};
 
 /// A source of the gradient, and what is left of its gradients in the numerator of the next update.
 #[derive(Debug)]
@@ -19,7 +19,8 @@ struct Sender {
 /// What the sources of the gradient did with rows of weights.
 #[derive(Debug)]
 pub(super) struct Account {
-    pub cut: Cut,
+    /// The cuts behind the layer, one for each pass.
+    pub cuts: Vec<Cut>,
     pub row: Row,
     memory: Vec<f64>,
     decay: Vec<f64>,
@@ -35,29 +36,40 @@ pub(super) struct Account {
 /// How a step moved the weights.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MovedWeights<'a> {
+    pub is_updated: bool,
     pub before: &'a [Vec<f64>],
     /// Gradients of all parameters.
     pub unclipped: &'a [Vec<f64>],
     /// Gradients of what is trainable.
     pub clipped: &'a [Vec<f64>],
+    /// All parameters before the bound on the weights.
+    pub updated: &'a [Vec<f64>],
+    pub after: &'a [Vec<f64>],
 }
 
 impl Account {
     /// The account of rows of the layer `id`, at the start of the range.
     pub fn new(training: &ReferenceTraining<'_>, id: NodeId, row: Row) -> Self {
-        let cut = Cut::new(&training.pass, id);
+        let name = &training.graph().node(id).name;
+        let cut = |pass: &Pass<'_>| Cut::new(pass, pass.graph.find(name).expect("a shared layer"));
+        let cuts: Vec<Cut> = training.passes.iter().map(cut).collect();
         let memory = training.carried(&row);
         Self {
             decay: vec![0.0; memory.len()],
-            senders: training.senders(&cut, memory.len()),
+            senders: senders(&training.passes, &cuts, memory.len()),
             shares: Vec::new(),
             projected: Vec::new(),
             projection: vec![0.0; memory.len()],
             other: OtherCredit::default(),
-            cut,
+            cuts,
             row,
             memory,
         }
+    }
+
+    /// The cut in the pass of the probe batch.
+    pub fn cut(&self) -> &Cut {
+        &self.cuts[0]
     }
 
     /// Adds what the update of a step did, where the unit depends on the rows by `sensitivity`.
@@ -67,7 +79,11 @@ impl Account {
         moved: &MovedWeights<'_>,
         sensitivity: &[f64],
     ) {
-        let graph = training.pass.graph;
+        if !moved.is_updated {
+            return;
+        }
+        let graph = training.graph();
+        let [updated, after] = [moved.updated, moved.after].map(|all| self.row.of(graph, all));
         let unclipped = self.row.of(graph, moved.unclipped);
         let clipped = self.row.of_trainable(graph, moved.clipped);
         let start = self.row.of(graph, moved.before);
@@ -78,7 +94,7 @@ impl Account {
             rate,
             coupled,
             decoupled,
-        } = training.numerators(&self.row, training.step - 1);
+        } = training.numerators(&self.row, training.updates - 1);
         for r in 0..start.len() {
             let kept = if unclipped[r] == 0.0 {
                 1.0
@@ -86,6 +102,7 @@ impl Account {
                 clipped[r] / unclipped[r]
             };
             let push = sensitivity[r] * rate[r];
+            self.other.clipping += sensitivity[r] * (after[r] - updated[r]);
             self.memory[r] *= beta;
             self.other.memory += push * self.memory[r];
             self.decay[r] = beta * self.decay[r] + gain[r] * coupled * start[r];
@@ -110,22 +127,23 @@ impl Account {
     }
 }
 
-impl ReferenceTraining<'_> {
-    fn senders(&self, cut: &Cut, len: usize) -> Vec<Sender> {
-        let graph = self.pass.graph;
-        let of_layers = cut.successors.iter().flat_map(|&id| {
-            let units = 0..units_of(graph.node(id))[0];
-            units.map(move |unit| (graph.node(id).name.clone(), unit))
-        });
-        let of_loss = (!cut.losses.is_empty()).then(|| ("loss".to_owned(), 0));
-        let named = of_layers.chain(of_loss);
-        named
-            .map(|(layer, unit)| Sender {
-                layer,
-                unit,
-                numerator: vec![0.0; len],
-                credit: 0.0,
-            })
-            .collect()
+/// All that send gradients in the passes of a step.
+fn senders(passes: &[Pass<'_>], cuts: &[Cut], len: usize) -> Vec<Sender> {
+    let mut named = Vec::new();
+    for (pass, cut) in passes.iter().zip(cuts) {
+        for &id in &cut.successors {
+            let units = 0..units_of(pass.graph.node(id))[0];
+            named.extend(units.map(|unit| (pass.tensor_name(id), unit)));
+        }
+        if !cut.losses.is_empty() {
+            named.push((format!("loss{}", pass.suffix), 0));
+        }
     }
+    let sender = |(layer, unit)| Sender {
+        layer,
+        unit,
+        numerator: vec![0.0; len],
+        credit: 0.0,
+    };
+    named.into_iter().map(sender).collect()
 }

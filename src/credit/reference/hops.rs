@@ -39,7 +39,7 @@ struct BothEnds<'a> {
 
 impl HopAccount {
     pub fn new(training: &ReferenceTraining<'_>, stretch: &Stretch) -> Self {
-        let graph = training.pass.graph;
+        let graph = training.graph();
         let layers = || stretch.layers.iter().rev();
         let of_layer = |&id: &NodeId| {
             let node = graph.node(id);
@@ -68,9 +68,10 @@ impl HopAccount {
         let mut layers = Vec::new();
         for (account, of_layer) in self.accounts.into_iter().zip(self.of_layers) {
             other.memory += account.other.memory;
+            other.clipping += account.other.clipping;
             other.weight_decay += account.other.weight_decay;
             other.normalization += account.other.normalization;
-            let node = graph.node(account.cut.layer);
+            let node = graph.node(account.cut().layer);
             layers.push(node.name.clone());
             let units = of_layer
                 .through
@@ -83,7 +84,7 @@ impl HopAccount {
                 by_weights: *by_weights,
                 by_input: through - by_weights,
             }));
-            for part in named_sources(graph, account.cut.input, of_layer.by_input) {
+            for part in named_sources(graph, account.cut().input, of_layer.by_input) {
                 let place = graph
                     .find(&part.layer)
                     .expect("a node of the graph")
@@ -127,7 +128,7 @@ impl ReferenceTraining<'_> {
         ends: [&[Vec<f64>]; 2],
         moved: &MovedWeights<'_>,
     ) {
-        let graph = self.pass.graph;
+        let graph = self.graph();
         let both = BothEnds::new(self, ends);
         let mut at = BTreeMap::from([(tensor, multipliers.repeat(2))]);
         for hop in hops {
@@ -144,7 +145,7 @@ impl ReferenceTraining<'_> {
             }
             let mut before = BTreeMap::new();
             for (account, found) in hop.accounts.iter_mut().zip(&mut hop.of_layers) {
-                let id = account.cut.layer;
+                let id = account.cut().layer;
                 let multipliers = &at[&id];
                 add_all(&mut found.through, both.credit(id, multipliers));
                 let own = both.difference(id, multipliers, both.ends);
@@ -193,7 +194,7 @@ impl<'a> BothEnds<'a> {
 
     /// For each unit, the sum of multipliers times values, which have one of each for both ends.
     fn by_unit(&self, id: NodeId, multipliers: &[f64], values: &[f64]) -> Vec<f64> {
-        let [units, places] = units_of(self.training.pass.graph.node(id));
+        let [units, places] = units_of(self.training.graph().node(id));
         let mut sums = vec![0.0; units];
         for (at, (multiplier, value)) in multipliers.iter().zip(values).enumerate() {
             sums[at / places % units] += multiplier * value;
@@ -236,7 +237,7 @@ impl<'a> BothEnds<'a> {
 
     /// What an operation did by what it learned, and by its state.
     fn own(&self, id: NodeId, multipliers: &[f64]) -> [f64; 2] {
-        let graph = self.training.pass.graph;
+        let graph = self.training.graph();
         let [start, end] = self.ends;
         let [later, earlier] = [mixed(graph, start, end), mixed(graph, end, start)];
         let difference = |from, to| {
@@ -251,7 +252,7 @@ impl<'a> BothEnds<'a> {
 
     /// For each unit of a tensor, what the state of the operations before did.
     fn state_before(&self, id: NodeId, multipliers: &[f64]) -> Vec<f64> {
-        let graph = self.training.pass.graph;
+        let graph = self.training.graph();
         let [start, end] = self.ends;
         let of = |learned, state| {
             let values = self.training.probe_values(&mixed(graph, learned, state));
@@ -267,7 +268,7 @@ impl<'a> BothEnds<'a> {
 
     /// Adds the multipliers that a node sends to its inputs.
     fn send(&self, id: NodeId, multipliers: &[f64], at: &mut BTreeMap<NodeId, Vec<f64>>) {
-        let graph = self.training.pass.graph;
+        let graph = self.training.graph();
         let node = graph.node(id);
         let operation = node.operation.as_deref().expect("data are not on the way");
         let of = |parameters| {
@@ -291,7 +292,7 @@ impl<'a> BothEnds<'a> {
 
     /// How the unit depends on the weights of a layer, at its input halfway through the step.
     fn row_sensitivity(&self, id: NodeId, multipliers: &[f64], row: &Row) -> Vec<f64> {
-        let graph = self.training.pass.graph;
+        let graph = self.training.graph();
         let node = graph.node(id);
         let input = &self.values[node.inputs[0].index()];
         let (end, start) = input.split_at(input.len() / 2);

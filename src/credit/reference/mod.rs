@@ -11,21 +11,65 @@ mod row;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use self::account::{Account, MovedWeights};
 use self::hops::HopAccount;
 use self::layer::PlainLayer;
 use self::row::Row;
+use self::walk::{projected, shares};
 use super::cut::{Cut, Stretch, sources, units_of};
+use super::probe_pass::PROBE_SEED_BIT;
 use super::{Chosen, Contribution, Credit, CreditMaps};
 use crate::nn::reference::{Reference, ReferenceStep};
 use crate::nn::{BackwardRule, Graph, Mode, Node, NodeId, Pass, UpdateRule};
 
-/// A training of one graph, in float64.
+/// What a step of training is given.
+#[derive(Debug, Clone)]
+pub struct ReferenceBatch {
+    /// For each pass its inputs, in the order of the graph's input nodes.
+    pub inputs: Vec<Vec<Vec<f64>>>,
+    /// Parameters and state that another network has in this step, by their index.
+    pub given: Vec<(usize, Vec<f64>)>,
+    /// State in which passes of another network leave this one, by its index.
+    pub left: Vec<(usize, Vec<f64>)>,
+    /// Whether the step updates the network.
+    pub is_updated: bool,
+}
+
+impl From<Vec<Vec<f64>>> for ReferenceBatch {
+    fn from(inputs: Vec<Vec<f64>>) -> Self {
+        Self {
+            inputs: vec![inputs],
+            given: Vec::new(),
+            left: Vec::new(),
+            is_updated: true,
+        }
+    }
+}
+
+/// A pass of a step that has run.
+#[derive(Debug)]
+struct PassStep<'a> {
+    pass: Pass<'a>,
+    /// With which it began.
+    parameters: Vec<Vec<f64>>,
+    seed: u64,
+    /// The number of the step.
+    number: u32,
+    computed: ReferenceStep,
+}
+
+/// A training of one network, in float64.
 #[derive(Debug)]
 pub struct ReferenceTraining<'a> {
-    /// The pass that is trained.
-    pub pass: Pass<'a>,
+    /// The passes that train the network in a step, of graphs with the same parameters; the probe batch goes through the
+    /// first.
+    pub passes: Vec<Pass<'a>>,
+    /// Which of the graph's parameters the update moves: the first ones. The others are those of another network.
+    pub own: Range<usize>,
+    /// Bound on the weights after each update.
+    pub weight_clip: Option<f64>,
     /// How gradients become updates.
     pub rule: UpdateRule,
     /// Samples in a batch.
@@ -38,6 +82,8 @@ pub struct ReferenceTraining<'a> {
     pub moments: Vec<Vec<Vec<f64>>>,
     /// Steps done.
     pub step: u32,
+    /// Updates done.
+    pub updates: u32,
     /// The probe batch, in the order of the graph's input nodes.
     pub probe: Vec<Vec<f64>>,
     /// Samples in it.
@@ -60,21 +106,49 @@ pub(super) fn named_sources(graph: &Graph, input: NodeId, by_unit: Vec<f64>) -> 
     named.collect()
 }
 
-impl ReferenceTraining<'_> {
-    pub(super) fn reference<'r>(
+impl<'a> ReferenceTraining<'a> {
+    fn graph(&self) -> &'a Graph {
+        self.passes[0].graph
+    }
+
+    fn reference<'r>(
         &'r self,
         mode: Mode,
         batch: usize,
         parameters: &'r [Vec<f64>],
     ) -> Reference<'r> {
         Reference {
-            graph: self.pass.graph,
+            graph: self.graph(),
             batch,
             mode,
             parameters,
-            noise: (self.seed, self.step),
+            noise: (self.seed ^ PROBE_SEED_BIT, 0),
             rule: BackwardRule::Gradient,
         }
+    }
+
+    /// Runs the passes of a step.
+    fn run(&self, batch: &ReferenceBatch) -> Vec<PassStep<'a>> {
+        let mut parameters = self.parameters.clone();
+        let mut steps = Vec::new();
+        for (&pass, inputs) in self.passes.iter().zip(&batch.inputs) {
+            let seed = self.seed ^ pass.seed_bits;
+            let reference = Reference {
+                graph: pass.graph,
+                noise: (seed, self.step),
+                ..self.reference(Mode::Train, self.batch, &parameters)
+            };
+            let computed = reference.step(pass.loss, inputs);
+            let left = computed.parameters.clone();
+            steps.push(PassStep {
+                pass,
+                parameters: std::mem::replace(&mut parameters, left),
+                seed,
+                number: self.step,
+                computed,
+            });
+        }
+        steps
     }
 
     /// Values of all nodes on the probe batch.
@@ -88,9 +162,9 @@ impl ReferenceTraining<'_> {
         &mut self,
         (layer, unit): (&str, usize),
         hops: usize,
-        batches: &[Vec<Vec<f64>>],
+        batches: &[ReferenceBatch],
     ) -> Credit {
-        let graph = self.pass.graph;
+        let graph = self.graph();
         let id = graph.find(layer).expect("a layer of that name");
         let from = self.step;
         let mut account = Account::new(self, id, Row::of_unit(graph, id, unit));
@@ -99,28 +173,33 @@ impl ReferenceTraining<'_> {
             .iter()
             .map(|stretch| HopAccount::new(self, stretch))
             .collect();
-        let mut by_input = vec![0.0; units_of(graph.node(account.cut.input))[0]];
+        let mut by_input = vec![0.0; units_of(graph.node(account.cut().input))[0]];
         let first = self.unit_mean(id, unit);
-        for inputs in batches {
+        for batch in batches {
+            put(&mut self.parameters, &batch.given);
             let before = self.parameters.clone();
-            let reference = self.reference(Mode::Train, self.batch, &before);
-            let step = reference.step(self.pass.loss, inputs);
-            let mut gradients = trainable(graph, &step.parameter_gradients);
+            let steps = self.run(batch);
+            let unclipped = sums_of_gradients(&steps);
+            let mut clipped = self.learned(&unclipped);
             let of_layers = further.iter_mut().flat_map(|hop| &mut hop.accounts);
             for account in std::iter::once(&mut account).chain(of_layers) {
-                account.shares = self.shares(&account.cut, &account.row, &step);
-                account.projected = self.projected(&account.row, &step);
+                account.shares = shares(&account.cuts, &account.row, &steps, self.batch);
+                account.projected = projected(&account.cuts, &account.row, &steps, self.batch);
             }
-            self.update(&step, &mut gradients);
+            let updated = self.update(&steps, &mut clipped, batch.is_updated);
+            put(&mut self.parameters, &batch.left);
             let moved = MovedWeights {
+                is_updated: batch.is_updated,
                 before: &before,
-                unclipped: &step.parameter_gradients,
-                clipped: &gradients,
+                unclipped: &unclipped,
+                clipped: &clipped,
+                updated: &updated,
+                after: &self.parameters.clone(),
             };
             let ends = [&before[..], &self.parameters.clone()[..]];
             let mut normalization = 0.0;
             let (mut sensitivity, multipliers) = self.probe_step(
-                &account.cut,
+                account.cut(),
                 unit,
                 &account.row,
                 ends,
@@ -133,9 +212,14 @@ impl ReferenceTraining<'_> {
             normalization += own.to_parameters(&account.row, ends, &mut sensitivity);
             account.other.normalization += normalization;
             account.add(self, &moved, &sensitivity);
-            self.add_hops(&mut further, (account.cut.input, multipliers), ends, &moved);
+            self.add_hops(
+                &mut further,
+                (account.cut().input, multipliers),
+                ends,
+                &moved,
+            );
         }
-        let predecessors = named_sources(graph, account.cut.input, by_input);
+        let predecessors = named_sources(graph, account.cut().input, by_input);
         Credit {
             layer: layer.to_owned(),
             unit,
@@ -164,7 +248,7 @@ impl ReferenceTraining<'_> {
     }
 
     fn unit_mean(&self, id: NodeId, unit: usize) -> f64 {
-        let node = self.pass.graph.node(id);
+        let node = self.graph().node(id);
         let [units, places] = units_of(node);
         let values = &self.probe_values(&self.parameters)[id.index()];
         let of_unit = values.chunks(places).enumerate();
@@ -182,21 +266,50 @@ impl ReferenceTraining<'_> {
         weights.expect("samples and positions that are there")
     }
 
-    /// The update of all parameters and of the state.
-    fn update(&mut self, step: &ReferenceStep, gradients: &mut [Vec<f64>]) {
-        let graph = self.pass.graph;
-        let mut weights = trainable(graph, &self.parameters);
-        self.rule
-            .reference_step(&mut weights, gradients, &mut self.moments, self.step);
+    /// Whether the update moves a parameter.
+    fn is_learned(&self, parameter: usize) -> bool {
+        self.own.contains(&parameter) && self.graph().parameters()[parameter].trainable
+    }
+
+    /// Those of all parameters that the update moves.
+    fn learned(&self, all: &[Vec<f64>]) -> Vec<Vec<f64>> {
+        let learned = (0..all.len()).filter(|&index| self.is_learned(index));
+        learned.map(|index| all[index].clone()).collect()
+    }
+
+    /// The update of all parameters and of the state; returns the parameters before their bound.
+    fn update(
+        &mut self,
+        steps: &[PassStep<'_>],
+        gradients: &mut [Vec<f64>],
+        is_updated: bool,
+    ) -> Vec<Vec<f64>> {
+        let mut weights = self.learned(&self.parameters);
+        if is_updated {
+            self.rule
+                .reference_step(&mut weights, gradients, &mut self.moments, self.updates);
+            self.updates += 1;
+        }
         let mut weights = weights.into_iter();
-        for (index, parameter) in graph.parameters().iter().enumerate() {
-            self.parameters[index] = if parameter.trainable {
+        let left = &steps.last().expect("a pass").computed.parameters;
+        for index in 0..self.parameters.len() {
+            self.parameters[index] = if self.is_learned(index) {
                 weights.next().expect("one for each")
             } else {
-                step.parameters[index].clone()
+                left[index].clone()
             };
         }
+        let updated = self.parameters.clone();
+        if let (Some(bound), true) = (self.weight_clip, is_updated) {
+            for index in 0..self.parameters.len() {
+                if self.is_learned(index) {
+                    let values = self.parameters[index].iter_mut();
+                    values.for_each(|value| *value = value.clamp(-bound, bound));
+                }
+            }
+        }
         self.step += 1;
+        updated
     }
 
     /// Tells `arrived` for each unit that enters the layer what running statistics and all that changed in it did to the
@@ -209,7 +322,7 @@ impl ReferenceTraining<'_> {
         [before, after]: [&[Vec<f64>]; 2],
         mut arrived: impl FnMut(usize, f64, f64),
     ) -> (Vec<f64>, Vec<f64>) {
-        let graph = self.pass.graph;
+        let graph = self.graph();
         let input =
             |parameters: &[Vec<f64>]| self.probe_values(parameters).swap_remove(cut.input.index());
         let [start, end] = [input(before), input(after)];
@@ -264,8 +377,21 @@ pub(super) fn middle(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| 0.5 * (a + b)).collect()
 }
 
-fn trainable(graph: &Graph, all: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let parameters = graph.parameters().iter().zip(all);
-    let trainable = parameters.filter(|(parameter, _)| parameter.trainable);
-    trainable.map(|(_, values)| values.clone()).collect()
+/// Puts values where they belong.
+fn put(all: &mut [Vec<f64>], values: &[(usize, Vec<f64>)]) {
+    for (index, values) in values {
+        all[*index].clone_from(values);
+    }
+}
+
+/// The gradients of all passes of a step.
+fn sums_of_gradients(steps: &[PassStep<'_>]) -> Vec<Vec<f64>> {
+    let mut sums = steps[0].computed.parameter_gradients.clone();
+    for step in &steps[1..] {
+        for (sum, gradient) in sums.iter_mut().zip(&step.computed.parameter_gradients) {
+            let pairs = sum.iter_mut().zip(gradient);
+            pairs.for_each(|(sum, gradient)| *sum += gradient);
+        }
+    }
+    sums
 }

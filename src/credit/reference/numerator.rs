@@ -27,7 +27,7 @@ impl ReferenceTraining<'_> {
     }
 
     fn moment(&self, row: &Row, index: Option<usize>) -> Vec<f64> {
-        let graph = self.pass.graph;
+        let graph = self.graph();
         let [weight, bias] = row
             .parameters(graph)
             .map(|parameter| place_among_trainable(graph, parameter));

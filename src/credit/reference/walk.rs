@@ -1,24 +1,23 @@
 //! What each unit behind a layer sends backward, on its own.
 
-use super::ReferenceTraining;
+use super::PassStep;
 use super::layer::PlainLayer;
 use super::row::Row;
 use crate::credit::cut::{Cut, units_of};
-use crate::nn::reference::ReferenceStep;
 use crate::nn::{
     BackwardRule, Mode, NodeId, Operation, ReferenceBackward, ReferenceForward, ReferenceGradients,
 };
 
 /// A training pass that gradients go back through again.
 struct Walk<'a> {
-    training: &'a ReferenceTraining<'a>,
-    values: &'a [Vec<f64>],
+    step: &'a PassStep<'a>,
+    batch: usize,
 }
 
 impl Walk<'_> {
     /// The gradient of the row from gradients of some nodes, without crossing another layer with weights.
     fn row_gradient(&self, cut: &Cut, row: &Row, starts: &[(NodeId, Vec<f64>)]) -> Vec<f64> {
-        let graph = self.training.pass.graph;
+        let graph = self.step.pass.graph;
         let mut gradients: Vec<Option<Vec<f64>>> = vec![None; graph.nodes().len()];
         for (id, start) in starts {
             gradients[id.index()] = Some(start.clone());
@@ -49,9 +48,8 @@ impl Walk<'_> {
             }
         }
         let mut of_row = self.weight_gradients(cut.layer, &upstream).parameters;
-        let training = self.training;
         let layer = PlainLayer::new(graph, graph.node(cut.layer));
-        if let Some(normed) = layer.normed(&training.parameters, true) {
+        if let Some(normed) = layer.normed(&self.step.parameters, true) {
             of_row[0]
                 .iter_mut()
                 .for_each(|gradient| *gradient /= normed.sigma);
@@ -61,18 +59,24 @@ impl Walk<'_> {
 
     /// The gradients of a layer's weights as they are used.
     fn weight_gradients(&self, id: NodeId, upstream: &[f64]) -> ReferenceGradients {
-        let training = self.training;
-        let node = training.pass.graph.node(id);
-        let layer = PlainLayer::new(training.pass.graph, node);
+        let graph = self.step.pass.graph;
+        let node = graph.node(id);
+        let layer = PlainLayer::new(graph, node);
         // They do not depend on the weights.
-        let [weight, bias] = [0, 1].map(|which| &training.parameters[node.parameters[which]][..]);
-        let input = &self.values[node.inputs[0].index()];
-        layer.backward(training.batch, [weight, bias], input, upstream)
+        let [weight, bias] = [0, 1].map(|which| &self.step.parameters[node.parameters[which]][..]);
+        let input = &self.step.computed.values[node.inputs[0].index()];
+        layer.backward(self.batch, [weight, bias], input, upstream)
     }
 
     fn backward(&self, id: NodeId, upstream: &[f64]) -> ReferenceGradients {
-        let training = self.training;
-        let graph = training.pass.graph;
+        let PassStep {
+            pass,
+            parameters,
+            seed,
+            number,
+            computed,
+        } = self.step;
+        let graph = pass.graph;
         let node = graph.node(id);
         let operation = node
             .operation
@@ -80,64 +84,66 @@ impl Walk<'_> {
             .expect("data are not behind a layer");
         let inputs = node.inputs.iter();
         let io = ReferenceForward {
-            batch: training.batch,
+            batch: self.batch,
             inputs: inputs
                 .clone()
-                .map(|input| &self.values[input.index()][..])
+                .map(|input| &computed.values[input.index()][..])
                 .collect(),
             input_shapes: inputs.map(|input| &graph.node(*input).shape[..]).collect(),
             parameters: node
                 .parameters
                 .iter()
-                .map(|&p| &training.parameters[p][..])
+                .map(|&p| &parameters[p][..])
                 .collect(),
             output_shape: &node.shape,
-            noise_key: (training.seed, training.step, id.index()),
+            noise_key: (*seed, *number, id.index()),
             mode: Mode::Train,
         };
-        backward(&**operation, &io, &self.values[id.index()], upstream)
+        backward(&**operation, &io, &computed.values[id.index()], upstream)
     }
 }
 
-impl ReferenceTraining<'_> {
-    /// The gradient of the row that the singular value of a spectral norm sent, which depends on all weights of the layer.
-    pub(super) fn projected(&self, row: &Row, step: &ReferenceStep) -> Vec<f64> {
-        let graph = self.pass.graph;
-        let layer = PlainLayer::new(graph, graph.node(row.layer));
-        let Some(normed) = layer.normed(&self.parameters, true) else {
-            return vec![0.0; row.len()];
+/// What a step's passes are looked at with.
+fn walks<'a>(steps: &'a [PassStep<'a>], batch: usize) -> impl Iterator<Item = Walk<'a>> {
+    steps.iter().map(move |step| Walk { step, batch })
+}
+
+/// The gradient of the row that the singular value of a spectral norm sent, which depends on all weights of the layer.
+pub(super) fn projected(cuts: &[Cut], row: &Row, steps: &[PassStep<'_>], batch: usize) -> Vec<f64> {
+    let mut sums = vec![0.0; row.len()];
+    for (walk, cut) in walks(steps, batch).zip(cuts) {
+        let graph = walk.step.pass.graph;
+        let layer = PlainLayer::new(graph, graph.node(cut.layer));
+        let Some(normed) = layer.normed(&walk.step.parameters, true) else {
+            continue;
         };
-        let walk = Walk {
-            training: self,
-            values: &step.values,
-        };
-        let gradient = step.gradients[row.layer.index()].as_ref();
-        let gradients = walk.weight_gradients(row.layer, gradient.expect("it is trained"));
+        let gradient = walk.step.computed.gradients[cut.layer.index()].as_ref();
+        let gradients = walk.weight_gradients(cut.layer, gradient.expect("it is trained"));
         let pairs = gradients.parameters[0].iter().zip(&normed.scaled);
         let product: f64 = pairs.map(|(gradient, weight)| gradient * weight).sum();
         let columns = normed.v.len();
-        let of_weight = |at: &usize| {
+        for (sum, at) in sums.iter_mut().zip(&row.weights) {
             let outer = normed.u[at / columns] * normed.v[at % columns];
-            -product * outer / normed.sigma
-        };
-        let weights = row.weights.iter().map(of_weight);
-        weights.chain(row.units.iter().map(|_| 0.0)).collect()
+            *sum -= product * outer / normed.sigma;
+        }
     }
+    sums
+}
 
-    /// For each sender the gradient of the row that it sent.
-    pub(super) fn shares(&self, cut: &Cut, row: &Row, step: &ReferenceStep) -> Vec<Vec<f64>> {
-        let graph = self.pass.graph;
-        // The state at the start of the step is that with which its forward pass began.
-        let walk = Walk {
-            training: self,
-            values: &step.values,
-        };
-        let mut shares = Vec::new();
+/// For each sender the gradient of the row that it sent.
+pub(super) fn shares(
+    cuts: &[Cut],
+    row: &Row,
+    steps: &[PassStep<'_>],
+    batch: usize,
+) -> Vec<Vec<f64>> {
+    let mut shares = Vec::new();
+    for (walk, cut) in walks(steps, batch).zip(cuts) {
+        let graph = walk.step.pass.graph;
         for &id in &cut.successors {
             let [units, places] = units_of(graph.node(id));
-            let gradient = step.gradients[id.index()]
-                .as_ref()
-                .expect("it reaches the loss");
+            let gradient = walk.step.computed.gradients[id.index()].as_ref();
+            let gradient = gradient.expect("it reaches the loss");
             for unit in 0..units {
                 let only = gradient.iter().enumerate().map(|(at, &value)| {
                     if at / places % units == unit {
@@ -153,11 +159,11 @@ impl ReferenceTraining<'_> {
             let starts = cut
                 .losses
                 .iter()
-                .map(|&(id, weight)| (id, vec![f64::from(weight) / self.batch as f64; self.batch]));
+                .map(|&(id, weight)| (id, vec![f64::from(weight) / batch as f64; batch]));
             shares.push(walk.row_gradient(cut, row, &starts.collect::<Vec<_>>()));
         }
-        shares
     }
+    shares
 }
 
 pub(super) fn backward(

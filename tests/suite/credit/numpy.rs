@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use trainscope::credit::reference::ReferenceTraining;
+use trainscope::credit::reference::{ReferenceBatch, ReferenceTraining};
 use trainscope::credit::{Chosen, Contribution, Credit, Hop, OtherCredit, Through};
 use trainscope::models::{
     ClassifierConfig, ClassifierLoss, DataShape, Layer, Model, ReconstructionLoss, VaeConfig,
@@ -27,18 +27,21 @@ fn reference_agrees_with_numpy() {
         let values = |name: &str| -> Vec<f64> {
             serde_json::from_value(case["parameters"][name].clone()).expect("a parameter")
         };
-        let batches: Vec<Vec<Vec<f64>>> = case["batches"]
+        let batches: Vec<ReferenceBatch> = case["batches"]
             .as_array()
             .expect("batches")
             .iter()
-            .map(tensors)
+            .map(|batch| tensors(batch).into())
             .collect();
         let probe = tensors(&case["probe"]);
         let memories = rule.memories();
         let before = case["before"].as_u64().expect("a number") as usize;
         for expected in case["expected"].as_array().expect("decompositions") {
             let mut training = ReferenceTraining {
-                pass,
+                passes: vec![pass],
+                own: 0..parameters.len(),
+                weight_clip: None,
+                updates: 0,
                 rule,
                 batch: case["batch"].as_u64().expect("a number") as usize,
                 seed: 0,
