@@ -133,17 +133,32 @@ pub fn run(common: &Common, args: &CreditArgs) -> Result<()> {
         draw(&gpu, &credits, path)?;
         common.answer(&format!("plot: {}", path.display()));
     }
-    let units: Vec<String> = args.unit.iter().map(usize::to_string).collect();
-    let name = format!(
-        "credit-{}-{}-{}-{}{}",
-        args.layer,
-        units.join("_"),
-        args.from,
-        args.to,
-        request.chosen
-    );
+    let name = answer_name(&request);
     common.keep_and_print_json(&args.dir, &name, &as_json(&credits, &gpu.describe()));
     Ok(())
+}
+
+/// The name under which an answer is kept: what was asked.
+fn answer_name(request: &CreditRequest) -> String {
+    let units: Vec<String> = request.units.iter().map(usize::to_string).collect();
+    format!(
+        "credit-{}-{}-{}-{}{}",
+        request.layer,
+        units.join("_"),
+        request.range.start,
+        request.range.end,
+        request.chosen
+    )
+}
+
+/// Keeps what `explain` asked about credit for the run's report, as if the command had been called.
+pub(super) fn keep(run: &Path, credit: &Credit, adapter: &str) -> Result<()> {
+    let request = CreditRequest {
+        chosen: credit.chosen(),
+        ..CreditRequest::new(&credit.layer, [credit.unit], credit.from..credit.to)
+    };
+    let answer = as_json(std::slice::from_ref(credit), adapter);
+    trainscope::report::keep_answer(run, &answer_name(&request), &answer).map(drop)
 }
 
 fn draw(gpu: &Gpu, credits: &[Credit], path: &Path) -> Result<()> {

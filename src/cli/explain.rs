@@ -8,7 +8,7 @@ use trainscope::Result;
 use trainscope::diagnose::{self, Explanation, Finding};
 use trainscope::trace::{RunView, Severity};
 
-use super::{Common, interrupt};
+use super::{Common, credit, interrupt};
 
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
@@ -34,6 +34,10 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<()> {
     look_closer(common, &run, &mut explanation);
     if args.verify {
         verify(common, &run, &mut explanation, args.seconds)?;
+    } else if let Err(error) = diagnose::keep(&run, &explanation) {
+        common.note(&format!(
+            "the explanation is not kept for the report: {error}"
+        ));
     }
     let problems: Vec<String> = run.problems().iter().map(ToString::to_string).collect();
     print(common, &explanation, &problems);
@@ -44,19 +48,42 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<()> {
     Ok(())
 }
 
-/// Replays the steps of a failure for the samples that it is about. What stands in the way is no error: the explanation
-/// says what it could not look at.
+/// Replays the steps of a failure for the samples that it is about, and for who pushed the unit that ran away. What stands in
+/// the way is no error: the explanation says what it could not look at.
 fn look_closer(common: &Common, run: &RunView, explanation: &mut Explanation) {
-    let is_fatal = |finding: &Finding| finding.severity == Severity::Fatal;
-    if !explanation.findings.first().is_some_and(is_fatal) {
+    let is_failure = |finding: &Finding| finding.severity >= Severity::Serious;
+    if !explanation.findings.first().is_some_and(is_failure) {
         return;
     }
-    let looked = common
-        .gpu()
-        .and_then(|gpu| diagnose::look_closer(&gpu, run, explanation));
-    if let Err(error) = looked {
+    let gpu = match common.gpu() {
+        Ok(gpu) => gpu,
+        Err(error) => {
+            let reason = format!("who pushed the units that failed takes a replay: {error}");
+            explanation.unknown.push(reason);
+            return;
+        }
+    };
+    if let Err(error) = diagnose::look_closer(&gpu, run, explanation) {
         let reason = format!("which samples the failure is about takes a replay: {error}");
         explanation.unknown.push(reason);
+    }
+    let bar = common.bar(0);
+    let pushed = diagnose::who_pushed(&gpu, run, explanation, &mut |done, all| {
+        bar.set_length(all);
+        bar.set_position(done);
+    });
+    bar.finish_and_clear();
+    let kept = match pushed {
+        Ok(Some(found)) => credit::keep(run.folder(), &found, &gpu.describe()),
+        Ok(None) => Ok(()),
+        Err(error) => {
+            let reason = format!("who pushed the units that failed takes a replay: {error}");
+            explanation.unknown.push(reason);
+            Ok(())
+        }
+    };
+    if let Err(error) = kept {
+        common.note(&format!("the answer is not kept for the report: {error}"));
     }
 }
 

@@ -37,7 +37,7 @@ mod update;
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::tensor::NamedTensor;
 use crate::train::Deviation;
@@ -112,7 +112,7 @@ pub struct PlaceCredit {
 }
 
 /// What one unit or layer contributed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Contribution {
     /// The tensor or layer; `loss` for a gradient that comes straight from the loss.
     pub layer: String,

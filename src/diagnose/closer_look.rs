@@ -88,10 +88,11 @@ fn output_of(event: &Event) -> Option<String> {
 }
 
 /// A tensor over some steps, and the samples of their batches.
-struct Captured {
+pub(super) struct Captured {
     first: u64,
-    values: Vec<NamedTensor>,
-    samples: Vec<Vec<u32>>,
+    pub values: Vec<NamedTensor>,
+    /// The samples of each step's batch.
+    pub samples: Vec<Vec<u32>>,
     images: Images,
 }
 
@@ -104,7 +105,13 @@ struct Rows {
     statistics: Vec<(&'static str, f64)>,
 }
 
-fn capture(gpu: &Gpu, run: &RunView, layer: &str, steps: Range<u64>) -> Result<Captured> {
+/// Replays some steps and keeps a layer's output.
+pub(super) fn capture(
+    gpu: &Gpu,
+    run: &RunView,
+    layer: &str,
+    steps: Range<u64>,
+) -> Result<Captured> {
     let request = TensorRequest {
         tensor: layer.to_owned(),
         kind: TensorKind::Activation,

@@ -11,6 +11,8 @@ use crate::trace::{RunView, Severity};
 
 /// Findings that are kept.
 const MOST_FINDINGS: usize = 8;
+/// A confidence that is lower by less than this is not clearly lower.
+const CLEARLY: f64 = 0.03;
 /// The confidence of a cause that only the scenario shows.
 const OF_SCENARIO: f64 = 0.45;
 
@@ -66,11 +68,13 @@ pub fn explain(run: &RunView) -> Explanation {
         fixes.for_each(|fix| fix.set.clear());
     }
     let verdict = verdict(&findings);
+    let undecided = undecided(&findings);
     let status = run
         .info()
         .map_or_else(|| "unknown".to_owned(), |info| info.status.to_string());
     Explanation {
         headline: headline(&facts, verdict, &findings),
+        undecided,
         status,
         verdict,
         findings,
@@ -99,12 +103,12 @@ fn headline(facts: &Facts<'_>, verdict: Verdict, findings: &[Finding]) -> String
             _ => format!("Healthy: nothing wrong was found in {steps} steps."),
         };
     };
-    failure_headline(verdict, first)
+    failure_headline(verdict, findings, first)
 }
 
 /// The verdict on a run that is not healthy in one sentence: since when, because of what, and a fix, one that was tried
 /// and helped if there is one.
-pub(super) fn failure_headline(verdict: Verdict, first: &Finding) -> String {
+pub(super) fn failure_headline(verdict: Verdict, findings: &[Finding], first: &Finding) -> String {
     let word = match verdict {
         Verdict::Failed => "Failed",
         _ => "Suspicious",
@@ -118,7 +122,77 @@ pub(super) fn failure_headline(verdict: Verdict, first: &Finding) -> String {
     let fix = verified
         .or(first.fixes.first())
         .map_or(String::new(), |fix| format!(" Try this: {}.", fix.text));
-    format!("{word}{since}: {}.{fix}", first.title)
+    let reserve = what_decides(findings).unwrap_or_default();
+    format!("{word}{since}: {}.{fix}{reserve}", first.title)
+}
+
+/// The causes that speak as much for themselves as the first does: of its severity, and of a confidence that is not clearly
+/// lower. None where the first stands out, or where a trial has decided.
+pub(super) fn undecided(findings: &[Finding]) -> Vec<Cause> {
+    let Some(first) = findings.first() else {
+        return Vec::new();
+    };
+    let is_tried = |finding: &Finding| finding.fixes.iter().any(|fix| fix.verified.is_some());
+    if first.severity < Severity::Serious || findings.iter().any(is_tried) {
+        return Vec::new();
+    }
+    let weighs_as_much = |other: &&Finding| {
+        other.severity == first.severity && first.confidence - other.confidence < CLEARLY
+    };
+    let mut causes: Vec<Cause> = findings
+        .iter()
+        .filter(weighs_as_much)
+        .map(|finding| finding.cause)
+        .collect();
+    causes.dedup();
+    if causes.len() < 2 { Vec::new() } else { causes }
+}
+
+/// That other causes weigh as much as the first, and the change that would tell them apart: one that removes the first
+/// alone, or another alone.
+fn what_decides(findings: &[Finding]) -> Option<String> {
+    let undecided = undecided(findings);
+    let (own, others) = undecided.split_first()?;
+    let titles: Vec<&str> = findings
+        .iter()
+        .filter(|finding| others.contains(&finding.cause))
+        .map(|finding| finding.title.as_str())
+        .collect();
+    let of_causes = findings
+        .iter()
+        .filter(|finding| undecided.contains(&finding.cause));
+    let settings: Vec<(Cause, &[String])> = of_causes
+        .flat_map(|finding| {
+            finding
+                .fixes
+                .iter()
+                .map(|fix| (finding.cause, &fix.set[..]))
+        })
+        .filter(|(_, set)| !set.is_empty())
+        .collect();
+    let is_shared = |(cause, set): &(Cause, &[String])| {
+        let mut others = settings.iter();
+        others.any(|(other, of_other)| other != cause && of_other == set)
+    };
+    let separates = settings.iter().find(|setting| !is_shared(setting));
+    let change = separates.map_or_else(
+        || " No setting of the scenario separates them.".to_owned(),
+        |(cause, set)| {
+            let sets: Vec<String> = set.iter().map(|set| format!("--set '{set}'")).collect();
+            let about = match cause == own {
+                true => "it was the first",
+                false => "it was not the first",
+            };
+            format!(
+                " Train again with {} alone: if that cures the run, {about} (explain --verify tries it).",
+                sets.join(" ")
+            )
+        },
+    );
+    Some(format!(
+        " As much speaks for this: {}; the run alone cannot tell them apart.{change}",
+        titles.join("; ")
+    ))
 }
 
 /// What is unusual about the scenario of a run that went wrong, where the records show nothing of it.
@@ -176,4 +250,51 @@ fn unexplained(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         [],
         "look at the events, and try a learning rate ten times smaller and ten times larger",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(cause: Cause, confidence: f64, set: &str) -> Finding {
+        let sets = [set].into_iter().filter(|set| !set.is_empty());
+        Finding::new(cause, Severity::Serious, confidence).fix(sets.map(str::to_owned), "change it")
+    }
+
+    #[test]
+    fn causes_of_the_same_weight_are_not_told_apart() {
+        let rate = || finding(Cause::LearningRateTooHigh, 0.80, "train.lr=1");
+        let scale = finding(Cause::UnscaledInputs, 0.79, "data.scale=1");
+        let alike = [rate(), scale.clone()];
+        assert_eq!(undecided(&alike), [rate().cause, scale.cause]);
+        let told = failure_headline(Verdict::Failed, &alike, &alike[0]);
+        assert!(told.contains("cannot tell them apart"), "{told}");
+        assert!(
+            told.contains("--set 'train.lr=1' alone: if that cures the run, it was the first"),
+            "{told}"
+        );
+        // A change that both name separates nothing, and where there is no other that is said.
+        let shared = [rate(), finding(Cause::UnscaledInputs, 0.8, "train.lr=1")];
+        let told = failure_headline(Verdict::Failed, &shared, &shared[0]);
+        assert!(
+            told.contains("No setting of the scenario separates them"),
+            "{told}"
+        );
+        // A change of the data alone is no setting; that of the other cause separates.
+        let data = [finding(Cause::CorruptSamples, 0.8, ""), rate()];
+        let told = failure_headline(Verdict::Failed, &data, &data[0]);
+        assert!(told.contains("it was not the first"), "{told}");
+    }
+
+    #[test]
+    fn a_cause_that_stands_out_or_was_tried_is_decided() {
+        let first = finding(Cause::LearningRateTooHigh, 0.9, "train.lr=1");
+        let second = finding(Cause::UnscaledInputs, 0.8, "data.scale=1");
+        assert!(undecided(&[]).is_empty());
+        assert!(undecided(std::slice::from_ref(&first)).is_empty());
+        assert!(undecided(&[first.clone(), second.clone()]).is_empty());
+        let mut tried = finding(Cause::UnscaledInputs, 0.9, "data.scale=1");
+        tried.fixes[0].verified = Some(true);
+        assert!(undecided(&[tried, first]).is_empty());
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::push::Push;
 use crate::trace::{Severity, Statistic};
 
 /// Something that a person can change and that made a run go wrong. The words are those of `explain --json`.
@@ -198,6 +199,9 @@ pub struct Finding {
     pub evidence: Vec<Evidence>,
     /// What removes it.
     pub fixes: Vec<Fix>,
+    /// Who pushed the unit that it is about, where the steps before a failure were looked at.
+    #[serde(default)]
+    pub pushes: Vec<Push>,
 }
 
 impl Finding {
@@ -217,6 +221,7 @@ impl Finding {
             samples: Vec::new(),
             evidence: Vec::new(),
             fixes: Vec::new(),
+            pushes: Vec::new(),
         }
     }
 
@@ -293,6 +298,9 @@ pub struct Explanation {
     pub headline: String,
     /// The causes, first the one that explains most.
     pub findings: Vec<Finding>,
+    /// Causes that this run alone cannot tell apart, the first finding's among them; none where the first stands out.
+    #[serde(default)]
+    pub undecided: Vec<Cause>,
     /// What could not be looked at, and why.
     pub unknown: Vec<String>,
 }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::explain::{explain, failure_headline};
+use super::explain::{explain, failure_headline, undecided};
 use super::finding::{Cause, Explanation, Finding, Fix, Verdict};
 use super::symptoms::STEPS_TO_LEARN;
 use crate::gpu::Gpu;
@@ -101,6 +101,24 @@ pub fn verify(
         }
     }
     rank(explanation, &refuted);
+    write(run, explanation)
+}
+
+/// Keeps an explanation for the run's report and window. One whose fixes were tried stays.
+///
+/// # Errors
+/// The run's folder cannot be written.
+pub fn keep(run: &RunView, explanation: &Explanation) -> Result<()> {
+    let kept = explain_with_trials(run);
+    let mut fixes = kept.findings.iter().flat_map(|finding| &finding.fixes);
+    if fixes.any(|fix| fix.result.is_some()) {
+        return Ok(());
+    }
+    write(run, explanation)
+}
+
+fn write(run: &RunView, explanation: &Explanation) -> Result<()> {
+    let folder = run.folder().join(FOLDER);
     files::make_folder(&folder)?;
     let json = serde_json::to_vec_pretty(explanation).expect("plain data");
     files::write_whole(&folder.join(EXPLANATION), &json)
@@ -139,8 +157,9 @@ fn rank(explanation: &mut Explanation, refuted: &[Cause]) {
     });
     let is_wrong = explanation.verdict != Verdict::Healthy;
     if let Some(first) = explanation.findings.first().filter(|_| is_wrong) {
-        explanation.headline = failure_headline(explanation.verdict, first);
+        explanation.headline = failure_headline(explanation.verdict, &explanation.findings, first);
     }
+    explanation.undecided = undecided(&explanation.findings);
 }
 
 /// One change, tried.

@@ -156,6 +156,30 @@ fn lines_of_the_probe_batch_are_sampled_by_name() {
     assert!(error.contains("which has 40 steps"), "{error}");
 }
 
+/// What ran away, who pushed it, and that the command which is named says the same.
+fn assert_who_pushed(folder: &TempDir, explained: &Value) {
+    let findings = explained["findings"].as_array().unwrap();
+    let pushes = findings
+        .iter()
+        .flat_map(|f| f["pushes"].as_array().unwrap());
+    let pushes: Vec<&Value> = pushes.collect();
+    let [push] = pushes[..] else {
+        panic!("one finding is looked at: {explained}");
+    };
+    assert_eq!(push["layer"], "logvar");
+    let number = |key: &str| push[key].as_f64().unwrap();
+    let parts = ["by_gradients", "by_inputs", "by_other", "residual"].map(number);
+    let (sum, change) = (parts.iter().sum::<f64>(), number("change"));
+    assert!((sum - change).abs() < 1e-6 * change.abs(), "{push}");
+    assert!(number("last").abs() > number("baseline").abs(), "{push}");
+    assert!(!push["hops"].as_array().unwrap().is_empty(), "{push}");
+    let command = push["command"].as_str().unwrap();
+    let words: Vec<&str> = command.split(' ').skip(1).collect();
+    let credit = object(folder, &words);
+    assert_eq!(credit["change"], push["change"], "{command}");
+    assert_eq!(credit["residual"], push["residual"], "{command}");
+}
+
 /// The log-variance overflows under a learning rate that is far too high: a bound keeps the values finite, and only
 /// the rate makes the run healthy. The sentence in front is about what the trials left in front.
 #[test]
@@ -181,6 +205,7 @@ fn an_explanation_is_tried() {
         let found = findings.iter().find(|finding| finding["cause"] == cause);
         found.unwrap_or_else(|| panic!("{cause}: {explained}"))["fixes"][0].clone()
     };
+    assert_who_pushed(&folder, &explained);
     let (rate, bound) = (fix("learning_rate_too_high"), fix("log_variance_overflow"));
     assert_eq!(rate["verified"], true, "{rate}");
     assert_eq!(bound["verified"], false, "{bound}");
@@ -194,6 +219,10 @@ fn an_explanation_is_tried() {
     let kept = folder.path().join("run/analysis/explain/explanation.json");
     let kept: Value = serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();
     assert_eq!(kept["findings"], explained["findings"]);
+    // What the trials showed stays when it is explained once more without them.
+    assert!(said(&folder, &["explain", "run"]).contains("Unit "));
+    let again = std::fs::read(folder.path().join("run/analysis/explain/explanation.json")).unwrap();
+    assert_eq!(kept, serde_json::from_slice::<Value>(&again).unwrap());
     // What was asked for is no note.
     let quiet = said(&folder, &["explain", "run", "--quiet"]);
     assert!(quiet.starts_with("Failed since step "), "{quiet}");

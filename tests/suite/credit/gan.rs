@@ -233,13 +233,13 @@ latent = 4
 critic_steps = 2
 weight_clip = 0.2
 generator = [ { dense = { units = 12 } }, "batch_norm", "relu", { dense = { units = 432 } }, "sigmoid", { reshape = [3, 12, 12] } ]
-discriminator = [ { dropout = 0.2 }, { dense = { units = 10 } }, "batch_norm", { leaky_relu = { slope = 0.2 } }, { dense = { units = 1 } } ]"#;
+discriminator = [ { dropout = 0.2 }, { dense = { units = 10 } }, { leaky_relu = { slope = 0.2 } }, { dense = { units = 1 } } ]"#;
     let sgd = "optimizer = { sgd = { lr = 2e-2, momentum = 0.5 } }";
     let layers = [
         "generator.0",
         "generator.3",
         "discriminator.1",
-        "discriminator.4",
+        "discriminator.3",
     ];
     check(model, sgd, &layers, 2);
 }
