@@ -150,6 +150,9 @@ impl Tangents {
     }
 }
 
+/// For each input of a node its gradient, where that input changes.
+type InputGradients = Vec<Option<Buffer<f32>>>;
+
 impl Tangents {
     /// The dispatches that compute the change of the layer's output from changes of its weights.
     pub fn change_of_weights(
@@ -439,7 +442,7 @@ impl<'a> Builder<'a> {
         &self,
         id: NodeId,
         upstream: &Buffer<f32>,
-    ) -> Result<(Vec<Dispatch>, Vec<Option<Buffer<f32>>>)> {
+    ) -> Result<(Vec<Dispatch>, InputGradients)> {
         let (node, operation) = self.node(id);
         let mut gradients = Vec::new();
         for (place, &input) in node.inputs.iter().enumerate() {

@@ -292,11 +292,11 @@ impl<'a> ReferenceTraining<'a> {
         }
         let mut weights = weights.into_iter();
         let left = &steps.last().expect("a pass").computed.parameters;
-        for index in 0..self.parameters.len() {
+        for (index, left) in left.iter().enumerate() {
             self.parameters[index] = if self.is_learned(index) {
                 weights.next().expect("one for each")
             } else {
-                left[index].clone()
+                left.clone()
             };
         }
         let updated = self.parameters.clone();
