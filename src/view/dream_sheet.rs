@@ -106,7 +106,10 @@ impl DreamSheet<'_> {
 
     fn after(&self, snapshots: &[Dreams]) -> String {
         let steps: Vec<String> = snapshots.iter().map(|it| it.step.to_string()).collect();
-        format!("After {} steps.", steps.join(", "))
+        match &steps[..] {
+            [one] if one == "1" => "After 1 step.".to_owned(),
+            _ => format!("After {} steps.", steps.join(", ")),
+        }
     }
 
     fn draw(
