@@ -19,6 +19,8 @@ use crate::view::ScalarChart;
 
 /// While a run trains, its charts are computed again this often.
 pub(super) const REFRESH: Duration = Duration::from_millis(700);
+/// Between charts, training gets at least this many times the time that they took.
+const TRAINING_SHARE: u32 = 4;
 /// What a run that goes on changes.
 const LIVE: [Request; 4] = [
     Request::Scalars,
@@ -78,6 +80,10 @@ pub(super) struct Due {
     requests: Vec<Request>,
     asked_at: Instant,
     asked_step: Option<u64>,
+    /// Whether answers are still to come.
+    is_waiting: bool,
+    /// How long the last answers took.
+    took: Duration,
 }
 
 impl Default for Due {
@@ -86,6 +92,8 @@ impl Default for Due {
             requests: Vec::new(),
             asked_at: Instant::now(),
             asked_step: None,
+            is_waiting: false,
+            took: Duration::ZERO,
         }
     }
 }
@@ -106,7 +114,7 @@ impl Due {
     /// that would take more time than the training.
     fn take(&mut self, step: u64, are_units_replayed: bool) -> Vec<Request> {
         let is_behind = self.asked_step.is_some_and(|asked| asked != step);
-        if is_behind && self.asked_at.elapsed() >= REFRESH {
+        if is_behind && self.asked_at.elapsed() >= self.interval() {
             let follows = |request: &Request| *request != Request::Units || !are_units_replayed;
             LIVE.into_iter()
                 .filter(follows)
@@ -115,11 +123,23 @@ impl Due {
         std::mem::take(&mut self.requests)
     }
 
+    /// The time from one look at a run in training to the next: where charts take long, training goes on meanwhile.
+    fn interval(&self) -> Duration {
+        REFRESH.max(self.took * (1 + TRAINING_SHARE))
+    }
+
+    /// All answers have come.
+    fn answered(&mut self) {
+        if std::mem::take(&mut self.is_waiting) {
+            self.took = self.asked_at.elapsed();
+        }
+    }
+
     /// How long until the next look, where there is more to ask for.
     pub fn delay(&self, step: u64) -> Option<Duration> {
         let is_behind = self.asked_step.is_some_and(|asked| asked != step);
         (is_behind || !self.requests.is_empty()).then(|| {
-            let rest = REFRESH.saturating_sub(self.asked_at.elapsed());
+            let rest = self.interval().saturating_sub(self.asked_at.elapsed());
             rest.max(Duration::from_millis(20))
         })
     }
@@ -132,6 +152,9 @@ impl Dashboard {
         if self.contents.is_none() {
             return;
         }
+        if !self.worker.is_any_pending(|request| LIVE.contains(request)) {
+            self.due.answered();
+        }
         for request in self.due.take(step, self.options.is_per_sample) {
             if self.worker.is_pending(request) {
                 self.due.want(request);
@@ -139,6 +162,7 @@ impl Dashboard {
             }
             self.due.asked_at = Instant::now();
             self.due.asked_step = Some(step);
+            self.due.is_waiting = true;
             self.submit(request);
         }
     }

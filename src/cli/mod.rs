@@ -32,6 +32,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use trainscope::gpu::{AdapterChoice, Gpu};
@@ -239,12 +240,17 @@ fn interrupt() -> Arc<AtomicBool> {
     flag
 }
 
-/// Calls `request` on Ctrl-C, SIGTERM and SIGHUP. Once it returns that there was a request before, the program ends at
-/// once.
+/// Signals within this time are one request: `timeout` sends its signal to the program and to its group.
+const ONE_REQUEST: Duration = Duration::from_secs(1);
+
+/// Calls `request` on Ctrl-C, SIGTERM and SIGHUP. Once it returns that there was a request before, and not just before, the
+/// program ends at once.
 fn on_interrupt(request: impl Fn() -> bool + Send + 'static) {
+    let mut first: Option<Instant> = None;
     // Only one handler can be installed. If there is one already, it stays.
     let _ = ctrlc::set_handler(move || {
-        if request() {
+        let since = first.get_or_insert_with(Instant::now).elapsed();
+        if request() && since >= ONE_REQUEST {
             std::process::exit(130);
         }
     });

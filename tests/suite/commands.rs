@@ -270,7 +270,11 @@ fn an_interrupted_run_stops_in_good_order() {
     let mut child = long_run(&folder, 10);
     let id = child.id().to_string();
     let sent = Command::new("sh")
-        .args(["-c", &format!("kill -INT {id}")])
+        // Twice, as `timeout` does: the second one is no reason to lose the run.
+        .args([
+            "-c",
+            &format!("kill -INT {id}; sleep 0.05; kill -TERM {id}"),
+        ])
         .status()
         .unwrap();
     assert!(sent.success());
