@@ -17,6 +17,9 @@ use crate::view::TimeScale;
 /// While steps are played, the cursor stays on each column so long.
 const PLAYED: Duration = Duration::from_millis(160);
 
+/// What an expression in the find box is made of.
+const WORDS: &str = "Words of a unit, one a record: rise, fall, flat, spike, saturated, dead, nonfinite, missing. Such as /flat+ spike nonfinite";
+
 impl Dashboard {
     /// One row, which scrolls where the window is too narrow for it.
     pub(super) fn bar(&mut self, ui: &mut egui::Ui) {
@@ -116,48 +119,30 @@ impl Dashboard {
         if self.query.trim().is_empty() {
             return;
         }
-        if let Some(expression) = find::expression_of(&self.query) {
-            let known = self.words.as_ref();
-            let known = known.filter(|(words, _)| words == expression);
-            let mut is_chosen = ui.input(|input| input.key_pressed(egui::Key::Escape));
-            match known {
-                Some((_, found)) if found.is_empty() => {
-                    ui.weak("The words of no unit match.");
-                }
-                Some((_, found)) => {
-                    for result in found {
-                        if ui.link(&result.text).clicked() {
-                            result.select(selection);
-                            is_chosen = true;
+        let mut is_chosen = ui.input(|input| input.key_pressed(egui::Key::Escape));
+        match find::expression_of(&self.query) {
+            Some(expression) => {
+                let known = self.words.as_ref();
+                match known.filter(|(words, _)| words == expression) {
+                    Some((_, found)) => {
+                        is_chosen |=
+                            find::list(ui, found, "The words of no unit match.", selection);
+                    }
+                    None => {
+                        ui.weak(WORDS);
+                        let is_asked = ui.button("Search all units").clicked()
+                            || ui.input(|input| input.key_pressed(egui::Key::Enter));
+                        if is_asked && !expression.is_empty() {
+                            self.due.want(Request::Words);
                         }
                     }
                 }
-                None => {
-                    let hint = "Words of a unit, one a record: rise, fall, flat, spike, saturated, dead, nonfinite, missing. Such as /flat+ spike nonfinite";
-                    ui.weak(hint);
-                    let is_asked = ui.button("Search all units").clicked()
-                        || ui.input(|input| input.key_pressed(egui::Key::Enter));
-                    if is_asked && !expression.is_empty() {
-                        self.due.want(Request::Words);
-                    }
-                }
             }
-            if is_chosen {
-                self.query.clear();
-            }
-            return;
-        }
-        let events = self.layers.values().map(|values| values.events.clone());
-        let events = events.as_ref().map_or(&[][..], |events| events.as_slice());
-        let found = find::find(&self.query, contents, events);
-        let mut is_chosen = ui.input(|input| input.key_pressed(egui::Key::Escape));
-        if found.is_empty() {
-            ui.weak("Nothing like that is recorded.");
-        }
-        for result in &found {
-            if ui.link(&result.text).clicked() {
-                result.select(selection);
-                is_chosen = true;
+            None => {
+                let events = self.layers.values().map(|values| values.events.clone());
+                let events = events.as_ref().map_or(&[][..], |events| events.as_slice());
+                let found = find::find(&self.query, contents, events);
+                is_chosen |= find::list(ui, &found, "Nothing like that is recorded.", selection);
             }
         }
         if is_chosen {

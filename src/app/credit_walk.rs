@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::jobs::Contents;
 use super::screen::Screen;
 use super::selection::Selection;
-use super::tile::Tile;
+use super::tile::PictureTile;
 use crate::Result;
 use crate::credit::{Contribution, Credit};
 use crate::nn::Property;
@@ -39,8 +39,7 @@ pub(super) struct CreditWalk {
     /// What is known of the last place.
     credit: Option<Box<Credit>>,
     /// The same as a picture, with feature maps where there are some.
-    tile: Tile,
-    is_stale: bool,
+    picture: PictureTile,
 }
 
 impl CreditWalk {
@@ -57,18 +56,18 @@ impl CreditWalk {
         };
         if let Some(credit) = credit.filter(|credit| is_here(credit)) {
             self.credit = Some(credit);
-            self.is_stale = true;
+            self.picture.invalidate();
         }
     }
 
     /// The picture has to be drawn again, such as in another theme.
     pub fn invalidate(&mut self) {
-        self.is_stale = self.credit.is_some();
+        self.picture.invalidate();
     }
 
     /// The picture, to be exported.
     pub fn picture(&self) -> Option<&Picture> {
-        self.credit.as_ref().and(self.tile.picture())
+        self.picture.picture()
     }
 
     /// Draws the picture where it shows something else.
@@ -81,16 +80,18 @@ impl CreditWalk {
         theme: &Theme,
         screen: &mut dyn Screen,
     ) -> Result<()> {
-        if let (true, Some(credit)) = (std::mem::take(&mut self.is_stale), &self.credit) {
+        let credit = self.credit.as_deref();
+        self.picture.update(screen, || {
+            let Some(credit) = credit else {
+                return Ok(None);
+            };
             let chart = CreditChart {
-                credits: std::slice::from_ref(&**credit),
+                credits: std::slice::from_ref(credit),
             };
             let picture = Picture::new(painter.gpu(), WIDTH, chart.height(), theme)?;
             chart.draw(painter, &picture);
-            self.tile.set(picture);
-            self.tile.register(screen);
-        }
-        Ok(())
+            Ok(Some(picture))
+        })
     }
 
     /// What is known of where the walk is.
@@ -100,6 +101,7 @@ impl CreditWalk {
 
     fn go(&mut self, place: Place) {
         self.credit = None;
+        self.picture.invalidate();
         self.places.push(place);
     }
 
@@ -155,10 +157,7 @@ impl CreditWalk {
             let behind = list(&mut columns[1], &credit.successors, credit, is_busy);
             chosen = chosen.take().or(behind);
         });
-        if let Some(size) = self.tile.size().filter(|_| !self.is_stale) {
-            let fitted = (ui.available_width() / size.x).min(1.0);
-            self.tile.show_fitted(ui, size * fitted);
-        }
+        self.picture.show(ui);
         if let Some(part) = chosen {
             let layer = layer_with_weights(contents, &part.layer).to_owned();
             let range = credit.from..credit.to;
@@ -195,6 +194,7 @@ impl CreditWalk {
         if let Some(index) = back {
             self.places.truncate(index + 1);
             self.credit = None;
+            self.picture.invalidate();
         }
         back.is_some()
     }

@@ -468,7 +468,6 @@ impl Dashboard {
         if let Some(text) = &self.no_images {
             ui.weak(format!("No images: {text}"));
         }
-        let room = ui.available_size();
         let has_images = self.images.is_some() || self.past.is_some();
         let past = self.past.as_ref();
         let tensor = past.and_then(|past| past.tensor.as_ref());
@@ -477,17 +476,13 @@ impl Dashboard {
             (has_images, &self.image_tile),
         ];
         let shown = shown.into_iter().filter(|(is_shown, _)| *is_shown);
-        let tiles: Vec<(&Tile, egui::Vec2)> = shown
-            .filter_map(|(_, tile)| Some((tile, tile.size()?)))
-            .collect();
+        let tiles: Vec<&Tile> = shown.map(|(_, tile)| tile).collect();
         if tiles.is_empty() && self.no_images.is_none() {
             ui.weak("This model makes no images. Choose a step to see a tensor of it.");
         }
         scrolled(ui, |ui| {
-            for (tile, size) in tiles {
-                // As wide as the pane at most.
-                let fitted = (room.x / size.x).min(1.0);
-                tile.show_fitted(ui, size * fitted);
+            for tile in tiles {
+                tile.show_within(ui);
             }
         });
     }

@@ -64,6 +64,28 @@ fn around(steps: &Range<u64>) -> Range<u64> {
     steps.start.saturating_sub(length)..steps.end + length
 }
 
+/// Lists what was found, or says that there is none; `true` where one of it was chosen, which is selected then.
+pub(super) fn list(
+    ui: &mut egui::Ui,
+    found: &[Found],
+    none: &str,
+    selection: &mut Selection,
+) -> bool {
+    if found.is_empty() {
+        ui.weak(none);
+    }
+    let mut chosen = None;
+    for found in found {
+        if ui.link(&found.text).clicked() {
+            chosen = Some(found);
+        }
+    }
+    if let Some(chosen) = chosen {
+        chosen.select(selection);
+    }
+    chosen.is_some()
+}
+
 /// The regular expression in the find box: what follows a slash.
 pub(super) fn expression_of(query: &str) -> Option<&str> {
     query.trim().strip_prefix('/').map(str::trim)

@@ -47,7 +47,7 @@ mod worker;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use winit::application::ApplicationHandler;
 use winit::event::{StartCause, WindowEvent};
@@ -188,7 +188,16 @@ struct Open {
     dashboard: Dashboard,
     /// When the next frame is due without input.
     next_frame: Option<Instant>,
+    /// Without input there is no frame before.
+    rests_until: Instant,
+    /// When a person has last done something.
+    touched: Instant,
 }
+
+/// Whoever has done something waits for what comes of it so long.
+const ATTENTION: Duration = Duration::from_secs(1);
+/// While a run trains and nobody touches the window, so many times as long as a frame has taken passes before the next.
+const REST: u32 = 4;
 
 impl App<'_> {
     fn open(&self, event_loop: &ActiveEventLoop) -> Result<Open> {
@@ -214,6 +223,8 @@ impl App<'_> {
             surface,
             dashboard,
             next_frame: None,
+            rests_until: Instant::now(),
+            touched: Instant::now(),
         })
     }
 
@@ -235,6 +246,7 @@ impl Open {
 
     /// Draws a frame; `false` where it was the last one.
     fn frame(&mut self, hand: &mut Hand) -> Result<bool> {
+        let started = Instant::now();
         self.fit();
         self.dashboard.update(&mut self.surface);
         let step = self.dashboard.status().step;
@@ -249,7 +261,14 @@ impl Open {
         let delay = self.surface.frame(change, |ui| dashboard.ui(ui))?;
         // What was chosen in this frame is asked for now, not with the next input.
         self.dashboard.ask();
-        self.next_frame = delay.map(|delay| Instant::now() + delay);
+        let now = Instant::now();
+        let is_training = self.dashboard.status().is_training;
+        let rest = match is_training && self.touched.elapsed() > ATTENTION {
+            true => (now - started) * REST,
+            false => Duration::ZERO,
+        };
+        self.rests_until = now + rest;
+        self.next_frame = delay.map(|delay| now + delay.max(rest));
         if let Hand::Replayed(player) = hand {
             self.surface.finish()?;
             self.next_frame = Some(Instant::now());
@@ -281,7 +300,12 @@ impl ApplicationHandler<Wake> for App<'_> {
         } else if let Some(open) = &mut self.open {
             // Not only in frames, of which a hidden window has none: the worker would rest for ever.
             open.fit();
-            open.surface.window.request_redraw();
+            if Instant::now() < open.rests_until {
+                let due = open.rests_until;
+                open.next_frame = Some(open.next_frame.map_or(due, |next| next.min(due)));
+            } else {
+                open.surface.window.request_redraw();
+            }
         }
     }
 
@@ -291,6 +315,7 @@ impl ApplicationHandler<Wake> for App<'_> {
         };
         // egui wants a frame after each that is drawn, which would never end.
         if open.surface.on_event(&event) && event != WindowEvent::RedrawRequested {
+            open.touched = Instant::now();
             open.surface.window.request_redraw();
         }
         match event {

@@ -47,12 +47,6 @@ impl Tile {
         Ok(self.picture.insert(picture))
     }
 
-    /// Shows a picture that was made elsewhere.
-    pub fn set(&mut self, picture: Picture) {
-        self.picture = Some(picture);
-        self.is_unregistered = true;
-    }
-
     /// Shows a new texture to egui; a kept one shows its new content by itself.
     pub fn register(&mut self, screen: &mut dyn Screen) {
         if let Some(picture) = self.picture.as_ref().filter(|_| self.is_unregistered) {
@@ -85,6 +79,14 @@ impl Tile {
         }
     }
 
+    /// Shows the whole picture, smaller than it is where there is less room.
+    pub fn show_within(&self, ui: &mut egui::Ui) {
+        if let Some(size) = self.size() {
+            let fitted = (ui.available_width() / size.x).min(1.0);
+            self.show_fitted(ui, size * fitted);
+        }
+    }
+
     /// The picture as it was drawn last.
     pub fn picture(&self) -> Option<&Picture> {
         self.picture.as_ref()
@@ -103,5 +105,48 @@ impl Tile {
         self.picture
             .as_ref()
             .map_or(1.0, |picture| picture.theme().scale_factor)
+    }
+}
+
+/// A picture of a size of its own, which is drawn again where it shows something else.
+#[derive(Debug, Default)]
+pub(super) struct PictureTile {
+    tile: Tile,
+    is_stale: bool,
+}
+
+impl PictureTile {
+    /// The picture has to be drawn again, such as in another theme.
+    pub fn invalidate(&mut self) {
+        self.is_stale = true;
+    }
+
+    /// Draws the picture where that is due; without one there is nothing to show.
+    ///
+    /// # Errors
+    /// As `draw`.
+    pub fn update(
+        &mut self,
+        screen: &mut dyn Screen,
+        draw: impl FnOnce() -> Result<Option<Picture>>,
+    ) -> Result<()> {
+        if std::mem::take(&mut self.is_stale) {
+            self.tile.picture = draw()?;
+            self.tile.is_unregistered = true;
+            self.tile.register(screen);
+        }
+        Ok(())
+    }
+
+    /// Shows the picture, once it shows what it is to show.
+    pub fn show(&self, ui: &mut egui::Ui) {
+        if !self.is_stale {
+            self.tile.show_within(ui);
+        }
+    }
+
+    /// The picture as it was drawn last.
+    pub fn picture(&self) -> Option<&Picture> {
+        self.tile.picture()
     }
 }

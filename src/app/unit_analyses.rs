@@ -112,7 +112,7 @@ impl Session {
         progress: &Progress,
     ) -> Result<Vec<Found>> {
         progress.say("comparing windows");
-        let lines = self.lines(kind, statistic)?;
+        let lines = lines(&self.recorded()?, kind, statistic)?;
         let nearest = query.nearest(&self.gpu, &lines, MOST_FOUND)?;
         let found = nearest.matches.iter().map(|found| {
             let unit = lines.unit(found.line);
@@ -139,9 +139,9 @@ impl Session {
     ) -> Result<Vec<Found>> {
         progress.say("reading what units do");
         let expression = Expression::parse(expression)?;
-        let dir = self.saved_dir()?;
-        let lines = self.lines(kind, Statistic::Mean)?;
-        let words = RunWords::read(&RunView::open(&dir)?, &lines)?;
+        let run = self.recorded()?;
+        let lines = lines(&run, kind, Statistic::Mean)?;
+        let words = RunWords::read(&run, &lines)?;
         let found = expression.find_all(&words).into_iter().take(MOST_FOUND);
         let found = found.map(|found| {
             let unit = lines.unit(found.line);
@@ -157,13 +157,17 @@ impl Session {
         Ok(found.collect())
     }
 
-    fn lines(&mut self, kind: TensorKind, statistic: Statistic) -> Result<RunLines> {
-        let dir = self.saved_dir()?;
-        let options = LineOptions {
-            kind,
-            statistic,
-            ..LineOptions::default()
-        };
-        RunLines::read(&RunView::open(&dir)?, &options)
+    /// What is recorded of the run so far.
+    fn recorded(&mut self) -> Result<RunView> {
+        RunView::open(&self.saved_dir()?)
     }
+}
+
+fn lines(run: &RunView, kind: TensorKind, statistic: Statistic) -> Result<RunLines> {
+    let options = LineOptions {
+        kind,
+        statistic,
+        ..LineOptions::default()
+    };
+    RunLines::read(run, &options)
 }

@@ -1,10 +1,10 @@
 //! The pinned unit: its dream beside the inputs that drive it, the units that behave like it, and where else it is so.
 
-use super::find::Found;
+use super::find::{self, Found};
 use super::jobs::Contents;
 use super::screen::Screen;
 use super::selection::Selection;
-use super::tile::Tile;
+use super::tile::PictureTile;
 use crate::Result;
 use crate::cluster::Clustering;
 use crate::dream::Dreams;
@@ -74,10 +74,8 @@ pub(super) struct UnitPane {
     /// What was asked last.
     question: Option<Question>,
     sheet: Option<Sheet>,
-    tile: Tile,
-    found: Vec<Found>,
-    /// Whether the picture does not show the sheet yet.
-    is_stale: bool,
+    picture: PictureTile,
+    found: Option<Vec<Found>>,
     /// A dream is shown after a few steps of its ascent at first.
     is_first_look: bool,
 }
@@ -104,25 +102,26 @@ impl UnitPane {
         let is_first = matches!(sheet, Sheet::Dreams { .. }) && self.is_first_look;
         self.is_first_look = false;
         self.sheet = Some(sheet);
-        self.found.clear();
-        self.is_stale = true;
+        self.found = None;
+        self.picture.invalidate();
         is_first
     }
 
     /// Lists windows of units.
     pub fn set_found(&mut self, found: Vec<Found>) {
         self.sheet = None;
-        self.found = found;
+        self.picture.invalidate();
+        self.found = Some(found);
     }
 
     /// The sheet as a picture, to be exported.
     pub fn picture(&self) -> Option<&Picture> {
-        self.sheet.as_ref().and(self.tile.picture())
+        self.picture.picture()
     }
 
     /// The picture has to be drawn again, such as in another theme.
     pub fn invalidate(&mut self) {
-        self.is_stale = self.sheet.is_some();
+        self.picture.invalidate();
     }
 
     /// Draws the picture where it shows something else.
@@ -135,11 +134,10 @@ impl UnitPane {
         theme: &Theme,
         screen: &mut dyn Screen,
     ) -> Result<()> {
-        if let (true, Some(sheet)) = (std::mem::take(&mut self.is_stale), &self.sheet) {
-            self.tile.set(sheet.picture(painter, theme)?);
-            self.tile.register(screen);
-        }
-        Ok(())
+        let sheet = self.sheet.as_ref();
+        self.picture.update(screen, || {
+            sheet.map(|sheet| sheet.picture(painter, theme)).transpose()
+        })
     }
 
     /// Shows the pane; `true` where there is a new question.
@@ -196,15 +194,15 @@ impl UnitPane {
             self.question = asked;
             self.is_first_look = true;
         }
-        for found in &self.found {
-            if ui.link(&found.text).clicked() {
-                found.select(selection);
-            }
+        if let Some(found) = &self.found {
+            find::list(
+                ui,
+                found,
+                "Nowhere else: no other window is like it.",
+                selection,
+            );
         }
-        if let (Some(_), Some(size)) = (&self.sheet, self.tile.size()) {
-            let fitted = (ui.available_width() / size.x).min(1.0);
-            self.tile.show_fitted(ui, size * fitted);
-        }
+        self.picture.show(ui);
         is_asked
     }
 }

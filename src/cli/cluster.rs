@@ -266,7 +266,7 @@ fn say(common: &Common, step: Option<u64>, clustering: &Clustering) {
         let credit = credit.unwrap_or_default();
         common.answer(&format!(
             "cluster {id}: {}{credit}, spread {spread:.4}: {}{more}",
-            counted(cluster.units.len()),
+            cluster.counted(),
             listed.join(" ")
         ));
     }
@@ -304,12 +304,4 @@ fn listed_clusters(clustering: &Clustering) -> usize {
         sum >= LISTED_CREDIT * all
     });
     reached.map_or(credits.len(), |last| last + 1)
-}
-
-/// So many units, in words.
-fn counted(units: usize) -> String {
-    match units {
-        1 => "1 unit".to_owned(),
-        _ => format!("{units} units"),
-    }
 }

@@ -73,6 +73,16 @@ pub struct Cluster {
     pub credit: Option<f64>,
 }
 
+impl Cluster {
+    /// How many units it has, in words: "1 unit", "12 units".
+    pub fn counted(&self) -> String {
+        match self.units.len() {
+            1 => "1 unit".to_owned(),
+            count => format!("{count} units"),
+        }
+    }
+}
+
 /// A unit that is in no cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SingledOut {

@@ -7,8 +7,10 @@ use crate::nn::{GraphDescription, Property};
 use crate::tensor::TensorKind;
 use crate::trace::{Event, EventKind, RunView, Statistic, Subject};
 
-/// The share of a unit's whole way from which on it counts as drifting.
+/// The share of a unit's whole way from which on it counts as drifting, and the deviations (1.4826 of the median absolute one)
+/// of the first quarter of its records, where that is less: the last step before a failure may be greater than all before.
 const DRIFTING: f64 = 0.1;
+const DEVIATIONS: f64 = 8.0 * 1.4826;
 /// The share of the farthest unit's way from which on another unit is named beside it.
 const ALIKE: f64 = 0.5;
 /// Units that are named.
@@ -34,7 +36,7 @@ pub(super) struct Way {
     /// The last finite mean, and its step.
     pub last: f64,
     pub last_step: u64,
-    /// The step from which on a tenth of the way was behind it.
+    /// The step from which on it stayed away from that median: a tenth of the way, or farther than its first quarter strayed.
     pub since: u64,
 }
 
@@ -47,16 +49,16 @@ impl Way {
             .filter(|(step, mean)| **step <= failed && mean.is_finite())
             .map(|(step, mean)| (*step, f64::from(*mean)))
             .collect();
-        let mut first: Vec<f64> = finite[..finite.len().div_ceil(4)]
-            .iter()
-            .map(|(_, mean)| *mean)
-            .collect();
-        first.sort_by(f64::total_cmp);
-        let baseline = *first.get(first.len() / 2)?;
+        let first = &finite[..finite.len().div_ceil(4)];
+        let baseline = median(first.iter().map(|(_, mean)| *mean))?;
+        let stray = median(first.iter().map(|(_, mean)| (mean - baseline).abs()))?;
         let &(last_step, last) = finite.last()?;
-        let far = DRIFTING * (last - baseline).abs();
+        let mut far = DRIFTING * (last - baseline).abs();
         if far == 0.0 {
             return None;
+        }
+        if stray > 0.0 {
+            far = far.min(DEVIATIONS * stray);
         }
         let is_near = |(_, mean): &(u64, f64)| (mean - baseline).abs() < far;
         let from = finite.iter().rposition(is_near).map_or(0, |at| at + 1);
@@ -72,6 +74,13 @@ impl Way {
     pub fn length(&self) -> f64 {
         (self.last - self.baseline).abs()
     }
+}
+
+/// The upper median; `None` of nothing.
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied()
 }
 
 /// The unit that a run went wrong with, where it ran away: a value that is not finite, or a loss that exploded.
@@ -186,6 +195,20 @@ mod tests {
         assert_eq!((way.last, way.last_step), (-4.0, 14));
         assert!(Way::new(&steps, &[1.0; 20], 19).is_none());
         assert!(Way::new(&[], &[], 19).is_none());
+    }
+
+    #[test]
+    fn a_leap_at_the_end_does_not_hide_the_drift_before_it() {
+        let steps: Vec<u64> = (0..40).collect();
+        // It strays by a tenth, then drifts from step 20 on, and leaps at the end.
+        let mean = |at: u64| match at {
+            39 => -1e28,
+            20.. => -0.5 * (at - 19) as f32,
+            _ => 0.1 * (at % 3) as f32,
+        };
+        let means: Vec<f32> = steps.iter().map(|&at| mean(at)).collect();
+        let way = Way::new(&steps, &means, 39).expect("it moves");
+        assert!((20..25).contains(&way.since), "{way:?}");
     }
 
     #[test]

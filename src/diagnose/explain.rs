@@ -207,7 +207,10 @@ fn from_static_checks(facts: &Facts<'_>, symptoms: &Symptoms, known: &[Cause]) -
         let cause: Cause = serde_json::from_value(word).ok()?;
         let evidence = Evidence::new(warning.to_string());
         let finding = Finding::new(cause, severity(symptoms), OF_SCENARIO).evidence(evidence);
-        (!known.contains(&cause)).then(|| finding.fix(warning.set, warning.fix))
+        // What holds a run back did not drive it away, and taking it off would make that worse.
+        let is_contrary = cause.holds_back() && symptoms.diverged();
+        let is_new = !known.contains(&cause) && !is_contrary;
+        is_new.then(|| finding.fix(warning.set, warning.fix))
     });
     findings.collect()
 }

@@ -55,6 +55,17 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it makes the steps of training smaller: a run that diverges does so in spite of it.
+    pub(super) fn holds_back(self) -> bool {
+        matches!(
+            self,
+            Self::LearningRateTooLow
+                | Self::ScheduleWrong
+                | Self::GradientClipTooTight
+                | Self::WeightClipTooSmall
+        )
+    }
+
     /// The cause in a few words.
     pub fn title(self) -> &'static str {
         match self {

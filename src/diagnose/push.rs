@@ -23,6 +23,8 @@ const BYTES_OF_WEIGHT: u64 = 12;
 const MOST_BYTES: u64 = 256 << 20;
 /// Contributions that are named of each side.
 const MOST_NAMED: usize = 5;
+/// How many times as large as the change its parts are where they cancel each other.
+const CANCELLED: f64 = 10.0;
 /// The share of all parts from which on what is not explained is said, and that of a drift below which the probe batch
 /// shows little of it.
 const UNEXPLAINED: f64 = 0.01;
@@ -37,7 +39,8 @@ pub struct Push {
     pub unit: usize,
     /// Units of the layer that went at least half as far, the farthest first.
     pub units: Vec<usize>,
-    /// The step since which a tenth of its way was behind it.
+    /// The step from which on its mean stayed away from [`Push::baseline`]: a tenth of its way, or farther than the first
+    /// quarter of the records strayed from it.
     pub since: u64,
     /// Its mean at first (the median of the first quarter of the records).
     pub baseline: f64,
@@ -258,7 +261,7 @@ fn drifted(run: &RunView, drift: &Drift) -> Evidence {
         more => format!("; {} others went at least half as far", more - 1),
     };
     Evidence::new(format!(
-        "Unit {unit} of {layer} went farthest: from a mean of {} to {} at step {}; a tenth of the way was behind it at step {}{others}.",
+        "Unit {unit} of {layer} went farthest: from a mean of {} to {} at step {}; from step {} on it stayed away from where it began{others}.",
         short(way.baseline),
         short(way.last),
         way.last_step,
@@ -301,6 +304,12 @@ fn add(finding: &mut Finding, push: Push, drift: &Drift) {
         text.push_str(&format!(
             " {} of it is not explained.",
             signed(push.residual)
+        ));
+    }
+    if push.change != 0.0 && parts > CANCELLED * push.change.abs() {
+        text.push_str(&format!(
+            " Together these parts are {} times as large as the change: they cancel each other, and none of them alone is its cause.",
+            short(parts / push.change.abs())
         ));
     }
     let covers = push.from <= drift.way.since;

@@ -13,8 +13,7 @@ use super::validation::Validation;
 use crate::gpu::{AdapterProfile, MemoryEstimate};
 use crate::nn::losses::{ElementwiseLoss, GaussianKl, GaussianLikelihood};
 use crate::nn::ops::{
-    Activation, Anneal, Concat, Dense, Embedding, GivenNoise, Reparameterize, ReparameterizeGiven,
-    Reshape, Slice,
+    Activation, Anneal, Concat, Dense, Embedding, GivenNoise, Reparameterize, Reshape, Slice,
 };
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
@@ -145,11 +144,11 @@ impl VaeConfig {
                 graph.add("log_variance", Activation::SoftplusLogVariance, &[head])?
             }
         };
-        let (noise, heads) = (self.noise, [mu, log_variance]);
-        let z = match self.given_noise.clone() {
-            Some(given) => graph.add("z", ReparameterizeGiven { noise, given }, &heads)?,
-            None => graph.add("z", Reparameterize { noise }, &heads)?,
+        let noise = Reparameterize {
+            noise: self.noise,
+            given: self.given_noise.clone(),
         };
+        let z = graph.add("z", noise, &[mu, log_variance])?;
         let code = joined(&mut graph, "z.conditioned", z, condition)?;
         let output = graph.sequential("decoder", &self.decoder, code)?;
         let (values, pixels) = (graph.node(output).size(), graph.node(x).size());

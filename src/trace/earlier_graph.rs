@@ -158,7 +158,7 @@ mod tests {
             Box::new(Concat),
             Box::new(Slice { first: 0, count: 1 }),
             Box::new(StandardNormal { shape: vec![1] }),
-            Box::new(Reparameterize { noise: 1.0 }),
+            Box::new(Reparameterize::new(1.0)),
             Box::new(Embedding {
                 classes: 2,
                 width: 2,

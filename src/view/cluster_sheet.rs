@@ -38,10 +38,7 @@ impl ClusterSheet<'_> {
         let low = means.iter().copied().fold(f32::INFINITY, f32::min);
         let high = means.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let labels = clusters.iter().map(|cluster| {
-            let units = match cluster.units.len() {
-                1 => "1 unit".to_owned(),
-                count => format!("{count} units"),
-            };
+            let units = cluster.counted();
             let credit = cluster
                 .credit
                 .map(|credit| format!(", credit {credit:+.3}"));

@@ -296,13 +296,13 @@ impl DreamSheet<'_> {
         let space = self.snapshots.first().map(|first| &first.space);
         let [height, width] = space.map_or([1, 1], InputSpace::sides);
         let limit = short(f64::from(space.map_or(1.0, limit)));
-        let wheel = format!(
-            "The hue is the direction (red right, cyan left), white is no flow, the full color {limit} pixels a frame."
-        );
+        let wheel = format!("red right, cyan left, white none, full color {limit} pixels a frame");
         let columns = match frame {
-            None => format!("The frame, then the {FIELDS} flow fields. {wheel}"),
+            None => format!(
+                "The frame, then the {FIELDS} flow fields: the hue is the direction ({wheel})."
+            ),
             Some(_) => format!(
-                "The frame; the flow on the wheel; as red right, green down, blue speed; a texture that it moves. {wheel}"
+                "Frame; flow by hue ({wheel}); as red right, green down, blue speed; a texture that it moves."
             ),
         };
         Content {

@@ -3,28 +3,7 @@
 use trainscope::trace::{Checkpoint, RunReader, RunView};
 use trainscope::train::{Replay, Run, Scenario};
 
-use crate::support::gpu;
-
-const SCENARIO: &str = r#"
-name = "parent"
-seed = 3
-[data]
-source = "shapes"
-size = 8
-count = 64
-[model]
-kind = "vae"
-latent = 3
-encoder = [ { dense = { units = 12 } }, "tanh" ]
-decoder = [ { dense = { units = 12 } }, "tanh", { dense = { units = 192 } } ]
-[train]
-batch = 16
-steps = 40
-optimizer = { adam = { lr = 1e-2 } }
-[record]
-every = 1
-checkpoint_every = 10
-"#;
+use crate::support::{SMALL, gpu};
 
 fn train(mut run: Run) {
     while run.advance(&mut |_| {}).unwrap() {}
@@ -35,7 +14,7 @@ fn train(mut run: Run) {
 fn branches_carry_on_and_say_where_they_came_from() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let scenario = Scenario::parse(SCENARIO, "parent.toml", &[]).unwrap();
+    let scenario = Scenario::parse(SMALL, "small.toml", &[]).unwrap();
     train(Run::create(gpu(), &scenario, &path("parent"), None).unwrap());
     let parent = RunView::open(&path("parent")).unwrap();
 

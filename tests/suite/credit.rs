@@ -557,33 +557,6 @@ probe_batch = 4
 }
 
 #[test]
-fn both_networks_of_a_gan_are_explained() {
-    let model = r#"[model]
-kind = "gan"
-latent = 4
-critic_steps = 2
-weight_clip = 0.2
-generator = [ { dense = { units = 12 } }, "batch_norm", "relu", { dense = { units = 432 } }, "sigmoid", { reshape = [3, 12, 12] } ]
-discriminator = [ { dropout = 0.2 }, { dense = { units = 10 } }, "batch_norm", { leaky_relu = { slope = 0.2 } }, { dense = { units = 1 } } ]"#;
-    let (_folder, dir) = trained(&scenario(
-        model,
-        "optimizer = { sgd = { lr = 2e-2, momentum = 0.5 } }",
-    ));
-    for layer in [
-        "generator.0",
-        "generator.3",
-        "discriminator.1",
-        "discriminator.4",
-    ] {
-        for range in [5..6, 10..20, 0..50] {
-            for credit in measured(&dir, layer, &[0], range.clone()) {
-                assert_explained(&format!("gan {range:?}"), &credit, 1e-4);
-            }
-        }
-    }
-}
-
-#[test]
 fn wrong_requests_are_refused_with_what_would_be_right() {
     let (_folder, dir) = trained(&scenario(MLP_VAE, "optimizer = { sgd = { lr = 1e-3 } }"));
     let refusal = |layer: &str, unit: usize, range: std::ops::Range<u64>| {

@@ -7,28 +7,9 @@ use std::time::{Duration, Instant};
 
 use trainscope::trace::{RunView, Status};
 
-const PATIENCE: Duration = Duration::from_secs(180);
+use crate::support::SMALL;
 
-const SCENARIO: &str = r#"
-name = "shown"
-seed = 7
-[data]
-source = "shapes"
-size = 8
-count = 64
-[model]
-kind = "vae"
-latent = 3
-encoder = [ { dense = { units = 12 } }, "tanh" ]
-decoder = [ { dense = { units = 12 } }, "tanh", { dense = { units = 192 } } ]
-[train]
-batch = 16
-steps = 60
-optimizer = { adam = { lr = 1e-2 } }
-[record]
-every = 1
-checkpoint_every = 20
-"#;
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A display of its own, which ends with the test.
 struct Display {
@@ -93,8 +74,8 @@ fn a_person_trains_looks_exports_and_closes() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let scenario = folder.path().join("shown.toml");
-    std::fs::write(&scenario, SCENARIO).unwrap();
+    let scenario = folder.path().join("small.toml");
+    std::fs::write(&scenario, SMALL).unwrap();
     let dir = folder.path().join("run");
     let mut program = Command::new(env!("CARGO_BIN_EXE_trainscope"))
         .arg("watch")
@@ -155,7 +136,7 @@ fn a_person_trains_looks_exports_and_closes() {
     let run = RunView::open(&dir).unwrap();
     assert_eq!(
         (run.problems(), run.info().unwrap().steps_done),
-        (&[][..], 60)
+        (&[][..], 40)
     );
     let losses = &run.scalars()["loss"];
     let mut reader = csv::Reader::from_path(exported).unwrap();

@@ -1,6 +1,6 @@
 //! Decoders that learn the variance of each pixel: a likelihood without an upper bound.
 
-use super::vae::farthest_units;
+use super::vae::{OVERSHOOT, farthest_units};
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::symptoms::{STEPS_TO_LEARN, Symptoms};
@@ -14,8 +14,6 @@ const STEPS_OF_BYTES: f64 = 255.0;
 /// How far below the logarithm of the variance of all pixels a log-variance is that claims far more than most pixels allow:
 /// a standard deviation of less than a quarter of theirs.
 const FAR_BELOW: f64 = 3.0;
-/// Steps before the failure within which the drift ended and the overshoot began.
-const OVERSHOOT: u64 = 15;
 /// Steps that a drift takes at least; a value that leaps down and fails is no drift.
 const LEAST_DRIFT: u64 = 20;
 

@@ -12,6 +12,10 @@ use crate::trace::{Severity, Statistic};
 const OVERFLOW: f64 = 88.72;
 /// Magnitudes of a log-variance that no data ask for: a standard deviation of 0.0005 or 2000.
 const RUN_AWAY: f64 = 15.0;
+/// Below this a log-variance has drifted: a standard deviation of 0.02.
+const LOW: f64 = -8.0;
+/// Steps before the failure that belong to the overshoot.
+pub(super) const OVERSHOOT: u64 = 15;
 /// Weights of the divergence from which it may win.
 const HEAVY: f64 = 1.5;
 
@@ -48,7 +52,10 @@ fn log_variance(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         return None;
     }
     // Quiet for a long time, while a few units went further and further down: a drift. Otherwise an overflow at once.
-    let drifted = failed > 2 * STEPS_TO_LEARN && least < -8.0 && facts.early("loss")? > 0.0;
+    let quiet = series.steps.iter().zip(&series.min);
+    let quiet = quiet.filter(|(step, _)| **step + OVERSHOOT < failed);
+    let sank = quiet.map(|(_, least)| *least).fold(f64::NAN, f64::min) < LOW;
+    let drifted = failed > 2 * STEPS_TO_LEARN && sank && facts.early("loss")? > 0.0;
     let cause = if drifted {
         Cause::LogVarianceDrift
     } else {

@@ -254,7 +254,7 @@ fn a_nan_is_never_hidden() {
                 }
             }
             for (a, b) in [(&poisoned, &clean), (&clean, &poisoned)] {
-                let z = run(gpu, &Reparameterize { noise: 1.0 }, N, &[a, b]);
+                let z = run(gpu, &Reparameterize::new(1.0), N, &[a, b]);
                 only_there("z", &z.forward);
                 let kl = run(gpu, &GaussianKl, N, &[a, b]);
                 only_there("kl", &kl.forward);

@@ -48,7 +48,7 @@ fn misfits_name_the_layer_what_came_in_and_what_it_needs() {
             ["(gaussian_kl)", "1 inputs", "2: mu, log_variance"],
         ),
         (
-            refusal(Reparameterize { noise: 1.0 }, &[&[6], &[5]]),
+            refusal(Reparameterize::new(1.0), &[&[6], &[5]]),
             ["(reparameterize)", "mu [6]", "one shape"],
         ),
         (

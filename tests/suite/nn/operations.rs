@@ -4,8 +4,7 @@ use trainscope::nn::losses::{
     ElementwiseLoss, GaussianKl, GaussianLikelihood, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
-    Activation, Anneal, Conv2d, Dense, GivenNoise, Reparameterize, ReparameterizeGiven, Reshape,
-    Softmax, StandardNormal,
+    Activation, Anneal, Conv2d, Dense, GivenNoise, Reparameterize, Reshape, Softmax, StandardNormal,
 };
 use trainscope::nn::{Conv2dGeometry, NodeId, Operation};
 
@@ -143,7 +142,7 @@ fn reparameterization_and_divergence() {
             let mut graph = Network::new();
             let [mu, log_variance] = heads(&mut graph, size);
             let z = graph
-                .add("z", Reparameterize { noise }, &[mu, log_variance])
+                .add("z", Reparameterize::new(noise), &[mu, log_variance])
                 .expect("it fits");
             squared(&mut graph, z);
             let kl = graph
@@ -172,7 +171,14 @@ fn reparameterization_with_given_noise() {
             let values = Numbers::new(17).many(steps * batch * size, -2.0, 2.0);
             let given = GivenNoise::new(steps, values).expect("whole steps");
             let z = graph
-                .add("z", ReparameterizeGiven { noise, given }, &heads)
+                .add(
+                    "z",
+                    Reparameterize {
+                        noise,
+                        given: Some(given),
+                    },
+                    &heads,
+                )
                 .expect("it fits");
             squared(&mut graph, z);
             let inputs = numbers_for(&graph, batch, 13, -2.0, 2.0);

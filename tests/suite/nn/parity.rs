@@ -22,7 +22,7 @@ fn vae() -> Network {
         let h = graph.add("encoder.1", Activation::Relu, &[h])?;
         let mu = graph.add("mu", Dense::new(8), &[h])?;
         let log_variance = graph.add("logvar", Dense::new(8), &[h])?;
-        let z = graph.add("z", Reparameterize { noise: 0.0 }, &[mu, log_variance])?;
+        let z = graph.add("z", Reparameterize::new(0.0), &[mu, log_variance])?;
         let h = graph.add("decoder.0", Dense::new(32), &[z])?;
         let h = graph.add("decoder.1", Activation::Relu, &[h])?;
         let logits = graph.add("decoder.2", Dense::new(PIXELS), &[h])?;

@@ -328,7 +328,7 @@ fn operations() -> Vec<Alone> {
         &[("label", &[])],
     );
     for noise in [0.0, 0.7] {
-        let operation = of(Reparameterize { noise });
+        let operation = of(Reparameterize::new(noise));
         one(
             format!("noise {noise}"),
             operation,

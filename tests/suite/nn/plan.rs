@@ -138,7 +138,7 @@ fn heads_that_do_not_learn_and_heads_that_are_one() {
             _ => ["v", "w"].map(|name| view(&mut graph, name, &[6], h)),
         };
         let z = graph
-            .add("z", Reparameterize { noise: 1.0 }, &[mu, log_variance])
+            .add("z", Reparameterize::new(1.0), &[mu, log_variance])
             .expect("it fits");
         let kl = graph
             .add("kl", GaussianKl, &[mu, log_variance])
@@ -260,7 +260,7 @@ fn the_same_step_gives_the_same_bits() {
     let mu = dense(&mut graph, "mu", 7, h);
     let log_variance = dense(&mut graph, "logvar", 7, h);
     let z = graph
-        .add("z", Reparameterize { noise: 1.0 }, &[mu, log_variance])
+        .add("z", Reparameterize::new(1.0), &[mu, log_variance])
         .expect("it fits");
     let y = dense(&mut graph, "y", 50, z);
     squared(&mut graph, "error", y, target, 1.0);

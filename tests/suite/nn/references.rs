@@ -6,7 +6,7 @@ use trainscope::nn::losses::{
 };
 use trainscope::nn::ops::{
     Activation, Anneal, BatchNorm, Conv2d, Dense, Dropout, Embedding, GivenNoise, LayerNorm,
-    Lookup, Reparameterize, ReparameterizeGiven, Reshape, Softmax,
+    Lookup, Reparameterize, Reshape, Softmax,
 };
 use trainscope::nn::{
     Conv2dGeometry, Mode, Operation, ReferenceBackward, ReferenceForward, ReferenceOperation,
@@ -188,12 +188,15 @@ fn gradients_agree_with_central_differences() {
             };
             check_as(Mode::Eval, &spectral, batch, &[&[2, size, 3]], None);
             for noise in [0.0, 1.0, 0.5] {
-                check(&Reparameterize { noise }, batch, &[shape, shape], None);
+                check(&Reparameterize::new(noise), batch, &[shape, shape], None);
                 let size = batch * shape.iter().product::<usize>();
                 let given = GivenNoise::new(1, (0..size).map(|i| (i % 7) as f32 - 3.0).collect());
                 let given = given.expect("one step");
                 check(
-                    &ReparameterizeGiven { noise, given },
+                    &Reparameterize {
+                        noise,
+                        given: Some(given),
+                    },
                     batch,
                     &[shape, shape],
                     None,
