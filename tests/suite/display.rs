@@ -1,7 +1,7 @@
 //! The window on a display, from the outside: `trainscope watch` under Xvfb, with the keyboard, the pointer and signals of
 //! a person. Where Xvfb or xdotool is missing, as on machines without X, there is nothing to test.
 
-use std::path::Path;
+use std::io::Read as _;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -42,8 +42,9 @@ fn display() -> Option<Display> {
         .spawn()
         .ok()?;
     let display = Display { server, name };
+    // Its socket is there before it answers.
     wait("the display", || {
-        Path::new(&format!("/tmp/.X11-unix/X{number}")).exists()
+        display.xdotool(&["getdisplaygeometry"]).status.success()
     });
     Some(display)
 }
@@ -68,6 +69,14 @@ impl Display {
     }
 }
 
+/// What a program that has ended wrote to stderr.
+fn said(program: &mut Child) -> String {
+    let mut text = String::new();
+    let stderr = program.stderr.take();
+    stderr.map(|mut stderr| stderr.read_to_string(&mut text));
+    text
+}
+
 #[test]
 fn a_person_trains_looks_exports_and_closes() {
     let Some(display) = display() else {
@@ -90,6 +99,11 @@ fn a_person_trains_looks_exports_and_closes() {
         .spawn()
         .unwrap();
     wait("the window", || {
+        assert!(
+            program.try_wait().unwrap().is_none(),
+            "{}",
+            said(&mut program)
+        );
         let found = display.xdotool(&["search", "--name", "trainscope"]);
         !found.stdout.is_empty()
     });
