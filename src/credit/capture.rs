@@ -184,7 +184,9 @@ impl CapturedNetwork {
                 "choose a dense or convolutional layer",
             )
         })?;
-        let spectral = SpectralLayer::new(graph, node, live, &unit_layer.parameters);
+        let row = unit_layer.parameters.slice("unit.weight");
+        let spectral = SpectralLayer::new(graph, node, live).zip(row);
+        let spectral = spectral.map(|(layer, row)| layer.of_unit(row.start..row.start + row.len));
         let row = |len: usize| {
             Ok(CapturedRow {
                 gradient: gpu.buffer("row", len)?,

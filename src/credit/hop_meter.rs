@@ -8,6 +8,7 @@ use super::cut::{Source, Stretch};
 use super::measure::{wide, wide_ranges};
 use super::multipliers::{Measurement, Multipliers};
 use super::probe_pass::ProbePass;
+use super::spectral::SpectralLayer;
 use crate::Result;
 use crate::gpu::{Buffer, Gpu};
 use crate::nn::{Graph, NodeId};
@@ -44,7 +45,9 @@ pub(super) struct MeteredLayer {
     pub name: String,
     /// Its weight and its bias among all parameters.
     pub row: [Range<usize>; 2],
-    /// How the unit's mean depends on all parameters.
+    /// The norm of its weights, where it has one.
+    pub spectral: Option<SpectralLayer>,
+    /// How the unit's mean depends on all parameters; under a spectral norm on the weights as they are used.
     pub gradients: Buffer<f32>,
     /// For each of its units twice what its weights did.
     pub by_weights: Range<usize>,
@@ -71,7 +74,7 @@ pub(super) struct HopStep {
 /// What a step did through a layer.
 #[derive(Debug)]
 pub(super) struct LayerStep {
-    /// How the unit's mean depends on weights and bias.
+    /// How the unit's mean depends on weights and bias; under a spectral norm on the weights as they are used.
     pub sensitivity: Vec<f64>,
     /// For each unit of the layer: what its weights did.
     pub by_weights: Vec<f64>,

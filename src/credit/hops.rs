@@ -11,6 +11,8 @@ use super::capture::CapturedNetwork;
 use super::cut::Source;
 use super::hop_meter::{HopMeter, HopStep, MeteredHop, MeteredLayer};
 use super::measure::{UnitStep, wide_ranges};
+use super::spectral::Scales;
+use super::successors::CarriedHop;
 use super::update::{Influence, RowStep, Update, carried_memory, denominator_memories};
 use super::{Contribution, Hop, OtherCredit, Through};
 use crate::gpu::{Buffer, Gpu};
@@ -48,8 +50,15 @@ pub(super) struct FoundLayer {
     pub row: [Range<usize>; 2],
 }
 
+/// The rows of a layer of hops in one step.
+pub(super) struct LayerRows {
+    rows: RowStep,
+    /// Those of its spectral norm, where it has one.
+    scales: Option<Scales>,
+}
+
 /// The rows of all layers of hops in one step.
-pub(super) type Rows = HashMap<NodeId, RowStep>;
+pub(super) type Rows = HashMap<NodeId, LayerRows>;
 
 impl FoundHop {
     /// Nothing found yet of the hops that a meter measures, at the start of the range.
@@ -94,8 +103,13 @@ impl FoundHop {
             add_all(&mut found.by_weights, &step.by_weights);
             add_all(&mut found.through, &step.through);
             found.has_moving_input |= step.by_input.iter().any(|&credit| credit != 0.0);
-            let update = Update::new(rule, &rows[&metered.id], &step.sensitivity);
-            found.updates.push(update);
+            let LayerRows { rows, scales } = &rows[&metered.id];
+            let mut sensitivity = step.sensitivity.clone();
+            if let (Some(spectral), Some(scales)) = (&metered.spectral, scales) {
+                let ends = [&rows.start[..], &rows.end];
+                self.normalization += spectral.to_parameters(*scales, ends, &mut sensitivity);
+            }
+            found.updates.push(Update::new(rule, rows, &sensitivity));
             for (place, (source, credit)) in metered.sources.iter().zip(&step.by_input).enumerate()
             {
                 let of_state = step.by_state.get(place).copied().unwrap_or(0.0);
@@ -114,7 +128,7 @@ impl FoundHop {
     }
 
     /// The hop of a number, with what its successors did.
-    pub fn finish(self, graph: &Graph, hop: usize, successors: Vec<Contribution>) -> Hop {
+    pub fn finish(self, graph: &Graph, hop: usize, carried: CarriedHop) -> Hop {
         let influences = || self.layers.iter().map(|layer| &layer.influence);
         let predecessors = self.by_predecessor.iter();
         let through = self.layers.iter().flat_map(|layer| {
@@ -144,12 +158,12 @@ impl FoundHop {
                     credit,
                 })
                 .collect(),
-            successors,
+            successors: carried.successors,
             other: OtherCredit {
                 memory: influences().map(|influence| influence.memory).sum(),
                 weight_decay: influences().map(|influence| influence.weight_decay).sum(),
                 clipping: influences().map(|influence| influence.clipping).sum(),
-                normalization: self.normalization,
+                normalization: self.normalization + carried.projection,
                 other_parameters: self.other_parameters,
             },
             through: through.collect(),
@@ -197,7 +211,9 @@ pub(super) fn read_rows(
             let memory = name.and_then(|name| network.state.memory(name));
             memory.map_or_else(|| Ok(Vec::new()), read)
         };
-        let row = RowStep {
+        let scales = layer.spectral.as_ref();
+        let scales = scales.map(|spectral| spectral.scales(gpu, network));
+        let of_rows = RowStep {
             start: read(&network.start.values)?,
             updated: read(&whole.updated)?,
             end: read(&network.live.values)?,
@@ -206,7 +222,11 @@ pub(super) fn read_rows(
             means: memory(means)?,
             ..unit.without_values()
         };
-        rows.insert(layer.id, row);
+        let of_layer = LayerRows {
+            rows: of_rows,
+            scales: scales.transpose()?,
+        };
+        rows.insert(layer.id, of_layer);
     }
     Ok(rows)
 }

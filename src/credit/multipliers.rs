@@ -9,17 +9,18 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::capture::CapturedNetwork;
-use super::cut::{Stretch, sources, units_of};
+use super::cut::{Stretch, has_spectral_norm, sources, units_of};
 use super::hop_meter::{MeteredHop, MeteredLayer, Shares};
 use super::midpoint::midpoint;
 use super::probe_pass::{Ends, ProbePass};
+use super::spectral::SpectralLayer;
 use super::sums::UnitSums;
+use crate::Result;
 use crate::gpu::{Buffer, Dispatch, Gpu};
 use crate::nn::{
     Backward, BackwardRule, Context, Forward, GradientTarget, Graph, Mode, Node, NodeId, Operation,
     ParameterSlice, Parameters, backward_by_rule, vectors,
 };
-use crate::{Error, Result};
 
 /// A sum that is taken once everything is computed.
 struct Sum {
@@ -158,7 +159,7 @@ impl<'a> Multipliers<'a> {
         gradients: &Parameters,
     ) -> Result<(MeteredLayer, Buffer<f32>)> {
         let (node, _) = self.node(id);
-        let row = self.row(node)?;
+        let row = self.row(node);
         let input = node.inputs[0];
         let samples = self.probe.samples;
         let [units, places] = units_of(node);
@@ -203,6 +204,7 @@ impl<'a> Multipliers<'a> {
             id,
             name: node.name.clone(),
             row,
+            spectral: SpectralLayer::new(self.graph, node, &self.ends[0]),
             gradients: gradients.gradients.clone(),
             by_weights,
             through,
@@ -221,6 +223,9 @@ impl<'a> Multipliers<'a> {
         gradients: &Parameters,
     ) -> Result<()> {
         let (node, operation) = self.node(id);
+        // The weights as they are used, which a spectral norm divides.
+        let plain = operation.with_units(units_of(node)[0]);
+        let plain = plain.expect("a layer with weights");
         let ends = self.probe.ends(node.inputs[0]);
         let middle = self.gpu.buffer("input halfway", ends.now.len())?;
         self.dispatches
@@ -230,12 +235,14 @@ impl<'a> Multipliers<'a> {
             rule: BackwardRule::Gradient,
             ..self.context(id)
         };
-        let dispatches = operation.backward(
+        let mut parameters = slices(self.graph, node, gradients);
+        parameters.truncate(2);
+        let dispatches = plain.backward(
             &context,
             &Backward {
                 inputs: vec![&middle],
                 input_shapes: self.graph.shapes(&node.inputs),
-                parameters: slices(self.graph, node, gradients),
+                parameters,
                 workspace: None,
                 // Not read: a layer's gradient depends on its input alone.
                 output: multipliers,
@@ -292,8 +299,14 @@ impl<'a> Multipliers<'a> {
             return self.backward(id, place, multipliers, &parameters);
         }
         let [end, start] = self.ends.clone();
-        let of_end = self.backward(id, place, multipliers, &end)?;
-        let of_start = self.backward(id, place, multipliers, &start)?;
+        let mut of = |parameters: &Parameters| {
+            if has_spectral_norm(node) {
+                // Its workspace keeps the weights of the last pass.
+                self.forward(id, parameters)?;
+            }
+            self.backward(id, place, multipliers, parameters)
+        };
+        let [of_end, of_start] = [of(&end)?, of(&start)?];
         let mean = self.gpu.buffer("multipliers", of_end.len())?;
         self.dispatches
             .push(midpoint(self.gpu, [&of_start, &of_end], &mean));
@@ -437,19 +450,12 @@ impl<'a> Multipliers<'a> {
     }
 
     /// Where weight and bias of a layer lie among all parameters.
-    fn row(&self, node: &Node) -> Result<[Range<usize>; 2]> {
-        let [weight, bias] = node.parameters[..] else {
-            return Err(Error::input(
-                format!("--hops through layer {}", node.name),
-                "its weights are divided by their largest singular value, which mixes its units",
-                "ask for fewer hops",
-            ));
-        };
-        Ok([weight, bias].map(|index| {
-            let name = &self.graph.parameters()[index].name;
+    fn row(&self, node: &Node) -> [Range<usize>; 2] {
+        [0, 1].map(|which| {
+            let name = &self.graph.parameters()[node.parameters[which]].name;
             let slice = self.ends[0].slice(name).expect("the layer is trained");
             slice.start..slice.start + slice.len
-        }))
+        })
     }
 
     fn node(&self, id: NodeId) -> (&'a Node, &'a dyn Operation) {

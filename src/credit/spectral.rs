@@ -1,5 +1,6 @@
 //! A layer under a spectral norm: its weights are divided by their largest singular value `s`, so that a unit moves by what the
-//! optimizer did with its row, at `1 / s`, and by the change of `1 / s`, which depends on the weights of all units.
+//! optimizer did with its row, at `1 / s`, and by the change of `1 / s`, which depends on the weights of all units. The first
+//! hop looks at the row of one unit, further hops at all rows.
 //!
 //! Singular values are taken in float64 on the CPU from the weights and the vectors of a step: that is one product with
 //! the weights.
@@ -7,7 +8,7 @@
 use std::ops::Range;
 
 use super::capture::{CapturedNetwork, CapturedPass};
-use super::cut::{has_spectral_norm, units_of};
+use super::cut::{Cut, has_spectral_norm, units_of};
 use super::measure::{wide, wide_ranges};
 use super::sums::UnitSums;
 use crate::Result;
@@ -23,8 +24,8 @@ pub(super) struct SpectralLayer {
     bias: Range<usize>,
     u: Range<usize>,
     v: Range<usize>,
-    /// The weights within the row of a unit.
-    of_row: Range<usize>,
+    /// The weights within what is looked at: the row of a unit, or all rows and then the biases.
+    looked_at: Range<usize>,
 }
 
 /// One over the singular value at the start of a step and at its end.
@@ -35,13 +36,8 @@ pub(super) struct Scales {
 }
 
 impl SpectralLayer {
-    /// The layer `node`, if it is under a spectral norm; `single` are the parameters of the layer with one unit.
-    pub fn new(
-        graph: &Graph,
-        node: &Node,
-        parameters: &Parameters,
-        single: &Parameters,
-    ) -> Option<Self> {
+    /// All rows of the layer `node`, if it is under a spectral norm.
+    pub fn new(graph: &Graph, node: &Node, parameters: &Parameters) -> Option<Self> {
         if !has_spectral_norm(node) {
             return None;
         }
@@ -51,18 +47,25 @@ impl SpectralLayer {
             Some(slice.start..slice.start + slice.len)
         };
         let [weight, bias, u, v] = [range(0)?, range(1)?, range(2)?, range(3)?];
-        let row = single.slice("unit.weight")?;
         Some(Self {
             norm: SpectralNorm {
                 rows: u.len(),
                 columns: v.len(),
             },
-            of_row: row.start..row.start + row.len,
+            looked_at: 0..weight.len(),
             weight,
             bias,
             u,
             v,
         })
+    }
+
+    /// The row of one unit, whose weights lie there in the row.
+    pub fn of_unit(self, weights: Range<usize>) -> Self {
+        Self {
+            looked_at: weights,
+            ..self
+        }
     }
 
     /// What the norm makes of the weights in a buffer; in training after a step of its power iteration.
@@ -88,18 +91,18 @@ impl SpectralLayer {
     /// The weights that multiply the input halfway through a step, from the rows at its ends.
     pub fn middle(&self, scales: Scales, [start, end]: [&[f64]; 2]) -> Vec<f32> {
         let mut row: Vec<f64> = middle(start, end);
-        for r in self.of_row.clone() {
+        for r in self.looked_at.clone() {
             row[r] = 0.5 * (scales.before * start[r] + scales.after * end[r]);
         }
         row.into_iter().map(|value| value as f32).collect()
     }
 
-    /// Turns how the unit depends on the weights that multiply its input into how it depends on its row, and returns what the
+    /// Turns how the unit depends on the weights that multiply an input into how it depends on the rows, and returns what the
     /// change of the singular value did.
     pub fn to_parameters(&self, scales: Scales, ends: [&[f64]; 2], sensitivity: &mut [f64]) -> f64 {
         let middle = middle(ends[0], ends[1]);
         let mut moved = 0.0;
-        for r in self.of_row.clone() {
+        for r in self.looked_at.clone() {
             moved += sensitivity[r] * middle[r] * (scales.after - scales.before);
             sensitivity[r] *= 0.5 * (scales.before + scales.after);
         }
@@ -130,7 +133,7 @@ pub(super) struct SpectralStep {
     normed: Reference,
     /// The sum over all weights of the weight that multiplies the input and its gradient.
     product: f64,
-    of_row: Range<usize>,
+    looked_at: Range<usize>,
 }
 
 impl SpectralPass {
@@ -138,10 +141,10 @@ impl SpectralPass {
     pub fn new(
         gpu: &Gpu,
         (layer, node): (&SpectralLayer, &Node),
-        captured: &CapturedPass,
+        (captured, cut): (&CapturedPass, &Cut),
         (parameters, state_is_final): (&Parameters, bool),
     ) -> Result<Self> {
-        let id = captured.cut.layer;
+        let id = cut.layer;
         let (gradient, output) = (&captured.gradients[&id], &captured.values[&id]);
         let [units, places] = units_of(node);
         let over = UnitSums {
@@ -175,25 +178,32 @@ impl SpectralPass {
         Ok(SpectralStep {
             normed: layer.normed(gpu, &self.parameters, !self.state_is_final)?,
             product: products.iter().sum::<f64>() - of_bias.sum::<f64>(),
-            of_row: layer.of_row.clone(),
+            looked_at: layer.looked_at.clone(),
         })
     }
 }
 
 impl SpectralStep {
-    /// A change of a unit's row as one of the weights that multiply its input.
-    pub fn used(&self, row: &[f32]) -> Vec<f32> {
-        let mut used = row.to_vec();
-        for weight in &mut used[self.of_row.clone()] {
+    /// A change of the rows as one of the weights that multiply the input.
+    pub fn used(&self, rows: &[f32]) -> Vec<f32> {
+        let mut used = rows.to_vec();
+        for weight in &mut used[self.looked_at.clone()] {
             *weight = (f64::from(*weight) / self.normed.sigma) as f32;
         }
         used
     }
 
-    /// What a change of a unit's row does by changing the singular value, which all weights are divided by.
-    pub fn projection(&self, unit: usize, row: &[f32]) -> f64 {
-        let weights = row[self.of_row.clone()].iter().zip(&self.normed.v);
-        let along: f64 = weights.map(|(&change, v)| f64::from(change) * v).sum();
-        -self.product * self.normed.u[unit] * along / self.normed.sigma
+    /// What a change of the rows, the first of which is that of `unit`, does by changing the singular value, which all weights
+    /// are divided by.
+    pub fn projection(&self, unit: usize, rows: &[f32]) -> f64 {
+        let v = &self.normed.v;
+        let rows = rows[self.looked_at.clone()].chunks(v.len());
+        let along = rows.zip(&self.normed.u[unit..]).map(|(row, u)| {
+            let weights = row.iter().zip(v);
+            u * weights
+                .map(|(&change, v)| f64::from(change) * v)
+                .sum::<f64>()
+        });
+        -self.product * along.sum::<f64>() / self.normed.sigma
     }
 }

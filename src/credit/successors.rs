@@ -1,15 +1,16 @@
 //! The second sweep: what the successors of each unit did, by the changes that arrive at them.
 
-use super::Contribution;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::Contribution;
 use super::blocks::Blocks;
-use super::cut::units_of;
+use super::cut::{Cut, units_of};
 use super::hops::FoundHop;
 use super::maps::add_over_samples;
 use super::measure::wide;
 use super::probe_pass::with_others;
-use super::spectral::SpectralPass;
+use super::spectral::{SpectralLayer, SpectralPass, SpectralStep};
 use super::sweep::{Sweep, last_record};
 use super::tangent::{Arrived, PassSettings, Tangents};
 use super::tape::Tape;
@@ -27,8 +28,16 @@ pub(super) struct Carried {
     /// What the gradients did by changing the singular value that the layer's weights are divided by.
     pub projection: f64,
     pub maps: Vec<NamedTensor>,
-    /// For each further hop, what the successors of its layers did.
-    pub of_hops: Vec<Vec<Contribution>>,
+    pub of_hops: Vec<CarriedHop>,
+}
+
+/// What it finds of a further hop of a unit.
+#[derive(Default)]
+pub(super) struct CarriedHop {
+    /// What the successors of its layers did.
+    pub successors: Vec<Contribution>,
+    /// What the gradients did by changing the singular values of its layers.
+    pub projection: f64,
 }
 
 impl Sweep<'_> {
@@ -69,6 +78,11 @@ impl Sweep<'_> {
                 norm.map(|norm| norm.step(&gpu)).transpose()
             });
             let norms = norms.collect::<Result<Vec<_>>>()?;
+            let hop_norms = hop_ways.iter().map(|way| {
+                let norm = way.spectral.as_ref();
+                norm.map(|norm| norm.step(&gpu)).transpose()
+            });
+            let hop_norms = hop_norms.collect::<Result<Vec<_>>>()?;
             for ((place, influence), sums) in influences.iter().enumerate().zip(&mut sums) {
                 let row = &influence.of_gradients[index];
                 if row.is_empty() {
@@ -92,7 +106,7 @@ impl Sweep<'_> {
                 }
             }
             for (hops, sums) in hops.iter().zip(&mut hop_sums) {
-                self.carry_hops(&gpu, &hop_ways, (hops, index), sums)?;
+                self.carry_hops(&gpu, (&hop_ways, &hop_norms), (hops, index), sums)?;
             }
             tick();
         }
@@ -140,17 +154,9 @@ impl Sweep<'_> {
                 let map = arrived.map(|arrived| SuccessorMap::new(gpu, arrived, captured.batch));
                 map.collect::<Result<Vec<_>>>()
             });
-            let spectral = self.network.spectral.as_ref().map(|layer| {
-                let node = pass.graph.node(cut.layer);
-                let own = if index == 0 {
-                    &self.network.start
-                } else {
-                    &self.network.late
-                };
-                SpectralPass::new(gpu, (layer, node), captured, (own, index > 0))
-            });
+            let spectral = self.network.spectral.as_ref();
             ways.push(Way {
-                spectral: spectral.transpose()?,
+                spectral: self.spectral_pass((gpu, &pass, index), spectral, cut)?,
                 maps: maps.collect::<Result<_>>()?,
                 spread: spread.collect(),
                 forward,
@@ -171,7 +177,10 @@ impl Sweep<'_> {
             for cut in &captured.cuts_of_hops {
                 let rows = self.network.live.with_own_values(gpu, "changed weights")?;
                 let tangents = Tangents::new(gpu, &pass, (captured, cut), settings)?;
+                let node = pass.graph.node(cut.layer);
+                let spectral = SpectralLayer::new(pass.graph, node, &self.network.live);
                 ways.push(HopWay {
+                    spectral: self.spectral_pass((gpu, &pass, index), spectral.as_ref(), cut)?,
                     layer: pass.graph.node(cut.layer).name.clone(),
                     forward: tangents.change_of_weights(gpu, &pass, (captured, cut), &rows)?,
                     rows: rows.values,
@@ -180,6 +189,24 @@ impl Sweep<'_> {
             }
         }
         Ok(ways)
+    }
+
+    /// The spectral norm of the layer of a cut in the pass of an index, where it has one.
+    fn spectral_pass(
+        &self,
+        (gpu, pass, index): (&Gpu, &Pass<'_>, usize),
+        layer: Option<&SpectralLayer>,
+        cut: &Cut,
+    ) -> Result<Option<SpectralPass>> {
+        let node = pass.graph.node(cut.layer);
+        let own = match index {
+            0 => &self.network.start,
+            _ => &self.network.late,
+        };
+        let captured = &self.captured[index];
+        let pass = layer
+            .map(|layer| SpectralPass::new(gpu, (layer, node), (captured, cut), (own, index > 0)));
+        pass.transpose()
     }
 
     /// Parameters as a pass has used them. The first one started from the state of the step's start; the last one left the
@@ -210,7 +237,7 @@ impl Sweep<'_> {
     fn carry_hops(
         &self,
         gpu: &Gpu,
-        ways: &[HopWay],
+        (ways, norms): (&[HopWay], &[Option<SpectralStep>]),
         (hops, step): (&[FoundHop], usize),
         sums: &mut HopSums,
     ) -> Result<()> {
@@ -222,14 +249,19 @@ impl Sweep<'_> {
                 }
                 let of_layer = ways.iter().enumerate();
                 for (index, way) in of_layer.filter(|(_, way)| way.layer == layer.name) {
-                    let (weight, bias) = row.split_at(layer.row[0].len());
+                    let sum = sums.entry([hop, place, index]).or_default();
+                    let mut used = Cow::Borrowed(&row[..]);
+                    if let Some(norm) = &norms[index] {
+                        sum.projection += norm.projection(0, row);
+                        used = Cow::Owned(norm.used(row));
+                    }
+                    let (weight, bias) = used.split_at(layer.row[0].len());
                     gpu.write(&way.rows, layer.row[0].start, weight);
                     gpu.write(&way.rows, layer.row[1].start, bias);
                     gpu.run("credit", way.forward.iter().chain(&way.tangents.carry));
                     let products = wide(gpu, &way.tangents.products)?;
-                    let sum = sums.entry([hop, place, index]).or_default();
-                    sum.resize(products.len(), 0.0);
-                    let pairs = sum.iter_mut().zip(products);
+                    sum.products.resize(products.len(), 0.0);
+                    let pairs = sum.products.iter_mut().zip(products);
                     pairs.for_each(|(sum, product)| *sum += product);
                 }
             }
@@ -238,15 +270,25 @@ impl Sweep<'_> {
     }
 }
 
-/// For each hop, its layers and their ways: the sums of the receivers.
-type HopSums = BTreeMap<[usize; 3], Vec<f64>>;
+/// For each hop, its layers and their ways: what has come through it.
+type HopSums = BTreeMap<[usize; 3], HopSum>;
 
-/// What the successors of each hop did.
-fn of_hops(ways: &[HopWay], hops: &[FoundHop], sums: &HopSums) -> Vec<Vec<Contribution>> {
-    let mut of_hops = vec![Vec::new(); hops.len()];
-    for ([hop, _, way], sums) in sums {
-        let tangents = &ways[*way].tangents;
-        tangents.add_contributions(sums, &mut of_hops[*hop]);
+/// What has come through one way of a layer of a hop.
+#[derive(Default)]
+struct HopSum {
+    /// Of the receivers.
+    products: Vec<f64>,
+    /// Of the singular value.
+    projection: f64,
+}
+
+/// What was carried through each hop.
+fn of_hops(ways: &[HopWay], hops: &[FoundHop], sums: &HopSums) -> Vec<CarriedHop> {
+    let mut of_hops: Vec<CarriedHop> = hops.iter().map(|_| CarriedHop::default()).collect();
+    for ([hop, _, way], sum) in sums {
+        let (carried, tangents) = (&mut of_hops[*hop], &ways[*way].tangents);
+        tangents.add_contributions(&sum.products, &mut carried.successors);
+        carried.projection += sum.projection;
     }
     of_hops
 }
@@ -254,6 +296,8 @@ fn of_hops(ways: &[HopWay], hops: &[FoundHop], sums: &HopSums) -> Vec<Vec<Contri
 /// The way of a change of all weights of a layer through one pass.
 struct HopWay {
     layer: String,
+    /// The norm of the layer's weights, where it has one.
+    spectral: Option<SpectralPass>,
     /// Laid out like the parameters, with the change of the layer's.
     rows: Buffer<f32>,
     /// From there to the output of the layer, for each sample.

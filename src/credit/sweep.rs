@@ -160,9 +160,9 @@ impl Sweep<'_> {
                 .zip(carried)
                 .map(|((((&unit, found), influence), hops), carried)| {
                     let hops = hops.into_iter().zip(carried.of_hops).enumerate();
-                    let hops = hops.map(|(index, (hop, successors))| {
+                    let hops = hops.map(|(index, (hop, carried))| {
                         // The decomposition itself is hop 1.
-                        hop.finish(graph, index + 2, successors)
+                        hop.finish(graph, index + 2, carried)
                     });
                     let predecessors = found.by_predecessor.iter();
                     let predecessors = predecessors.map(|(source, &credit)| Contribution {

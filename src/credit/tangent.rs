@@ -164,7 +164,10 @@ impl Tangents {
     ) -> Result<Vec<Dispatch>> {
         let node = pass.graph.node(cut.layer);
         let operation = node.operation.as_ref().expect("a layer has an operation");
-        let slices = node.parameters.iter().map(|&index| {
+        // The weights as they are used, which a spectral norm divides.
+        let plain = operation.with_units(units_of(node)[0]);
+        let plain = plain.expect("a layer with weights");
+        let slices = node.parameters[..2].iter().map(|&index| {
             let slice = weights.slice(&pass.graph.parameters()[index].name);
             slice.expect("the network has the weights of its layers")
         });
@@ -177,7 +180,7 @@ impl Tangents {
             mode: Mode::Eval,
             rule: BackwardRule::Gradient,
         };
-        operation.forward(
+        plain.forward(
             &context,
             &Forward {
                 inputs: vec![&captured.values[&cut.input]],

@@ -273,5 +273,5 @@ discriminator = [ { dense = { units = 10, spectral_norm = true } }, { leaky_relu
         "discriminator.0",
         "discriminator.2",
     ];
-    check(model, sgd, &layers, 1);
+    check(model, sgd, &layers, 2);
 }
