@@ -82,6 +82,14 @@ impl TrainStep {
         self.results.iter().chain(norms)
     }
 
+    /// The buffers that a checkpoint is read from: parameters and what their optimizers keep, network by network.
+    pub fn state(&self) -> impl Iterator<Item = &Buffer<f32>> {
+        self.networks.iter().flat_map(|network| {
+            let memories = network.state.moments.iter().map(|(_, memory)| memory);
+            std::iter::once(&network.parameters.values).chain(memories)
+        })
+    }
+
     /// Names of [`TrainStep::scalar_values`]: first what every step has, then the gradient norms.
     pub fn scalar_names(&self) -> Vec<String> {
         let names = self.scalars.iter().map(|scalar| scalar.name.clone());

@@ -71,6 +71,14 @@ impl Checkpoint {
         Ok(digest)
     }
 
+    /// The same for a checkpoint of an earlier step than the run has come to: an interim one of a later step stays.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::write`].
+    pub fn write_earlier(&self, run: &Path) -> Result<String> {
+        self.write_marked(run, false)
+    }
+
     /// The same for a checkpoint that the next one replaces: a run that is killed resumes from it, and a run that goes on
     /// has no trace of it.
     ///

@@ -14,6 +14,7 @@ mod earlier_graph;
 mod event;
 mod event_file;
 mod event_sentence;
+mod late_records;
 mod layout;
 mod model_description;
 mod run_info;
@@ -33,6 +34,7 @@ pub use crate::nn::{GraphDescription, LayerDescription, LossDescription, Paramet
 pub use checkpoint::Checkpoint;
 pub use data_tally::{ClassTally, DataOrigin, DataTally, LeftOut};
 pub use event::{Event, EventKind, Severity, Subject};
+pub use late_records::LateRecord;
 pub use layout::{TraceEntry, TraceLayout};
 pub use model_description::ModelDescription;
 pub use run_info::{FORMAT, Origin, RecordedOptimizer, RecordedTraining, RunInfo, Status};

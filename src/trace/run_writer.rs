@@ -39,18 +39,18 @@ const LOCK: &str = "lock";
 pub struct RunWriter {
     folder: PathBuf,
     info: RunInfo,
-    layout: TraceLayout,
+    pub(super) layout: TraceLayout,
     events: File,
     /// Never read: the lock lasts as long as the file is open, and goes with a killed process.
     _lock: File,
     /// First step of the open segment.
-    from: u64,
+    pub(super) from: u64,
     /// Where the interim copy of the open segment ends.
     interim_to: Option<u64>,
-    statistics: Statistics,
-    scalars: Scalars,
+    pub(super) statistics: Statistics,
+    pub(super) scalars: Scalars,
     wall_times: WallTimes,
-    scalar_count: usize,
+    pub(super) scalar_count: usize,
     last_scalar: Option<u64>,
 }
 
@@ -382,14 +382,17 @@ impl RunWriter {
     /// # Errors
     /// A segment or an event is damaged, or the disk cannot be written.
     pub fn hold_budget(&self, budget: &TraceBudget) -> Result<()> {
-        let mut around = Vec::new();
+        let mut whole = budget.whole.clone();
         for (_, event) in read_lines(&self.folder.join(EVENTS))? {
             let event = event?;
             if event.severity > Severity::Note {
-                around.extend([event.since, event.step]);
+                let around = |step: u64| {
+                    step.saturating_sub(budget.around)..step.saturating_add(budget.around + 1)
+                };
+                whole.extend([event.since, event.step].map(around));
             }
         }
-        budget.hold(&self.folder, &self.folder.join(TRACE), &around, self.from)
+        budget.hold(&self.folder, &self.folder.join(TRACE), &whole, self.from)
     }
 
     /// Ends the run after `steps_done` steps: closes the open segment and writes the status.

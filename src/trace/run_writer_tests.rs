@@ -236,6 +236,7 @@ fn few_segments(folder: &Path) -> Result<TraceBudget> {
             bytes: u64::MAX,
             recent: 0,
             around: 0,
+            whole: Vec::new(),
         },
     )?;
     let (count, bytes) = trace_bytes(&plain)?;
@@ -244,6 +245,7 @@ fn few_segments(folder: &Path) -> Result<TraceBudget> {
         bytes: bytes / 8,
         recent: 20,
         around: 3,
+        whole: Vec::new(),
     })
 }
 

@@ -1,12 +1,15 @@
 //! Scenario, training loop, checkpoints, resume and replay.
 
+mod around_events;
 mod branch;
 mod debounce;
+mod event_windows;
 mod events;
 mod first_nonfinite;
 mod gan_monitor;
 mod initial_parameters;
 mod inspection;
+mod kept_states;
 mod latent_monitor;
 mod loss_monitor;
 mod name_pattern;

@@ -80,7 +80,12 @@ impl Run {
             .find(|event| event.kind == EventKind::Nonfinite && event.step < last)
             .map(|event| event.step);
         let earlier = events.into_iter().filter(|event| event.step < last);
-        run.detector.recall(&earlier.collect::<Vec<_>>());
+        let earlier: Vec<_> = earlier.collect();
+        run.detector.recall(&earlier);
+        for event in &earlier {
+            // What belongs to them is written already, and steps that are to come are recorded.
+            run.windows.observe(event);
+        }
         // Recorded steps pass through the detector again, so that its averages and counters are restored.
         for record in &kept {
             run.observe(record);

@@ -5,8 +5,10 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::event_windows::{EventWindow, EventWindows};
 use super::events::EventDetector;
 use super::first_nonfinite::locate_first_nonfinite;
+use super::kept_states::KeptStates;
 use super::{Scenario, StepRecord, Trainer, ValidationResult, thresholds};
 use crate::files;
 use crate::gpu::Gpu;
@@ -22,14 +24,21 @@ const RECORDS_AROUND_EVENT: u64 = 20;
 #[derive(Debug)]
 pub struct Run {
     pub(super) trainer: Trainer,
-    writer: RunWriter,
+    pub(super) writer: RunWriter,
     pub(super) detector: EventDetector,
-    scalar_names: Vec<String>,
+    pub(super) scalar_names: Vec<String>,
     /// Results taken from the ring so far.
     pub(super) taken: u64,
     /// The first step with a non-finite value.
     pub(super) nonfinite_at: Option<u64>,
     recent_events: Vec<Event>,
+    /// Which steps around events are recorded.
+    pub(super) windows: EventWindows,
+    /// Windows that were not written yet.
+    pub(super) pending: Vec<EventWindow>,
+    pub(super) states: KeptStates,
+    /// The bits of the last losses.
+    pub(super) losses: VecDeque<(u64, u32)>,
     /// What was measured on the validation data, until the records of these steps arrive.
     validations: VecDeque<ValidationResult>,
     /// What was taken off the names of the parameters that it began with.
@@ -92,7 +101,12 @@ impl Run {
     pub(super) fn new(trainer: Trainer, writer: RunWriter) -> Self {
         let scalar_names = trainer.scalar_names();
         let model = trainer.describe();
+        let first = writer.info().origin.as_ref().map_or(0, |from| from.step);
         Self {
+            windows: EventWindows::new(&trainer.scenario().record, first),
+            pending: Vec::new(),
+            states: KeptStates::default(),
+            losses: VecDeque::new(),
             detector: EventDetector::new(
                 trainer.layout(),
                 &scalar_names,
@@ -155,11 +169,14 @@ impl Run {
         let record = &self.trainer.scenario().record;
         let (every, checkpoint_every) = (record.every, record.checkpoint_every);
         let step = self.trainer.steps_done();
+        self.keep_state(each)?;
         if self.validates_at(step) {
             self.validations.extend(self.trainer.validate(false)?);
         }
-        self.trainer.step(step.is_multiple_of(every))?;
+        let is_recorded = step.is_multiple_of(every) || self.windows.is_inside(step);
+        self.trainer.step(is_recorded)?;
         while self.keep_next(false, each)? {}
+        self.write_around_events(each)?;
         if (step + 1).is_multiple_of(checkpoint_every) {
             self.save_now(each)?;
         } else {
@@ -189,7 +206,11 @@ impl Run {
     }
 
     /// Takes one record out of the ring and keeps it.
-    fn keep_next(&mut self, wait: bool, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
+    pub(super) fn keep_next(
+        &mut self,
+        wait: bool,
+        each: &mut dyn FnMut(&StepRecord),
+    ) -> Result<bool> {
         let Some(record) = self.trainer.take(wait)? else {
             return Ok(false);
         };
@@ -212,14 +233,28 @@ impl Run {
                 self.nonfinite_at = Some(event.step);
             }
             self.writer.event(&event)?;
+            self.pending.extend(self.windows.observe(&event));
             self.recent_events.push(event);
         }
+        self.remember_loss(&record);
         self.taken = record.step + 1;
         Ok(true)
     }
 
     pub(super) fn observe(&mut self, record: &StepRecord) -> Vec<Event> {
-        let mut events = self.detector.observe(record);
+        let every = self.trainer.scenario().record.every;
+        let mut events = if record.step.is_multiple_of(every) {
+            self.detector.observe(record)
+        } else {
+            // What is recorded because of an event must not change which events follow.
+            let of_every_step = self.trainer.scalars_of_every_step();
+            self.detector.observe(&StepRecord {
+                step: record.step,
+                scalars: record.scalars.iter().copied().take(of_every_step).collect(),
+                statistics: None,
+                outputs: Vec::new(),
+            })
+        };
         // A spike or a non-finite value comes from one batch: name its samples.
         for event in events
             .iter_mut()
@@ -241,6 +276,7 @@ impl Run {
 
     fn save_now(&mut self, each: &mut dyn FnMut(&StepRecord)) -> Result<()> {
         self.take_all(each)?;
+        self.write_around_events(each)?;
         self.writer.close_segment(self.taken)?;
         self.trainer.checkpoint()?.write(self.writer.folder())?;
         self.saved = (Instant::now(), self.taken);
@@ -255,8 +291,9 @@ impl Run {
         };
         self.writer.hold_budget(&TraceBudget {
             bytes,
-            recent: thresholds::memory_steps(record.every, detect),
+            recent: thresholds::memory_steps(record.every, detect).max(self.windows.reach()),
             around: record.every.saturating_mul(RECORDS_AROUND_EVENT),
+            whole: self.windows.all(),
         })
     }
 
@@ -293,6 +330,7 @@ impl Run {
             return Ok(());
         }
         self.take_all(each)?;
+        self.write_around_events(each)?;
         self.writer.write_interim_segment(self.taken)?;
         self.trainer
             .checkpoint()?

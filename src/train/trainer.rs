@@ -228,9 +228,14 @@ impl Trainer {
         self.load_parameters(&checkpoint.parameters, source)?;
         self.train_step
             .write_optimizers(&self.gpu, &checkpoint.optimizer, source)?;
-        self.cursor.set_step(&self.gpu, checkpoint.step)?;
-        self.train_step.set_step(&self.gpu, checkpoint.step);
-        self.step = checkpoint.step;
+        self.set_step(checkpoint.step)
+    }
+
+    /// Says that the state is that after `step` steps.
+    pub(super) fn set_step(&mut self, step: u64) -> Result<()> {
+        self.cursor.set_step(&self.gpu, step)?;
+        self.train_step.set_step(&self.gpu, step);
+        self.step = step;
         Ok(())
     }
 

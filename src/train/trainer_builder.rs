@@ -11,7 +11,7 @@ use crate::trace::{RunReader, UnitStatistics};
 use crate::{Error, Result};
 
 /// Steps that may be in flight before the CPU waits for the oldest.
-const RING: usize = 4;
+pub(super) const STEPS_IN_FLIGHT: usize = 4;
 
 /// Builds a [`Trainer`], with probes where there are some.
 pub struct TrainerBuilder<'a> {
@@ -97,7 +97,7 @@ impl<'a> TrainerBuilder<'a> {
             gpu: gpu.clone(),
             scenario: scenario.clone(),
             advance: cursor.advance(),
-            ring: ReadbackRing::new(gpu, "step results", RING, bytes),
+            ring: ReadbackRing::new(gpu, "step results", STEPS_IN_FLIGHT, bytes),
             model,
             dataset,
             data,

@@ -52,7 +52,7 @@ impl Verifier {
 
     /// Whether the run has statistics of a step.
     pub fn is_recorded(&self, step: u64) -> bool {
-        step.is_multiple_of(self.every)
+        step.is_multiple_of(self.every) || self.statistics.contains_key(&step)
     }
 
     /// Compares a replayed step.
@@ -62,17 +62,17 @@ impl Verifier {
     }
 
     fn compare_scalars(&mut self, record: &StepRecord) {
+        // A replay records more steps than the run did.
+        let known = if self.is_recorded(record.step) {
+            self.scalar_names.len()
+        } else {
+            self.of_every_step
+        };
         let Verification {
             scalars,
             differences,
             ..
         } = &mut self.found;
-        // A replay records more steps than the run did.
-        let known = if record.step.is_multiple_of(self.every) {
-            self.scalar_names.len()
-        } else {
-            self.of_every_step
-        };
         for (name, &value) in self.scalar_names.iter().zip(&record.scalars).take(known) {
             let series = self.scalars.get(name).map_or(&[][..], Vec::as_slice);
             let Ok(at) = series.binary_search_by_key(&record.step, |(step, _)| *step) else {

@@ -6,6 +6,7 @@ mod support;
 mod adversarial;
 #[cfg(feature = "cli")]
 mod analysis_commands;
+mod around_events;
 mod attribute;
 mod branch;
 mod budget;

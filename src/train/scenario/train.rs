@@ -11,6 +11,8 @@ use crate::{ByteSize, InvalidSetting};
 const MAX_BATCH: u64 = 65_536;
 /// Steps of a run at most.
 const MAX_STEPS: u64 = 1 << 31;
+/// Steps around an event at most.
+const MAX_AROUND_EVENTS: u64 = 4096;
 /// The smallest budget of a record: a few segments of a small model.
 const MIN_BUDGET: ByteSize = ByteSize(64 << 10);
 
@@ -117,6 +119,9 @@ pub struct RecordSection {
     pub every: u64,
     /// A checkpoint is written at every n-th step, besides the first and the last.
     pub checkpoint_every: u64,
+    /// Steps up to an event above a note that are all recorded, also where `every` leaves some of them out, and a quarter as
+    /// many after it; the state before them is kept as a checkpoint. With 0 nothing is added for an event.
+    pub around_events: u64,
     /// The most that the statistics of all units may take on the disk: of older steps fewer and fewer are kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<ByteSize>,
@@ -129,6 +134,7 @@ impl Default for RecordSection {
         Self {
             every: 1,
             checkpoint_every: 200,
+            around_events: 64,
             budget: None,
             probe_batch: 64,
         }
@@ -140,6 +146,9 @@ impl RecordSection {
     pub(super) fn validate(&self) -> std::result::Result<(), InvalidSetting> {
         check_range("every", self.every, MAX_STEPS)?;
         check_range("checkpoint_every", self.checkpoint_every, MAX_STEPS)?;
+        let around = self.around_events;
+        let hint = format!("use a number of steps up to {MAX_AROUND_EVENTS}, or 0 for none");
+        check_setting(around <= MAX_AROUND_EVENTS, "around_events", around, &hint)?;
         check_range("probe_batch", self.probe_batch as u64, MAX_BATCH)?;
         self.budget.map_or(Ok(()), |budget| {
             let hint = format!("use at least {MIN_BUDGET}");
