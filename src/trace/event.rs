@@ -83,7 +83,8 @@ pub enum EventKind {
     NegativeLoss,
     /// No latent unit of a VAE depends on the input any more.
     PosteriorCollapse,
-    /// The log-variance of a VAE's latent units leaves the range that data ask for.
+    /// The log-variance of a VAE's latent units leaves the range that data ask for, or that of its pixels sinks far below
+    /// their mean.
     LogVarianceDrift,
     /// A critic's scores grow without bound.
     UnboundedScore,

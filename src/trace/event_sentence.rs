@@ -69,6 +69,19 @@ impl Event {
                     tensor(subject)
                 )
             }
+            EventKind::LogVarianceDrift if self.statistics.contains_key("mean") => {
+                let verb = if subject.units().len() > 1 {
+                    "sink"
+                } else {
+                    "sinks"
+                };
+                format!(
+                    "{} {verb} and nothing stops it: {} at step {step}, where its mean is {}.",
+                    self.units_in_words(),
+                    short(figure("value")),
+                    short(figure("mean"))
+                )
+            }
             EventKind::LogVarianceDrift => format!(
                 "{} left the range that data ask for at step {step}: {}.",
                 self.units_in_words(),

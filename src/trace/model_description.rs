@@ -59,6 +59,21 @@ impl ModelDescription {
         readers.any(|reader| reader.has(Property::LogVariance))
     }
 
+    /// Whether what a layer gives cannot fall without end: it, or what it is an affine function of, has a least value.
+    pub fn is_bounded_below(&self, layer: &str) -> bool {
+        let mut name = layer;
+        while let Some(layer) = self.layer(name) {
+            if layer.range.least.is_finite() {
+                return true;
+            }
+            match (layer.has(Property::Affine), layer.inputs.as_slice()) {
+                (true, [input]) => name = input,
+                _ => return false,
+            }
+        }
+        false
+    }
+
     /// The names of the layers of a GAN's discriminator: what a score is computed from, up to the images.
     pub fn discriminator(&self) -> HashSet<&str> {
         let mut names = HashSet::new();

@@ -4,6 +4,7 @@ use super::StepRecord;
 use super::gan_monitor::GanMonitor;
 use super::latent_monitor::LatentMonitor;
 use super::loss_monitor::LossMonitor;
+use super::pixel_variance_monitor::PixelVarianceMonitor;
 use super::thresholds::DetectSection;
 use super::unit_monitor::UnitMonitor;
 use super::update_monitor::UpdateMonitor;
@@ -22,6 +23,7 @@ pub struct EventDetector {
     loss: LossMonitor,
     updates: UpdateMonitor,
     latent: Option<LatentMonitor>,
+    pixels: Option<PixelVarianceMonitor>,
     gan: Option<GanMonitor>,
 }
 
@@ -39,6 +41,7 @@ impl EventDetector {
             loss: LossMonitor::new(model),
             updates: UpdateMonitor::new(layout, scalar_names, model),
             latent: LatentMonitor::new(layout, model),
+            pixels: PixelVarianceMonitor::new(layout, model),
             gan: GanMonitor::new(layout, model),
             layout: layout.clone(),
             scalar_names: scalar_names.to_vec(),
@@ -59,6 +62,9 @@ impl EventDetector {
         if let Some(latent) = &mut self.latent {
             latent.recall(events);
         }
+        if let Some(pixels) = &mut self.pixels {
+            pixels.recall(events);
+        }
     }
 
     /// The events that the next record shows.
@@ -74,6 +80,9 @@ impl EventDetector {
             }
             if let Some(latent) = &mut self.latent {
                 latent.observe(record.step, statistics, &self.detect, &mut events);
+            }
+            if let Some(pixels) = &mut self.pixels {
+                events.extend(pixels.observe(record.step, statistics, &self.detect));
             }
         }
         self.loss.observe(record, &self.detect, &mut events);

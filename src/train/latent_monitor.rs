@@ -40,8 +40,15 @@ impl LatentMonitor {
 
     /// The run has reported these events before.
     pub fn recall(&mut self, events: &[Event]) {
-        self.reported
-            .extend(events.iter().map(|event| event.kind.clone()));
+        let head = self
+            .log_variance
+            .as_ref()
+            .map(|entry| entry.tensor.as_str());
+        let is_own = |event: &&Event| {
+            event.kind != EventKind::LogVarianceDrift || event.subject.tensor_name() == head
+        };
+        let own = events.iter().filter(is_own);
+        self.reported.extend(own.map(|event| event.kind.clone()));
     }
 
     /// Adds the events that the next record shows; each kind once in a run.

@@ -13,6 +13,7 @@ mod kept_states;
 mod latent_monitor;
 mod loss_monitor;
 mod name_pattern;
+mod pixel_variance_monitor;
 mod preview;
 mod probe_batch;
 mod probe_lines;

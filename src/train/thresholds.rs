@@ -31,6 +31,8 @@ pub struct DetectSection {
     pub vanishing: f64,
     /// The magnitude of a log-variance that no data ask for.
     pub log_variance: f64,
+    /// How far the least log-variance of pixels must be below their mean, where nothing bounds it, to sink.
+    pub pixel_log_variance: f64,
     /// The magnitude of a score that nothing bounds.
     pub score: f64,
 }
@@ -48,6 +50,7 @@ impl Default for DetectSection {
             tiny_update: 3e-5,
             vanishing: 0.01,
             log_variance: 15.0,
+            pixel_log_variance: 2.0,
             score: 1000.0,
         }
     }
@@ -77,6 +80,7 @@ impl DetectSection {
             ("tiny_update", self.tiny_update),
             ("vanishing", self.vanishing),
             ("log_variance", self.log_variance),
+            ("pixel_log_variance", self.pixel_log_variance),
             ("score", self.score),
         ] {
             check_setting(
@@ -105,6 +109,8 @@ pub(super) const DEAD_LAYER: f64 = 0.9;
 pub(super) const LASTING_STEPS: u64 = 100;
 /// A latent unit whose mean varies less than this over the batch is idle.
 pub(super) const IDLE_SPREAD: f32 = 0.1;
+/// The log-variance of pixels sinks where `records` of the last so many times `records` show it.
+pub(super) const SINKING_WINDOWS: usize = 4;
 /// Layers of weights from which on a gradient has a way to vanish on.
 pub(super) const DEEP: usize = 4;
 
@@ -123,6 +129,7 @@ pub(super) const COLLAPSED_FRACTION: f64 = 0.005;
 
 /// How many steps back the detectors look at statistics, where every `every`-th step is recorded.
 pub(super) fn memory_steps(every: u64, detect: &DetectSection) -> u64 {
-    let records = every * u64::from(detect.records.max(COLLAPSED_RECORDS) + 1);
+    let longest = (SINKING_WINDOWS as u32 * detect.records).max(COLLAPSED_RECORDS);
+    let records = every * u64::from(longest + 1);
     records.max(every + COLLAPSED_STEPS.max(LASTING_STEPS))
 }

@@ -4,9 +4,9 @@ use super::vae::{OVERSHOOT, farthest_units};
 use crate::diagnose::facts::Facts;
 use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::symptoms::{STEPS_TO_LEARN, Symptoms};
-use crate::nn::{Property, Role};
+use crate::nn::Role;
 use crate::number::short;
-use crate::trace::{ModelDescription, Severity, Statistic};
+use crate::trace::{Severity, Statistic};
 
 /// Bytes have 255 steps, and what lies within one is spread evenly: a twelfth of the square of its width is the variance.
 const STEPS_OF_BYTES: f64 = 255.0;
@@ -27,7 +27,7 @@ pub(crate) fn find(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
 fn drift(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     let failed = symptoms.nonfinite.filter(|&step| step > STEPS_TO_LEARN)?;
     let layer = facts.role(Role::ImageLogVariance)?.name.as_str();
-    if is_bounded_below(facts.run.model(), layer) {
+    if facts.run.model().is_bounded_below(layer) {
         return None;
     }
     let typical = facts.data.as_ref()?.variance.max(f64::MIN_POSITIVE).ln();
@@ -94,21 +94,6 @@ fn drift(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
         [format!("model.log_variance_floor={floor:?}")],
         format!("keep the log-variance of pixels above {floor} (model.log_variance_floor), or learn none"),
     ))
-}
-
-/// Whether what a layer gives cannot fall without end: it, or what it is an affine function of, has a least value.
-fn is_bounded_below(model: &ModelDescription, layer: &str) -> bool {
-    let mut name = layer;
-    while let Some(layer) = model.layer(name) {
-        if layer.range.least.is_finite() {
-            return true;
-        }
-        match (layer.has(Property::Affine), layer.inputs.as_slice()) {
-            (true, [input]) => name = input,
-            _ => return false,
-        }
-    }
-    false
 }
 
 /// Log-variances below that of the steps in which the data are kept: a likelihood that grows by claiming a precision that
