@@ -55,6 +55,8 @@ pub(super) struct CapturedNetwork {
     /// As it was before the update: as at the start, with the state that the passes of the step have left.
     pub late: Parameters,
     pub state: OptimizerState,
+    /// Whether no update moves the layer.
+    pub is_frozen: bool,
     /// The layer with one unit.
     pub unit_layer: UnitLayer,
     pub layout: RowLayout,
@@ -200,6 +202,7 @@ impl CapturedNetwork {
             start: live.with_own_values(gpu, "parameters at the start")?,
             late: live.with_own_values(gpu, "parameters before the update")?,
             state: view.state.clone(),
+            is_frozen: graph.is_frozen(layer),
             rows: rows.collect::<Result<_>>()?,
             whole,
             unit_layer,

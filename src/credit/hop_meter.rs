@@ -43,6 +43,8 @@ pub(super) struct Shares {
 pub(super) struct MeteredLayer {
     pub id: NodeId,
     pub name: String,
+    /// Whether no update moves it.
+    pub is_frozen: bool,
     /// Its weight and its bias among all parameters.
     pub row: [Range<usize>; 2],
     /// The norm of its weights, where it has one.

@@ -220,6 +220,7 @@ pub(super) fn read_rows(
             gradient: read(&whole.gradient)?,
             squares: memory(squares)?,
             means: memory(means)?,
+            is_updated: unit.is_updated && !layer.is_frozen,
             ..unit.without_values()
         };
         let of_layer = LayerRows {

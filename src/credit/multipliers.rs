@@ -203,6 +203,7 @@ impl<'a> Multipliers<'a> {
         let layer = MeteredLayer {
             id,
             name: node.name.clone(),
+            is_frozen: self.graph.is_frozen(id),
             row,
             spectral: SpectralLayer::new(self.graph, node, &self.ends[0]),
             gradients: gradients.gradients.clone(),

@@ -136,6 +136,10 @@ impl Sweep<'_> {
         let gpu = trainer.gpu();
         let network = self.network;
         let mut ways = Vec::new();
+        // No gradient moves a frozen layer, and none may be computed behind it.
+        if network.is_frozen {
+            return Ok(ways);
+        }
         for (index, captured) in self.captured.iter().enumerate() {
             let pass = self.pass(trainer, index)?;
             let cut = &captured.cut;
@@ -174,7 +178,8 @@ impl Sweep<'_> {
             let pass = self.pass(trainer, index)?;
             let parameters = self.parameters_of_pass(index);
             let settings = self.settings((trainer, &pass, index), &parameters, step_counter);
-            for cut in &captured.cuts_of_hops {
+            let cuts = captured.cuts_of_hops.iter();
+            for cut in cuts.filter(|cut| !pass.graph.is_frozen(cut.layer)) {
                 let rows = self.network.live.with_own_values(gpu, "changed weights")?;
                 let tangents = Tangents::new(gpu, &pass, (captured, cut), settings)?;
                 let node = pass.graph.node(cut.layer);

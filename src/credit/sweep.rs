@@ -304,7 +304,11 @@ impl Sweep<'_> {
             for ((found, meter), output) in found.iter_mut().zip(&meters).zip(outputs) {
                 let measured = meter.measure(&gpu, of_step, spectral)?;
                 found.last_output = output;
-                let update = Update::new(&updates.rule, &measured.row, &measured.sensitivity);
+                let update = if self.network.is_frozen {
+                    Update::default()
+                } else {
+                    Update::new(&updates.rule, &measured.row, &measured.sensitivity)
+                };
                 found.updates.push(update);
                 if let Some(meter) = &hops {
                     if rows.is_none() {

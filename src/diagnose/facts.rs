@@ -9,10 +9,11 @@ use serde::Deserialize as _;
 use super::data_facts::DataFacts;
 use super::detected::events_of;
 use super::tensor_series::{TensorSeries, series_of};
+use crate::models::ClassifierLoss;
 use crate::nn::{LayerDescription, Optimizer, Property, Role};
 use crate::tensor::TensorKind;
 use crate::trace::{Event, EventKind, RecordedTraining, RunView};
-use crate::train::Scenario;
+use crate::train::{ModelConfig, Scenario};
 
 /// The share of a run at either end that means are taken over.
 const END: f64 = 0.1;
@@ -191,6 +192,14 @@ impl<'a> Facts<'a> {
         let of_labels = self.data.as_ref().and_then(DataFacts::class_shares);
         let classes = units.max(2);
         let shares = of_labels.unwrap_or_else(|| vec![1.0 / classes as f64; classes]);
+        let smoothing = self.label_smoothing();
+        let answers = if loss.has(Property::Categorical) {
+            units
+        } else {
+            2
+        };
+        let smoothed = |share: f64| (1.0 - smoothing) * share + smoothing / answers as f64;
+        let shares: Vec<f64> = shares.into_iter().map(smoothed).collect();
         // One output for two classes says the second.
         let targets = if units == 1 {
             &shares[shares.len() - 1..]
@@ -212,7 +221,41 @@ impl<'a> Facts<'a> {
     /// How much of what there is to learn was learned at the end: 0 for an answer that does not look at the sample.
     pub fn learned(&self) -> Option<f64> {
         let (chance, late) = (self.chance()?, self.late(self.target())?);
-        (chance > 0.0).then(|| 1.0 - late / chance)
+        let least = self.least_of_classes();
+        (chance > least).then(|| 1.0 - (late - least) / (chance - least))
+    }
+
+    /// The share of each target that label smoothing spreads over all answers.
+    fn label_smoothing(&self) -> f64 {
+        match self.scenario.as_ref().map(Scenario::model) {
+            Some(ModelConfig::Classifier(config)) => config.label_smoothing.into(),
+            _ => 0.0,
+        }
+    }
+
+    /// The loss of a classifier that is always right: with label smoothing more than 0.
+    fn least_of_classes(&self) -> f64 {
+        let smoothing = self.label_smoothing();
+        let outputs = self.role(Role::Logits).or(self.role(Role::Probabilities));
+        let units = outputs.map_or(0, |outputs| outputs.shape.iter().product());
+        let Some(ModelConfig::Classifier(config)) = self.scenario.as_ref().map(Scenario::model)
+        else {
+            return 0.0;
+        };
+        if smoothing == 0.0 || units == 0 {
+            return 0.0;
+        }
+        let term = |p: f64| if p > 0.0 { -p * p.ln() } else { 0.0 };
+        match config.loss {
+            ClassifierLoss::CrossEntropy | ClassifierLoss::NegativeLogLikelihood => {
+                let other = smoothing / units as f64;
+                term(1.0 - smoothing + other) + (units - 1) as f64 * term(other)
+            }
+            ClassifierLoss::BceWithLogits | ClassifierLoss::Bce => {
+                units as f64 * (term(0.5 * smoothing) + term(1.0 - 0.5 * smoothing))
+            }
+            ClassifierLoss::SquaredError => 0.0,
+        }
     }
 
     /// The network that a layer belongs to.

@@ -186,6 +186,7 @@ impl<'a> Ascent<'a> {
             values: &basis.parameters,
             gradients: &basis.gradient,
             len: basis.parameters.len(),
+            memory: basis.parameters.len(),
         };
         let optimizer = Optimizer::Adam(Adam::new(options.lr));
         let state = optimizer.state(gpu, tensor)?;

@@ -77,6 +77,8 @@ pub struct ClassifierConfig {
     pub layers: Vec<Layer>,
     /// What is minimized.
     pub loss: ClassifierLoss,
+    /// The share of each target that is spread over all answers.
+    pub label_smoothing: f32,
 }
 
 /// The graph that is trained, of a classifier or a two-stream network. Its scalars: `loss`, `cross_entropy` or what else is
@@ -119,20 +121,28 @@ impl ClassifierConfig {
         let (name, elementwise) = self.loss.elementwise();
         let (error, accuracy) = match elementwise {
             None => {
-                let error = graph.add(name, SoftmaxCrossEntropy, &[logits, label])?;
+                let cross_entropy = SoftmaxCrossEntropy {
+                    smoothing: self.label_smoothing,
+                };
+                let error = graph.add(name, cross_entropy, &[logits, label])?;
                 (
                     error,
                     graph.add("accuracy", Accuracy::TopOne, &[logits, label])?,
                 )
             }
             Some(elementwise) => {
-                let targets = graph.add("targets", targets(outputs), &[label])?;
+                let mut targets = graph.add("targets", self.targets(outputs, 0.0), &[label])?;
+                let hard = targets;
+                if self.label_smoothing > 0.0 {
+                    let smoothed = self.targets(outputs, self.label_smoothing);
+                    targets = graph.add("smoothed_targets", smoothed, &[label])?;
+                }
                 let error = graph.add(name, elementwise, &[logits, targets])?;
                 let accuracy = if has_one {
                     let shift = -self.loss.threshold();
                     let sign = Activation::Affine { scale: 1.0, shift };
                     let sign = graph.add("sign", sign, &[logits])?;
-                    graph.add("accuracy", Accuracy::ExactMatch, &[sign, targets])?
+                    graph.add("accuracy", Accuracy::ExactMatch, &[sign, hard])?
                 } else {
                     graph.add("accuracy", Accuracy::TopOne, &[logits, label])?
                 };
@@ -161,17 +171,26 @@ impl ClassifierConfig {
     }
 }
 
-/// Rows of 1 for the class and 0 for all others; of one output 0 for the first class and 1 for the second.
-fn targets(outputs: usize) -> Lookup {
-    let table = match outputs {
-        1 => vec![0.0, 1.0],
-        _ => (0..outputs * outputs)
-            .map(|i| f32::from(u8::from(i / outputs == i % outputs)))
-            .collect(),
-    };
-    Lookup {
-        table,
-        width: outputs,
+impl ClassifierConfig {
+    /// Rows of 1 for the class and 0 for all others; of one output 0 for the first class and 1 for the second. `smoothing` is
+    /// the share of them that is spread evenly over all answers: over the classes where they exclude each other, else over
+    /// yes and no.
+    fn targets(&self, outputs: usize, smoothing: f32) -> Lookup {
+        let answers = match self.loss {
+            ClassifierLoss::CrossEntropy | ClassifierLoss::NegativeLogLikelihood => outputs,
+            ClassifierLoss::BceWithLogits | ClassifierLoss::Bce | ClassifierLoss::SquaredError => 2,
+        };
+        let smoothed = |target: f32| (1.0 - smoothing) * target + smoothing / answers as f32;
+        let hard = match outputs {
+            1 => vec![0.0, 1.0],
+            _ => (0..outputs * outputs)
+                .map(|i| f32::from(u8::from(i / outputs == i % outputs)))
+                .collect(),
+        };
+        Lookup {
+            table: hard.into_iter().map(smoothed).collect(),
+            width: outputs,
+        }
     }
 }
 
@@ -182,6 +201,10 @@ impl Model for Classifier {
 
     fn passes(&self) -> Vec<Pass<'_>> {
         vec![Pass::new("model", &self.graph, &self.loss)]
+    }
+
+    fn graphs_mut(&mut self) -> Vec<&mut Graph> {
+        vec![&mut self.graph]
     }
 
     fn needs_labels(&self) -> bool {

@@ -23,6 +23,8 @@ pub struct GanConfig {
     pub weight_clip: Option<f32>,
     /// Updates of the discriminator for each one of the generator.
     pub critic_steps: u64,
+    /// What the discriminator's target of real images is less than 1.
+    pub label_smoothing: f32,
 }
 
 /// Follows the names of a discriminator's tensors on generated images.
@@ -173,8 +175,11 @@ impl GanConfig {
     }
 
     fn loss(&self, graph: &mut Graph, score: NodeId, role: GanRole, name: &str) -> Result<Loss> {
-        let objective = self.objective;
-        let node = graph.add(name, GanLoss { objective, role }, &[score])?;
+        let of_score = GanLoss {
+            smoothing: self.label_smoothing,
+            ..GanLoss::new(self.objective, role)
+        };
+        let node = graph.add(name, of_score, &[score])?;
         graph.set_role(score, Role::Score);
         graph.set_role(node, Role::Loss);
         let mut loss = Loss::new();

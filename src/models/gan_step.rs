@@ -30,6 +30,15 @@ impl Model for Gan {
         vec![self.pass_of_generator(), real, fake]
     }
 
+    fn graphs_mut(&mut self) -> Vec<&mut Graph> {
+        vec![
+            &mut self.generator,
+            &mut self.generator_pass,
+            &mut self.real_pass.graph,
+            &mut self.fake_pass.graph,
+        ]
+    }
+
     fn needs_labels(&self) -> bool {
         false
     }
@@ -223,7 +232,12 @@ impl Gan {
         builder.update(graph, &networks.discriminator, counter, &mut list)?;
         if let Some(bound) = self.config.weight_clip {
             let values = parameters.values.binding();
-            list.work([vectors::clamp(gpu, values, trainable, bound)]);
+            list.work([vectors::clamp(
+                gpu,
+                values,
+                0..parameters.updated_len(),
+                bound,
+            )]);
         }
         Ok((list, diversities))
     }

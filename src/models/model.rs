@@ -8,7 +8,7 @@ use super::train_step::{TrainConfig, TrainStep};
 use super::validation::Validation;
 use crate::Result;
 use crate::gpu::{AdapterProfile, MemoryEstimate};
-use crate::nn::Pass;
+use crate::nn::{Graph, Pass};
 
 /// What a model has to know of the data that it is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +29,12 @@ pub trait Model: fmt::Debug + Send + Sync {
 
     /// Its graphs, each once for each time that a step runs it, the most telling one first.
     fn passes(&self) -> Vec<Pass<'_>>;
+
+    /// The graphs whose parameters it trains and all that run through them, so that layers can be frozen; without them a
+    /// scenario cannot freeze layers of this model.
+    fn graphs_mut(&mut self) -> Vec<&mut Graph> {
+        Vec::new()
+    }
 
     /// Whether a batch needs labels.
     fn needs_labels(&self) -> bool;

@@ -134,7 +134,11 @@ impl TwoStreamConfig {
         let mut loss = Loss::new();
         match self.targets {
             Targets::Class => {
-                let entropy = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
+                let entropy = graph.add(
+                    "cross_entropy",
+                    SoftmaxCrossEntropy::default(),
+                    &[logits, label],
+                )?;
                 let accuracy = graph.add("accuracy", Accuracy::TopOne, &[logits, label])?;
                 loss.add(&graph, "cross_entropy", entropy, 1.0)?;
                 loss.metric(&graph, "accuracy", accuracy)?;

@@ -368,6 +368,10 @@ impl Model for Vae {
         vec![Pass::new("model", &self.graph, &self.loss)]
     }
 
+    fn graphs_mut(&mut self) -> Vec<&mut Graph> {
+        vec![&mut self.graph]
+    }
+
     fn needs_labels(&self) -> bool {
         self.label.is_some()
     }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::Loss;
-use super::graph::{Graph, Node, Role};
+use super::graph::{Graph, NodeId, Role};
 use super::operation::{Property, ValueRange};
 
 /// A graph in words, for run directories, reports and views.
@@ -36,9 +36,12 @@ pub struct LayerDescription {
     pub shape: Vec<usize>,
     /// The names of the layers whose outputs it reads.
     pub inputs: Vec<String>,
-    /// What an optimizer updates.
+    /// What an optimizer updates, unless the layer is frozen.
     #[serde(default)]
     pub parameters: Vec<ParameterDescription>,
+    /// Whether an optimizer leaves its parameters as they are.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub frozen: bool,
     /// What its operation keeps from step to step, such as running statistics.
     #[serde(default)]
     pub state: Vec<ParameterDescription>,
@@ -51,6 +54,10 @@ pub struct LayerDescription {
     /// What it means to its model, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A parameter, or a state, of a layer.
@@ -79,7 +86,7 @@ impl Graph {
         GraphDescription {
             name: name.to_owned(),
             suffix: String::new(),
-            layers: self.nodes().iter().map(|node| self.layer(node)).collect(),
+            layers: self.ids().map(|id| self.layer(id)).collect(),
             losses: loss
                 .terms()
                 .iter()
@@ -92,7 +99,8 @@ impl Graph {
         }
     }
 
-    fn layer(&self, node: &Node) -> LayerDescription {
+    fn layer(&self, id: NodeId) -> LayerDescription {
+        let node = self.node(id);
         let kept = |trainable: bool| {
             let all = node
                 .parameters
@@ -118,6 +126,7 @@ impl Graph {
                 .map(|&input| self.node(input).name.clone())
                 .collect(),
             parameters: kept(true),
+            frozen: self.is_frozen(id),
             state: kept(false),
             properties: match &node.operation {
                 Some(operation) => operation.properties().to_vec(),

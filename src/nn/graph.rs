@@ -80,15 +80,21 @@ pub struct Parameter {
     pub shape: Vec<usize>,
     /// How it starts.
     pub initialization: Initialization,
-    /// Whether an optimizer updates it; else it is state that its operation's forward pass keeps, such as running
-    /// statistics.
+    /// Whether it is learned; else it is state that its operation's forward pass keeps, such as running statistics.
     pub trainable: bool,
+    /// Whether it keeps its first values although it is learned otherwise ([`Graph::freeze`]).
+    pub frozen: bool,
 }
 
 impl Parameter {
     /// Elements.
     pub fn size(&self) -> usize {
         elements(&self.shape)
+    }
+
+    /// Whether an optimizer updates it.
+    pub fn is_updated(&self) -> bool {
+        self.trainable && !self.frozen
     }
 }
 
@@ -108,7 +114,7 @@ impl Parameter {
 /// let hidden = graph.add("hidden", Dense::new(100), &[x])?;
 /// let hidden = graph.add("relu", Activation::Relu, &[hidden])?;
 /// let logits = graph.add("logits", Dense::new(10), &[hidden])?;
-/// let cross_entropy = graph.add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])?;
+/// let cross_entropy = graph.add("cross_entropy", SoftmaxCrossEntropy::default(), &[logits, label])?;
 ///
 /// let mut loss = Loss::new();
 /// loss.add(&graph, "cross_entropy", cross_entropy, 1.0)?;
@@ -117,7 +123,7 @@ impl Parameter {
 /// assert_eq!(graph.parameters()[0].name, "hidden.weight");
 /// assert_eq!(graph.parameters()[0].shape, [100, 784]);
 /// // Shapes are checked when a node is added: a label is one number per sample.
-/// assert!(graph.add("wrong", SoftmaxCrossEntropy, &[logits, x]).is_err());
+/// assert!(graph.add("wrong", SoftmaxCrossEntropy::default(), &[logits, x]).is_err());
 /// # Ok(())
 /// # }
 /// ```
@@ -233,6 +239,7 @@ impl Graph {
                 shape: spec.shape,
                 initialization: spec.initialization,
                 trainable,
+                frozen: false,
             });
         }
         self.nodes.push(Node {
@@ -264,6 +271,36 @@ impl Graph {
     /// Says what a node means to its model.
     pub fn set_role(&mut self, id: NodeId, role: Role) {
         self.nodes[id.0].role = Some(role);
+    }
+
+    /// Freezes what is learned of the node `name`, and of all nodes whose names begin with it and a dot: optimizers leave it
+    /// as it is, and no gradients of it are computed. State, such as running statistics, goes on. Returns the number of
+    /// parameters that are frozen by that.
+    pub fn freeze(&mut self, name: &str) -> usize {
+        let is_meant = |node: &&Node| {
+            let rest = node.name.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let meant = self.nodes.iter().filter(is_meant);
+        let mut count = 0;
+        for &index in meant.flat_map(|node| &node.parameters) {
+            let parameter = &mut self.parameters[index];
+            count += usize::from(parameter.is_updated());
+            parameter.frozen = parameter.trainable;
+        }
+        count
+    }
+
+    /// Whether something that an optimizer updates belongs to a node.
+    pub fn is_updated(&self, id: NodeId) -> bool {
+        let mut parameters = self.nodes[id.0].parameters.iter();
+        parameters.any(|&index| self.parameters[index].is_updated())
+    }
+
+    /// Whether a node has learned parameters, and all of them are frozen.
+    pub fn is_frozen(&self, id: NodeId) -> bool {
+        let mut parameters = self.nodes[id.0].parameters.iter();
+        parameters.any(|&index| self.parameters[index].frozen) && !self.is_updated(id)
     }
 
     /// The first node of a role.

@@ -3,7 +3,7 @@
 use super::parameters::Parameters;
 use crate::gpu::Buffer;
 
-/// What an optimizer updates: all trainable parameters of a network (`&Parameters` becomes this), or any tensor that a loss
+/// What an optimizer updates: all parameters of a network that are not frozen (`&Parameters` becomes this), or any tensor that a loss
 /// is differentiated with respect to, such as an input that shall activate a unit.
 #[derive(Debug, Clone, Copy)]
 pub struct OptimizedTensor<'a> {
@@ -14,6 +14,9 @@ pub struct OptimizedTensor<'a> {
     /// Elements at the front of both that are updated. The elements after them up to a multiple of four are updated too, and
     /// a clip by norm counts their gradients, so those must be zero.
     pub len: usize,
+    /// Elements that the memories of an optimizer have: at least those that are updated. Of frozen parameters behind them an
+    /// average of weights holds the values, and all other memories zeros.
+    pub memory: usize,
 }
 
 impl<'a> From<&'a Parameters> for OptimizedTensor<'a> {
@@ -21,7 +24,8 @@ impl<'a> From<&'a Parameters> for OptimizedTensor<'a> {
         Self {
             values: &parameters.values,
             gradients: &parameters.gradients,
-            len: parameters.trainable_len(),
+            len: parameters.updated_len(),
+            memory: parameters.trainable_len(),
         }
     }
 }

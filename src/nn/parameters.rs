@@ -1,5 +1,6 @@
-//! What is trainable: all parameters of a graph in one buffer, so that an optimizer is one dispatch. State that is kept but
-//! not trainable (running statistics) follows them in the same buffer, outside the range that the optimizer touches.
+//! What is trainable: all parameters of a graph in one buffer, so that an optimizer is one dispatch. Frozen ones, and behind
+//! them state that is kept but not trainable (running statistics), follow in the same buffer, outside the range that the
+//! optimizer touches.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,7 +26,9 @@ pub struct Parameters {
     /// Gradients in the same slots; after the optimizer's pass, the updates that it applied.
     pub gradients: Buffer<f32>,
     slots: Vec<Slot>,
-    /// Elements that the trainable ones take; state follows.
+    /// Elements that the updated ones take; frozen ones follow.
+    updated: usize,
+    /// Elements that the trainable ones take, frozen ones included; state follows.
     trainable: usize,
     by_name: HashMap<String, usize>,
     /// Another network's, for plans that run through both.
@@ -37,8 +40,16 @@ struct Slot {
     name: String,
     shape: Vec<usize>,
     trainable: bool,
+    frozen: bool,
     start: usize,
     len: usize,
+}
+
+/// The slots of a graph's parameters.
+struct Slots {
+    slots: Vec<Slot>,
+    /// Elements of what is updated, of what is trainable, and of all.
+    ends: [usize; 3],
 }
 
 /// Whether a state is batch norm's counter of batches, on which no result depends: PyTorch's earlier files lack it, and 0
@@ -48,8 +59,7 @@ fn is_counter(name: &str) -> bool {
 }
 
 impl Parameters {
-    /// Slots, elements of what is trainable, and of all.
-    fn slots(graph: &Graph) -> (Vec<Slot>, usize, usize) {
+    fn slots(graph: &Graph) -> Slots {
         let mut slots: Vec<Slot> = graph
             .parameters()
             .iter()
@@ -57,22 +67,23 @@ impl Parameters {
                 name: parameter.name.clone(),
                 shape: parameter.shape.clone(),
                 trainable: parameter.trainable,
+                frozen: parameter.frozen,
                 start: 0,
                 len: parameter.size(),
             })
             .collect();
         let mut start = 0;
-        let mut trainable = 0;
-        for kind in [true, false] {
-            for slot in slots.iter_mut().filter(|slot| slot.trainable == kind) {
-                slot.start = start;
-                start += slot.len.next_multiple_of(ALIGNMENT);
+        let kinds = [(true, false), (true, true), (false, false)];
+        let ends = kinds.map(|kind| {
+            for slot in &mut slots {
+                if (slot.trainable, slot.frozen) == kind {
+                    slot.start = start;
+                    start += slot.len.next_multiple_of(ALIGNMENT);
+                }
             }
-            if kind {
-                trainable = start;
-            }
-        }
-        (slots, trainable, start)
+            start
+        });
+        Slots { slots, ends }
     }
 
     /// Adds to `need` what the parameters of `graph` will take, with so many buffers of gradients and so many of an
@@ -83,7 +94,10 @@ impl Parameters {
         memories: usize,
         estimate: &mut MemoryEstimate,
     ) {
-        let (slots, trainable, all) = Self::slots(graph);
+        let Slots {
+            slots,
+            ends: [_, trainable, all],
+        } = Self::slots(graph);
         let largest = slots.iter().max_by_key(|slot| slot.len);
         let name = largest.map_or("", |slot| &slot.name);
         let context = layer(name.rsplit_once('.').map_or(name, |(layer, _)| layer));
@@ -101,21 +115,25 @@ impl Parameters {
     /// # Errors
     /// They need more memory than the adapter gives one binding.
     pub fn new(gpu: &Gpu, graph: &Graph, seed: u64) -> Result<Self> {
-        let (slots, trainable, start) = Self::slots(graph);
+        let Slots {
+            slots,
+            ends: [updated, trainable, all],
+        } = Self::slots(graph);
         let by_name = slots
             .iter()
             .enumerate()
             .map(|(index, slot)| (slot.name.clone(), index))
             .collect();
         let parameters = Self {
-            values: gpu.buffer("parameters", start)?,
-            gradients: gpu.buffer("parameter gradients", start)?,
+            values: gpu.buffer("parameters", all)?,
+            gradients: gpu.buffer("parameter gradients", all)?,
             slots,
+            updated,
             trainable,
             by_name,
             fallback: None,
         };
-        let mut values = vec![0.0; start];
+        let mut values = vec![0.0; all];
         for node in graph.nodes() {
             // Fans follow from the layer's weight: [out, in, ...receptive field].
             let weight = node
@@ -200,21 +218,28 @@ impl Parameters {
         })
     }
 
-    /// Number of trainable values.
+    /// Number of trainable values, frozen ones included.
     pub fn count(&self) -> usize {
         let trainable = self.slots.iter().filter(|slot| slot.trainable);
         trainable.map(|slot| slot.len).sum()
     }
 
-    /// Elements at the front of [`Parameters::values`] that are trainable, gaps included: where an optimizer ends.
+    /// Elements at the front of [`Parameters::values`] that are updated, gaps included: where an optimizer ends.
+    pub fn updated_len(&self) -> usize {
+        self.updated
+    }
+
+    /// Elements at the front of [`Parameters::values`] that are trainable, frozen ones and gaps included: where the state
+    /// begins.
     pub fn trainable_len(&self) -> usize {
         self.trainable
     }
 
-    /// Names and ranges of what is trainable.
-    pub(super) fn trainable(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
-        let trainable = self.slots.iter().filter(|slot| slot.trainable);
-        trainable.map(|slot| (slot.name.as_str(), slot.start..slot.start + slot.len))
+    /// Names and ranges of what is updated.
+    pub(super) fn updated(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
+        let is_updated = |slot: &&Slot| slot.trainable && !slot.frozen;
+        let updated = self.slots.iter().filter(is_updated);
+        updated.map(|slot| (slot.name.as_str(), slot.start..slot.start + slot.len))
     }
 
     /// Splits a buffer laid out like the parameters (their values or gradients, read back with [`Gpu::read`]) into named

@@ -60,7 +60,7 @@ impl UpdateRule {
         let tensor = tensor.into();
         let mut state = self.optimizer.state(gpu, tensor)?;
         if self.ema.is_some() {
-            let average = gpu.buffer(AVERAGE, tensor.len)?;
+            let average = gpu.buffer(AVERAGE, tensor.memory)?;
             state.moments.push((AVERAGE, average));
         }
         Ok(state)
@@ -87,19 +87,22 @@ impl UpdateRule {
             .dispatch(gpu, step_counter, step_scale)
             .into_iter()
             .collect();
-        if let Some(clip) = self.clip {
-            dispatches.extend(clip.dispatches(gpu, tensor, step_scale)?);
+        // A network all of which is frozen has nothing to update.
+        if tensor.len > 0 {
+            if let Some(clip) = self.clip {
+                dispatches.extend(clip.dispatches(gpu, tensor, step_scale)?);
+            }
+            dispatches.push(self.optimizer.clipped_dispatch(
+                gpu,
+                tensor,
+                state,
+                step_counter,
+                self.clip,
+                keep_updates,
+            ));
         }
-        dispatches.push(self.optimizer.clipped_dispatch(
-            gpu,
-            tensor,
-            state,
-            step_counter,
-            self.clip,
-            keep_updates,
-        ));
         if let (Some(decay), Some(average)) = (self.ema, state.memory(AVERAGE)) {
-            let vectors = tensor.vectors();
+            let vectors = tensor.memory.div_ceil(4);
             let uniform = gpu.uniform(
                 "ema",
                 &EmaUniforms {

@@ -235,6 +235,7 @@ mod tests {
                 shape: vec![1],
                 inputs: Vec::new(),
                 parameters: Vec::new(),
+                frozen: false,
                 state: Vec::new(),
                 properties: vec![*property],
                 range: Default::default(),

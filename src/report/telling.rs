@@ -265,6 +265,7 @@ mod tests {
             shape: vec![4],
             inputs: Vec::new(),
             parameters: Vec::new(),
+            frozen: false,
             state: Vec::new(),
             properties: Vec::new(),
             range: Default::default(),

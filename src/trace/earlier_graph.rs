@@ -126,7 +126,7 @@ mod tests {
         let geometry = Conv2dGeometry::new(3);
         let gan = |objective| {
             let role = GanRole::Real;
-            Box::new(GanLoss { objective, role })
+            Box::new(GanLoss::new(objective, role))
         };
         vec![
             Box::new(Activation::Relu),
@@ -163,7 +163,7 @@ mod tests {
                 classes: 2,
                 width: 2,
             }),
-            Box::new(SoftmaxCrossEntropy),
+            Box::new(SoftmaxCrossEntropy::default()),
             Box::new(ElementwiseLoss::BceWithLogits),
             Box::new(ElementwiseLoss::SquaredError),
             Box::new(GaussianKl),

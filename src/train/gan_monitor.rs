@@ -14,6 +14,8 @@ use crate::trace::{Event, EventKind, ModelDescription, Subject, TraceLayout, Uni
 #[derive(Debug, Clone)]
 pub(super) struct GanMonitor {
     has_cross_entropy: bool,
+    /// What a discriminator that is always right has to pay, because its targets are smoothed.
+    least_loss: f64,
     compared: Option<ComparedLayer>,
     saturated: Debounce,
     collapsed: Debounce,
@@ -41,6 +43,7 @@ impl GanMonitor {
         });
         (has_cross_entropy || compared.is_some()).then(|| Self {
             has_cross_entropy,
+            least_loss: least_loss(model),
             compared,
             saturated: Debounce::default(),
             collapsed: Debounce::default(),
@@ -58,7 +61,7 @@ impl GanMonitor {
     /// are the generator's.
     fn saturated(&mut self, record: &StepRecord) -> Option<Event> {
         let loss = f64::from(*record.scalars.first()?);
-        let holds = self.has_cross_entropy && loss < SATURATED_LOSS;
+        let holds = self.has_cross_entropy && loss - self.least_loss < SATURATED_LOSS;
         let is_long = |steps, _| steps + 1 >= SATURATED_STEPS;
         let since = self.saturated.observe(record.step, holds, is_long)?;
         let subject = Subject::Scalar("loss".to_owned());
@@ -90,6 +93,15 @@ fn scores_with_cross_entropy(graph: &GraphDescription) -> bool {
     };
     let mut losses = graph.layers.iter();
     losses.any(|loss| loss.has(Property::CrossEntropy) && loss.inputs.iter().any(reads_score))
+}
+
+/// The least value of the cross-entropies that are known to stay above one: those with smoothed targets.
+pub(crate) fn least_loss(model: &ModelDescription) -> f64 {
+    let entropies = model
+        .layers()
+        .filter(|layer| layer.has(Property::CrossEntropy));
+    let least = entropies.map(|layer| layer.range.least);
+    least.filter(|least| least.is_finite()).sum()
 }
 
 /// Whether the graph is a discriminator that reads images of a generator.

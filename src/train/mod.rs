@@ -34,6 +34,7 @@ mod verification;
 
 pub use events::EventDetector;
 pub(crate) use events::first_nonfinite;
+pub(crate) use gan_monitor::least_loss;
 pub use inspection::Inspection;
 pub use preview::ModelPreview;
 pub use probe_batch::{ProbeBatch, ProbedGraph};

@@ -123,10 +123,10 @@ impl Probe for StatisticsProbe {
             ParameterStage::BeforeUpdate => (TensorKind::Weight, &parameters.values),
             ParameterStage::AfterUpdate => (TensorKind::Update, &parameters.gradients),
         };
-        // State has no updates, a counter has no units, and the graph may run through another network's parameters too.
+        // State and what is frozen have no updates, a counter has no units, and the graph may run through another network's parameters too.
         let is_recorded = |parameter: &&Parameter| {
             !parameter.shape.is_empty()
-                && (parameter.trainable || kind == TensorKind::Weight)
+                && (parameter.is_updated() || kind == TensorKind::Weight)
                 && parameters.contains(&parameter.name)
         };
         let mut matrices = Vec::new();

@@ -125,7 +125,7 @@ impl Probe for TensorCapture {
         };
         let mut dispatches = Vec::new();
         for parameter in view.graph.parameters() {
-            let has_update = parameter.trainable || kind == TensorKind::Weight;
+            let has_update = parameter.is_updated() || kind == TensorKind::Weight;
             let slice = view
                 .parameters
                 .slice(&parameter.name)

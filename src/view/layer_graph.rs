@@ -254,6 +254,7 @@ mod tests {
                 name: format!("{name}.weight"),
                 shape: vec![4],
             }],
+            frozen: false,
             state: Vec::new(),
             properties: Vec::new(),
             range: crate::nn::ValueRange::default(),

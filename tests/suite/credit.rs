@@ -264,7 +264,7 @@ fn assert_close(name: &str, found: &[(String, f64)], expected: &[(String, f64)],
     for ((what, a), (wanted, b)) in found.iter().zip(expected) {
         assert_eq!(what, wanted, "{name}");
         assert!(
-            (a - b).abs() < most,
+            (a - b).abs() <= most,
             "{name}, {what}: {a:e} instead of {b:e}"
         );
     }
@@ -330,6 +330,25 @@ fn every_optimizer_is_explained() {
         "optimizer = { rmsprop = { lr = 1e-4, momentum = 0.5, centered = true, eps = 1e-3, weight_decay = 1e-2 } }",
     ] {
         check(optimizer, MLP_VAE, optimizer, &["encoder.0", "mu"]);
+    }
+}
+
+/// Frozen layers move nothing, and what comes through them is told all the same.
+#[test]
+fn frozen_layers_are_explained() {
+    for optimizer in [
+        "optimizer = { sgd = { lr = 1e-3, momentum = 0.9, weight_decay = 1e-2 } }\nclip = { norm = 5.0 }",
+        "optimizer = { adamw = { lr = 2e-3, weight_decay = 0.1 } }",
+    ] {
+        let train = format!("{optimizer}\nfrozen = [\"encoder.0\", \"decoder.0\"]");
+        let layers = ["mu", "decoder.0", "decoder.2"];
+        check("frozen", MLP_VAE, &train, &layers);
+        let (_folder, dir) = trained(&scenario(MLP_VAE, &train));
+        for credit in measured(&dir, "decoder.0", &[0], 10..20) {
+            assert!(credit.successors.iter().all(|part| part.credit == 0.0));
+            assert!(credit.predecessors.iter().any(|part| part.credit != 0.0));
+            assert_eq!(credit.other, OtherCredit::default());
+        }
     }
 }
 

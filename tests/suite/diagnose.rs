@@ -38,7 +38,11 @@ fn classifier(last: Option<Activation>) -> ModelDescription {
     }
     graph.set_role(logits, Role::Logits);
     let node = graph
-        .add("cross_entropy", SoftmaxCrossEntropy, &[logits, label])
+        .add(
+            "cross_entropy",
+            SoftmaxCrossEntropy::default(),
+            &[logits, label],
+        )
         .unwrap();
     let mut loss = Loss::new();
     loss.add(&graph, "cross_entropy", node, 1.0).unwrap();

@@ -67,6 +67,43 @@ fn classifiers_learn_with_every_loss() {
     }
 }
 
+/// With smoothed labels a classifier learns as well, and its loss stays above that of an answer which is always right.
+#[test]
+fn classifiers_learn_smoothed_labels() {
+    let entropy = |shares: &[f64]| -> f64 { shares.iter().map(|p| -p * p.ln()).sum() };
+    let of_classes = entropy(&[0.8, 0.1, 0.1]);
+    let of_answers = 3.0 * entropy(&[0.85, 0.15]);
+    for (end, loss, least) in [
+        ("{ dense = 3 }", "cross_entropy", of_classes),
+        (
+            r#"{ dense = 3 }, "softmax""#,
+            "negative_log_likelihood",
+            of_classes,
+        ),
+        ("{ dense = 3 }", "bce_with_logits", of_answers),
+        (r#"{ dense = 3 }, "sigmoid""#, "bce", of_answers),
+        ("{ dense = 3 }", "squared_error", 0.0),
+    ] {
+        let smoothed = classifier(end, loss, "[1.0]");
+        let smoothed = smoothed
+            .with(&["model.label_smoothing=0.3".into()])
+            .unwrap();
+        let late = mean(&scalar(&smoothed, "accuracy")[50..]);
+        assert!(late > 0.55, "{loss}: {late}");
+        let losses = scalar(&smoothed, "loss");
+        assert!(
+            losses.iter().all(|value| *value >= least - 1e-5),
+            "{loss}: {losses:?}"
+        );
+    }
+    let one = classifier("{ dense = 1 }", "bce_with_logits", "[1.0, 1.0, 0.0]");
+    let one = one.with(&["model.label_smoothing=0.2".into()]).unwrap();
+    let late = mean(&scalar(&one, "accuracy")[50..]);
+    assert!(late > 0.6, "one output: {late}");
+    let error = one.with(&["model.label_smoothing=1.0".into()]).unwrap_err();
+    assert!(error.to_string().contains("below 1"), "{error}");
+}
+
 /// One output for two classes, the second of which it says.
 #[test]
 fn one_output_is_enough_for_two_classes() {

@@ -32,6 +32,7 @@ mod exact_graph;
 mod exchange;
 mod failures;
 mod formats;
+mod frozen;
 mod gpu;
 mod image_loads;
 mod interchange;

@@ -116,7 +116,7 @@ fn plan_estimates_match_allocation_for_every_request() {
     let norm = graph.add("norm", BatchNorm::default(), &[conv]).unwrap();
     let relu = graph.add("relu", Activation::Relu, &[norm]).unwrap();
     let logits = graph.add("logits", Dense::new(5), &[relu]).unwrap();
-    let entropy = graph.add("entropy", SoftmaxCrossEntropy, &[logits, label]);
+    let entropy = graph.add("entropy", SoftmaxCrossEntropy::default(), &[logits, label]);
     let mut loss = Loss::new();
     loss.add(&graph, "entropy", entropy.unwrap(), 1.0).unwrap();
     type Ask = for<'a> fn(PlanRequest<'a>, &'a Loss, [NodeId; 3], &Buffer<f32>) -> PlanRequest<'a>;

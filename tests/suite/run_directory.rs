@@ -75,6 +75,7 @@ fn model() -> ModelDescription {
         shape: vec![5],
         inputs: vec!["x".to_owned()],
         parameters: Vec::new(),
+        frozen: false,
         state: Vec::new(),
         role: None,
     };

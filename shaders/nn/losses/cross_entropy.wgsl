@@ -1,5 +1,8 @@
 // Cross-entropy of softmax(logits) against class labels: log(sum(exp(logits))) - logits[label], with the largest
-// logit taken out of the sum. One invocation for each sample: classes are few.
+// logit taken out of the sum. With label smoothing, a share of the label is spread over all classes, so that a share of
+// logits[label] becomes the mean of the logits. One invocation for each sample: classes are few.
+
+override SMOOTHING: f32 = 0.0;
 
 struct Uniforms {
     batch: u32,
@@ -45,7 +48,17 @@ fn forward(@builtin(global_invocation_id) invocation: vec3u) {
     }
     let first = sample * uniforms.classes;
     let n = normalizer(first);
-    loss[sample] = log(n.sum) + (n.largest - logits[first + label_of(sample)]);
+    let of_label = n.largest - logits[first + label_of(sample)];
+    if (SMOOTHING == 0.0) {
+        loss[sample] = log(n.sum) + of_label;
+        return;
+    }
+    var distances = 0.0;
+    for (var i = 0u; i < uniforms.classes; i += 1u) {
+        distances += n.largest - logits[first + i];
+    }
+    let spread = SMOOTHING * (distances / f32(uniforms.classes));
+    loss[sample] = log(n.sum) + ((1.0 - SMOOTHING) * of_label + spread);
 }
 
 @compute @workgroup_size(64)
@@ -59,7 +72,11 @@ fn backward(@builtin(global_invocation_id) invocation: vec3u) {
     let label = label_of(sample);
     for (var i = 0u; i < uniforms.classes; i += 1u) {
         let probability = exp(logits[first + i] - n.largest) / n.sum;
-        var gradient = loss_gradient[sample] * (probability - select(0.0, 1.0, i == label));
+        var wanted = select(0.0, 1.0, i == label);
+        if (SMOOTHING != 0.0) {
+            wanted = (1.0 - SMOOTHING) * wanted + SMOOTHING / f32(uniforms.classes);
+        }
+        var gradient = loss_gradient[sample] * (probability - wanted);
         if (uniforms.accumulate != 0u) {
             gradient += logits_gradient[first + i];
         }

@@ -11,6 +11,8 @@ const SQUARE: u32 = 4u;
 const SQUARE_FROM_ONE: u32 = 5u;
 
 override OBJECTIVE: u32 = 0u;
+// What the target of a real image is less than 1.
+override SMOOTHING: f32 = 0.0;
 
 struct Uniforms {
     batch: u32,
@@ -29,6 +31,9 @@ struct Uniforms {
 
 fn cost(margin: vec4f) -> vec4f {
     if (OBJECTIVE == CROSS_ENTROPY) {
+        if (SMOOTHING != 0.0) {
+            return softplus4(margin) - SMOOTHING * margin;
+        }
         return softplus4(margin);
     }
     if (OBJECTIVE == HINGE) {
@@ -42,13 +47,16 @@ fn cost(margin: vec4f) -> vec4f {
         return margin * margin;
     }
     if (OBJECTIVE == SQUARE_FROM_ONE) {
-        return (margin + 1.0) * (margin + 1.0);
+        return (margin + (1.0 - SMOOTHING)) * (margin + (1.0 - SMOOTHING));
     }
     return margin;
 }
 
 fn derivative(margin: vec4f) -> vec4f {
     if (OBJECTIVE == CROSS_ENTROPY) {
+        if (SMOOTHING != 0.0) {
+            return sigmoid4(margin) - SMOOTHING;
+        }
         return sigmoid4(margin);
     }
     if (OBJECTIVE == HINGE) {
@@ -61,7 +69,7 @@ fn derivative(margin: vec4f) -> vec4f {
         return 2.0 * margin;
     }
     if (OBJECTIVE == SQUARE_FROM_ONE) {
-        return 2.0 * (margin + 1.0);
+        return 2.0 * (margin + (1.0 - SMOOTHING));
     }
     return vec4f(1.0);
 }

@@ -56,7 +56,11 @@ impl Account {
         let memory = training.carried(&row);
         Self {
             decay: vec![0.0; memory.len()],
-            senders: senders(&training.passes, &cuts, memory.len()),
+            // No gradient moves a frozen layer.
+            senders: match training.graph().is_frozen(id) {
+                true => Vec::new(),
+                false => senders(&training.passes, &cuts, memory.len()),
+            },
             shares: Vec::new(),
             projected: Vec::new(),
             projection: vec![0.0; memory.len()],
@@ -79,10 +83,10 @@ impl Account {
         moved: &MovedWeights<'_>,
         sensitivity: &[f64],
     ) {
-        if !moved.is_updated {
+        let graph = training.graph();
+        if !moved.is_updated || graph.is_frozen(self.row.layer) {
             return;
         }
-        let graph = training.graph();
         let [updated, after] = [moved.updated, moved.after].map(|all| self.row.of(graph, all));
         let unclipped = self.row.of(graph, moved.unclipped);
         let clipped = self.row.of_trainable(graph, moved.clipped);

@@ -181,6 +181,7 @@ impl<'a> ReferenceTraining<'a> {
             let steps = self.run(batch);
             let unclipped = sums_of_gradients(&steps);
             let mut clipped = self.learned(&unclipped);
+            self.stop_frozen(&mut clipped);
             let of_layers = further.iter_mut().flat_map(|hop| &mut hop.accounts);
             for account in std::iter::once(&mut account).chain(of_layers) {
                 account.shares = shares(&account.cuts, &account.row, &steps, self.batch);
@@ -277,6 +278,21 @@ impl<'a> ReferenceTraining<'a> {
         learned.map(|index| all[index].clone()).collect()
     }
 
+    fn is_frozen(&self, parameter: usize) -> bool {
+        self.graph().parameters()[parameter].frozen
+    }
+
+    /// No gradients of frozen parameters are computed, so that they do not count where gradients are clipped together.
+    fn stop_frozen(&self, gradients: &mut [Vec<f64>]) {
+        let count = self.graph().parameters().len();
+        let learned = (0..count).filter(|&index| self.is_learned(index));
+        for (index, gradient) in learned.zip(gradients) {
+            if self.is_frozen(index) {
+                gradient.fill(0.0);
+            }
+        }
+    }
+
     /// The update of all parameters and of the state; returns the parameters before their bound.
     fn update(
         &mut self,
@@ -293,16 +309,19 @@ impl<'a> ReferenceTraining<'a> {
         let mut weights = weights.into_iter();
         let left = &steps.last().expect("a pass").computed.parameters;
         for (index, left) in left.iter().enumerate() {
-            self.parameters[index] = if self.is_learned(index) {
-                weights.next().expect("one for each")
-            } else {
-                left.clone()
-            };
+            let updated = self
+                .is_learned(index)
+                .then(|| weights.next().expect("one for each"));
+            match updated {
+                Some(_) if self.is_frozen(index) => {}
+                Some(weights) => self.parameters[index] = weights,
+                None => self.parameters[index].clone_from(left),
+            }
         }
         let updated = self.parameters.clone();
         if let (Some(bound), true) = (self.weight_clip, is_updated) {
             for index in 0..self.parameters.len() {
-                if self.is_learned(index) {
+                if self.is_learned(index) && !self.is_frozen(index) {
                     let values = self.parameters[index].iter_mut();
                     values.for_each(|value| *value = value.clamp(-bound, bound));
                 }

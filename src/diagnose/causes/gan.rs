@@ -9,7 +9,7 @@ use crate::nn::losses::GanObjective;
 use crate::nn::{Property, Role};
 use crate::number::short;
 use crate::trace::{Severity, Statistic};
-use crate::train::ModelConfig;
+use crate::train::{ModelConfig, least_loss};
 
 /// The loss of a discriminator that guesses, with a cross-entropy.
 const GUESSING: f64 = 2.0 * std::f64::consts::LN_2;
@@ -121,7 +121,9 @@ fn too_strong(facts: &Facts<'_>) -> Option<Finding> {
         return None;
     }
     let losses = facts.scalar("loss");
-    let is_certain = |loss: f64| loss < CERTAIN * GUESSING;
+    // With label smoothing certainty costs something.
+    let least = least_loss(facts.run.model());
+    let is_certain = |loss: f64| loss - least < CERTAIN * (GUESSING - least);
     let share = losses.iter().filter(|(_, loss)| is_certain(*loss)).count() as f64
         / losses.len().max(1) as f64;
     let late = facts.late("loss")?;

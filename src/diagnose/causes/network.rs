@@ -2,19 +2,24 @@
 //! reaches the first of them.
 
 use super::step_size::severity;
-use crate::diagnose::facts::{Facts, Family};
+use crate::diagnose::facts::{Facts, Family, Network};
 use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::fixes;
 use crate::diagnose::symptoms::Symptoms;
 use crate::nn::{LayerDescription, Property, Role};
 use crate::number::short;
 use crate::tensor::TensorKind;
+use crate::text::listed;
 use crate::trace::{Severity, Statistic};
 
 /// Shares of dropped values from which next to nothing is left.
 const DROPOUT: f64 = 0.75;
 /// The first layer's gradient over the last one's below which it vanishes.
 const VANISHED: f64 = 0.03;
+/// The share of all parameters from which on their being frozen explains that little was learned.
+const MOSTLY_FROZEN: f64 = 0.5;
+/// Characters of a list of layers.
+const LISTED: usize = 120;
 /// Weights that start this many times wider than He's.
 const LARGE: f64 = 4.0;
 
@@ -29,12 +34,82 @@ pub(crate) fn find(facts: &Facts<'_>, symptoms: &Symptoms) -> Vec<Finding> {
     findings.extend(nonlinearity(facts, symptoms));
     findings.extend(bottleneck(facts, symptoms));
     findings.extend(dropout(facts, symptoms));
+    findings.extend(frozen(facts, symptoms));
     findings.extend(batch(facts, symptoms));
     findings
 }
 
 fn is_hurt(symptoms: &Symptoms) -> bool {
     symptoms.any() || symptoms.learned_little
+}
+
+/// Layers that keep their first parameters. That is a choice; it is a cause where little was learned and most parameters are
+/// among them, or where a whole network of a GAN is.
+fn frozen(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
+    let layers = facts.run.model().layers();
+    let learned = layers.filter(|layer| !layer.parameters.is_empty());
+    let mut learned: Vec<&LayerDescription> = learned.collect();
+    learned.sort_by(|a, b| a.name.cmp(&b.name));
+    learned.dedup_by(|a, b| a.name == b.name);
+    let frozen: Vec<&str> = learned
+        .iter()
+        .filter(|layer| layer.frozen)
+        .map(|layer| layer.name.as_str())
+        .collect();
+    let first = frozen.first()?;
+    let count = |is_meant: &dyn Fn(&LayerDescription) -> bool| {
+        let meant = learned.iter().filter(|layer| is_meant(layer));
+        let parameters = meant.flat_map(|layer| &layer.parameters);
+        parameters
+            .map(|parameter| parameter.shape.iter().product::<usize>())
+            .sum::<usize>()
+    };
+    let share = count(&|layer| layer.frozen) as f64 / count(&|_| true).max(1) as f64;
+    let is_whole = |network: Network| {
+        let mut own = learned
+            .iter()
+            .filter(|layer| facts.network_of(&layer.name) == network);
+        facts.family == Family::Gan && own.all(|layer| layer.frozen)
+    };
+    let stands_still = [
+        (Network::Main, "generator"),
+        (Network::Discriminator, "discriminator"),
+    ]
+    .into_iter()
+    .find(|(network, _)| is_whole(*network));
+    let hurts = stands_still.is_some() || (is_hurt(symptoms) && share >= MOSTLY_FROZEN);
+    let severity = if hurts {
+        severity(symptoms).max(Severity::Serious)
+    } else {
+        Severity::Note
+    };
+    let names = listed(frozen.iter().copied(), LISTED);
+    let whole = stands_still.map_or(String::new(), |(_, network)| {
+        format!(" That is the whole {network}, which stays as it started.")
+    });
+    let finding = Finding::new(Cause::FrozenLayers, severity, if hurts { 0.92 } else { 0.3 })
+        .title(match stands_still {
+            Some((_, network)) => format!("the {network} is frozen"),
+            None if frozen.len() == 1 => format!("the layer {names} is frozen"),
+            None => format!("the layers {names} are frozen"),
+        })
+        .layer(first, "weight")
+        .since(0)
+        .evidence(
+            Evidence::new(format!(
+                "Frozen: {names}, with {:.0} % of all parameters, which keep their first values.{whole}",
+                100.0 * share
+            ))
+            .with("frozen_share", share)
+            .command(format!(
+                "trainscope sample {} --tensor {first}.weight --kind weight --quantity mean --keep 4",
+                facts.folder()
+            )),
+        );
+    Some(finding.fix(
+        ["train.frozen=[]".to_owned()],
+        "train all layers (train.frozen)",
+    ))
 }
 
 /// Weights that are all equal at the first step: their units stay copies of each other.

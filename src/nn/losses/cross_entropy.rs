@@ -12,8 +12,23 @@ static CROSS_ENTROPY: Shader = shader!("nn/losses/cross_entropy.wgsl");
 
 /// Inputs: logits `[classes]` and a label, one `u32` per sample in the buffer's bits; output: the cross-entropy of
 /// each sample in nats. Labels past the last class count as the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SoftmaxCrossEntropy;
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SoftmaxCrossEntropy {
+    /// The share of each label that is spread evenly over all classes (Szegedy et al. 2016): PyTorch's `label_smoothing`.
+    pub smoothing: f32,
+}
+
+impl SoftmaxCrossEntropy {
+    fn constants(self) -> [(&'static str, f64); 1] {
+        [("SMOOTHING", f64::from(self.smoothing))]
+    }
+
+    /// What the label of a sample asks of a class out of so many.
+    fn wanted(self, is_label: bool, classes: usize) -> f64 {
+        let smoothing = f64::from(self.smoothing);
+        (1.0 - smoothing) * f64::from(u8::from(is_label)) + smoothing / classes as f64
+    }
+}
 
 gpu_struct! {
     struct CrossEntropyUniforms in CROSS_ENTROPY::Uniforms {
@@ -83,7 +98,9 @@ impl Operation for SoftmaxCrossEntropy {
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {
-        let kernel = context.gpu.kernel(&CROSS_ENTROPY, "forward", &[]);
+        let kernel = context
+            .gpu
+            .kernel(&CROSS_ENTROPY, "forward", &self.constants());
         let uniforms = CrossEntropyUniforms::new(context, io.input_shapes[0], false);
         let workgroups = [groups(context.batch, 64), 1, 1];
         Ok(per_sample::forward(
@@ -95,7 +112,9 @@ impl Operation for SoftmaxCrossEntropy {
         let Some(target) = io.input_gradients[0] else {
             return Ok(Vec::new());
         };
-        let kernel = context.gpu.kernel(&CROSS_ENTROPY, "backward", &[]);
+        let kernel = context
+            .gpu
+            .kernel(&CROSS_ENTROPY, "backward", &self.constants());
         let uniforms = CrossEntropyUniforms::new(context, io.input_shapes[0], target.accumulate);
         let workgroups = [groups(context.batch, 64), 1, 1];
         let read = (target, &[0, 1][..]);
@@ -116,7 +135,14 @@ impl ReferenceOperation for SoftmaxCrossEntropy {
         io.inputs[0]
             .chunks(classes)
             .zip(io.inputs[1])
-            .map(|(logits, &label)| log_sum_exp(logits) - logits[(label as usize).min(classes - 1)])
+            .map(|(logits, &label)| {
+                let label = (label as usize).min(classes - 1);
+                let wanted = (0..classes).map(|i| self.wanted(i == label, classes));
+                // What is not wanted may be infinite.
+                let wanted = wanted.zip(logits).filter(|(share, _)| *share != 0.0);
+                let logit = wanted.map(|(share, logit)| share * logit).sum::<f64>();
+                log_sum_exp(logits) - logit
+            })
             .collect()
     }
 
@@ -127,8 +153,8 @@ impl ReferenceOperation for SoftmaxCrossEntropy {
             let normalizer = log_sum_exp(logits);
             let label = (io.forward.inputs[1][sample] as usize).min(classes - 1);
             for (i, logit) in logits.iter().enumerate() {
-                let target = f64::from(u8::from(i == label));
-                gradient.push(io.output_gradient[sample] * ((logit - normalizer).exp() - target));
+                let wanted = self.wanted(i == label, classes);
+                gradient.push(io.output_gradient[sample] * ((logit - normalizer).exp() - wanted));
             }
         }
         ReferenceGradients {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::gpu::{Dispatch, Shader, grid};
 use crate::nn::operation::{
     Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange, elements, expect_inputs,
 };
 use crate::nn::ops::Activation;
 use crate::nn::per_sample;
@@ -45,12 +45,15 @@ pub enum GanRole {
 }
 
 /// Input: a score, one number per sample, higher for images that look real; output: its loss.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GanLoss {
     /// What both networks minimize.
     pub objective: GanObjective,
     /// Whose loss it is.
     pub role: GanRole,
+    /// What the target of a real image is less than 1 (one-sided label smoothing, Salimans et al. 2016), for the objectives
+    /// that have targets.
+    pub smoothing: f32,
 }
 
 gpu_struct! {
@@ -74,7 +77,35 @@ enum MarginLoss {
     SquareFromOne = 5,
 }
 
+impl GanObjective {
+    /// Whether real images have a target that can be smoothed.
+    pub fn has_targets(self) -> bool {
+        matches!(
+            self,
+            Self::CrossEntropy | Self::Minimax | Self::LeastSquares
+        )
+    }
+}
+
 impl GanLoss {
+    /// Without label smoothing.
+    pub fn new(objective: GanObjective, role: GanRole) -> Self {
+        Self {
+            objective,
+            role,
+            smoothing: 0.0,
+        }
+    }
+
+    /// What the target of this loss's images is less than 1.
+    fn smoothed(self) -> f64 {
+        if self.role == GanRole::Real && self.objective.has_targets() {
+            self.smoothing.into()
+        } else {
+            0.0
+        }
+    }
+
     fn sign(self) -> f32 {
         match self.role {
             GanRole::Fake => 1.0,
@@ -103,8 +134,11 @@ impl GanLoss {
         }
     }
 
-    fn constants(self) -> [(&'static str, f64); 1] {
-        [("OBJECTIVE", f64::from(self.margin_loss() as u32))]
+    fn constants(self) -> [(&'static str, f64); 2] {
+        [
+            ("OBJECTIVE", f64::from(self.margin_loss() as u32)),
+            ("SMOOTHING", self.smoothed()),
+        ]
     }
 }
 
@@ -124,6 +158,16 @@ impl Operation for GanLoss {
             MarginLoss::Softplus => &[Property::CrossEntropy],
             _ => &[],
         }
+    }
+
+    /// With a smoothed target the cross-entropy never falls below the entropy of that target.
+    fn range(&self) -> ValueRange {
+        let smoothed = self.smoothed();
+        if self.margin_loss() != MarginLoss::Softplus || smoothed == 0.0 {
+            return ValueRange::UNBOUNDED;
+        }
+        let entropy = -smoothed * smoothed.ln() - (1.0 - smoothed) * (1.0 - smoothed).ln();
+        ValueRange::new(entropy, f64::INFINITY)
     }
 
     fn output_shape(&self, inputs: &[&[usize]]) -> std::result::Result<Vec<usize>, ShapeError> {
@@ -176,12 +220,14 @@ impl ReferenceOperation for GanLoss {
         let cost = |score: &f64| {
             let margin = f64::from(self.sign()) * score;
             match self.margin_loss() {
-                MarginLoss::Softplus => Activation::Softplus.value(margin),
+                MarginLoss::Softplus => {
+                    Activation::Softplus.value(margin) - self.smoothed() * margin
+                }
                 MarginLoss::Linear => margin,
                 MarginLoss::Hinge => (1.0 + margin).max(0.0),
                 MarginLoss::LogSigmoid => -Activation::Softplus.value(-margin),
                 MarginLoss::Square => margin.powi(2),
-                MarginLoss::SquareFromOne => (margin + 1.0).powi(2),
+                MarginLoss::SquareFromOne => (margin + 1.0 - self.smoothed()).powi(2),
             }
         };
         io.inputs[0].iter().map(cost).collect()
@@ -190,13 +236,15 @@ impl ReferenceOperation for GanLoss {
     fn reference_backward(&self, io: &ReferenceBackward<'_>) -> ReferenceGradients {
         let sign = f64::from(self.sign());
         let derivative = |score: &f64| match self.margin_loss() {
-            MarginLoss::Softplus => sign * Activation::Sigmoid.value(sign * score),
+            MarginLoss::Softplus => {
+                sign * (Activation::Sigmoid.value(sign * score) - self.smoothed())
+            }
             MarginLoss::Linear => sign,
             MarginLoss::Hinge if sign * score <= -1.0 => 0.0,
             MarginLoss::Hinge => sign,
             MarginLoss::LogSigmoid => sign * Activation::Sigmoid.value(-sign * score),
             MarginLoss::Square => 2.0 * score,
-            MarginLoss::SquareFromOne => 2.0 * (score + sign),
+            MarginLoss::SquareFromOne => 2.0 * (score + sign * (1.0 - self.smoothed())),
         };
         let scores = io.forward.inputs[0].iter().zip(io.output_gradient);
         ReferenceGradients {

@@ -9,7 +9,7 @@ static GRADIENT_NORMS: Shader = shader!("nn/metrics/gradient_norms.wgsl");
 /// Workgroups of the first pass for each parameter, as in the shader.
 const SLICES: usize = 16;
 
-/// The Euclidean norm of the gradient of every trainable parameter tensor, in two dispatches for all of them. Norms between
+/// The Euclidean norm of the gradient of every parameter tensor that is updated, in two dispatches for all of them. Norms between
 /// 1e-28 and the largest float32 come out within rounding errors, although their squares need not fit; a NaN or an
 /// infinity among the gradients makes its norm one.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ impl GradientNorms {
     /// The adapter's limits.
     pub fn new(gpu: &Gpu, parameters: &Parameters) -> Result<Self> {
         let (mut names, mut ranges) = (Vec::new(), Vec::new());
-        for (name, range) in parameters.trainable() {
+        for (name, range) in parameters.updated() {
             names.push(name.to_owned());
             ranges.push([range.start as u32, range.len() as u32]);
         }

@@ -96,7 +96,7 @@ impl Optimizer {
         gpu: &Gpu,
         tensor: impl Into<OptimizedTensor<'a>>,
     ) -> Result<OptimizerState> {
-        let len = tensor.into().len;
+        let len = tensor.into().memory;
         let moments = self
             .moments()
             .iter()

@@ -277,9 +277,7 @@ fn differentiated(request: &PlanRequest<'_>) -> Vec<bool> {
     }
     let mut depends_on_root = vec![false; nodes.len()];
     for (index, node) in nodes.iter().enumerate() {
-        let trainable = |&parameter: &usize| graph.parameters()[parameter].trainable;
-        let mut depends = request.wrt.contains(&NodeId(index))
-            || request.parameter_gradients && node.parameters.iter().any(trainable);
+        let mut depends = request.wrt.contains(&NodeId(index)) || request.updates(NodeId(index));
         if let Some(operation) = &node.operation {
             let mut inputs = node.inputs.iter().enumerate();
             depends |= inputs.any(|(number, input)| {

@@ -220,7 +220,7 @@ impl<'a> PlanRequest<'a> {
                     inputs: &inputs,
                     mode: self.mode,
                     input_gradients: has_backward && node.inputs.iter().any(differentiated),
-                    parameter_gradients: has_backward && self.parameter_gradients,
+                    parameter_gradients: has_backward && self.updates(NodeId(index)),
                 };
                 for scratch in operation.scratch(&request) {
                     estimate.scratch(scratch, &context);
@@ -337,6 +337,11 @@ impl<'a> PlanRequest<'a> {
             ));
         }
         Ok(())
+    }
+
+    /// Whether the gradients of a node's parameters are asked for: of frozen ones there are none.
+    pub(super) fn updates(&self, node: NodeId) -> bool {
+        self.parameter_gradients && self.graph.is_updated(node)
     }
 
     fn validate_rule(&self, liveness: &Liveness) -> Result<()> {

@@ -246,7 +246,7 @@ impl<'a> Builder<'a> {
                 output_shape: &node.shape,
                 output_gradient: self.gradient(index),
                 input_gradients,
-                parameter_gradients: self.request.parameter_gradients,
+                parameter_gradients: self.request.updates(NodeId(index)),
             },
         )?;
         Ok(Stage {
@@ -291,11 +291,11 @@ impl<'a> Builder<'a> {
         }
         for index in 0..request.graph.nodes().len() {
             if !self.liveness.differentiated[index] {
-                let trainable = |&&index: &&usize| request.graph.parameters()[index].trainable;
+                let updated = |&&index: &&usize| request.graph.parameters()[index].is_updated();
                 let count = request.graph.nodes()[index]
                     .parameters
                     .iter()
-                    .filter(trainable)
+                    .filter(updated)
                     .count();
                 let slices = self.slices(index)?;
                 work.extend(

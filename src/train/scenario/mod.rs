@@ -9,6 +9,7 @@ mod built_in;
 mod check;
 mod data;
 mod data_places;
+mod freeze;
 mod model;
 mod model_builder;
 mod noise_file;
@@ -26,6 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::data_places::DataPlaces;
+use self::freeze::freeze;
 use self::model_builder::ModelBuilder;
 use self::noise_file::read_noise;
 use self::source_map::SourceMap;
@@ -305,15 +307,18 @@ impl Scenario {
     /// Builds the model for data of a shape.
     ///
     /// # Errors
-    /// Layers do not fit each other or the data, or a model of one's own comes without its builder.
+    /// Layers do not fit each other or the data, layers to freeze are not there, or a model of one's own comes without its
+    /// builder.
     pub fn build_model(&self, data: DataShape) -> Result<Box<dyn Model>> {
-        Ok(match self.model() {
+        let mut model: Box<dyn Model> = match self.model() {
             ModelConfig::Vae(vae) => Box::new(self.with_noise(vae)?.build(data)?),
             ModelConfig::Classifier(classifier) => Box::new(classifier.build(data)?),
             ModelConfig::TwoStream(network) => Box::new(network.build(data)?),
             ModelConfig::Gan(gan) => Box::new(gan.build(&data.sample)?),
             ModelConfig::Custom(name) => self.model_builder.build(self, &name, data)?,
-        })
+        };
+        freeze(model.as_mut(), &self.train.frozen)?;
+        Ok(model)
     }
 
     /// The same VAE with the noise of its file, where it has one.

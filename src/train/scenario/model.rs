@@ -65,6 +65,10 @@ pub struct ModelSection {
     /// Classifier: what is minimized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss: Option<ClassifierLoss>,
+    /// Classifier: the share of each target that is spread over all answers. GAN: what the discriminator's target of real
+    /// images is less than 1. 0 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_smoothing: Option<f32>,
     /// GAN: the layers from the latent vector to the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generator: Option<Vec<Layer>>,
@@ -180,7 +184,7 @@ impl ModelKind {
                 ],
                 &["latent", "encoder", "decoder"],
             ),
-            Self::Classifier => (&["layers", "loss"], &["layers"]),
+            Self::Classifier => (&["layers", "loss", "label_smoothing"], &["layers"]),
             Self::Gan => (
                 &[
                     "latent",
@@ -189,6 +193,7 @@ impl ModelKind {
                     "discriminator",
                     "weight_clip",
                     "critic_steps",
+                    "label_smoothing",
                 ],
                 &["latent", "generator", "discriminator"],
             ),
@@ -225,7 +230,7 @@ impl ModelSection {
     }
 
     /// Which optional keys are given.
-    fn given(&self) -> [(&'static str, bool); 26] {
+    fn given(&self) -> [(&'static str, bool); 27] {
         [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
@@ -240,6 +245,7 @@ impl ModelSection {
             ("decoder", self.decoder.is_some()),
             ("layers", self.layers.is_some()),
             ("loss", self.loss.is_some()),
+            ("label_smoothing", self.label_smoothing.is_some()),
             ("generator", self.generator.is_some()),
             ("discriminator", self.discriminator.is_some()),
             ("objective", self.objective.is_some()),
@@ -325,7 +331,16 @@ impl ModelSection {
         Ok(ClassifierConfig {
             layers,
             loss: self.loss.unwrap_or_default(),
+            label_smoothing: self.label_smoothing()?,
         })
+    }
+
+    fn label_smoothing(&self) -> std::result::Result<f32, InvalidSetting> {
+        let smoothing = self.label_smoothing.unwrap_or(0.0);
+        let hint = "use a number of at least 0 and below 1, such as 0.1";
+        let valid = (0.0..1.0).contains(&smoothing);
+        check_setting(valid, "label_smoothing", smoothing, hint)?;
+        Ok(smoothing)
     }
 
     fn two_stream(&self) -> std::result::Result<TwoStreamConfig, InvalidSetting> {
@@ -353,7 +368,15 @@ impl ModelSection {
             discriminator: self.discriminator.clone().unwrap_or_default(),
             weight_clip: self.weight_clip,
             critic_steps: self.critic_steps.unwrap_or(1),
+            label_smoothing: self.label_smoothing()?,
         };
+        if config.label_smoothing > 0.0 && !config.objective.has_targets() {
+            return Err(InvalidSetting::new(
+                "label_smoothing",
+                "belongs to an objective with targets, and this one has none",
+                "leave it out, or use the objective cross_entropy, minimax or least_squares",
+            ));
+        }
         check_not_empty("generator", &config.generator, "add layers")?;
         check_not_empty("discriminator", &config.discriminator, "add layers")?;
         if let Some(clip) = config.weight_clip {

@@ -38,6 +38,9 @@ pub struct TrainSection {
     /// The decay of an exponential moving average of the weights, which is kept with the optimizer's state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ema: Option<f64>,
+    /// Layers whose parameters keep their first values: names, or what names begin with up to a dot.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<String>,
     /// How many steps a run continues after its first non-finite value, so that both sides of the failure are recorded.
     /// With 0 it never stops early.
     pub stop_after_nonfinite: u64,
@@ -53,6 +56,7 @@ impl Default for TrainSection {
             schedule: Schedule::default(),
             clip: None,
             ema: None,
+            frozen: Vec::new(),
             stop_after_nonfinite: 50,
         }
     }

@@ -231,6 +231,7 @@ fn fixture_model(kind: &str) -> (Box<dyn Model>, UpdateRule) {
     };
     let classifier = ClassifierConfig {
         loss: ClassifierLoss::default(),
+        label_smoothing: 0.0,
         layers: vec![convolution, Layer::Relu, maxima, Layer::Flatten, dense(3)],
     };
     let classifier = classifier.build(data([2, 6, 6])).expect("it fits");

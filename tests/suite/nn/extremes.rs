@@ -206,7 +206,12 @@ fn losses_agree_with_pytorch() {
         let logits = fixture.narrow("cross_entropy.logits");
         let labels = fixture.get("cross_entropy.labels").iter();
         let labels: Vec<f32> = labels.map(|&label| f32::from_bits(label as u32)).collect();
-        let got = run(gpu, &SoftmaxCrossEntropy, labels.len(), &[&logits, &labels]);
+        let got = run(
+            gpu,
+            &SoftmaxCrossEntropy::default(),
+            labels.len(),
+            &[&logits, &labels],
+        );
         let want = fixture.get("cross_entropy.forward");
         close("cross-entropy", &[], &got.forward, want, UNIT);
         let want = fixture.get("cross_entropy.d_logits");
@@ -270,7 +275,7 @@ fn a_nan_is_never_hidden() {
             // One sample of N classes beside a clean one.
             let logits: Vec<f32> = poisoned.iter().chain(&clean).copied().collect();
             let labels = [1, 2].map(f32::from_bits);
-            let got = run(gpu, &SoftmaxCrossEntropy, 2, &[&logits, &labels]);
+            let got = run(gpu, &SoftmaxCrossEntropy::default(), 2, &[&logits, &labels]);
             assert!(
                 got.forward[0].is_nan() && got.forward[1].is_finite(),
                 "{variant}"

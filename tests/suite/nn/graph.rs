@@ -72,7 +72,7 @@ fn misfits_name_the_layer_what_came_in_and_what_it_needs() {
             ["(squared_error)", "a target [5]", "as many"],
         ),
         (
-            refusal(SoftmaxCrossEntropy, &[&[6], &[5]]),
+            refusal(SoftmaxCrossEntropy::default(), &[&[6], &[5]]),
             ["(softmax_cross_entropy)", "labels [5]", "one label"],
         ),
     ] {

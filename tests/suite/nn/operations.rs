@@ -277,7 +277,7 @@ fn softmax_cross_entropy() {
             .expect("it fits");
         let label = graph.input("label", &[]);
         let error = graph
-            .add("error", SoftmaxCrossEntropy, &[logits, label])
+            .add("error", SoftmaxCrossEntropy::default(), &[logits, label])
             .expect("it fits");
         graph.loss("error", error, 1.0).expect("a scalar");
         let mut numbers = Numbers::new(15);

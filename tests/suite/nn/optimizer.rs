@@ -148,6 +148,7 @@ fn an_input_can_be_optimized() {
             values: &input,
             gradients,
             len: input.len(),
+            memory: input.len(),
         };
         let state = optimizer.state(gpu, tensor).expect("state");
         let update = optimizer.dispatch(gpu, tensor, &state, step_counter.buffer());

@@ -44,7 +44,7 @@ fn classifier() -> Network {
         let h = graph.add("layers.0", Dense::new(32), &[x])?;
         let h = graph.add("layers.1", Activation::Tanh, &[h])?;
         let logits = graph.add("layers.2", Dense::new(10), &[h])?;
-        let error = graph.add("error", SoftmaxCrossEntropy, &[logits, label])?;
+        let error = graph.add("error", SoftmaxCrossEntropy::default(), &[logits, label])?;
         graph.loss("cross_entropy", error, 1.0)
     };
     build().expect("it fits");

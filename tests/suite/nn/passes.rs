@@ -337,7 +337,7 @@ fn operations() -> Vec<Alone> {
     }
     one(
         "cross-entropy".into(),
-        of(SoftmaxCrossEntropy),
+        of(SoftmaxCrossEntropy::default()),
         &[("x", flat), ("label", &[])],
     );
     for loss in [
@@ -460,6 +460,7 @@ fn models() -> Vec<Whole> {
     };
     let classifier = ClassifierConfig {
         loss: ClassifierLoss::default(),
+        label_smoothing: 0.1,
         layers: with(
             features(false),
             &[Layer::Dropout(0.3), Layer::LayerNorm, dense(3, false)],
@@ -494,6 +495,7 @@ fn models() -> Vec<Whole> {
         discriminator: with(features(true), &[dense(1, true)]),
         weight_clip: None,
         critic_steps: 1,
+        label_smoothing: 0.1,
     };
     let generator = gan.generator(&data.sample).expect("it fits");
     let gan = gan.build(&data.sample).expect("it fits");

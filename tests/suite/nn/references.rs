@@ -42,7 +42,12 @@ pub fn adversarial() -> impl Iterator<Item = GanLoss> {
     ];
     objectives.into_iter().flat_map(|objective| {
         let sides = [GanRole::Real, GanRole::Fake, GanRole::Generator];
-        sides.map(|role| GanLoss { objective, role })
+        let plain = sides.map(|role| GanLoss::new(objective, role));
+        let smoothed = GanLoss {
+            smoothing: 0.2,
+            ..GanLoss::new(objective, GanRole::Real)
+        };
+        plain.into_iter().chain([smoothed])
     })
 }
 
@@ -262,12 +267,10 @@ fn gradients_agree_with_central_differences() {
                 check(&loss, batch, &[&[]], None);
             }
             let classes = size + 1;
-            check(
-                &SoftmaxCrossEntropy,
-                batch,
-                &[&[classes], &[]],
-                Some(classes),
-            );
+            for smoothing in [0.0, 0.1] {
+                let cross_entropy = SoftmaxCrossEntropy { smoothing };
+                check(&cross_entropy, batch, &[&[classes], &[]], Some(classes));
+            }
         }
     }
 }

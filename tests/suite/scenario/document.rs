@@ -64,7 +64,7 @@ impl Type {
             "boolean" => Self::Plain("boolean"),
             "string" => Self::Plain("string"),
             "table" => Self::Plain("table"),
-            "list of integers" | "list of numbers" => Self::Plain("array"),
+            "list of integers" | "list of numbers" | "list of strings" => Self::Plain("array"),
             "list of layers" => Self::Layers,
             "number" => Self::Number,
             "pair" => Self::Pair,

@@ -165,6 +165,7 @@ fn sample(key: &str) -> Value {
         "augment" => "{ flip = true }",
         "corrupt" => "{ count = 1 }",
         "samples" => "[0, 1]",
+        "frozen" => "[\"decoder\"]",
         "class_shares" => "[1.0, 0.5]",
         "encoder" | "decoder" | "residual" => "[]",
         "layers" | "generator" | "discriminator" => "[\"relu\"]",

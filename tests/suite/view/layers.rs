@@ -16,6 +16,7 @@ fn graph() -> LayerGraph {
         shape: vec![4],
         inputs: inputs.iter().map(|input| (*input).to_owned()).collect(),
         parameters: Vec::new(),
+        frozen: false,
         state: Vec::new(),
         properties: Vec::new(),
         range: trainscope::nn::ValueRange::default(),
