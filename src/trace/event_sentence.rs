@@ -70,13 +70,13 @@ impl Event {
                 )
             }
             EventKind::LogVarianceDrift if self.statistics.contains_key("mean") => {
-                let verb = if subject.units().len() > 1 {
-                    "sink"
+                let (sinks, it) = if subject.units().len() > 1 {
+                    ("sink", "them")
                 } else {
-                    "sinks"
+                    ("sinks", "it")
                 };
                 format!(
-                    "{} {verb} and nothing stops it: {} at step {step}, where its mean is {}.",
+                    "{} {sinks} and nothing stops {it}: the least value was {} at step {step}, with a mean of {}.",
                     self.units_in_words(),
                     short(figure("value")),
                     short(figure("mean"))

@@ -26,10 +26,12 @@ impl Run {
         }
         while self.keep_next(true, each)? {}
         let present = self.trainer.checkpoint()?;
-        for window in std::mem::take(&mut self.pending) {
-            self.write_window(&window)?;
-        }
-        self.trainer.restore(&present, "the run's own state")
+        let pending = std::mem::take(&mut self.pending);
+        let written = pending
+            .iter()
+            .try_for_each(|window| self.write_window(window));
+        self.trainer.restore(&present, "the run's own state")?;
+        written
     }
 
     fn write_window(&mut self, window: &EventWindow) -> Result<()> {

@@ -70,6 +70,10 @@ impl EventWindows {
             steps: start..end + after,
             state,
         };
+        // Two events of one step share what is kept.
+        if self.windows.contains(&window) {
+            return None;
+        }
         self.windows.push(window.clone());
         Some(window)
     }

@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(event.subject.units(), [1]);
         assert_eq!(
             event.sentence(),
-            "Unit 1 of log_variance sinks and nothing stops it: -5 at step 140, where its mean is -2."
+            "Unit 1 of log_variance sinks and nothing stops it: the least value was −5 at step 140, with a mean of −2."
         );
     }
 

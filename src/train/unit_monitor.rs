@@ -197,7 +197,7 @@ fn watched(layer: &LayerDescription) -> Option<Watched> {
     (is_watched && layer.range.is_bounded()).then_some(Watched::Bounds(layer.range))
 }
 
-/// Whether a unit of a layer is at one of its bounds for the whole batch.
+/// Whether a unit of a layer is at its bounds for the whole batch: at one of them, or for each sample at one or the other.
 pub(crate) fn is_saturated(layer: &LayerDescription, unit: &UnitStatistics) -> bool {
     let bounds = watched(layer).filter(|watched| *watched != Watched::Zero);
     bounds.is_some_and(|watched| holds(watched, unit))
@@ -209,7 +209,42 @@ fn holds(watched: Watched, unit: &UnitStatistics) -> bool {
         Watched::Bounds(range) => {
             let (least, greatest) = (range.least as f32, range.greatest as f32);
             let near = NEAR_BOUND * (greatest - least);
-            unit.mean.is_finite() && (unit.max < least + near || unit.min > greatest - near)
+            let [middle, half] = [0.5 * (least + greatest), 0.5 * (greatest - least)];
+            // A sample at either bound is as far from the middle as can be.
+            let distance = (unit.mean - middle).hypot(unit.std);
+            let at_one = unit.max < least + near || unit.min > greatest - near;
+            unit.mean.is_finite() && (at_one || distance > half - near)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_at_either_bound_are_saturated() {
+        let tanh = Watched::Bounds(ValueRange {
+            least: -1.0,
+            greatest: 1.0,
+        });
+        let unit = |mean: f32, std: f32, min: f32, max: f32| UnitStatistics {
+            mean,
+            std,
+            min,
+            max,
+            ..UnitStatistics::default()
+        };
+        for (saturated, statistics) in [
+            (true, unit(0.99, 0.005, 0.97, 1.0)),
+            (true, unit(-0.99, 0.005, -1.0, -0.97)),
+            // Half of the samples at one bound and half at the other; then at random between them.
+            (true, unit(0.0, 0.99, -1.0, 1.0)),
+            (false, unit(0.0, 0.58, -1.0, 1.0)),
+            (false, unit(0.9, 0.1, 0.2, 1.0)),
+            (false, unit(f32::NAN, f32::NAN, 1.0, 1.0)),
+        ] {
+            assert_eq!(holds(tanh, &statistics), saturated, "{statistics:?}");
         }
     }
 }
