@@ -104,6 +104,7 @@ fn reference_of_a_discriminator_agrees_with_numpy() {
         discriminator: vec![dense(4), leaky, dense(1)],
         weight_clip: None,
         critic_steps: 1,
+        label_smoothing: 0.0,
     };
     let gan = gan.build(&[1, 2, 3]).expect("it fits");
     for case in &cases("credit_gan.json") {
