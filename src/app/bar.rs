@@ -1,16 +1,16 @@
 //! The bar at the top and what keys do: time, the find box, and what one does with the run.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use super::controls;
 use super::dashboard::Dashboard;
+use super::export::{Format, Wish};
 use super::find;
 use super::keys::{self, Action};
 use super::panes::Pane;
 use super::requests::Request;
 use super::run_form::Form;
 use super::selection::Selection;
-use super::{controls, export};
 use crate::series::Scale;
 use crate::view::TimeScale;
 
@@ -44,14 +44,17 @@ impl Dashboard {
                     self.is_help_open = !self.is_help_open;
                 }
                 if ui.button("Copy command").clicked() {
-                    self.copy_command(ui.ctx());
+                    self.grant(Pane::Images, Wish::Copy, ui.ctx());
                 }
-                if ui.button("Export PNG").clicked() {
-                    self.export_pictures();
-                }
-                if ui.button("Export CSV").clicked() {
-                    self.export_data();
-                }
+                ui.menu_button("Export all", |ui| {
+                    for format in Format::ALL {
+                        let text =
+                            format!("The {} of all panes as {}", format.holds(), format.name());
+                        if ui.button(text).clicked() {
+                            self.export(&Pane::ALL, format);
+                        }
+                    }
+                });
                 if let Some(note) = &self.note {
                     ui.weak(note);
                 }
@@ -113,12 +116,18 @@ impl Dashboard {
 
     /// What was found, below the bar.
     fn results(&mut self, ui: &mut egui::Ui) {
-        let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) else {
-            return;
-        };
         if self.query.trim().is_empty() {
             return;
         }
+        if let Some((pane, wish)) = find::wishes(ui, &self.query) {
+            self.query.clear();
+            let context = ui.ctx().clone();
+            self.grant(pane, wish, &context);
+            return;
+        }
+        let (Some(contents), Some(selection)) = (&self.contents, &mut self.selection) else {
+            return;
+        };
         let mut is_chosen = ui.input(|input| input.key_pressed(egui::Key::Escape));
         match find::expression_of(&self.query) {
             Some(expression) => {
@@ -178,9 +187,8 @@ impl Dashboard {
             Action::Find => {
                 context.memory_mut(|memory| memory.request_focus(egui::Id::unique("find")))
             }
-            Action::CopyCommand => self.copy_command(context),
-            Action::ExportPictures => self.export_pictures(),
-            Action::ExportData => self.export_data(),
+            Action::CopyCommand => self.grant(Pane::Images, Wish::Copy, context),
+            Action::Export(format) => self.export(&Pane::ALL, format),
             Action::Pane(number) => self.arrangement.bring(Pane::ALL[number]),
             Action::Undo | Action::Redo => {
                 if let Some(selection) = &mut self.selection {
@@ -307,58 +315,15 @@ impl Dashboard {
         controls::findings(ui, &status, self.worker.activity().as_deref());
     }
 
-    /// The command that shows in a terminal what is looked at.
-    pub(super) fn command(&self) -> String {
-        let dir = self.status().dir.display().to_string();
-        let Some(selection) = &self.selection else {
-            return format!("trainscope watch {dir}");
-        };
-        let Selection { tensor, kind, .. } = selection;
-        match selection.cursor {
-            Some(step) => format!(
-                "trainscope replay {dir} --from {step} --to {} --probe {tensor}:{}",
-                step + 1,
-                kind.name()
-            ),
-            None => format!("trainscope watch {dir}"),
-        }
-    }
-
-    fn copy_command(&mut self, context: &egui::Context) {
-        let command = self.command();
-        context.copy_text(command.clone());
-        self.note = Some(format!("Copied: {command}"));
-    }
-
-    fn export_folder(&self) -> PathBuf {
-        self.status().dir.join("analysis").join("window")
-    }
-
-    fn export_pictures(&mut self) {
-        let written = export::pictures(self, &self.export_folder());
-        self.tell(written);
-    }
-
-    fn export_data(&mut self) {
-        let written = export::data(self, &self.export_folder());
-        self.tell(written);
-    }
-
-    fn tell(&mut self, written: crate::Result<Vec<PathBuf>>) {
-        match written {
-            Ok(files) => {
-                let names: Vec<String> = files
-                    .iter()
-                    .filter_map(|file| Some(file.file_name()?.to_string_lossy().into_owned()))
-                    .collect();
-                let folder = self.export_folder();
-                self.note = Some(format!(
-                    "Written to {}: {}",
-                    folder.display(),
-                    names.join(", ")
-                ));
+    /// Does what a person wants of a pane.
+    pub(super) fn grant(&mut self, pane: Pane, wish: Wish, context: &egui::Context) {
+        match wish {
+            Wish::Write(format) => self.export(&[pane], format),
+            Wish::Copy => {
+                let command = self.command(pane);
+                context.copy_text(command.clone());
+                self.note = Some(format!("Copied: {command}"));
             }
-            Err(error) => self.report(&error),
         }
     }
 }

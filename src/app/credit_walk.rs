@@ -65,9 +65,20 @@ impl CreditWalk {
         self.picture.invalidate();
     }
 
-    /// The picture, to be exported.
-    pub fn picture(&self) -> Option<&Picture> {
-        self.picture.picture()
+    /// The picture as a painter draws it, to be exported; `None` before there is a credit.
+    ///
+    /// # Errors
+    /// A picture larger than the adapter's textures.
+    pub fn drawn_by(&self, painter: &Painter, theme: &Theme) -> Result<Option<Picture>> {
+        let Some(credit) = self.credit.as_deref() else {
+            return Ok(None);
+        };
+        let chart = CreditChart {
+            credits: std::slice::from_ref(credit),
+        };
+        let picture = Picture::new(painter.gpu(), WIDTH, chart.height(), theme)?;
+        chart.draw(painter, &picture);
+        Ok(Some(picture))
     }
 
     /// Draws the picture where it shows something else.
@@ -80,18 +91,10 @@ impl CreditWalk {
         theme: &Theme,
         screen: &mut dyn Screen,
     ) -> Result<()> {
-        let credit = self.credit.as_deref();
-        self.picture.update(screen, || {
-            let Some(credit) = credit else {
-                return Ok(None);
-            };
-            let chart = CreditChart {
-                credits: std::slice::from_ref(credit),
-            };
-            let picture = Picture::new(painter.gpu(), WIDTH, chart.height(), theme)?;
-            chart.draw(painter, &picture);
-            Ok(Some(picture))
-        })
+        let mut tile = std::mem::take(&mut self.picture);
+        let drawn = tile.update(screen, || self.drawn_by(painter, theme));
+        self.picture = tile;
+        drawn
     }
 
     /// What is known of where the walk is.

@@ -291,8 +291,7 @@ impl Dashboard {
             let drawn = self.draw_scalars(&theme);
             self.report_failure(drawn);
             let past = self.past.as_ref();
-            let images = past.and_then(|past| past.images.as_ref());
-            let drawn = match images.or(self.images.as_ref()) {
+            let drawn = match shown_images(past, self.images.as_ref()) {
                 Some(images) => images.draw(&self.painter, &theme, &mut self.image_tile),
                 None => Ok(()),
             };
@@ -318,6 +317,11 @@ impl Dashboard {
                 .update(&self.painter, &theme, selection, kind, credit, screen);
             self.report_failure(drawn.and(layers));
         }
+    }
+
+    /// The images of the step that is looked at.
+    pub(super) fn shown_images(&self) -> Option<&Images> {
+        shown_images(self.past.as_ref(), self.images.as_ref())
     }
 
     fn draw_scalars(&mut self, theme: &Theme) -> Result<()> {
@@ -364,8 +368,11 @@ impl Dashboard {
                     return;
                 }
                 let mut arrangement = std::mem::take(&mut self.arrangement);
-                arrangement.ui(ui, &mut |ui, pane| self.pane(ui, pane));
+                let chosen = arrangement.ui(ui, &mut |ui, pane| self.pane(ui, pane));
                 self.arrangement = arrangement;
+                if let Some((pane, wish)) = chosen {
+                    self.grant(pane, wish, &ui.ctx().clone());
+                }
             });
         super::keys::sheet(&ui.ctx().clone(), &mut self.is_help_open);
         self.play(ui.ctx());
@@ -528,6 +535,14 @@ impl Dashboard {
             self.due.want(Request::Credit);
         }
     }
+}
+
+/// The images of an earlier step, or those of now.
+fn shown_images<'a>(
+    past: Option<&'a Box<PastStep>>,
+    now: Option<&'a Images>,
+) -> Option<&'a Images> {
+    past.and_then(|past| past.images.as_ref()).or(now)
 }
 
 /// Shows what may be higher or wider than the pane.

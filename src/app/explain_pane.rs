@@ -6,6 +6,7 @@ use super::selection::Selection;
 use crate::diagnose::{Explanation, Finding, Fix};
 use crate::tensor::TensorKind;
 use crate::trace::{Severity, TraceEntry};
+use crate::view::TextLine;
 
 /// Steps around the one that shows a finding best which all levels then show.
 const AROUND: [u64; 2] = [150, 50];
@@ -51,6 +52,29 @@ impl ExplainPane {
         self.explanation.as_deref()
     }
 
+    /// What is said, as paragraphs; none before the run is explained.
+    pub fn lines(&self) -> Vec<TextLine> {
+        let Some(explanation) = &self.explanation else {
+            return Vec::new();
+        };
+        let mut lines = vec![TextLine::Title(explanation.headline.clone())];
+        for (index, finding) in explanation.findings.iter().enumerate() {
+            lines.push(TextLine::Title(format!("{}. {}", index + 1, finding.title)));
+            lines.push(TextLine::Aside(standing(finding)));
+            let evidence = finding.evidence.iter();
+            lines.extend(evidence.map(|evidence| TextLine::Said(evidence.text.clone())));
+            for fix in &finding.fixes {
+                let sets = fix.set.iter().map(|set| format!(" --set '{set}'"));
+                let text = format!("{}: {}{}", sign(fix), fix.text, sets.collect::<String>());
+                lines.push(TextLine::Said(text));
+                lines.extend(fix.result.clone().map(TextLine::Aside));
+            }
+        }
+        let unknown = explanation.unknown.iter();
+        lines.extend(unknown.map(|unknown| TextLine::Aside(format!("Not known: {unknown}"))));
+        lines
+    }
+
     /// The losses of the fixes that were tried, with names for a legend.
     pub fn losses(&self) -> Vec<(String, Vec<(u64, f64)>)> {
         let named = self.tried.iter().map(|tried| {
@@ -89,11 +113,7 @@ impl ExplainPane {
             if response.on_hover_text("Show where").clicked() {
                 go_to(finding, contents, selection);
             }
-            ui.weak(format!(
-                "{}, confidence {:.0} %",
-                finding.severity.name(),
-                100.0 * finding.confidence
-            ));
+            ui.weak(standing(finding));
             for evidence in &finding.evidence {
                 ui.label(&evidence.text);
             }
@@ -117,15 +137,25 @@ impl ExplainPane {
     }
 }
 
-/// Shows a fix; `true` where it is to be tried.
-fn show_fix(ui: &mut egui::Ui, fix: &Fix, severity: Severity, is_busy: bool) -> bool {
-    ui.add_space(3.0);
-    let sign = match fix.verified {
+/// How bad a finding is, and how sure.
+fn standing(finding: &Finding) -> String {
+    let confidence = 100.0 * finding.confidence;
+    format!("{}, confidence {confidence:.0} %", finding.severity.name())
+}
+
+/// What is known of a fix, in a word.
+fn sign(fix: &Fix) -> &'static str {
+    match fix.verified {
         Some(true) => "Cures it",
         Some(false) => "Does not cure it",
         None => "Fix",
-    };
-    ui.label(format!("{sign}: {}", fix.text));
+    }
+}
+
+/// Shows a fix; `true` where it is to be tried.
+fn show_fix(ui: &mut egui::Ui, fix: &Fix, severity: Severity, is_busy: bool) -> bool {
+    ui.add_space(3.0);
+    ui.label(format!("{}: {}", sign(fix), fix.text));
     for set in &fix.set {
         ui.label(
             egui::RichText::new(format!("--set '{set}'"))

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::export::Wish;
 use super::jobs::Contents;
+use super::panes::Pane;
 use super::selection::Selection;
 use crate::series::UnitLine;
 use crate::tensor::TensorKind;
@@ -84,6 +86,40 @@ pub(super) fn list(
         chosen.select(selection);
     }
     chosen.is_some()
+}
+
+/// Lists what can be done with panes whose words the query has, such as `export units svg` or `copy credit`; returns what
+/// was chosen.
+pub(super) fn wishes(ui: &mut egui::Ui, query: &str) -> Option<(Pane, Wish)> {
+    let mut chosen = None;
+    for (pane, wish) in wished(query) {
+        if ui.link(wish.text(pane)).clicked() {
+            chosen = Some((pane, wish));
+        }
+    }
+    chosen
+}
+
+/// What can be done with panes, where the query begins with one of the verbs.
+fn wished(query: &str) -> Vec<(Pane, Wish)> {
+    let lower = query.to_lowercase();
+    let words: Vec<&str> = lower.split_whitespace().collect();
+    let is_verb = |word: &&str| {
+        word.len() > 1 && ["export", "copy"].iter().any(|verb| verb.starts_with(word))
+    };
+    if !words.first().is_some_and(is_verb) {
+        return Vec::new();
+    }
+    let all = Pane::ALL
+        .into_iter()
+        .flat_map(|pane| Wish::all().map(move |wish| (pane, wish)));
+    let fits = |(pane, wish): &(Pane, Wish)| {
+        let text = wish.text(*pane).to_lowercase();
+        words
+            .iter()
+            .all(|word| text.split(' ').any(|other| other.starts_with(word)))
+    };
+    all.filter(fits).take(MOST).collect()
 }
 
 /// The regular expression in the find box: what follows a slash.
@@ -176,6 +212,18 @@ fn tensor_of(subject: &Subject) -> Option<(String, TensorKind)> {
 mod tests {
     use super::*;
     use crate::trace::{EventKind, ModelDescription, TraceEntry};
+
+    #[test]
+    fn panes_are_exported_by_words() {
+        use super::super::export::Format;
+        assert_eq!(
+            wished("export units svg"),
+            [(Pane::Units, Wish::Write(Format::Svg))]
+        );
+        assert_eq!(wished("Copy credit"), [(Pane::Credit, Wish::Copy)]);
+        assert_eq!(wished("ex layers").len(), 4);
+        assert!(wished("units").is_empty() && wished("encoder").is_empty());
+    }
 
     #[test]
     fn tensors_units_steps_and_events_are_found_by_their_words() {

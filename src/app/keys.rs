@@ -2,6 +2,8 @@
 
 use egui::{Key, Modifiers};
 
+use super::export::Format;
+
 /// What a key asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
@@ -22,17 +24,18 @@ pub(super) enum Action {
     Redo,
     Find,
     CopyCommand,
-    ExportPictures,
-    ExportData,
+    /// Write what all panes show.
+    Export(Format),
     /// Brings the pane with this number to the front.
     Pane(usize),
 }
 
 const NONE: Modifiers = Modifiers::NONE;
 const COMMAND: Modifiers = Modifiers::COMMAND;
+const SHIFT: Modifiers = Modifiers::SHIFT;
 
 /// Every key, with what it does. Earlier ones are looked at first, so that those with modifiers come before the others.
-const KEYS: [(Modifiers, Key, Action, &str); 28] = [
+const KEYS: [(Modifiers, Key, Action, &str); 30] = [
     (
         COMMAND.plus(Modifiers::SHIFT),
         Key::Z,
@@ -117,16 +120,28 @@ const KEYS: [(Modifiers, Key, Action, &str); 28] = [
         "copy the command that shows this",
     ),
     (
+        SHIFT,
+        Key::E,
+        Action::Export(Format::Svg),
+        "write what the panes show as SVG files",
+    ),
+    (
         NONE,
         Key::E,
-        Action::ExportPictures,
-        "write the charts as PNG files",
+        Action::Export(Format::Png),
+        "write what the panes show as PNG files",
+    ),
+    (
+        SHIFT,
+        Key::X,
+        Action::Export(Format::Parquet),
+        "write the data of the panes as Parquet files",
     ),
     (
         NONE,
         Key::X,
-        Action::ExportData,
-        "write their data as CSV files",
+        Action::Export(Format::Csv),
+        "write the data of the panes as CSV files",
     ),
     (NONE, Key::Num1, Action::Pane(0), "show the snapshots"),
     (NONE, Key::Num2, Action::Pane(1), "show the layers"),

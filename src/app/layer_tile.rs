@@ -22,6 +22,8 @@ pub(super) struct LayerTile {
     tile: Tile,
     values: Option<Arc<LayerValues>>,
     envelopes: Vec<Option<NodeEnvelope>>,
+    /// The worst event of each node up to the step that is looked at.
+    health: Vec<Option<Severity>>,
     hovered: Option<usize>,
     /// What the picture shows, where it is up to date.
     drawn: Option<Drawn>,
@@ -51,9 +53,31 @@ impl LayerTile {
         self.values.as_deref()
     }
 
-    /// The picture, to be exported.
-    pub fn picture(&self) -> Option<&Picture> {
-        self.tile.picture()
+    /// The picture as a painter draws it, to be exported; `None` before there is one.
+    ///
+    /// # Errors
+    /// As [`LayerTile::update`].
+    pub fn drawn_by(&self, painter: &Painter, theme: &Theme) -> Result<Option<Picture>> {
+        let (Some(values), Some(drawn)) = (&self.values, &self.drawn) else {
+            return Ok(None);
+        };
+        let content = self.content(values, drawn);
+        let [width, height] = content.size();
+        let picture = Picture::new(painter.gpu(), width, height, theme)?;
+        content.draw(painter, &picture)?;
+        Ok(Some(picture))
+    }
+
+    fn content<'a>(&'a self, values: &'a LayerValues, drawn: &'a Drawn) -> LayerPicture<'a> {
+        LayerPicture {
+            graph: &values.graph,
+            envelopes: &self.envelopes,
+            health: &self.health,
+            column: drawn.column,
+            chosen: drawn.chosen,
+            lit: &drawn.lit,
+            credit: &drawn.credit,
+        }
     }
 
     /// Draws the picture where something has changed.
@@ -69,9 +93,10 @@ impl LayerTile {
         credit: Option<&Credit>,
         screen: &mut dyn Screen,
     ) -> Result<()> {
-        let Some(values) = &self.values else {
+        let Some(values) = self.values.clone() else {
             return Ok(());
         };
+        let values = &*values;
         let wanted = Drawn {
             column: column_of(values, selection),
             chosen: values.graph.node_with(&selection.tensor),
@@ -90,20 +115,15 @@ impl LayerTile {
         let nodes = values.graph.nodes.iter();
         self.envelopes = nodes.clone().map(|node| values.of(node, kind)).collect();
         let at = at_cursor(values, selection);
-        let health: Vec<Option<Severity>> = nodes.map(|node| health_of(values, node, at)).collect();
-        let picture = LayerPicture {
-            graph: &values.graph,
-            envelopes: &self.envelopes,
-            health: &health,
-            column: wanted.column,
-            chosen: wanted.chosen,
-            lit: &wanted.lit,
-            credit: &wanted.credit,
-        };
-        let target = self.tile.target_of(painter.gpu(), picture.size(), theme)?;
-        picture.draw(painter, target)?;
-        self.tile.register(screen);
-        Ok(())
+        self.health = nodes.map(|node| health_of(values, node, at)).collect();
+        let size = self.content(values, &wanted).size();
+        let mut tile = std::mem::take(&mut self.tile);
+        let drawn = tile
+            .target_of(painter.gpu(), size, theme)
+            .and_then(|target| self.content(values, &wanted).draw(painter, target));
+        tile.register(screen);
+        self.tile = tile;
+        drawn
     }
 
     /// Whether the picture has to be drawn again.

@@ -1,5 +1,6 @@
 //! The panes of the window and how they are arranged: a person drags, resizes and stacks them, and the arrangement is kept.
 
+use super::export::Wish;
 use egui_tiles::{Container, Linear, LinearDir, Tabs, Tile, TileId, Tiles, Tree};
 use serde::{Deserialize, Serialize};
 
@@ -186,20 +187,32 @@ impl Arrangement {
         }
     }
 
-    /// Shows all panes in the room there is, each by `show`.
-    pub fn ui(&mut self, ui: &mut egui::Ui, show: &mut dyn FnMut(&mut egui::Ui, Pane)) {
+    /// Shows all panes in the room there is, each by `show`. Returns what was chosen in the menu of one.
+    pub fn ui(
+        &mut self,
+        ui: &mut egui::Ui,
+        show: &mut dyn FnMut(&mut egui::Ui, Pane),
+    ) -> Option<(Pane, Wish)> {
         let room = ui.available_size();
         let tree = if room.x < FOLDED.x || room.y < FOLDED.y {
             &mut self.folded
         } else {
             &mut self.tree
         };
-        tree.ui(&mut Behavior { show }, ui);
+        let mut chosen = None;
+        let mut behavior = Behavior {
+            show,
+            chosen: &mut chosen,
+        };
+        tree.ui(&mut behavior, ui);
+        chosen
     }
 }
 
 struct Behavior<'a> {
     show: &'a mut dyn FnMut(&mut egui::Ui, Pane),
+    /// What was chosen in the menu of a pane.
+    chosen: &'a mut Option<(Pane, Wish)>,
 }
 
 impl egui_tiles::Behavior<Pane> for Behavior<'_> {
@@ -219,6 +232,31 @@ impl egui_tiles::Behavior<Pane> for Behavior<'_> {
 
     fn tab_title_for_pane(&mut self, pane: &Pane) -> egui::WidgetText {
         pane.title().into()
+    }
+
+    fn top_bar_right_ui(
+        &mut self,
+        tiles: &Tiles<Pane>,
+        ui: &mut egui::Ui,
+        _: TileId,
+        tabs: &Tabs,
+        _: &mut f32,
+    ) {
+        let front = tabs.active.and_then(|tile| tiles.get_pane(&tile)).copied();
+        let Some(pane) = front else {
+            return;
+        };
+        let menu = ui.menu_button("…", |ui| {
+            for wish in Wish::all() {
+                if ui.button(wish.text(pane)).clicked() {
+                    *self.chosen = Some((pane, wish));
+                }
+            }
+        });
+        let name = format!("Menu of {}", pane.title());
+        menu.response
+            .widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, true, &name));
+        menu.response.on_hover_text(name);
     }
 
     fn gap_width(&self, _: &egui::Style) -> f32 {

@@ -73,7 +73,11 @@ pub(super) fn replay(
 #[derive(Debug)]
 pub(super) struct TensorImage {
     title: String,
+    /// What a file of it is called after.
+    name: String,
     note: String,
+    /// The values that are shown, `[count, height, width]`.
+    values: Vec<f32>,
     pixels: Buffer<f32>,
     count: usize,
     height: usize,
@@ -110,13 +114,25 @@ impl TensorImage {
             "no value is finite".to_owned()
         };
         Ok(Self {
+            name: format!("tensor-{}", tensor.name),
             title: format!("{} at step {step}", tensor.name.replace('/', " ")),
             note: format!("{}; {range}", shown.words),
             pixels: gpu.upload("tensor", &pixels)?,
             count: shown.count,
             height: shown.height,
             width: shown.width,
+            values: shown.values,
         })
+    }
+
+    /// What a file of it is called after.
+    pub fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// The values that are shown, and how many maps there are of what height and width.
+    pub fn shown(&self) -> ([usize; 3], &[f32]) {
+        ([self.count, self.height, self.width], &self.values)
     }
 
     /// Draws the tensor into a tile, in its own size.

@@ -112,21 +112,35 @@ impl Images {
         })
     }
 
+    /// How many images there are of each sort.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Channels, height and width of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The sorts of images with their pixels.
+    pub fn rows(&self) -> impl Iterator<Item = (&'static str, &Buffer<f32>)> {
+        let pairs = self.reconstructions.as_ref();
+        let pairs = pairs.map(|[inputs, outputs]| [("input", inputs), ("output", outputs)]);
+        let samples = std::iter::once(("sample", &self.samples));
+        pairs.into_iter().flatten().chain(samples)
+    }
+
     /// Draws the images into a tile, in their own size.
     ///
     /// # Errors
     /// A grid larger than the adapter's textures.
     pub fn draw(&self, painter: &Painter, theme: &Theme, tile: &mut Tile) -> Result<()> {
-        let row = |label, images| ImageRow {
+        let row = |(label, images)| ImageRow {
             label,
             images,
             logits: false,
         };
-        let mut rows = Vec::new();
-        if let Some([inputs, outputs]) = &self.reconstructions {
-            rows.extend([row("input", inputs), row("output", outputs)]);
-        }
-        rows.push(row("sample", &self.samples));
+        let rows: Vec<ImageRow<'_>> = self.rows().map(row).collect();
         let [channels, height, width] = self.shape;
         let grid = ImageGrid {
             title: match self.reconstructions {

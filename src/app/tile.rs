@@ -87,9 +87,9 @@ impl Tile {
         }
     }
 
-    /// The picture as it was drawn last.
-    pub fn picture(&self) -> Option<&Picture> {
-        self.picture.as_ref()
+    /// Hands the picture over.
+    pub fn take(&mut self) -> Option<Picture> {
+        self.picture.take()
     }
 
     /// The size of the picture in points.
@@ -145,8 +145,9 @@ impl PictureTile {
         }
     }
 
-    /// The picture as it was drawn last.
-    pub fn picture(&self) -> Option<&Picture> {
-        self.tile.picture()
+    /// Whether there is a picture, drawn as it is to be.
+    #[cfg(test)]
+    pub fn is_drawn(&self) -> bool {
+        !self.is_stale && self.tile.picture.is_some()
     }
 }

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::cluster::Clustering;
 use crate::dream::Dreams;
 use crate::patterns::Query;
-use crate::view::{ClusterSheet, DreamSheet, Painter, Picture, Theme};
+use crate::view::{ClusterSheet, DreamSheet, Painter, Picture, TextLine, TextSheet, Theme};
 
 /// Width of a picture of clusters, in points.
 const CLUSTERS_WIDTH: f32 = 900.0;
@@ -87,7 +87,6 @@ impl UnitPane {
     }
 
     /// What is shown.
-    #[cfg(test)]
     pub fn sheet(&self) -> Option<&Sheet> {
         self.sheet.as_ref()
     }
@@ -114,9 +113,54 @@ impl UnitPane {
         self.found = Some(found);
     }
 
-    /// The sheet as a picture, to be exported.
-    pub fn picture(&self) -> Option<&Picture> {
-        self.picture.picture()
+    /// Windows of units that are listed.
+    pub fn found(&self) -> Option<&[Found]> {
+        self.found.as_deref()
+    }
+
+    /// The step of what is shown.
+    pub fn step(&self) -> Option<u64> {
+        match self.sheet.as_ref()? {
+            Sheet::Dreams { dreams, .. } => Some(dreams.step),
+            Sheet::Clusters { step, .. } => Some(*step),
+        }
+    }
+
+    /// What a file of what is shown is called after.
+    pub fn name(&self) -> String {
+        match &self.sheet {
+            Some(Sheet::Dreams { dreams, .. }) => {
+                let unit = dreams.dreams.first().map(|dream| dream.unit.as_str());
+                format!("dream-{}", unit.unwrap_or(&dreams.layer))
+            }
+            Some(Sheet::Clusters { layer, .. }) => format!("clusters-{layer}"),
+            None => "like".to_owned(),
+        }
+    }
+
+    /// The sheet, or the list, as a painter draws it, to be exported; `None` where there is neither.
+    ///
+    /// # Errors
+    /// A picture larger than the adapter's textures.
+    pub fn drawn_by(&self, painter: &Painter, theme: &Theme) -> Result<Option<Picture>> {
+        if let Some(sheet) = &self.sheet {
+            return sheet.picture(painter, theme).map(Some);
+        }
+        let Some(found) = &self.found else {
+            return Ok(None);
+        };
+        let title = TextLine::Title("Where else it is so".to_owned());
+        let texts = found.iter().map(|found| TextLine::Said(found.text.clone()));
+        let lines = std::iter::once(title).chain(texts).collect();
+        TextSheet { lines }
+            .picture(painter, CLUSTERS_WIDTH, theme)
+            .map(Some)
+    }
+
+    /// Whether the picture shows what it is to show.
+    #[cfg(test)]
+    pub fn is_drawn(&self) -> bool {
+        self.picture.is_drawn()
     }
 
     /// The picture has to be drawn again, such as in another theme.

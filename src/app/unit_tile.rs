@@ -167,7 +167,7 @@ impl UnitTile {
     }
 
     /// The lines of pinned units: of single values those that are drawn.
-    fn pinned(&self, selection: &Selection) -> Vec<u32> {
+    pub fn pinned(&self, selection: &Selection) -> Vec<u32> {
         let (Some(probe), Some(timed)) = (&self.probe, &self.chart) else {
             return selection.units.clone();
         };
@@ -178,6 +178,18 @@ impl UnitTile {
                 .contains(&(probe.line(*line as usize).unit as u32))
         };
         kept.filter(is_pinned).collect()
+    }
+
+    /// Whether lines are single values, and not statistics of units.
+    pub fn is_of_single_values(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// The steps of single values.
+    pub fn single_steps(&self) -> Option<std::ops::Range<u64>> {
+        let timed = self.chart.as_ref().filter(|_| self.probe.is_some())?;
+        let [first, last] = timed.timeline.ends();
+        Some(first..last + 1)
     }
 
     /// The distance of the records that the lines are made from, in steps.

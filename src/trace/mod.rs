@@ -44,6 +44,8 @@ pub use run_writer::RunWriter;
 pub use safetensors::{read_safetensors, write_safetensors, write_safetensors_with_integers};
 pub(crate) use segment::encoded_statistics_size;
 pub use statistics::{UnitLayout, Units, can_batch, statistics};
+#[cfg(feature = "window")]
+pub(crate) use table::{Column, encode_columns};
 pub use thinning::TraceBudget;
 pub use unit_series::UnitSeries;
 pub use unit_statistics::{Statistic, UnitStatistics};

@@ -9,6 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use parquet::basic::{Compression, ZstdLevel};
+#[cfg(feature = "window")]
+use parquet::basic::{LogicalType, Repetition, Type as PhysicalType};
 use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{
     ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
@@ -19,7 +21,7 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::parser::parse_message_type;
-use parquet::schema::types::ColumnPath;
+use parquet::schema::types::{ColumnPath, Type};
 
 use crate::files;
 use crate::panics;
@@ -43,7 +45,7 @@ const MAX_ROWS: i64 = 1 << 24;
 const CHUNK: usize = 1 << 16;
 
 /// The values of one column in a row group.
-pub(super) enum Column {
+pub(crate) enum Column {
     Text(Vec<ByteArray>),
     Long(Vec<i64>),
     Int(Vec<i32>),
@@ -59,13 +61,53 @@ pub(super) fn encode(
     (key, text): (&str, String),
     groups: impl Iterator<Item = Vec<Column>>,
 ) -> Result<Vec<u8>> {
-    write(schema, continuous, key, text, groups)
+    parse_message_type(schema)
+        .and_then(|schema| write(schema, continuous, key, text, groups))
         .map(write_checksum)
         .map_err(|error| Error::file("segment", error.to_string(), "report this as a bug"))
 }
 
+/// Encodes columns of the same length and of different names as one row group; the metadata say what they are of.
+#[cfg(feature = "window")]
+pub(crate) fn encode_columns(of: &str, columns: Vec<(String, Column)>) -> Result<Vec<u8>> {
+    let field = |(name, column): &(String, Column)| {
+        let (kind, logical) = match column {
+            Column::Text(_) => (PhysicalType::BYTE_ARRAY, Some(LogicalType::String)),
+            Column::Long(_) => (PhysicalType::INT64, None),
+            Column::Int(_) => (PhysicalType::INT32, None),
+            Column::Float(_) => (PhysicalType::FLOAT, None),
+            Column::Double(_) => (PhysicalType::DOUBLE, None),
+        };
+        let builder = Type::primitive_type_builder(name, kind)
+            .with_repetition(Repetition::REQUIRED)
+            .with_logical_type(logical);
+        builder.build().map(Arc::new)
+    };
+    let fields: ParquetResult<Vec<_>> = columns.iter().map(field).collect();
+    let is_continuous =
+        |(_, column): &&(String, Column)| matches!(column, Column::Float(_) | Column::Double(_));
+    let names = columns.iter().filter(is_continuous);
+    let continuous: Vec<String> = names.map(|(name, _)| name.clone()).collect();
+    let continuous: Vec<&str> = continuous.iter().map(String::as_str).collect();
+    let values: Vec<Column> = columns.into_iter().map(|(_, column)| column).collect();
+    let key = "trainscope.view";
+    fields
+        .and_then(|fields| Type::group_type_builder("view").with_fields(fields).build())
+        .and_then(|schema| {
+            write(
+                schema,
+                &continuous,
+                key,
+                of.to_owned(),
+                [values].into_iter(),
+            )
+        })
+        .map(write_checksum)
+        .map_err(|error| Error::file(of, error.to_string(), "report this as a bug"))
+}
+
 fn write(
-    schema: &str,
+    schema: Type,
     continuous: &[&str],
     key: &str,
     text: String,
@@ -85,8 +127,8 @@ fn write(
         // Plain rather than split by bytes: Spark's vectorized reader supports no other encoding of floats.
         properties = properties.set_column_dictionary_enabled(ColumnPath::from(*name), false);
     }
-    let schema = Arc::new(parse_message_type(schema)?);
-    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties.build()))?;
+    let mut writer =
+        SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties.build()))?;
     for columns in groups {
         let mut group = writer.next_row_group()?;
         for column in columns {

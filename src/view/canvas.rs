@@ -7,17 +7,19 @@ use super::geometry::Rect;
 use super::painter::Painter;
 use super::picture::Picture;
 use super::quads::{self, Quad};
+use super::sketch::Mark;
 use super::theme::Color;
 use super::typeface::{Align, TextMetrics};
 use crate::gpu::{Binding, Gpu, Shader};
 
 /// One draw call: vertices made from the vertex index, cut off at the scissor rectangle.
-#[derive(Debug)]
-struct Layer {
+#[derive(Debug, Clone)]
+pub(super) struct Layer {
     pipeline: wgpu::RenderPipeline,
     bind_group: wgpu::BindGroup,
     vertices: u32,
-    scissor: [u32; 4],
+    /// Left, top, width and height in pixels.
+    pub scissor: [u32; 4],
 }
 
 /// What becomes quads when a layer is complete.
@@ -41,6 +43,8 @@ pub struct Canvas<'a> {
     picture: &'a Picture,
     layers: Vec<Layer>,
     flats: Vec<Flat>,
+    /// The same as outlines, where the painter keeps them.
+    marks: Vec<Mark>,
 }
 
 impl<'a> Canvas<'a> {
@@ -51,6 +55,14 @@ impl<'a> Canvas<'a> {
             picture,
             layers: Vec::new(),
             flats: Vec::new(),
+            marks: Vec::new(),
+        }
+    }
+
+    /// Keeps what is drawn as outlines, where they are wanted.
+    pub(super) fn keep(&mut self, mark: impl FnOnce() -> Mark) {
+        if self.painter.keeps_marks() {
+            self.marks.push(mark());
         }
     }
 
@@ -83,6 +95,7 @@ impl<'a> Canvas<'a> {
 
     /// A filled rectangle; edges between pixels cover them in part.
     pub fn rect(&mut self, rect: Rect, color: Color) {
+        self.keep(|| Mark::Rect(rect, color));
         self.flats.push(Flat::Rect(rect, color));
     }
 
@@ -100,6 +113,14 @@ impl<'a> Canvas<'a> {
         let width = self.metrics().width(text, size);
         let left = align.left(x, width);
         let size = self.theme().px(size);
+        self.keep(|| Mark::Text {
+            text: text.to_owned(),
+            size,
+            left,
+            baseline: y,
+            width,
+            color,
+        });
         self.flats.push(Flat::Text {
             text: text.to_owned(),
             size,
@@ -110,8 +131,25 @@ impl<'a> Canvas<'a> {
         Rect::new(left, y - size * 0.75, width, size)
     }
 
-    /// Adds a draw of `vertices` vertices, cut off at `clip`.
+    /// Adds a draw of `vertices` vertices, cut off at `clip`. It has no outlines: what keeps them keeps its pixels.
     pub(super) fn layer(
+        &mut self,
+        shader: &'static Shader,
+        entries: [&'static str; 2],
+        bindings: &[(u32, Binding<'_>)],
+        vertices: u32,
+        clip: Rect,
+    ) {
+        let before = self.layers.len();
+        self.outlined_layer(shader, entries, bindings, vertices, clip);
+        if self.painter.keeps_marks() {
+            let last = self.layers.last().filter(|_| self.layers.len() > before);
+            self.marks.extend(last.cloned().map(Mark::Pixels));
+        }
+    }
+
+    /// Adds a draw whose outlines have been kept.
+    pub(super) fn outlined_layer(
         &mut self,
         shader: &'static Shader,
         entries: [&'static str; 2],
@@ -208,30 +246,39 @@ impl<'a> Canvas<'a> {
     /// Draws all layers over the background, in one pass and one submission, without waiting for it.
     pub fn finish(mut self) {
         self.flush();
-        let [r, g, b, a] = self.theme().background.map(|byte| f64::from(byte) / 255.0);
-        let mut encoder = self.gpu().encoder("picture");
-        {
-            let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
-                label: Some("picture"),
-                color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                    view: self.picture.view(),
-                    depth_slice: None,
-                    resolve_target: None,
-                    ops: wgpu::Operations {
-                        load: wgpu::LoadOp::Clear(wgpu::Color { r, g, b, a }),
-                        store: wgpu::StoreOp::Store,
-                    },
-                })],
-                ..Default::default()
-            });
-            for layer in &self.layers {
-                let [x, y, width, height] = layer.scissor;
-                pass.set_pipeline(&layer.pipeline);
-                pass.set_bind_group(0, &layer.bind_group, &[]);
-                pass.set_scissor_rect(x, y, width, height);
-                pass.draw(0..layer.vertices, 0..1);
-            }
+        let background = self.theme().background;
+        draw(self.gpu(), self.picture, background, &self.layers);
+        if self.painter.keeps_marks() {
+            self.picture.sketch().set(std::mem::take(&mut self.marks));
         }
-        self.gpu().queue.submit([encoder.finish()]);
     }
+}
+
+/// Draws layers over a color into a whole picture.
+pub(super) fn draw(gpu: &Gpu, picture: &Picture, background: Color, layers: &[Layer]) {
+    let [r, g, b, a] = background.map(|byte| f64::from(byte) / 255.0);
+    let mut encoder = gpu.encoder("picture");
+    {
+        let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
+            label: Some("picture"),
+            color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                view: picture.view(),
+                depth_slice: None,
+                resolve_target: None,
+                ops: wgpu::Operations {
+                    load: wgpu::LoadOp::Clear(wgpu::Color { r, g, b, a }),
+                    store: wgpu::StoreOp::Store,
+                },
+            })],
+            ..Default::default()
+        });
+        for layer in layers {
+            let [x, y, width, height] = layer.scissor;
+            pass.set_pipeline(&layer.pipeline);
+            pass.set_bind_group(0, &layer.bind_group, &[]);
+            pass.set_scissor_rect(x, y, width, height);
+            pass.draw(0..layer.vertices, 0..1);
+        }
+    }
+    gpu.queue.submit([encoder.finish()]);
 }

@@ -16,6 +16,7 @@ pub struct Painter {
     gpu: Gpu,
     pipelines: Arc<Mutex<Pipelines>>,
     glyphs: Arc<Mutex<GlyphAtlas>>,
+    keeps_marks: bool,
 }
 
 impl Painter {
@@ -25,7 +26,22 @@ impl Painter {
             gpu: gpu.clone(),
             pipelines: Arc::default(),
             glyphs: Arc::new(Mutex::new(GlyphAtlas::new(gpu))),
+            keeps_marks: false,
         }
+    }
+
+    /// The same painter, whose pictures keep the outlines of what is drawn, so that they can be written as
+    /// [SVG](super::Picture::svg).
+    #[must_use]
+    pub fn keeping_outlines(&self) -> Self {
+        Self {
+            keeps_marks: true,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn keeps_marks(&self) -> bool {
+        self.keeps_marks
     }
 
     /// The device it draws on.

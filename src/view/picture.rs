@@ -8,6 +8,7 @@
 use glam::{Vec2, vec2};
 
 use super::Theme;
+use super::sketch::Sketch;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
 
@@ -20,6 +21,7 @@ pub struct Picture {
     texture: wgpu::Texture,
     view: wgpu::TextureView,
     theme: Theme,
+    sketch: Sketch,
 }
 
 impl Picture {
@@ -61,7 +63,13 @@ impl Picture {
             texture,
             view,
             theme: theme.clone(),
+            sketch: Sketch::default(),
         })
+    }
+
+    /// What was drawn into it last, where its painter keeps outlines.
+    pub(super) fn sketch(&self) -> &Sketch {
+        &self.sketch
     }
 
     /// The texture, of [`FORMAT`].

@@ -97,6 +97,16 @@ pub(crate) fn rgb_png(size: [u32; 2], pixels: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
+/// The same of pixels of four bytes each, the last of which is their opacity.
+///
+/// # Errors
+/// Sizes that PNG cannot hold.
+pub(super) fn rgba_png(size: [u32; 2], pixels: &[u8]) -> Result<Vec<u8>> {
+    write(size, pixels, |encoder| {
+        encoder.set_color(png::ColorType::Rgba);
+    })
+}
+
 fn write(
     [width, height]: [u32; 2],
     data: &[u8],

@@ -2,6 +2,7 @@
 
 use super::canvas::Canvas;
 use super::geometry::Plot;
+use super::sketch::Mark;
 use super::theme::{Color, MARK_ARM, STRONG_LINE_WIDTH, to_unit};
 use crate::gpu::{Shader, to_bytes};
 use crate::series::{SeriesBuffer, ValueScale};
@@ -73,6 +74,11 @@ impl Canvas<'_> {
         if styles.is_empty() {
             return Ok(());
         }
+        self.keep(|| Mark::Lines {
+            series: series.clone(),
+            plot: *plot,
+            styles: styles.to_vec(),
+        });
         let theme = self.theme();
         let slots = u32::try_from(styles.len() * series.steps()).map_err(|_| {
             Error::input(
@@ -101,7 +107,7 @@ impl Canvas<'_> {
                     slots,
                 };
                 let uniform = self.gpu().uniform("polylines", &parameters);
-                self.layer(
+                self.outlined_layer(
                     &SHADER,
                     entries,
                     &[

@@ -4,6 +4,7 @@ use glam::Vec2;
 
 use super::canvas::Canvas;
 use super::geometry::Rect;
+use super::sketch::Mark;
 use super::theme::Color;
 use crate::gpu::{Shader, to_bytes};
 use crate::{Result, gpu_struct, shader};
@@ -76,7 +77,14 @@ impl Canvas<'_> {
             width,
         } in splines
         {
-            for [a, b, c, d] in pieces_of(points) {
+            let curve = pieces_of(points);
+            self.keep(|| Mark::Curve {
+                pieces: curve.clone(),
+                color: *color,
+                width: *width,
+                clip,
+            });
+            for [a, b, c, d] in curve {
                 pieces.push(Piece {
                     start: [a.x, a.y, b.x, b.y],
                     end: [c.x, c.y, d.x, d.y],
@@ -94,7 +102,7 @@ impl Canvas<'_> {
             pieces: pieces.len() as u32,
         };
         let uniform = self.gpu().uniform("splines", &parameters);
-        self.layer(
+        self.outlined_layer(
             &SHADER,
             ["spline_vertex", "spline_fragment"],
             &[(0, uniform.binding()), (1, list.binding())],

@@ -134,7 +134,10 @@ fn a_person_trains_looks_exports_and_closes() {
     ] {
         display.key(key);
     }
-    let exported = dir.join("analysis").join("window").join("snapshots.csv");
+    let exported = dir
+        .join("analysis")
+        .join("window")
+        .join("run-snapshots-step-39.csv");
     wait("the export", || {
         display.key("x");
         std::thread::sleep(Duration::from_millis(300));

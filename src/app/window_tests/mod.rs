@@ -1,6 +1,8 @@
 //! The window as a person uses it, without a display: found by the names that a screen reader says, and driven by
 //! clicks, keys and sizes.
 
+mod export;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,6 +11,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 
 use super::arrangement_file::ArrangementFile;
+use super::panes::Pane;
 use super::requests::Request;
 use super::unit_pane::Sheet;
 use super::*;
@@ -161,7 +164,12 @@ fn a_run_is_walked_through_by_names_and_keys() {
     harness.key_press_modifiers(Modifiers::COMMAND | Modifiers::SHIFT, Key::Z);
     harness.step();
     assert_eq!(selection(&harness).time, TimeScale::Linear);
-    assert!(harness.state().command().contains("--probe mu:activation"));
+    assert!(
+        harness
+            .state()
+            .command(Pane::Images)
+            .contains("--probe mu:activation")
+    );
     harness.key_press(Key::Questionmark);
     harness.step();
     harness.step();
@@ -209,51 +217,6 @@ fn the_verdict_takes_all_levels_to_where_it_shows() {
     assert_eq!(selection.cursor, finding.step.or(finding.since));
     if let Some(layer) = &finding.layer {
         assert!(selection.tensor.starts_with(layer), "{}", selection.tensor);
-    }
-}
-
-#[test]
-fn exported_data_is_what_the_run_recorded() {
-    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
-    let dir = trained(&gpu, folder.path());
-    let mut harness = window(&gpu, Source::Run(dir.clone()), folder.path());
-    wait(&mut harness, "charts", is_complete);
-    harness.key_press(Key::A);
-    wait(&mut harness, "all steps", |harness| {
-        let state = harness.state();
-        let ends = state.timeline().map(|timeline| timeline.ends());
-        selection(harness).range.is_none() && ends.is_some_and(|ends| ends[0] == 0)
-    });
-    harness.key_press(Key::X);
-    harness.step();
-    assert_eq!(harness.state().errors(), [] as [&str; 0]);
-    let run = RunView::open(&dir).unwrap();
-    let losses = &run.scalars()["loss"];
-    let path = dir.join("analysis").join("window").join("snapshots.csv");
-    let mut reader = csv::Reader::from_path(path).unwrap();
-    let column = reader
-        .headers()
-        .unwrap()
-        .iter()
-        .position(|name| name.starts_with("loss"));
-    let column = column.expect("a column of the loss");
-    let mut rows = 0;
-    for (row, (step, loss)) in reader.records().zip(losses) {
-        let row = row.unwrap();
-        assert_eq!(row[0], step.to_string());
-        let value: f32 = row[column].parse().unwrap();
-        assert!(
-            value == *loss as f32 || value.is_nan() && loss.is_nan(),
-            "step {step}"
-        );
-        rows += 1;
-    }
-    assert_eq!(rows, losses.len());
-    harness.key_press(Key::E);
-    harness.step();
-    for name in ["snapshots.png", "layers.png", "units.png"] {
-        let bytes = std::fs::read(dir.join("analysis").join("window").join(name)).unwrap();
-        assert_eq!(&bytes[1..4], b"PNG");
     }
 }
 
@@ -409,7 +372,7 @@ fn a_pinned_unit_is_asked_about() {
     harness.step();
     harness.get_by_label("Dream of unit 1 of encoder.0").click();
     wait(&mut harness, "the whole dream", |harness| {
-        harness.state().unit_pane.picture().is_some()
+        harness.state().unit_pane.is_drawn()
             && harness.state().unit_pane.share() == 1.0
             && !harness.state().worker.is_pending(Request::Unit)
     });
