@@ -15,6 +15,9 @@ mod static_checks;
 mod summary;
 mod symptoms;
 mod tensor_series;
+mod ties;
+mod trial;
+mod trial_drift;
 mod verify;
 
 pub use closer_look::look_closer;
@@ -23,4 +26,5 @@ pub use finding::{Cause, Evidence, Explanation, Finding, Fix, Verdict};
 pub use push::{Push, PushHop, who_pushed};
 pub use static_checks::{check_scenario_of, static_checks};
 pub use summary::{summary, summary_of};
-pub use verify::{TrialProgress, explain_with_trials, keep, verify};
+pub use trial::TrialProgress;
+pub use verify::{explain_with_trials, keep, verify};

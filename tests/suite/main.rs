@@ -59,5 +59,6 @@ mod trace;
 mod train;
 mod two_stream;
 mod validation;
+mod verify;
 mod view;
 mod whole_suite;

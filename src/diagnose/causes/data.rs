@@ -1,5 +1,6 @@
 //! Inputs and labels: their range, their variety, and whether they belong to each other.
 
+use super::step_size::replaces_at_first;
 use crate::data::Scaling;
 use crate::diagnose::data_facts::DataFacts;
 use crate::diagnose::facts::{Facts, Family};
@@ -26,6 +27,11 @@ const SOME_WRONG: f64 = 0.22;
 const MANY_WRONG: f64 = 0.3;
 /// Data sets with fewer different samples than this are learned by heart.
 const FEW: usize = 64;
+/// A loss of held-out samples of so many times its least has risen ...
+const RISEN: f64 = 1.25;
+/// ... and of so many times where that of the training samples is this share of it, so that they are known by heart.
+const RISEN_SLOWLY: f64 = 1.05;
+const BY_HEART: f64 = 0.02;
 
 pub(crate) fn find(facts: &Facts<'_>, symptoms: &Symptoms) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -347,8 +353,14 @@ fn labels(facts: &Facts<'_>, data: &DataFacts, symptoms: &Symptoms) -> Option<Fi
         short(facts.late("loss")?),
         short(facts.chance()?)
     ));
+    // Of weights that were replaced at once nothing could be learned, whatever the labels are.
+    let (severity, confidence) = if replaces_at_first(facts) {
+        (Severity::Warning, 0.4)
+    } else {
+        (Severity::Serious, 0.85)
+    };
     Some(
-        Finding::new(Cause::LabelNoise, Severity::Serious, 0.85)
+        Finding::new(Cause::LabelNoise, severity, confidence)
             .since(0)
             .evidence(
                 evidence
@@ -510,7 +522,13 @@ fn validation(facts: &Facts<'_>) -> Option<Finding> {
     let best = finite.iter().copied().min_by(|a, b| a.1.total_cmp(&b.1))?;
     let last = finite.last()?;
     let train = facts.late("loss")?;
-    if finite.len() < 4 || last.1 < 1.25 * best.1 || train > 0.7 * last.1 || best.1 <= 0.0 {
+    if finite.len() < 4 || best.1 <= 0.0 {
+        return None;
+    }
+    let got_worse = last.1 > RISEN * best.1 && train < 0.7 * last.1;
+    // Samples that were seen cost next to nothing, and those that were not seen slowly ever more.
+    let by_heart = last.1 > RISEN_SLOWLY * best.1 && train > 0.0 && train < BY_HEART * last.1;
+    if !got_worse && !by_heart {
         return None;
     }
     Some(

@@ -54,6 +54,12 @@ fn failed_at(facts: &Facts<'_>, symptoms: &Symptoms) -> u64 {
     first.unwrap_or(u64::MAX).min(facts.steps())
 }
 
+/// Whether a first update replaced weights: what such a run does not learn, it may not learn for that reason alone.
+pub(crate) fn replaces_at_first(facts: &Facts<'_>) -> bool {
+    let largest = facts.largest_update(0, FIRST_STEPS);
+    largest.is_some_and(|(_, _, ratio)| ratio >= REPLACES)
+}
+
 fn too_high(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     let is_hurt = symptoms.any() || symptoms.learned_little || gan_diverged(facts);
     let end = failed_at(facts, symptoms)
