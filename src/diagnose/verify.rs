@@ -2,6 +2,7 @@
 //! the run is trained again with one change, and its detectors and causes are asked once more. The unchanged run needs no
 //! second training; it would be the same bit for bit.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -60,9 +61,17 @@ pub fn verify(
         scenario: &scenario,
         folder: &folder,
         end,
+        is_wanted: Cell::new(true),
+    };
+    let go_on = &mut |progress: TrialProgress<'_>| {
+        trials.is_wanted.set(go_on(progress));
+        trials.is_wanted.get()
     };
     // Findings whose fix did less than it should; a fix that leaves only something less severe is no evidence against.
-    let (cured, mut refuted) = trials.each(explanation, go_on)?;
+    let (mut cured, mut refuted) = trials.each(explanation, go_on)?;
+    if !trials.is_wanted.get() {
+        cured.clear();
+    }
     let severities: Vec<(Cause, Severity)> = explanation
         .findings
         .iter()
@@ -84,6 +93,8 @@ struct Trials<'a> {
     scenario: &'a Scenario,
     folder: &'a Path,
     end: Instant,
+    /// Whether nobody has asked to end it.
+    is_wanted: Cell<bool>,
 }
 
 impl<'a> Trials<'a> {
@@ -103,7 +114,8 @@ impl<'a> Trials<'a> {
             let (since, severity) = (finding.since.unwrap_or(0), finding.severity);
             let fixes = finding.fixes.iter_mut().enumerate();
             for (of_fix, fix) in fixes.filter(|(_, fix)| !fix.set.is_empty()) {
-                if tried == MOST_TRIALS || Instant::now() >= self.end {
+                let is_over = Instant::now() >= self.end || !self.is_wanted.get();
+                if tried == MOST_TRIALS || is_over {
                     continue;
                 }
                 tried += 1;

@@ -25,6 +25,8 @@ const IMBALANCED: f64 = 0.75;
 const SOME_WRONG: f64 = 0.22;
 /// A share of wrong labels from which on they are what a model cannot get over.
 const MANY_WRONG: f64 = 0.3;
+/// Steps that a first pass over the samples takes at least to show whether there is something to learn.
+const LEAST_EPOCH: usize = 40;
 /// Data sets with fewer different samples than this are learned by heart.
 const FEW: usize = 64;
 /// A loss of held-out samples of so many times its least has risen ...
@@ -413,10 +415,14 @@ fn some_labels(facts: &Facts<'_>, labels: LabelFacts, wrong: f64) -> Option<Find
     )
 }
 
-/// How much of what there is to learn was learned at the end of the first pass over the samples.
+/// How much of what there is to learn was learned at the end of the first pass over the samples; nothing where that was too
+/// short to learn anything in, whatever the labels are.
 fn first_epoch(facts: &Facts<'_>) -> Option<f64> {
     let scenario = facts.scenario.as_ref()?;
     let steps = facts.data.as_ref()?.count / scenario.train.batch.max(1);
+    if steps < LEAST_EPOCH {
+        return None;
+    }
     let losses = facts.scalar("loss");
     let of_epoch = &losses[..losses.len().min(steps.max(1))];
     let last = &of_epoch[of_epoch.len() - of_epoch.len().div_ceil(4)..];
