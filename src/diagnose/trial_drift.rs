@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_slower_drift_goes_on_and_a_bounded_one_does_not() {
         // The unchanged run sank by 4.
-        let slow = |step: u64| -5.0 - 0.02 * step as f64;
+        let slow = |step: u64| -5.0 - 0.03 * step as f64;
         assert!(is_drifting(slow, -4.0));
         // Thrown back, it begins again.
         let again = |step: u64| {
