@@ -6,7 +6,7 @@ use super::status::{Pacing, RunStatus};
 use super::view_options::ViewOptions;
 use crate::series::Scale;
 use crate::tensor::TensorKind;
-use crate::trace::Statistic;
+use crate::trace::{Half, Statistic};
 
 /// Text below the usual size, in points.
 const SMALL: f32 = 11.5;
@@ -58,6 +58,21 @@ pub(super) fn run(ui: &mut egui::Ui, status: &RunStatus, pacing: &mut Pacing) {
             pacing.is_stopped = true;
         }
     });
+    if status.has_halves {
+        ui.horizontal_wrapped(|ui| {
+            for (half, asked) in Half::ALL.into_iter().zip(&mut pacing.half_steps) {
+                let name = half.name();
+                let button = egui::Button::new(format!("One of the {name}"));
+                let hint = format!(
+                    "While the run is paused: one step that updates the {name} alone. run.json keeps which step that was, and the run is resumed and replayed with it."
+                );
+                let response = ui.add_enabled(pacing.is_paused, button);
+                if response.on_hover_text(&hint).on_disabled_hover_text(hint).clicked() {
+                    *asked += 1;
+                }
+            }
+        });
+    }
     ui.horizontal_wrapped(|ui| {
         let mut is_unlimited = pacing.steps_per_second.is_infinite();
         let mut limit = if is_unlimited {

@@ -12,7 +12,7 @@ use super::status::{Pacing, RunStatus};
 use super::worker::{Background, Turn};
 use crate::gpu::Gpu;
 use crate::report;
-use crate::trace::{RunView, Status};
+use crate::trace::{Half, RunView, Status};
 use crate::train::Run;
 use crate::{Error, Result, panics};
 
@@ -20,6 +20,16 @@ use crate::{Error, Result, panics};
 const FOLLOW: Duration = Duration::from_secs(1);
 /// A paused run is looked at this often for a change of its pacing.
 const PAUSED: Duration = Duration::from_millis(50);
+
+/// The next step.
+enum DueStep {
+    /// It updates all networks.
+    Whole,
+    /// It updates one of them.
+    Half(Half),
+    /// There is none before so much time has passed.
+    None(Duration),
+}
 
 /// A run and what is shown of it.
 pub(super) struct Session {
@@ -32,6 +42,7 @@ pub(super) struct Session {
     status: Arc<Mutex<RunStatus>>,
     /// Steps that were asked for one by one and are done.
     single_steps: u64,
+    half_steps: [u64; 2],
     last_step: Instant,
     /// When the files of a run that another process trains were last written.
     written: Option<SystemTime>,
@@ -63,6 +74,7 @@ impl Session {
             pacing,
             status,
             single_steps: 0,
+            half_steps: [0; 2],
             last_step: Instant::now(),
             written: None,
         };
@@ -166,19 +178,29 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the pacing lets the next step run now, and how long to wait where it does not.
-    fn pause(&mut self) -> Option<Duration> {
+    /// What the pacing lets run now, and how long to wait where it lets nothing.
+    fn due(&mut self) -> DueStep {
         let pacing = *self.pacing.lock().unwrap_or_else(|e| e.into_inner());
         if pacing.single_steps > self.single_steps {
             self.single_steps += 1;
-            return None;
+            return DueStep::Whole;
+        }
+        let asked = self.half_steps.iter_mut().zip(pacing.half_steps);
+        for ((done, asked), half) in asked.zip(Half::ALL) {
+            if asked > *done {
+                *done += 1;
+                return DueStep::Half(half);
+            }
         }
         if pacing.is_paused {
-            return Some(PAUSED);
+            return DueStep::None(PAUSED);
         }
         let due = Duration::try_from_secs_f32(1.0 / pacing.steps_per_second).unwrap_or_default();
         let rest = due.saturating_sub(self.last_step.elapsed());
-        (!rest.is_zero()).then_some(rest.min(PAUSED))
+        match rest.is_zero() {
+            true => DueStep::Whole,
+            false => DueStep::None(rest.min(PAUSED)),
+        }
     }
 
     /// Tells the window how far the run is.
@@ -253,16 +275,20 @@ impl Background for Session {
                 }
             };
         }
-        if let Some(pause) = self.pause() {
-            self.save_if_due()?;
-            return Ok(Turn::After(pause));
-        }
+        let half = match self.due() {
+            DueStep::Whole => None,
+            DueStep::Half(half) => Some(half),
+            DueStep::None(pause) => {
+                self.save_if_due()?;
+                return Ok(Turn::After(pause));
+            }
+        };
         self.last_step = Instant::now();
         let advanced = match &mut self.stage {
             Stage::Live(live) => {
                 let Live { run, history, .. } = &mut **live;
                 match run {
-                    LiveRun::Training(training) => training.advance(history),
+                    LiveRun::Training(training) => training.advance(half, history),
                     LiveRun::Ended(_) | LiveRun::Failed(_) => Ok(false),
                 }
             }

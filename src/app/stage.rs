@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use super::history::History;
 use crate::Result;
 use crate::trace::{
-    Event, ModelDescription, RunView, Severity, TraceEntry, UnitSeries, UnitStatistics,
+    Event, Half, ModelDescription, RunView, Severity, TraceEntry, UnitSeries, UnitStatistics,
 };
-use crate::train::Run;
+use crate::train::{Run, StepRecord};
 use crate::view::UnitsOf;
 
 /// A run and what is recorded of it.
@@ -45,14 +45,18 @@ pub(super) struct LiveTraining {
 }
 
 impl LiveTraining {
-    /// One step; `false` at the end of the run, which an event may be.
+    /// One step, or one that updates `half` alone; `false` at the end of the run, which an event may be.
     ///
     /// # Errors
     /// Whatever keeps a step from being trained or recorded.
-    pub fn advance(&mut self, history: &mut History) -> Result<bool> {
-        let goes_on = self.run.advance(&mut |record| {
+    pub fn advance(&mut self, half: Option<Half>, history: &mut History) -> Result<bool> {
+        let mut keep = |record: &StepRecord| {
             history.push(record.step, &record.scalars, record.statistics.as_deref());
-        })?;
+        };
+        let goes_on = match half {
+            None => self.run.advance(&mut keep),
+            Some(half) => self.run.advance_half(half, &mut keep),
+        }?;
         let news = &self.run.events()[self.events_seen..];
         self.events_seen += news.len();
         let stops = |severity| self.stop_on.is_some_and(|stop_on| severity >= stop_on);

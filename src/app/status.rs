@@ -20,6 +20,8 @@ pub(super) struct Pacing {
     pub steps_per_second: f32,
     /// Steps that were asked for one by one, in all.
     pub single_steps: u64,
+    /// Steps that were asked for of the generator alone and of the discriminator alone, in all.
+    pub half_steps: [u64; 2],
 }
 
 impl Default for Pacing {
@@ -29,6 +31,7 @@ impl Default for Pacing {
             is_stopped: false,
             steps_per_second: f32::INFINITY,
             single_steps: 0,
+            half_steps: [0; 2],
         }
     }
 }
@@ -44,6 +47,8 @@ pub(super) struct RunStatus {
     pub is_training: bool,
     /// In a word.
     pub state: String,
+    /// Whether steps can update one network alone.
+    pub has_halves: bool,
     /// Steps that are done.
     pub step: u64,
     /// Steps in all; 0 where that is not known.
@@ -66,6 +71,7 @@ impl RunStatus {
             self.steps = scenario.train.steps;
         }
         self.is_training = true;
+        self.has_halves = run.trainer().has_halves();
         "training".clone_into(&mut self.state);
         self.step = run.trainer().steps_done();
         if self.events != run.events().len() {

@@ -54,6 +54,19 @@ pub fn credit(
             "name the numbers of some units, such as 0,3",
         ));
     }
+    let run = replay.reader();
+    let mut half_steps = run.info().half_steps.iter();
+    if let Some(half) = half_steps.find(|half| half.step < request.range.end) {
+        return Err(Error::input(
+            run.folder().display().to_string(),
+            format!(
+                "step {} updated the {} alone, and credit counts the updates of whole steps",
+                half.step,
+                half.updated.name()
+            ),
+            format!("ask for steps up to {}", half.step),
+        ));
+    }
     let capture = Capture::new(request);
     let captured = capture.captured();
     replay.expect_adapter("credit runs the steps again")?;

@@ -10,7 +10,7 @@ use super::model::Model;
 use super::network::TrainableNetwork;
 use super::preview::Decoder;
 use super::step_builder::StepBuilder;
-use super::train_step::{Scalar, TrainConfig, TrainStep};
+use super::train_step::{Halves, Scalar, TrainConfig, TrainStep};
 use super::validation::Validation;
 use crate::Result;
 use crate::gpu::{AdapterProfile, Buffer, MemoryEstimate};
@@ -67,8 +67,15 @@ impl Model for Gan {
         let mut start = CommandList::default();
         builder.step_start(&self.generator, &networks.generator, &mut start)?;
         builder.step_start(&self.real_pass.graph, &networks.discriminator, &mut start)?;
-        let (discriminate, diversities) =
-            self.discriminator_half(builder, &networks, &plans, start)?;
+        let discriminator_steps = StepCounter::new(builder.gpu())?;
+        let (generated, diversities) = self.generated(builder, &plans, start)?;
+        let discriminate = self.discriminator_half(
+            builder,
+            &networks,
+            &plans,
+            &discriminator_steps,
+            generated.clone(),
+        )?;
         let mut generate = CommandList::default();
         generate.either(|probed| plans.generator.segment(Segment::After(self.fake), probed));
         let counter = generator_steps.buffer();
@@ -76,12 +83,12 @@ impl Model for Gan {
         generate.work([generator_steps.advance()]);
 
         let mut first = discriminate.clone();
-        first.append(generate);
+        first.append(generate.clone());
         let mut programs = vec![first];
-        if self.config.critic_steps > 1 {
-            let rest = self.without_generator_update(builder, &networks, &plans, discriminate)?;
-            programs.extend((1..self.config.critic_steps).map(|_| rest.clone()));
-        }
+        let rest = self.without_generator_update(builder, &networks, &plans, discriminate)?;
+        programs.extend((1..self.config.critic_steps).map(|_| rest.clone()));
+        let mut alone = self.without_discriminator_update(builder, &networks, &plans, generated)?;
+        alone.append(generate);
         let passes = [&plans.real, &plans.fake, &plans.generator];
         let scalars = passes.map(|plan| plan.scalars().clone());
         Ok(TrainStep {
@@ -92,6 +99,11 @@ impl Model for Gan {
             networks: vec![networks.generator, networks.discriminator],
             programs,
             first_program_counter: Some(generator_steps),
+            halves: Some(Halves {
+                generator: alone,
+                discriminator: rest,
+                discriminator_counter: discriminator_steps,
+            }),
         })
     }
 
@@ -197,12 +209,10 @@ impl Gan {
         [self.fake].into_iter().chain(features).collect()
     }
 
-    /// Appends to `list` the generation of images and the discriminator's update; returns also where the diversities of
-    /// [`Gan::measured`] are.
-    fn discriminator_half(
+    /// Appends to `list` the generation of images; returns also where the diversities of [`Gan::measured`] are.
+    fn generated(
         &self,
-        builder: &mut StepBuilder<'_>,
-        networks: &Networks,
+        builder: &StepBuilder<'_>,
         plans: &Plans,
         mut list: CommandList,
     ) -> Result<(CommandList, Vec<Buffer<f32>>)> {
@@ -220,6 +230,19 @@ impl Gan {
             list.work(diversity(gpu, &values, size, &result)?);
             diversities.push(result);
         }
+        Ok((list, diversities))
+    }
+
+    /// Appends to `list` the discriminator's update.
+    fn discriminator_half(
+        &self,
+        builder: &mut StepBuilder<'_>,
+        networks: &Networks,
+        plans: &Plans,
+        steps: &StepCounter,
+        mut list: CommandList,
+    ) -> Result<CommandList> {
+        let gpu = builder.gpu();
         list.either(|probed| plans.real.dispatches(probed));
         list.either(|probed| plans.fake.dispatches(probed));
         let parameters = &networks.discriminator.parameters;
@@ -228,8 +251,8 @@ impl Gan {
         let on_fake = networks.on_fake.gradients.binding();
         list.work([vectors::add(gpu, gradients, on_fake, trainable.clone())]);
         let graph = &self.real_pass.graph;
-        let counter = builder.step_counter();
-        builder.update(graph, &networks.discriminator, counter, &mut list)?;
+        builder.update(graph, &networks.discriminator, steps.buffer(), &mut list)?;
+        list.work([steps.advance()]);
         if let Some(bound) = self.config.weight_clip {
             let values = parameters.values.binding();
             list.work([vectors::clamp(
@@ -239,7 +262,37 @@ impl Gan {
                 bound,
             )]);
         }
-        Ok((list, diversities))
+        Ok(list)
+    }
+
+    /// The part of a step before the generator's where the discriminator is not updated: its losses are only evaluated (in
+    /// passes that its running statistics count too), and what is recorded of its gradients in them, of its updates and of
+    /// its weights around the update is zero.
+    fn without_discriminator_update(
+        &self,
+        builder: &mut StepBuilder<'_>,
+        networks: &Networks,
+        plans: &Plans,
+        generated: CommandList,
+    ) -> Result<CommandList> {
+        let gpu = builder.gpu();
+        let mut list = generated;
+        for plan in [&plans.real, &plans.fake] {
+            list.either(|probed| plan.segment(Segment::Forward, probed));
+        }
+        let mut skipped = Vec::new();
+        for pass in self.passes_of_discriminator() {
+            let nodes = pass.graph.ids();
+            skipped.extend(nodes.map(|node| (pass.tensor_name(node), TensorKind::Gradient)));
+        }
+        for parameter in self.real_pass.graph.parameters() {
+            let kinds = [TensorKind::Weight, TensorKind::Update];
+            skipped.extend(kinds.map(|kind| (parameter.name.clone(), kind)));
+        }
+        list.probe(builder.skipped(&skipped)?);
+        let norms = &networks.discriminator.gradient_norms.norms;
+        list.probe([vectors::fill(gpu, norms.binding(), 0..norms.len(), 0.0)]);
+        Ok(list)
     }
 
     /// A step that does not update the generator: its loss is only evaluated (a pass that the discriminator's running

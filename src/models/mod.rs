@@ -28,7 +28,7 @@ pub use network::TrainableNetwork;
 pub use preview::{Decoder, Reconstructor};
 pub use step_builder::StepBuilder;
 pub use supervised::Supervised;
-pub use train_step::{Scalar, TrainConfig, TrainStep};
+pub use train_step::{Halves, Scalar, TrainConfig, TrainStep};
 pub use two_stream::{Fusion, Pooling, Streams, Targets, TwoStreamConfig};
 pub use vae::{ReconstructionLoss, Vae, VaeConfig, Variance};
 pub use validation::Validation;

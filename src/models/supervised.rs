@@ -133,5 +133,6 @@ pub(super) fn train_step(
         networks: vec![network],
         programs: vec![program],
         first_program_counter: None,
+        halves: None,
     })
 }

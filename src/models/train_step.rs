@@ -1,10 +1,13 @@
 //! A training step, put together once: networks, the dispatches that train them, and where the results lie.
 
+use std::collections::BTreeMap;
+
 use super::command_list::CommandList;
 use super::network::TrainableNetwork;
 use crate::gpu::{Buffer, Gpu};
 use crate::nn::{StepCounter, UpdateRule};
 use crate::tensor::NamedTensor;
+use crate::trace::Half;
 use crate::{Error, Result};
 
 /// What a step needs to know besides its model.
@@ -51,6 +54,8 @@ pub struct TrainStep {
     pub programs: Vec<CommandList>,
     /// Counts the steps that run the first program, where there are several.
     pub first_program_counter: Option<StepCounter>,
+    /// Of a GAN: the steps that update one network alone.
+    pub halves: Option<Halves>,
     /// Where the batch's samples go, `[batch, ...shape]`.
     pub input: Buffer<f32>,
     /// Where their labels go, one `u32` per sample.
@@ -61,18 +66,47 @@ pub struct TrainStep {
     pub scalars: Vec<Scalar>,
 }
 
+/// Steps of a GAN that update one network alone, when somebody asks for them.
+#[derive(Debug)]
+pub struct Halves {
+    /// Updates the generator alone.
+    pub generator: CommandList,
+    /// Updates the discriminator alone.
+    pub discriminator: CommandList,
+    /// Counts the updates of the discriminator.
+    pub discriminator_counter: StepCounter,
+}
+
 impl TrainStep {
-    /// The program of a step.
-    pub fn program(&self, step: u64) -> &CommandList {
-        &self.programs[(step % self.programs.len() as u64) as usize]
+    /// The program of a step, or of one that updates `half` alone where the model has such steps.
+    pub fn program(&self, step: u64, half: Option<Half>) -> &CommandList {
+        match (&self.halves, half) {
+            (Some(halves), Some(Half::Generator)) => &halves.generator,
+            (Some(halves), Some(Half::Discriminator)) => &halves.discriminator,
+            _ => &self.programs[(step % self.programs.len() as u64) as usize],
+        }
     }
 
-    /// Brings the counters to the beginning of a step.
-    pub fn set_step(&self, gpu: &Gpu, step: u64) {
+    /// Brings the counters to the beginning of a step, before which these steps have updated one network alone.
+    pub fn set_step(&self, gpu: &Gpu, step: u64, half_steps: &BTreeMap<u64, Half>) {
+        let programs = self.programs.len() as u64;
+        let before = half_steps.range(..step);
+        // A step beyond 2^32 was refused by the batch cursor.
         if let Some(counter) = &self.first_program_counter {
-            let rounds = step.div_ceil(self.programs.len() as u64);
-            // A step beyond 2^32 was refused by the batch cursor.
+            let mut rounds = step.div_ceil(programs);
+            for (at, half) in before.clone() {
+                match (half, at.is_multiple_of(programs)) {
+                    (Half::Generator, false) => rounds += 1,
+                    (Half::Discriminator, true) => rounds -= 1,
+                    _ => {}
+                }
+            }
             counter.set(gpu, rounds as u32);
+        }
+        if let Some(halves) = &self.halves {
+            let without = before.filter(|(_, half)| **half == Half::Generator).count();
+            let updates = step - without as u64;
+            halves.discriminator_counter.set(gpu, updates as u32);
         }
     }
 

@@ -37,7 +37,9 @@ pub use event::{Event, EventKind, Severity, Subject};
 pub use late_records::LateRecord;
 pub use layout::{TraceEntry, TraceLayout};
 pub use model_description::ModelDescription;
-pub use run_info::{FORMAT, Origin, RecordedOptimizer, RecordedTraining, RunInfo, Status};
+pub use run_info::{
+    FORMAT, Half, HalfStep, Origin, RecordedOptimizer, RecordedTraining, RunInfo, Status,
+};
 pub use run_reader::RunReader;
 pub use run_view::RunView;
 pub use run_writer::RunWriter;

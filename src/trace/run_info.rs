@@ -106,6 +106,41 @@ pub struct RunInfo {
     /// How a run was trained that was recorded elsewhere; a run with a scenario says it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<RecordedTraining>,
+    /// Steps of a GAN that updated one of its networks alone because somebody asked for it, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub half_steps: Vec<HalfStep>,
+}
+
+/// One of the two networks of a GAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Half {
+    /// The network that makes images.
+    Generator,
+    /// The network that judges them.
+    Discriminator,
+}
+
+impl Half {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Generator, Self::Discriminator];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Generator => "generator",
+            Self::Discriminator => "discriminator",
+        }
+    }
+}
+
+/// A step that updated one network alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HalfStep {
+    /// The step, counted from 0.
+    pub step: u64,
+    /// The network that was updated.
+    pub updated: Half,
 }
 
 /// What a recorder has seen of how a run is trained.
@@ -165,6 +200,7 @@ impl RunInfo {
             data: None,
             origin: None,
             training: None,
+            half_steps: Vec::new(),
         }
     }
 

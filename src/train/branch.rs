@@ -45,6 +45,8 @@ impl Run {
         info.steps_done = step;
         info.kernels = trainer.kernel_choices();
         info.parameters = Some(trainer.parameter_count() as u64);
+        // Also those after the step: without a change the branch goes the way of its parent.
+        info.half_steps.clone_from(&reader.info().half_steps);
         info.data = Some(trainer.data().clone());
         info.origin = Some(Origin {
             run: parent.display().to_string(),

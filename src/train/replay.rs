@@ -131,6 +131,11 @@ impl<'a> ReplayBuilder<'a> {
         self.state_after(steps.start)
     }
 
+    /// The run.
+    pub(crate) fn reader(&self) -> &RunReader {
+        &self.reader
+    }
+
     /// The steps of a run have the same bits on its own adapter only; another one needs a tolerance.
     pub(crate) fn expect_adapter(&mut self, what: &str) -> Result<()> {
         let own = &self.gpu.info().name;

@@ -12,7 +12,9 @@ use super::kept_states::KeptStates;
 use super::{Scenario, StepRecord, Trainer, ValidationResult, thresholds};
 use crate::files;
 use crate::gpu::Gpu;
-use crate::trace::{self, Event, EventKind, RunInfo, RunWriter, Status, TraceBudget, Warning};
+use crate::trace::{
+    self, Event, EventKind, Half, HalfStep, RunInfo, RunWriter, Status, TraceBudget, Warning,
+};
 use crate::{ByteSize, Error, ErrorKind, Result, panics};
 
 /// A run that is killed loses no more than this much training, however far apart its checkpoints are.
@@ -148,6 +150,25 @@ impl Run {
         if self.is_over() {
             return Ok(false);
         }
+        self.guarded(|run| run.step(each))
+    }
+
+    /// As [`Run::advance`], with a step that updates one network of a GAN alone. `run.json` says so before the step is done:
+    /// the run is resumed and replayed with the same halves.
+    ///
+    /// # Errors
+    /// As [`Run::advance`], or the model is no GAN.
+    pub fn advance_half(&mut self, half: Half, each: &mut dyn FnMut(&StepRecord)) -> Result<bool> {
+        if self.is_over() {
+            return Ok(false);
+        }
+        self.trainer.update_only(half)?;
+        let step = self.trainer.steps_done();
+        self.writer.update(|info| {
+            info.half_steps.retain(|other| other.step != step);
+            let updated = half;
+            info.half_steps.push(HalfStep { step, updated });
+        })?;
         self.guarded(|run| run.step(each))
     }
 

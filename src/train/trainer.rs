@@ -16,7 +16,7 @@ use crate::models::{Model, TrainStep};
 use crate::nn::{Graph, Parameters, Pass, ProbeOutput};
 use crate::tensor::NamedTensor;
 use crate::trace::{
-    Checkpoint, DataTally, ModelDescription, RunReader, TraceLayout, UnitStatistics,
+    Checkpoint, DataTally, Half, ModelDescription, RunReader, TraceLayout, UnitStatistics,
 };
 use crate::{Error, Result};
 
@@ -50,6 +50,8 @@ pub struct Trainer {
     pub(super) outputs: Vec<ProbeOutput>,
     pub(super) ring: ReadbackRing<(u64, bool)>,
     pub(super) step: u64,
+    /// Steps that update one network alone.
+    pub(super) half_steps: BTreeMap<u64, Half>,
     /// Made when it is first needed: a replay never does.
     pub(super) validator: Option<Validator>,
     /// Where the steps of a run of another adapter are run again.
@@ -96,7 +98,8 @@ impl Trainer {
     /// The dispatches of the next step in order: gather a batch, train on it, advance; with `probed` those of the probes in
     /// between.
     pub fn dispatches(&self, probed: bool) -> impl Iterator<Item = &Dispatch> {
-        let program = self.train_step.program(self.step);
+        let half = self.half_steps.get(&self.step).copied();
+        let program = self.train_step.program(self.step, half);
         let gather = self.gather.dispatches.iter();
         gather
             .chain(program.dispatches(probed))
@@ -217,6 +220,8 @@ impl Trainer {
     /// A checkpoint that is missing, damaged or of another model.
     pub fn restore_from(&mut self, reader: &RunReader, step: u64) -> Result<()> {
         let source = format!("{}, checkpoint {step}", reader.folder().display());
+        let half_steps = reader.info().half_steps.iter();
+        self.half_steps = half_steps.map(|half| (half.step, half.updated)).collect();
         self.restore(&Checkpoint::read(reader.folder(), step)?, &source)
     }
 
@@ -234,7 +239,7 @@ impl Trainer {
     /// Says that the state is that after `step` steps.
     pub(super) fn set_step(&mut self, step: u64) -> Result<()> {
         self.cursor.set_step(&self.gpu, step)?;
-        self.train_step.set_step(&self.gpu, step);
+        self.train_step.set_step(&self.gpu, step, &self.half_steps);
         self.step = step;
         Ok(())
     }
@@ -262,6 +267,27 @@ impl Trainer {
         let (tensors, prefix) = initial_parameters(tensors, &names.collect(), source)?;
         self.load_parameters(&tensors, source)?;
         Ok(prefix)
+    }
+
+    /// Whether steps can update one network alone.
+    pub fn has_halves(&self) -> bool {
+        self.train_step.halves.is_some()
+    }
+
+    /// Lets the next step update one network alone.
+    ///
+    /// # Errors
+    /// The model is no GAN.
+    pub fn update_only(&mut self, half: Half) -> Result<()> {
+        if !self.has_halves() {
+            return Err(Error::usage(
+                format!("a step of the {} alone", half.name()),
+                format!("a {} has one network", self.model.kind()),
+                "take whole steps",
+            ));
+        }
+        self.half_steps.insert(self.step, half);
+        Ok(())
     }
 
     /// Steps done.

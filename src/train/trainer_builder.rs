@@ -1,5 +1,7 @@
 //! Builds a trainer: sees that everything fits the adapter, then makes the data set, the model's step and its probes.
 
+use std::collections::BTreeMap;
+
 use super::scenario::{ModelConfig, Scenario};
 use super::statistics_probe::{StatisticsProbe, max_rows};
 use super::trainer::Trainer;
@@ -108,6 +110,7 @@ impl<'a> TrainerBuilder<'a> {
             statistics,
             outputs,
             step: 0,
+            half_steps: BTreeMap::new(),
             validator: None,
             tolerance: None,
         })

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use trainscope::tensor::NamedTensor;
 
+use trainscope::credit::{CreditRequest, credit};
 use trainscope::models::GanConfig;
 use trainscope::nn::metrics::reference_diversity;
 use trainscope::nn::reference::Reference;
 use trainscope::nn::{Graph, Loss, Mode, Optimizer, RmsProp};
-use trainscope::train::{ModelConfig, Scenario, StepRecord, Trainer};
+use trainscope::trace::{Checkpoint, Half, RunReader};
+use trainscope::train::{ModelConfig, Replay, Run, Scenario, StepRecord, Trainer};
 
 use crate::support::gpu;
 
@@ -266,5 +268,128 @@ fn networks_that_do_not_fit_are_named() {
         "kind = \"gan\"",
         "kind = \"vae\"",
         &["needs the key 'encoder'"],
+    );
+}
+
+/// A step of the discriminator alone is what `critic_steps` does between updates of the generator: the counters of both
+/// optimizers count updates, so that Adam's corrections agree, too.
+#[test]
+fn steps_of_the_discriminator_alone_are_those_of_critic_steps() {
+    let adam = |text: &str| text.replace("sgd = { lr = 0.1 }", "adam = { lr = 0.01 }");
+    let trained = |critic: u64, halves: &[u64]| {
+        let text = adam(&scenario("").to_toml())
+            .replace("critic_steps = 2", &format!("critic_steps = {critic}"));
+        let scenario = Scenario::parse(&text, "test", &[]).unwrap();
+        let mut trainer = Trainer::new(gpu(), &scenario).unwrap();
+        for step in 0..7 {
+            if halves.contains(&step) {
+                trainer.update_only(Half::Discriminator).unwrap();
+            }
+            go_on(&mut trainer, step + 1);
+        }
+        trainer.checkpoint().unwrap().digest()
+    };
+    assert_eq!(trained(1, &[1, 3, 5]), trained(2, &[]));
+    assert_ne!(trained(1, &[1, 3]), trained(2, &[]));
+}
+
+/// Halves are in the run: it resumes and replays with them, and the other network stays as it is.
+#[test]
+fn half_steps_are_recorded_resumed_and_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        "train.steps=12",
+        "train.optimizer={ adam = { lr = 0.01 } }",
+        "record.checkpoint_every=4",
+        "model.critic_steps=1",
+    ];
+    let settings = settings.map(str::to_owned);
+    let text = scenario("").to_toml();
+    let scenario = Scenario::parse(&text, "test", &settings).unwrap();
+    let halves = [
+        (2, Half::Generator),
+        (5, Half::Discriminator),
+        (6, Half::Generator),
+    ];
+    let half_of = |step: u64| {
+        halves
+            .iter()
+            .find(|(at, _)| *at == step)
+            .map(|(_, half)| *half)
+    };
+    let advance = |run: &mut Run, to: u64| {
+        while run.trainer().steps_done() < to {
+            match half_of(run.trainer().steps_done()) {
+                Some(half) => run.advance_half(half, &mut |_| {}),
+                None => run.advance(&mut |_| {}),
+            }
+            .unwrap();
+        }
+    };
+    let values = |run: &Run| run.trainer().checkpoint().unwrap().parameters;
+    let changed = |before: &[NamedTensor], after: &[NamedTensor]| -> [bool; 2] {
+        ["generator", "discriminator"].map(|network| {
+            let pairs = before.iter().zip(after);
+            let mut own = pairs.filter(|(a, _)| a.name.starts_with(network));
+            own.any(|(a, b)| a.values != b.values)
+        })
+    };
+    let whole = folder.path().join("whole");
+    let mut run = Run::create(gpu(), &scenario, &whole, None).unwrap();
+    for (step, half) in halves {
+        advance(&mut run, step);
+        let before = values(&run);
+        advance(&mut run, step + 1);
+        let expected = [half == Half::Generator, half == Half::Discriminator];
+        assert_eq!(changed(&before, &values(&run)), expected, "step {step}");
+    }
+    advance(&mut run, 12);
+    Box::new(run).finish(false, &mut |_| {}).unwrap();
+    let listed = RunReader::open(&whole).unwrap().info().half_steps.clone();
+    let listed: Vec<(u64, Half)> = listed
+        .iter()
+        .map(|half| (half.step, half.updated))
+        .collect();
+    assert_eq!(listed, halves);
+    // Left after its second checkpoint but before that of its end, and resumed from it.
+    let left = folder.path().join("left");
+    let mut run = Run::create(gpu(), &scenario, &left, None).unwrap();
+    advance(&mut run, 7);
+    drop(run);
+    let mut resumed = Run::resume(gpu(), &left, None).unwrap();
+    assert_eq!(resumed.trainer().steps_done(), 4);
+    while resumed.advance(&mut |_| {}).unwrap() {}
+    Box::new(resumed).finish(false, &mut |_| {}).unwrap();
+    let digest = |dir: &std::path::Path| Checkpoint::read(dir, 12).unwrap().digest();
+    assert_eq!(digest(&left), digest(&whole));
+    // Every recorded bit comes again.
+    let mut replay = Replay::open(gpu(), &whole)
+        .unwrap()
+        .verify(true)
+        .start()
+        .unwrap();
+    while replay.step().unwrap().is_some() {}
+    let verification = replay.verification();
+    assert_eq!(verification.differences, [] as [&str; 0]);
+    assert_eq!((verification.records, verification.checkpoints), (12, 3));
+    // A branch goes the same way.
+    let branch = folder.path().join("branch");
+    let mut run = Run::branch(gpu(), &whole, 4, &[], &branch).unwrap();
+    while run.advance(&mut |_| {}).unwrap() {}
+    Box::new(run).finish(false, &mut |_| {}).unwrap();
+    assert_eq!(digest(&branch), digest(&whole));
+    // Credit says why it does not go past such a step.
+    let request = CreditRequest::new("discriminator.0", vec![0], 0..4);
+    let error = credit(
+        Replay::open(gpu(), &whole).unwrap(),
+        &request,
+        &mut |_, _| {},
+    )
+    .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("step 2 updated the generator alone"),
+        "{error}"
     );
 }

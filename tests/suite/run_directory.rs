@@ -41,6 +41,7 @@ fn info() -> RunInfo {
         data: None,
         origin: None,
         training: None,
+        half_steps: Vec::new(),
     }
 }
 
