@@ -203,6 +203,8 @@ impl Keeper {
 pub struct FrameTimes {
     /// From the end of one frame to the end of the next, in order.
     pub frames: Vec<Duration>,
+    /// Those of the frames in which something was drawn.
+    pub drawn: Vec<Duration>,
     /// From the time of each input to the end of the frame that showed what it did.
     pub latencies: Vec<Duration>,
     /// Training steps that were done meanwhile.
@@ -269,13 +271,17 @@ impl Player {
         }
     }
 
-    /// A frame has been shown. Returns whether there is more.
-    pub fn shown(&mut self, step: u64) -> bool {
+    /// A frame has been shown, in which something was drawn or nothing had changed. Returns whether there is more.
+    pub fn shown(&mut self, step: u64, is_drawn: bool) -> bool {
         let now = Instant::now();
         let Some((started, first_step)) = self.started else {
             return true;
         };
-        self.times.frames.push(now - self.last_frame);
+        let took = now - self.last_frame;
+        self.times.frames.push(took);
+        if is_drawn {
+            self.times.drawn.push(took);
+        }
         self.last_frame = now;
         let waiting = self.waiting.drain(..);
         self.times.latencies.extend(waiting.map(|due| now - due));
@@ -347,9 +353,10 @@ mod tests {
         let mut more = Vec::new();
         player.play(&mut more, 11);
         assert!(more.is_empty());
-        assert!(!player.shown(14));
+        assert!(!player.shown(14, true));
         let times = player.times();
         assert_eq!((times.steps, times.latencies.len()), (4, 2));
+        assert_eq!(times.frames, times.drawn);
     }
 
     #[test]

@@ -9,6 +9,9 @@ pub(super) trait Screen {
         id: Option<egui::TextureId>,
     ) -> egui::TextureId;
 
+    /// The content of a texture that is shown has changed.
+    fn renew(&mut self, id: egui::TextureId);
+
     /// Pixels of each point.
     fn scale_factor(&self) -> f32;
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use winit::event_loop::ActiveEventLoop;
 use winit::window::Window;
 
+use super::damage::Damage;
 use super::screen::Screen;
 use crate::gpu::{AdapterChoice, Gpu, adapter};
 use crate::{Error, Result};
@@ -24,6 +25,15 @@ pub(super) struct Surface {
     /// The system's clipboard, from the first copy on: who copies has to stay for others to paste.
     clipboard: Option<arboard::Clipboard>,
     is_outdated: bool,
+    /// What is shown, on which the next frame is drawn; made anew for another size.
+    kept: Option<wgpu::Texture>,
+    damage: Damage,
+    /// Whether the window shows something else than what is kept, such as after another window has lain over it.
+    is_exposed: bool,
+    /// Whether a frame was asked for that has not come.
+    is_asked: bool,
+    /// Whether the last frame looked different from the one before.
+    has_drawn: bool,
 }
 
 fn failed(what: &str, error: impl std::fmt::Display) -> Error {
@@ -47,10 +57,15 @@ impl Screen for Surface {
             Some(id) => {
                 self.renderer
                     .update_egui_texture_from_wgpu_texture(device, &view, filter, id);
+                self.damage.renew(id);
                 id
             }
             None => self.renderer.register_native_texture(device, &view, filter),
         }
+    }
+
+    fn renew(&mut self, id: egui::TextureId) {
+        self.damage.renew(id);
     }
 
     fn scale_factor(&self) -> f32 {
@@ -93,6 +108,8 @@ impl Surface {
         {
             config.format = plain;
         }
+        // What is kept of a frame is copied to the window.
+        config.usage |= wgpu::TextureUsages::COPY_DST;
         surface.configure(&gpu.device, &config);
         let state = egui_winit::State::new(
             egui::Context::default(),
@@ -105,7 +122,11 @@ impl Surface {
         let renderer = egui_wgpu::Renderer::new(
             &gpu.device,
             config.format,
-            egui_wgpu::RendererOptions::default(),
+            egui_wgpu::RendererOptions {
+                // There are no gradients whose steps it would hide, and it is paid for at every pixel.
+                dithering: false,
+                ..egui_wgpu::RendererOptions::default()
+            },
         );
         Ok(Self {
             window,
@@ -116,7 +137,28 @@ impl Surface {
             renderer,
             clipboard: None,
             is_outdated: false,
+            kept: None,
+            damage: Damage::default(),
+            is_exposed: true,
+            is_asked: false,
+            has_drawn: false,
         })
+    }
+
+    /// Whether the last frame looked different from the one before.
+    pub fn has_drawn(&self) -> bool {
+        self.has_drawn
+    }
+
+    /// Asks the system for a frame.
+    pub fn ask_for_frame(&mut self) {
+        self.is_asked = true;
+        self.window.request_redraw();
+    }
+
+    /// A frame is due. One that nobody has asked for is due because the window has lost what it showed.
+    pub fn frame_is_due(&mut self) {
+        self.is_exposed |= !std::mem::take(&mut self.is_asked);
     }
 
     /// Hands an event to egui; `true` asks for a new frame.
@@ -137,6 +179,7 @@ impl Surface {
     /// Fits the surface to the window. wgpu wants the device to be idle for that: nobody else may submit meanwhile.
     pub fn fit(&mut self) {
         self.is_outdated = false;
+        self.kept = None;
         let size = self.window.inner_size();
         if size.width > 0 && size.height > 0 {
             self.config.width = size.width;
@@ -187,56 +230,20 @@ impl Surface {
             .handle_platform_output(&self.window, output.platform_output);
         let root = output.viewport_output.get(&egui::ViewportId::ROOT);
         let next = root.map(|viewport| viewport.repaint_delay);
-        let jobs = context.tessellate(output.shapes, output.pixels_per_point);
+        let shapes = context.tessellate(output.shapes, output.pixels_per_point);
         let gpu = &self.gpu;
         for (id, deltas) in &output.textures_delta.set {
             for delta in deltas {
+                if delta.is_whole() {
+                    self.damage.renew(*id);
+                }
                 self.renderer
                     .update_texture(&gpu.device, &gpu.queue, *id, delta);
             }
         }
-        use wgpu::CurrentSurfaceTexture as Current;
-        match self.surface.get_current_texture() {
-            Current::Success(target) | Current::Suboptimal(target) => {
-                let screen = egui_wgpu::ScreenDescriptor {
-                    size_in_pixels: [self.config.width, self.config.height],
-                    pixels_per_point: output.pixels_per_point,
-                };
-                let mut encoder = gpu.encoder("window");
-                let mut buffers = self.renderer.update_buffers(
-                    &gpu.device,
-                    &gpu.queue,
-                    &mut encoder,
-                    &jobs,
-                    &screen,
-                );
-                let view = target
-                    .texture
-                    .create_view(&wgpu::TextureViewDescriptor::default());
-                let mut pass = encoder
-                    .begin_render_pass(&wgpu::RenderPassDescriptor {
-                        label: Some("window"),
-                        color_attachments: &[Some(wgpu::RenderPassColorAttachment {
-                            view: &view,
-                            depth_slice: None,
-                            resolve_target: None,
-                            ops: wgpu::Operations {
-                                load: wgpu::LoadOp::Clear(wgpu::Color::BLACK),
-                                store: wgpu::StoreOp::Store,
-                            },
-                        })],
-                        ..Default::default()
-                    })
-                    .forget_lifetime();
-                self.renderer.render(&mut pass, &jobs, &screen);
-                drop(pass);
-                buffers.push(encoder.finish());
-                gpu.queue.submit(buffers);
-                gpu.queue.present(target);
-            }
-            Current::Outdated | Current::Lost => self.is_outdated = true,
-            // Nothing to draw on just now: the next frame tries again.
-            _ => {}
+        self.has_drawn = self.draw(shapes, output.pixels_per_point);
+        if self.has_drawn || self.is_exposed {
+            self.present();
         }
         for id in &output.textures_delta.free {
             self.renderer.free_texture(id);
@@ -246,5 +253,94 @@ impl Surface {
         self.gpu.check()?;
         // egui says that it wants none by a delay without end.
         Ok(next.filter(|delay| *delay < MAX_DELAY))
+    }
+
+    /// Draws what looks different from the frame before over what is kept of that; `false` where nothing does.
+    fn draw(&mut self, shapes: Vec<egui::ClippedPrimitive>, pixels_per_point: f32) -> bool {
+        let gpu = &self.gpu;
+        let (width, height) = (self.config.width, self.config.height);
+        let kept = self.kept.take().unwrap_or_else(|| {
+            self.damage.all();
+            gpu.device.create_texture(&wgpu::TextureDescriptor {
+                label: Some("window"),
+                size: wgpu::Extent3d {
+                    width,
+                    height,
+                    depth_or_array_layers: 1,
+                },
+                mip_level_count: 1,
+                sample_count: 1,
+                dimension: wgpu::TextureDimension::D2,
+                format: self.config.format,
+                usage: wgpu::TextureUsages::RENDER_ATTACHMENT | wgpu::TextureUsages::COPY_SRC,
+                view_formats: &[],
+            })
+        });
+        let size = egui::vec2(width as f32, height as f32) / pixels_per_point;
+        let whole = egui::Rect::from_min_size(egui::Pos2::ZERO, size);
+        let parts = self.damage.of(shapes, whole, pixels_per_point);
+        if !parts.is_empty() {
+            let shapes = self.damage.shapes_in(&parts);
+            let screen = egui_wgpu::ScreenDescriptor {
+                size_in_pixels: [width, height],
+                pixels_per_point,
+            };
+            let mut encoder = gpu.encoder("window");
+            let mut buffers = self.renderer.update_buffers(
+                &gpu.device,
+                &gpu.queue,
+                &mut encoder,
+                &shapes,
+                &screen,
+            );
+            let view = kept.create_view(&wgpu::TextureViewDescriptor::default());
+            let mut pass = encoder
+                .begin_render_pass(&wgpu::RenderPassDescriptor {
+                    label: Some("window"),
+                    color_attachments: &[Some(wgpu::RenderPassColorAttachment {
+                        view: &view,
+                        depth_slice: None,
+                        resolve_target: None,
+                        ops: wgpu::Operations {
+                            load: wgpu::LoadOp::Load,
+                            store: wgpu::StoreOp::Store,
+                        },
+                    })],
+                    ..Default::default()
+                })
+                .forget_lifetime();
+            self.renderer.render(&mut pass, &shapes, &screen);
+            drop(pass);
+            buffers.push(encoder.finish());
+            gpu.queue.submit(buffers);
+        }
+        self.kept = Some(kept);
+        !parts.is_empty()
+    }
+
+    /// Shows what is kept.
+    fn present(&mut self) {
+        use wgpu::CurrentSurfaceTexture as Current;
+        let Some(kept) = &self.kept else {
+            return;
+        };
+        // Until it is shown: the next frame tries again.
+        self.is_exposed = true;
+        match self.surface.get_current_texture() {
+            Current::Success(target) | Current::Suboptimal(target) => {
+                let mut encoder = self.gpu.encoder("window");
+                encoder.copy_texture_to_texture(
+                    kept.as_image_copy(),
+                    target.texture.as_image_copy(),
+                    kept.size(),
+                );
+                self.gpu.queue.submit([encoder.finish()]);
+                self.gpu.queue.present(target);
+                self.is_exposed = false;
+            }
+            Current::Outdated | Current::Lost => self.is_outdated = true,
+            // Nothing to draw on just now.
+            _ => {}
+        }
     }
 }

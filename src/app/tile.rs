@@ -47,11 +47,13 @@ impl Tile {
         Ok(self.picture.insert(picture))
     }
 
-    /// Shows a new texture to egui; a kept one shows its new content by itself.
+    /// Shows a new texture to egui, or that a kept one has been drawn again.
     pub fn register(&mut self, screen: &mut dyn Screen) {
         if let Some(picture) = self.picture.as_ref().filter(|_| self.is_unregistered) {
             self.id = Some(screen.show_texture(picture.texture(), self.id));
             self.is_unregistered = false;
+        } else if let Some(id) = self.id {
+            screen.renew(id);
         }
     }
 

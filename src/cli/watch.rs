@@ -106,6 +106,11 @@ fn say(common: &Common, times: &FrameTimes) {
         times.frames.len(),
         named(&times.frames)
     ));
+    common.answer(&format!(
+        "of them {} drew something: {}",
+        times.drawn.len(),
+        named(&times.drawn)
+    ));
     common.answer(&format!("input to frame: {}", named(&times.latencies)));
     if times.steps > 0 {
         let rate = times.steps as f64 / seconds;
@@ -128,6 +133,8 @@ fn object(times: &FrameTimes) -> Value {
         "seconds": times.took.as_secs_f64(),
         "frames": times.frames.len(),
         "frame_ms": named(&times.frames),
+        "drawn_frames": times.drawn.len(),
+        "drawn_frame_ms": named(&times.drawn),
         "input_ms": named(&times.latencies),
         "steps": times.steps,
     })

@@ -41,6 +41,8 @@ enum Flat {
 pub struct Canvas<'a> {
     painter: &'a Painter,
     picture: &'a Picture,
+    /// What the layers lie over, instead of the background color.
+    base: Option<&'a Picture>,
     layers: Vec<Layer>,
     flats: Vec<Flat>,
     /// The same as outlines, where the painter keeps them.
@@ -53,6 +55,7 @@ impl<'a> Canvas<'a> {
         Self {
             painter,
             picture,
+            base: None,
             layers: Vec::new(),
             flats: Vec::new(),
             marks: Vec::new(),
@@ -63,6 +66,14 @@ impl<'a> Canvas<'a> {
     pub(super) fn keep(&mut self, mark: impl FnOnce() -> Mark) {
         if self.painter.keeps_marks() {
             self.marks.push(mark());
+        }
+    }
+
+    /// A canvas over a picture of the same size that was drawn before.
+    pub fn over(painter: &'a Painter, picture: &'a Picture, base: &'a Picture) -> Self {
+        Self {
+            base: Some(base),
+            ..Self::new(painter, picture)
         }
     }
 
@@ -246,18 +257,44 @@ impl<'a> Canvas<'a> {
     /// Draws all layers over the background, in one pass and one submission, without waiting for it.
     pub fn finish(mut self) {
         self.flush();
-        let background = self.theme().background;
-        draw(self.gpu(), self.picture, background, &self.layers);
+        let ground = match self.base {
+            Some(base) => Ground::Picture(base),
+            None => Ground::Color(self.theme().background),
+        };
+        draw(self.gpu(), self.picture, ground, &self.layers);
         if self.painter.keeps_marks() {
-            self.picture.sketch().set(std::mem::take(&mut self.marks));
+            let base = self.base.and_then(|base| base.sketch().marks());
+            let mut marks = base.unwrap_or_default();
+            marks.append(&mut self.marks);
+            self.picture.sketch().set(marks);
         }
     }
 }
 
-/// Draws layers over a color into a whole picture.
-pub(super) fn draw(gpu: &Gpu, picture: &Picture, background: Color, layers: &[Layer]) {
-    let [r, g, b, a] = background.map(|byte| f64::from(byte) / 255.0);
+/// What layers lie over.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ground<'a> {
+    /// One color.
+    Color(Color),
+    /// A picture of the same size.
+    Picture(&'a Picture),
+}
+
+/// Draws layers over a ground into a whole picture.
+pub(super) fn draw(gpu: &Gpu, picture: &Picture, ground: Ground<'_>, layers: &[Layer]) {
     let mut encoder = gpu.encoder("picture");
+    let load = match ground {
+        Ground::Picture(base) => {
+            let (from, to) = (base.texture(), picture.texture());
+            let ends = (from.as_image_copy(), to.as_image_copy());
+            encoder.copy_texture_to_texture(ends.0, ends.1, to.size());
+            wgpu::LoadOp::Load
+        }
+        Ground::Color(color) => {
+            let [r, g, b, a] = color.map(|byte| f64::from(byte) / 255.0);
+            wgpu::LoadOp::Clear(wgpu::Color { r, g, b, a })
+        }
+    };
     {
         let mut pass = encoder.begin_render_pass(&wgpu::RenderPassDescriptor {
             label: Some("picture"),
@@ -266,7 +303,7 @@ pub(super) fn draw(gpu: &Gpu, picture: &Picture, background: Color, layers: &[La
                 depth_slice: None,
                 resolve_target: None,
                 ops: wgpu::Operations {
-                    load: wgpu::LoadOp::Clear(wgpu::Color { r, g, b, a }),
+                    load,
                     store: wgpu::StoreOp::Store,
                 },
             })],

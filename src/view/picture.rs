@@ -42,11 +42,15 @@ impl Picture {
                 "choose another size",
             ));
         }
+        Ok(Self::of_size(gpu, [w as u32, h as u32], theme))
+    }
+
+    fn of_size(gpu: &Gpu, [width, height]: [u32; 2], theme: &Theme) -> Self {
         let texture = gpu.device.create_texture(&wgpu::TextureDescriptor {
             label: Some("picture"),
             size: wgpu::Extent3d {
-                width: w as u32,
-                height: h as u32,
+                width,
+                height,
                 depth_or_array_layers: 1,
             },
             mip_level_count: 1,
@@ -55,16 +59,23 @@ impl Picture {
             format: FORMAT,
             usage: wgpu::TextureUsages::RENDER_ATTACHMENT
                 | wgpu::TextureUsages::TEXTURE_BINDING
-                | wgpu::TextureUsages::COPY_SRC,
+                | wgpu::TextureUsages::COPY_SRC
+                | wgpu::TextureUsages::COPY_DST,
             view_formats: &[],
         });
         let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-        Ok(Self {
+        Self {
             texture,
             view,
             theme: theme.clone(),
             sketch: Sketch::default(),
-        })
+        }
+    }
+
+    /// Another picture of the same size and theme.
+    #[must_use]
+    pub fn alike(&self, gpu: &Gpu) -> Self {
+        Self::of_size(gpu, self.size(), &self.theme)
     }
 
     /// What was drawn into it last, where its painter keeps outlines.

@@ -80,16 +80,75 @@ impl SeriesChart<'_> {
     ) -> Result<()> {
         layout.check(picture)?;
         let mut canvas = Canvas::new(painter, picture);
+        self.ground(&mut canvas, layout, !highlight.is_empty())?;
+        self.highlights(&mut canvas, layout, highlight)?;
+        canvas.finish();
+        Ok(())
+    }
+
+    /// As [`SeriesChart::draw`], but for highlighted lines: what is drawn once, for [`SeriesChart::draw_over`] to be drawn
+    /// over it many times. Lines are faded where some are to be highlighted.
+    ///
+    /// # Errors
+    /// As [`SeriesChart::draw`].
+    pub fn draw_ground(
+        &self,
+        painter: &Painter,
+        layout: &ChartLayout,
+        is_faded: bool,
+        picture: &Picture,
+    ) -> Result<()> {
+        layout.check(picture)?;
+        let mut canvas = Canvas::new(painter, picture);
+        self.ground(&mut canvas, layout, is_faded)?;
+        canvas.finish();
+        Ok(())
+    }
+
+    /// Draws highlighted lines over a ground of the same size that [`SeriesChart::draw_ground`] has drawn.
+    ///
+    /// # Errors
+    /// As [`SeriesChart::draw`].
+    pub fn draw_over(
+        &self,
+        painter: &Painter,
+        layout: &ChartLayout,
+        highlight: &[u32],
+        ground: &Picture,
+        picture: &Picture,
+    ) -> Result<()> {
+        layout.check(ground)?;
+        layout.check(picture)?;
+        let mut canvas = Canvas::over(painter, picture, ground);
+        self.highlights(&mut canvas, layout, highlight)?;
+        canvas.finish();
+        Ok(())
+    }
+
+    fn ground(&self, canvas: &mut Canvas<'_>, layout: &ChartLayout, is_faded: bool) -> Result<()> {
         canvas.chart(layout);
         let series = self.data.series();
         if self.data.has_density() && series.lines() > 0 {
-            let density = self.data.density(painter.gpu(), &layout.plot)?;
+            let density = self.data.density(canvas.gpu(), &layout.plot)?;
             canvas.density(&density, layout.plot.rect);
         }
-        let styles = self.styles(canvas.theme(), highlight);
-        canvas.polylines(series, &layout.plot, &styles)?;
-        canvas.finish();
-        Ok(())
+        let styles = self.styles(canvas.theme(), is_faded);
+        canvas.polylines(series, &layout.plot, &styles)
+    }
+
+    fn highlights(
+        &self,
+        canvas: &mut Canvas<'_>,
+        layout: &ChartLayout,
+        highlight: &[u32],
+    ) -> Result<()> {
+        let theme = canvas.theme();
+        let width = theme.px(HIGHLIGHT_LINE_WIDTH);
+        let lines = highlight.iter();
+        let styles: Vec<LineStyle> = lines
+            .map(|&line| LineStyle::new(line, theme.highlight, width))
+            .collect();
+        canvas.polylines(self.data.series(), &layout.plot, &styles)
     }
 
     /// The chart in a new picture of `size` points.
@@ -125,8 +184,8 @@ impl SeriesChart<'_> {
         legend
     }
 
-    fn styles(&self, theme: &Theme, highlight: &[u32]) -> Vec<LineStyle> {
-        let strength = if highlight.is_empty() { 1.0 } else { FADED };
+    fn styles(&self, theme: &Theme, is_faded: bool) -> Vec<LineStyle> {
+        let strength = if is_faded { FADED } else { 1.0 };
         let style = |line: u32, opacity: f32, width: f32| {
             let class = self.data.classes().of_line.get(line as usize);
             let color = match class.copied().flatten() {
@@ -136,7 +195,7 @@ impl SeriesChart<'_> {
             let color = theme::with_opacity(color, opacity * strength);
             LineStyle::new(line, color, theme.px(width))
         };
-        let mut styles: Vec<LineStyle> = match self.data.shown() {
+        match self.data.shown() {
             ShownLines::None => Vec::new(),
             ShownLines::All => {
                 let lines = self.data.series().lines() as u32;
@@ -156,13 +215,6 @@ impl SeriesChart<'_> {
                     })
                     .collect()
             }
-        };
-        let width = theme.px(HIGHLIGHT_LINE_WIDTH);
-        styles.extend(
-            highlight
-                .iter()
-                .map(|&line| LineStyle::new(line, theme.highlight, width)),
-        );
-        styles
+        }
     }
 }

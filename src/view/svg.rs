@@ -93,7 +93,8 @@ impl Picture {
         let gpu = painter.gpu();
         let size = self.extent() / self.theme().scale_factor;
         let alone = Self::new(gpu, size.x, size.y, self.theme())?;
-        canvas::draw(gpu, &alone, [0; 4], std::slice::from_ref(layer));
+        let ground = canvas::Ground::Color([0; 4]);
+        canvas::draw(gpu, &alone, ground, std::slice::from_ref(layer));
         let all = alone.read(gpu)?;
         let row = alone.size()[0] as usize;
         let [left, top, width, height] = layer.scissor.map(|side| side as usize);
