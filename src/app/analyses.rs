@@ -166,7 +166,9 @@ impl Session {
     ) -> Result<Option<Credit>> {
         progress.say(format!("crediting unit {unit} of {layer}"));
         let dir = self.saved_dir()?;
-        let request = CreditRequest::new(layer, vec![unit], range);
+        let mut request = CreditRequest::new(layer, vec![unit], range);
+        // For the pictures of feature maps, and for curves that begin at pixels.
+        request.maps = true;
         let replay = Replay::open(&self.gpu, &dir)?;
         let credits = credit(replay, &request, &mut |done, all| {
             progress.say(format!(

@@ -10,7 +10,7 @@ use super::credit_walk::CreditWalk;
 use super::explain_pane::{ExplainPane, Wish};
 use super::find::Found;
 use super::jobs::{Contents, Timed};
-use super::layer_tile::LayerTile;
+use super::layer_tile::{LayerTile, LitUnits};
 use super::panes::{Arrangement, Pane};
 use super::past::PastStep;
 use super::preview::Images;
@@ -73,7 +73,12 @@ pub(super) struct Dashboard {
     pub(super) is_help_open: bool,
     /// Whether the cursor moves through the recorded steps by itself.
     pub(super) is_playing: bool,
+    /// All pictures have to be drawn again, such as in another theme.
     pub(super) is_stale: bool,
+    /// The chart of scalars has to be drawn again.
+    are_scalars_stale: bool,
+    /// The images and the tensor have to be drawn again.
+    pub(super) are_images_stale: bool,
     /// Errors that the bar shows.
     errors: Vec<String>,
     /// What was done last, such as a file that was written.
@@ -128,6 +133,8 @@ impl Dashboard {
             is_help_open: false,
             is_playing: false,
             is_stale: true,
+            are_scalars_stale: true,
+            are_images_stale: true,
             errors: Vec::new(),
             note: None,
             failure: None,
@@ -206,15 +213,28 @@ impl Dashboard {
                 self.selection = Some(selection);
                 self.contents = Some(*contents);
                 self.due.want_all();
+                self.is_stale = true;
             }
-            Prepared::Scalars(chart) => self.scalars = chart,
+            Prepared::Scalars(chart) => {
+                self.scalars = chart;
+                self.are_scalars_stale = true;
+            }
             Prepared::Units(chart) => self.units.set_lines(chart.map(|chart| *chart)),
             Prepared::Images(images) => {
                 self.images = images;
                 self.no_images = None;
+                self.are_images_stale = true;
             }
             Prepared::Layers(values) => self.layers.set_values(values.map(|values| *values)),
-            Prepared::Past(past) => self.past = past,
+            Prepared::Squares(squares) => {
+                let errors = self.layers.set_squares(squares.unwrap_or_default());
+                errors.iter().for_each(|error| self.report(error));
+                self.due.want(Request::Layers);
+            }
+            Prepared::Past(past) => {
+                self.past = past;
+                self.are_images_stale = true;
+            }
             Prepared::Explanation(explanation) => {
                 self.explain.set(*explanation);
                 self.due.want(Request::Scalars);
@@ -225,7 +245,13 @@ impl Dashboard {
                     self.due.want(Request::Scalars);
                 }
             }
-            Prepared::Credit(credit) => self.walk.set(credit),
+            Prepared::Credit(credit) => {
+                self.walk.set(credit);
+                // Squares that moved the unit come first: there may be other ones.
+                if !self.options.expanded.is_empty() {
+                    self.due.want(Request::Layers);
+                }
+            }
             Prepared::Sheet(sheet) => {
                 if let Some(sheet) = sheet
                     && self.unit_pane.set_sheet(*sheet)
@@ -243,9 +269,9 @@ impl Dashboard {
             Prepared::Branch(left) => {
                 self.compared.push(left);
                 self.start_over();
+                self.is_stale = true;
             }
         }
-        self.is_stale = true;
     }
 
     /// Another run is shown from now on.
@@ -288,8 +314,14 @@ impl Dashboard {
             self.units.invalidate();
             self.unit_pane.invalidate();
             self.walk.invalidate();
+            (self.are_scalars_stale, self.are_images_stale) = (true, true);
+        }
+        if std::mem::take(&mut self.are_scalars_stale) {
             let drawn = self.draw_scalars(&theme);
             self.report_failure(drawn);
+            self.scalar_tile.register(screen);
+        }
+        if std::mem::take(&mut self.are_images_stale) {
             let past = self.past.as_ref();
             let drawn = match shown_images(past, self.images.as_ref()) {
                 Some(images) => images.draw(&self.painter, &theme, &mut self.image_tile),
@@ -302,19 +334,34 @@ impl Dashboard {
             });
             self.report_failure(drawn);
             self.tensor_tile.register(screen);
-            self.scalar_tile.register(screen);
             self.image_tile.register(screen);
         }
         let drawn = self.unit_pane.update(&self.painter, &theme, screen);
         let drawn = drawn.and(self.walk.update(&self.painter, &theme, screen));
         self.report_failure(drawn);
         if let Some(selection) = &self.selection {
-            let drawn = self.units.update(&self.painter, &theme, selection, screen);
-            let kind = self.options.quantity;
-            let credit = self.walk.credit();
-            let layers = self
-                .layers
-                .update(&self.painter, &theme, selection, kind, credit, screen);
+            let lit = self.layers.hovered_units();
+            let lit = lit.filter(|(tensor, _)| *tensor == selection.tensor);
+            let lit = lit.map_or(&[][..], |(_, units)| units);
+            let drawn = self
+                .units
+                .update(&self.painter, &theme, selection, lit, screen);
+            let mut units = selection.units.clone();
+            units.extend(self.units.hovered_unit());
+            let lit = LitUnits {
+                tensor: &selection.tensor,
+                units: &units,
+            };
+            let (options, credit) = (&self.options, self.walk.credit());
+            let layers = self.layers.update(
+                &self.painter,
+                &theme,
+                selection,
+                options,
+                credit,
+                lit,
+                screen,
+            );
             self.report_failure(drawn.and(layers));
         }
     }
@@ -397,7 +444,8 @@ impl Dashboard {
     }
 
     fn ask_for_frames(&self, context: &egui::Context, options: &ViewOptions) {
-        let is_stale = self.is_stale || self.units.is_stale() || self.layers.is_stale();
+        let is_stale = self.is_stale || self.are_scalars_stale || self.are_images_stale;
+        let is_stale = is_stale || self.units.is_stale() || self.layers.is_stale();
         if is_stale || self.options != *options {
             // Pictures are drawn before a frame.
             context.request_repaint();
@@ -452,7 +500,7 @@ impl Dashboard {
     fn snapshots(&mut self, ui: &mut egui::Ui) {
         let size = ui.available_size();
         let (response, is_resized) = self.scalar_tile.show(ui, size);
-        self.is_stale |= is_resized;
+        self.are_scalars_stale |= is_resized;
         response.widget_info(|| {
             let name = self.options.group.unwrap_or("Scalars");
             egui::WidgetInfo::labeled(egui::Role::Image, true, name)

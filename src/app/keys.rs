@@ -183,6 +183,7 @@ pub(super) fn sheet(context: &egui::Context, is_open: &mut bool) {
                 }
             });
             ui.weak("In a chart: click a step, drag a range, double click for all steps.");
+            ui.weak("At a layer of the graph: S shows its units as squares.");
         });
 }
 

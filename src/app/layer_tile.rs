@@ -1,12 +1,14 @@
 //! The layer level: the model as a graph whose nodes are charts, to be pointed at, chosen and collapsed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::jobs::Contents;
+use super::layer_squares::{Compared, LayerSquares, Square, square_edges};
 use super::layer_values::LayerValues;
 use super::screen::Screen;
 use super::selection::Selection;
+use super::square_marks::marker;
 use super::tile::Tile;
 use super::view_options::ViewOptions;
 use crate::Result;
@@ -14,7 +16,10 @@ use crate::credit::Credit;
 use crate::number::short;
 use crate::tensor::TensorKind;
 use crate::trace::Severity;
-use crate::view::{LayerGraph, LayerNode, LayerPicture, NodeEnvelope, Painter, Picture, Theme};
+use crate::view::{
+    LayerGraph, LayerNode, LayerPicture, NodeEnvelope, NodeSquares, Painter, Picture, Theme,
+    SquareEdge, UnitSquare,
+};
 
 /// The graph, and what is under the pointer.
 #[derive(Debug, Default)]
@@ -25,6 +30,17 @@ pub(super) struct LayerTile {
     /// The worst event of each node up to the step that is looked at.
     health: Vec<Option<Severity>>,
     hovered: Option<usize>,
+    /// The squares of expanded layers.
+    pub(super) known: BTreeMap<String, LayerSquares>,
+    /// Layers whose units cannot be compared.
+    failed: BTreeSet<String>,
+    /// The squares of each expanded node, as they are drawn.
+    pub(super) squares: BTreeMap<usize, Vec<Square>>,
+    /// The same as a picture needs them, and the credit between them.
+    node_squares: Vec<Option<NodeSquares>>,
+    square_edges: Vec<SquareEdge>,
+    /// The square that is pointed at, by its node and number.
+    pub(super) hovered_square: Option<(usize, usize)>,
     /// What the picture shows, where it is up to date.
     drawn: Option<Drawn>,
 }
@@ -38,7 +54,20 @@ struct Drawn {
     kind: TensorKind,
     /// By edges; compared, because what is credited changes while the rest stays.
     credit: BTreeMap<usize, f64>,
+    expanded: BTreeSet<String>,
+    /// The layer and the unit whose credit is known.
+    credited: Option<(String, usize, u64, u64)>,
+    /// Squares that hold a lit unit, by their nodes and numbers.
+    lit_squares: Vec<(usize, usize)>,
     theme: Theme,
+}
+
+/// Units that are lit wherever they are shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LitUnits<'a> {
+    /// The tensor that they are of.
+    pub tensor: &'a str,
+    pub units: &'a [u32],
 }
 
 impl LayerTile {
@@ -77,33 +106,89 @@ impl LayerTile {
             chosen: drawn.chosen,
             lit: &drawn.lit,
             credit: &drawn.credit,
+            squares: &self.node_squares,
+            square_edges: &self.square_edges,
         }
+    }
+
+    /// Shows other squares from now on. Returns why those of some layers could not be made.
+    pub fn set_squares(&mut self, compared: Compared) -> Vec<crate::Error> {
+        let mut errors = Vec::new();
+        for (layer, squares) in compared {
+            match squares {
+                Ok(squares) => {
+                    self.failed.remove(&layer);
+                    self.known.insert(layer, squares);
+                }
+                Err(error) => {
+                    self.known.remove(&layer);
+                    self.failed.insert(layer);
+                    errors.push(error);
+                }
+            }
+        }
+        self.drawn = None;
+        errors
+    }
+
+    /// The squares that are known.
+    pub fn known_squares(&self) -> &BTreeMap<String, LayerSquares> {
+        &self.known
+    }
+
+    /// How many squares there are to be in the node of each expanded layer.
+    pub fn square_counts(
+        &self,
+        expanded: &BTreeSet<String>,
+        credit: Option<&Credit>,
+    ) -> BTreeMap<String, usize> {
+        let count = |layer: &String| self.known.get(layer).map_or(1, |of| of.shown(credit).len());
+        let layers = expanded.iter();
+        layers.map(|layer| (layer.clone(), count(layer))).collect()
+    }
+
+    /// The units of the square that is pointed at, and their layer.
+    pub fn hovered_units(&self) -> Option<(&str, &[usize])> {
+        let (node, square) = self.hovered_square?;
+        let layer = self.values.as_ref()?.graph.nodes.get(node)?.layer()?;
+        let square = self.squares.get(&node)?.get(square)?;
+        Some((layer, square.units.as_slice()))
     }
 
     /// Draws the picture where something has changed.
     ///
     /// # Errors
     /// A graph larger than the adapter's textures, or the device was lost.
+    #[allow(clippy::too_many_arguments)] // What the picture shows, and where it is shown.
     pub fn update(
         &mut self,
         painter: &Painter,
         theme: &Theme,
         selection: &Selection,
-        kind: TensorKind,
+        options: &ViewOptions,
         credit: Option<&Credit>,
+        lit: LitUnits<'_>,
         screen: &mut dyn Screen,
     ) -> Result<()> {
         let Some(values) = self.values.clone() else {
             return Ok(());
         };
         let values = &*values;
+        let graph = &values.graph;
+        self.known
+            .retain(|layer, _| options.expanded.contains(layer));
+        self.failed.retain(|layer| options.expanded.contains(layer));
+        self.squares = self.shown_squares(graph, credit);
+        let kind = options.quantity;
+        let flows = |credit| credit_of(graph, credit, &self.squares);
         let wanted = Drawn {
             column: column_of(values, selection),
-            chosen: values.graph.node_with(&selection.tensor),
-            lit: self
-                .hovered
-                .map_or(Vec::new(), |node| values.graph.path_of(node)),
-            credit: credit.map_or_else(BTreeMap::new, |credit| credit_of(&values.graph, credit)),
+            chosen: graph.node_with(&selection.tensor),
+            lit: self.hovered.map_or(Vec::new(), |node| graph.path_of(node)),
+            credit: credit.map_or_else(BTreeMap::new, flows),
+            expanded: options.expanded.clone(),
+            credited: credit.map(|of| (of.layer.clone(), of.unit, of.from, of.to)),
+            lit_squares: self.lit_squares(graph, lit),
             kind,
             theme: theme.clone(),
         };
@@ -112,10 +197,14 @@ impl LayerTile {
         }
         // What cannot be drawn once is not tried again at every frame.
         self.drawn = Some(wanted.clone());
-        let nodes = values.graph.nodes.iter();
+        let nodes = graph.nodes.iter();
         self.envelopes = nodes.clone().map(|node| values.of(node, kind)).collect();
         let at = at_cursor(values, selection);
         self.health = nodes.map(|node| health_of(values, node, at)).collect();
+        self.node_squares = self.drawn_squares(graph, &wanted);
+        self.square_edges = credit.map_or_else(Vec::new, |credit| {
+            square_edges(graph, credit, &self.known, &self.squares)
+        });
         let size = self.content(values, &wanted).size();
         let mut tile = std::mem::take(&mut self.tile);
         let drawn = tile
@@ -124,6 +213,65 @@ impl LayerTile {
         tile.register(screen);
         self.tile = tile;
         drawn
+    }
+
+    /// The squares of each node that is expanded and has room for them: until it is laid out again, it has not.
+    fn shown_squares(
+        &self,
+        graph: &LayerGraph,
+        credit: Option<&Credit>,
+    ) -> BTreeMap<usize, Vec<Square>> {
+        let nodes = graph.nodes.iter().enumerate();
+        let squares = nodes.filter_map(|(index, node)| {
+            let squares = self.known.get(node.layer()?)?.shown(credit);
+            let last = graph.square(index, squares.len().saturating_sub(1));
+            let has_room = last.bottom() <= graph.layout.nodes[index].bottom();
+            has_room.then_some((index, squares))
+        });
+        squares.collect()
+    }
+
+    fn lit_squares(&self, graph: &LayerGraph, lit: LitUnits<'_>) -> Vec<(usize, usize)> {
+        let mut squares: Vec<(usize, usize)> = self.hovered_square.into_iter().collect();
+        let is_lit = |square: &Square| {
+            let mut units = lit.units.iter();
+            units.any(|unit| square.units.binary_search(&(*unit as usize)).is_ok())
+        };
+        let nodes = self.squares.iter();
+        let of_tensor = nodes.filter(|(node, _)| graph.nodes[**node].has(lit.tensor));
+        for (node, of_node) in of_tensor {
+            let all = of_node.iter().enumerate();
+            let lit = all.filter(|(_, square)| is_lit(square));
+            squares.extend(lit.map(|(index, _)| (*node, index)));
+        }
+        squares
+    }
+
+    /// What is drawn in each node that is expanded.
+    fn drawn_squares(&self, graph: &LayerGraph, wanted: &Drawn) -> Vec<Option<NodeSquares>> {
+        let nodes = graph.nodes.iter().enumerate();
+        let squares = nodes.map(|(index, node)| {
+            let layer = node
+                .layer()
+                .filter(|layer| wanted.expanded.contains(*layer))?;
+            let Some(squares) = self.squares.get(&index) else {
+                let text = match self.failed.contains(layer) {
+                    true => "not comparable",
+                    false => "comparing units",
+                };
+                return Some(NodeSquares::Waiting(text.to_owned()));
+            };
+            let width = self.known.get(layer).map_or(1, |known| known.width);
+            let all = squares.iter().enumerate();
+            let shown = all.map(|(number, square)| UnitSquare {
+                values: square.values.clone(),
+                width,
+                text: [square.counted(), square.credit_text()],
+                is_lit: wanted.lit_squares.contains(&(index, number)),
+            });
+            Some(NodeSquares::Squares(shown.collect()))
+        });
+        squares.collect()
     }
 
     /// Whether the picture has to be drawn again.
@@ -149,7 +297,7 @@ impl LayerTile {
             ui.weak("Layers appear after the first recorded step.");
             return;
         };
-        let before = self.hovered.take();
+        let before = (self.hovered.take(), self.hovered_square.take());
         egui::ScrollArea::both().auto_shrink(false).show(ui, |ui| {
             let Some(size) = self.tile.size() else {
                 return;
@@ -159,9 +307,10 @@ impl LayerTile {
             self.groups(ui, origin, &values, options);
             for index in 0..values.graph.nodes.len() {
                 self.node(ui, origin, &values, index, contents, selection, options);
+                self.show_squares(ui, origin, &values, index, contents, selection);
             }
         });
-        if self.hovered != before {
+        if (self.hovered, self.hovered_square) != before {
             ui.ctx().request_repaint();
         }
     }
@@ -221,6 +370,7 @@ impl LayerTile {
                 selection.look_at(tensor, options.quantity);
             }
         }
+        marker(ui, &response, node, options);
         let envelope = self.envelopes.get(index).and_then(Option::as_ref);
         response.on_hover_ui(|ui| {
             ui.strong(&node.name);
@@ -256,13 +406,17 @@ impl LayerTile {
     }
 }
 
-fn label(response: &egui::Response, name: &str) {
+pub(super) fn label(response: &egui::Response, name: &str) {
     let is_enabled = true;
     response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, is_enabled, name));
 }
 
 /// The tensor of a node that is looked at: of its parameters the first, which is the weight.
-fn recorded<'a>(node: &'a LayerNode, kind: TensorKind, contents: &Contents) -> Option<&'a str> {
+pub(super) fn recorded<'a>(
+    node: &'a LayerNode,
+    kind: TensorKind,
+    contents: &Contents,
+) -> Option<&'a str> {
     let is_recorded = |tensor: &&String| {
         let entries = contents.entries.iter();
         entries
@@ -274,7 +428,7 @@ fn recorded<'a>(node: &'a LayerNode, kind: TensorKind, contents: &Contents) -> O
 }
 
 /// The step that is looked at: the chosen one, else the last.
-fn at_cursor(values: &LayerValues, selection: &Selection) -> u64 {
+pub(super) fn at_cursor(values: &LayerValues, selection: &Selection) -> u64 {
     let [first, last] = values.timeline.ends();
     selection
         .cursor
@@ -302,7 +456,12 @@ fn health_of(values: &LayerValues, node: &LayerNode, step: u64) -> Option<Severi
 
 /// How much credit flows along each edge, in shares of the largest: between the layer that is credited and each layer that
 /// moved it.
-fn credit_of(graph: &LayerGraph, credit: &Credit) -> BTreeMap<usize, f64> {
+/// Layers with squares have curves of their own.
+fn credit_of(
+    graph: &LayerGraph,
+    credit: &Credit,
+    squares: &BTreeMap<usize, Vec<Square>>,
+) -> BTreeMap<usize, f64> {
     let Some(here) = graph.node_with(&credit.layer) else {
         return BTreeMap::new();
     };
@@ -314,7 +473,8 @@ fn credit_of(graph: &LayerGraph, credit: &Credit) -> BTreeMap<usize, f64> {
             *of_layers.entry(&part.layer).or_insert(0.0) += part.credit;
         }
         for (layer, sum) in of_layers {
-            let Some(other) = graph.node_with(layer) else {
+            let other = graph.node_with(layer);
+            let Some(other) = other.filter(|other| !squares.contains_key(other)) else {
                 continue;
             };
             let (from, to) = if is_before {

@@ -26,8 +26,11 @@ struct Envelopes {
 pub(super) struct LayerCache {
     /// Of a run directory, which does not grow.
     envelopes: Option<Envelopes>,
-    graph: Option<(BTreeSet<String>, Arc<LayerGraph>)>,
+    graph: Option<(GraphKey, Arc<LayerGraph>)>,
 }
+
+/// Which groups are collapsed, and how many squares nodes have.
+type GraphKey = (BTreeSet<String>, BTreeMap<String, usize>);
 
 /// The graph, and the values of its charts.
 #[derive(Debug, Clone)]
@@ -103,7 +106,8 @@ impl Envelopes {
 }
 
 impl Session {
-    /// The layer graph with these groups collapsed, and the values of its charts; `None` before the first step.
+    /// The layer graph with these groups collapsed and room for so many squares in nodes, and the values of its charts;
+    /// `None` before the first step.
     ///
     /// # Errors
     /// A file is damaged, or the graph cannot be laid out.
@@ -111,6 +115,7 @@ impl Session {
         &mut self,
         selection: &Selection,
         collapsed: &BTreeSet<String>,
+        squares: &BTreeMap<String, usize>,
         progress: &Progress,
     ) -> Result<Option<LayerValues>> {
         let Some(timeline) = self.timeline(selection) else {
@@ -118,10 +123,13 @@ impl Session {
         };
         progress.say("reading the layers");
         let graph = match &self.layers.graph {
-            Some((of, graph)) if of == collapsed => graph.clone(),
+            Some(((groups, nodes), graph)) if groups == collapsed && nodes == squares => {
+                graph.clone()
+            }
             _ => {
-                let graph = Arc::new(LayerGraph::new(self.stage.model(), collapsed)?);
-                self.layers.graph = Some((collapsed.clone(), graph.clone()));
+                let graph = LayerGraph::expanded(self.stage.model(), collapsed, squares)?;
+                let graph = Arc::new(graph);
+                self.layers.graph = Some(((collapsed.clone(), squares.clone()), graph.clone()));
                 graph
             }
         };

@@ -9,6 +9,7 @@ mod arrangement_file;
 mod bar;
 mod controls;
 mod credit_walk;
+mod damage;
 mod dashboard;
 mod explain_pane;
 mod export;
@@ -17,6 +18,7 @@ mod history;
 mod interaction;
 mod jobs;
 mod keys;
+mod layer_squares;
 mod layer_tile;
 mod layer_values;
 mod panes;
@@ -28,6 +30,7 @@ mod screen;
 mod selection;
 mod session;
 mod source;
+mod square_marks;
 mod stage;
 mod status;
 mod step_axis;
@@ -202,7 +205,7 @@ const REST: u32 = 4;
 impl App<'_> {
     fn open(&self, event_loop: &ActiveEventLoop) -> Result<Open> {
         let title = format!("trainscope: {}", self.source.title());
-        let surface = Surface::new(event_loop, &self.choice, self.prepare, &title)?;
+        let mut surface = Surface::new(event_loop, &self.choice, self.prepare, &title)?;
         let pacing: Arc<Mutex<Pacing>> = Arc::default();
         let status: Arc<Mutex<RunStatus>> = Arc::default();
         let proxy = Mutex::new(self.proxy.clone());
@@ -218,7 +221,7 @@ impl App<'_> {
         let worker = Worker::start(wake, make)?;
         let kept = ArrangementFile::of_user();
         let dashboard = Dashboard::new(painter, units, worker, pacing, status, kept);
-        surface.window.request_redraw();
+        surface.ask_for_frame();
         Ok(Open {
             surface,
             dashboard,
@@ -272,7 +275,7 @@ impl Open {
         if let Hand::Replayed(player) = hand {
             self.surface.finish()?;
             self.next_frame = Some(Instant::now());
-            return Ok(player.shown(step));
+            return Ok(player.shown(step, self.surface.has_drawn()));
         }
         Ok(true)
     }
@@ -289,8 +292,8 @@ impl ApplicationHandler<Wake> for App<'_> {
     }
 
     fn new_events(&mut self, _: &ActiveEventLoop, cause: StartCause) {
-        if let (StartCause::ResumeTimeReached { .. }, Some(open)) = (cause, &self.open) {
-            open.surface.window.request_redraw();
+        if let (StartCause::ResumeTimeReached { .. }, Some(open)) = (cause, &mut self.open) {
+            open.surface.ask_for_frame();
         }
     }
 
@@ -304,7 +307,7 @@ impl ApplicationHandler<Wake> for App<'_> {
                 let due = open.rests_until;
                 open.next_frame = Some(open.next_frame.map_or(due, |next| next.min(due)));
             } else {
-                open.surface.window.request_redraw();
+                open.surface.ask_for_frame();
             }
         }
     }
@@ -316,23 +319,26 @@ impl ApplicationHandler<Wake> for App<'_> {
         // egui wants a frame after each that is drawn, which would never end.
         if open.surface.on_event(&event) && event != WindowEvent::RedrawRequested {
             open.touched = Instant::now();
-            open.surface.window.request_redraw();
+            open.surface.ask_for_frame();
         }
         match event {
             WindowEvent::CloseRequested => event_loop.exit(),
             WindowEvent::Resized(_) | WindowEvent::ScaleFactorChanged { .. } => {
                 open.surface.invalidate();
-                open.surface.window.request_redraw();
+                open.surface.ask_for_frame();
             }
-            WindowEvent::RedrawRequested => match open.frame(&mut self.hand) {
-                Ok(true) => {}
-                Ok(false) => event_loop.exit(),
-                // Nothing can be drawn any more: the run is saved as far as it came.
-                Err(error) if error.kind() == ErrorKind::DeviceLost => {
-                    self.end_with(event_loop, error);
+            WindowEvent::RedrawRequested => {
+                open.surface.frame_is_due();
+                match open.frame(&mut self.hand) {
+                    Ok(true) => {}
+                    Ok(false) => event_loop.exit(),
+                    // Nothing can be drawn any more: the run is saved as far as it came.
+                    Err(error) if error.kind() == ErrorKind::DeviceLost => {
+                        self.end_with(event_loop, error);
+                    }
+                    Err(error) => open.dashboard.report(&error),
                 }
-                Err(error) => open.dashboard.report(&error),
-            },
+            }
             _ => {}
         }
     }

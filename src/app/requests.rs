@@ -1,11 +1,13 @@
 //! What the window asks the worker for, and when: whatever has changed, newest first, and nothing twice at a time.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::analyses::{Compared, Tried};
 use super::dashboard::Dashboard;
 use super::find::{self, Found};
 use super::jobs::{Contents, Timed};
+use super::layer_squares;
 use super::layer_values::LayerValues;
 use super::past::PastStep;
 use super::preview::Images;
@@ -22,11 +24,12 @@ pub(super) const REFRESH: Duration = Duration::from_millis(700);
 /// Between charts, training gets at least this many times the time that they took.
 const TRAINING_SHARE: u32 = 4;
 /// What a run that goes on changes.
-const LIVE: [Request; 4] = [
+const LIVE: [Request; 5] = [
     Request::Scalars,
     Request::Units,
     Request::Images,
     Request::Layers,
+    Request::Squares,
 ];
 
 /// What the worker is asked for.
@@ -37,6 +40,8 @@ pub(super) enum Request {
     Units,
     Images,
     Layers,
+    /// The units of expanded layers, in clusters.
+    Squares,
     /// The run at an earlier step.
     Past,
     Explanation,
@@ -62,6 +67,7 @@ pub(super) enum Prepared {
     Units(Option<Box<UnitLines>>),
     Images(Option<Images>),
     Layers(Option<Box<LayerValues>>),
+    Squares(Option<layer_squares::Compared>),
     Past(Option<Box<PastStep>>),
     Explanation(Box<Explanation>),
     Trial(Option<Box<Tried>>),
@@ -201,10 +207,16 @@ impl Dashboard {
             Request::Images => self.worker.submit(request, |session, progress| {
                 session.images(progress).map(Prepared::Images)
             }),
-            Request::Layers => self.worker.submit(request, move |session, progress| {
-                let values = session.layers(&selection, &options.collapsed, progress)?;
-                Ok(Prepared::Layers(values.map(Box::new)))
-            }),
+            Request::Layers => {
+                let credit = self.walk.credit();
+                let squares = self.layers.square_counts(&options.expanded, credit);
+                self.worker.submit(request, move |session, progress| {
+                    let values =
+                        session.layers(&selection, &options.collapsed, &squares, progress)?;
+                    Ok(Prepared::Layers(values.map(Box::new)))
+                });
+            }
+            Request::Squares => self.submit_squares(&options.expanded, selection.cursor),
             Request::Explanation => self.worker.submit(request, |session, progress| {
                 let explanation = session.explain(progress)?;
                 Ok(Prepared::Explanation(Box::new(explanation)))
@@ -280,6 +292,25 @@ impl Dashboard {
         });
     }
 
+    /// Asks for the squares of expanded layers, unless they are those of this step already.
+    fn submit_squares(&self, expanded: &BTreeSet<String>, step: Option<u64>) {
+        let known = self.layers.known_squares();
+        let is_known = |layer: &&String| {
+            let squares = known.get(*layer);
+            step.is_some() && squares.map(|squares| squares.step) == step
+        };
+        let layers: BTreeSet<String> = expanded.iter().filter(|l| !is_known(l)).cloned().collect();
+        if layers.is_empty() {
+            return;
+        }
+        let before = known.clone();
+        self.worker
+            .submit(Request::Squares, move |session, progress| {
+                let squares = session.squares(&layers, step, &before, progress)?;
+                Ok(Prepared::Squares(squares))
+            });
+    }
+
     fn submit_past(&self, selection: Selection) {
         let Some(step) = selection.cursor else {
             return;
@@ -325,7 +356,10 @@ impl Dashboard {
         if cursor(&self.selection) != cursor(selection) || is_other {
             // The tensor of the step that is looked at is another one, too.
             self.worker.cancel(Request::Past);
-            self.is_stale |= self.past.take().is_some();
+            if cursor(&self.selection) != cursor(selection) && !self.is_playing {
+                self.due.want(Request::Squares);
+            }
+            self.are_images_stale |= self.past.take().is_some();
             if cursor(&self.selection).is_some() && !self.is_playing {
                 self.due.want(Request::Past);
             }
@@ -334,7 +368,10 @@ impl Dashboard {
         if (now.group, now.scalar_scale) != (options.group, options.scalar_scale) {
             self.due.want(Request::Scalars);
         }
-        if now.collapsed != options.collapsed {
+        if now.expanded != options.expanded {
+            self.due.want(Request::Squares);
+        }
+        if (&now.collapsed, &now.expanded) != (&options.collapsed, &options.expanded) {
             self.due.want(Request::Layers);
         }
         self.is_stale |= now.is_dark != options.is_dark;

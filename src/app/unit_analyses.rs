@@ -90,7 +90,10 @@ impl Session {
     }
 
     /// The trainer before a step, or at the last checkpoint.
-    fn state(&mut self, step: Option<u64>, progress: &Progress) -> Result<Trainer> {
+    ///
+    /// # Errors
+    /// The run cannot be replayed.
+    pub(super) fn state(&mut self, step: Option<u64>, progress: &Progress) -> Result<Trainer> {
         let dir = self.saved_dir()?;
         let step = match step {
             Some(step) => step,

@@ -10,7 +10,9 @@ use crate::Result;
 use crate::gpu::Gpu;
 use crate::number::short;
 use crate::train::ProbeLines;
-use crate::view::{ChartLayout, Painter, PickFrom, Picked, Picker, SampledChart, Theme, Vec2};
+use crate::view::{
+    ChartLayout, Painter, PickFrom, Picked, Picker, Picture, SampledChart, Theme, Vec2,
+};
 
 /// Lines farther away from the pointer are not picked, in points.
 const REACH: f32 = 24.0;
@@ -21,6 +23,8 @@ const PICK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct UnitTile {
     tile: Tile,
+    /// The chart without highlighted lines, as it is and faded, each from when it is first needed.
+    grounds: [Option<Picture>; 2],
     chart: Option<Timed<SampledChart>>,
     /// Which values the lines follow, where they are no units.
     probe: Option<ProbeLines>,
@@ -42,6 +46,7 @@ impl UnitTile {
     pub fn new(gpu: &Gpu) -> Result<Self> {
         Ok(Self {
             tile: Tile::default(),
+            grounds: [None, None],
             chart: None,
             probe: None,
             every: 1,
@@ -75,7 +80,8 @@ impl UnitTile {
         self.is_stale
     }
 
-    /// Takes the picker's answers, and draws the picture where something has changed.
+    /// Takes the picker's answers, and draws the picture where something has changed. Units that are `lit` elsewhere are
+    /// highlighted here, too.
     ///
     /// # Errors
     /// The device was lost, or the adapter has no room for the density image.
@@ -84,6 +90,7 @@ impl UnitTile {
         painter: &Painter,
         theme: &Theme,
         selection: &Selection,
+        lit: &[usize],
         screen: &mut dyn Screen,
     ) -> Result<()> {
         while let Some(answer) = self.picker.take()? {
@@ -96,13 +103,17 @@ impl UnitTile {
             .as_ref()
             .map_or(0, |timed| timed.chart.data().series().lines() as u32);
         let hovered = self.hovered.map(|picked| picked.line);
-        let mut highlighted = self.pinned(selection);
+        let mut units = selection.units.clone();
+        units.extend(lit.iter().map(|unit| *unit as u32));
+        let mut highlighted = self.lines_of(units);
         highlighted.extend(hovered.filter(|line| !highlighted.contains(line)));
         highlighted.retain(|line| *line < lines);
         if !self.is_stale && highlighted == self.highlighted {
             return Ok(());
         }
-        self.is_stale = false;
+        if std::mem::take(&mut self.is_stale) {
+            self.grounds = [None, None];
+        }
         let (Some(chart), Some(picture)) = (&self.chart, self.tile.target(painter.gpu(), theme)?)
         else {
             return Ok(());
@@ -112,13 +123,23 @@ impl UnitTile {
         let layout = chart.layout(picture.extent(), theme.scale_factor).ok();
         let layout = layout.map(|layout| layout.with_time(&timeline.axis, &timeline.moments));
         if layout != self.layout {
+            self.grounds = [None, None];
             // What was picked is somewhere else now: to be asked again.
             self.asked = None;
         }
         self.layout = layout;
         // A tile that is too small for a chart shows the last picture.
         if let Some(layout) = &self.layout {
-            chart.draw(painter, layout, &highlighted, picture)?;
+            let is_faded = !highlighted.is_empty();
+            let ground = match &mut self.grounds[usize::from(is_faded)] {
+                Some(ground) => ground,
+                none => {
+                    let ground = picture.alike(painter.gpu());
+                    chart.draw_ground(painter, layout, is_faded, &ground)?;
+                    none.insert(ground)
+                }
+            };
+            chart.draw_over(painter, layout, &highlighted, ground, picture)?;
             self.highlighted = highlighted;
         }
         self.tile.register(screen);
@@ -158,26 +179,34 @@ impl UnitTile {
         };
         self.read_out(ui, &response, hovered);
         if response.clicked() {
-            let unit = match &self.probe {
-                Some(probe) => probe.line(hovered.line as usize).unit as u32,
-                None => hovered.line,
-            };
-            selection.toggle(unit, self.step_of(hovered));
+            if let Some(unit) = self.hovered_unit() {
+                selection.toggle(unit, self.step_of(hovered));
+            }
         }
     }
 
     /// The lines of pinned units: of single values those that are drawn.
     pub fn pinned(&self, selection: &Selection) -> Vec<u32> {
+        self.lines_of(selection.units.clone())
+    }
+
+    /// The lines of some units: of single values those that are drawn.
+    fn lines_of(&self, units: Vec<u32>) -> Vec<u32> {
         let (Some(probe), Some(timed)) = (&self.probe, &self.chart) else {
-            return selection.units.clone();
+            return units;
         };
         let kept = timed.chart.sample().kept.iter().copied();
-        let is_pinned = |line: &u32| {
-            selection
-                .units
-                .contains(&(probe.line(*line as usize).unit as u32))
-        };
-        kept.filter(is_pinned).collect()
+        let is_wanted = |line: &u32| units.contains(&(probe.line(*line as usize).unit as u32));
+        kept.filter(is_wanted).collect()
+    }
+
+    /// The unit whose line is pointed at.
+    pub fn hovered_unit(&self) -> Option<u32> {
+        let line = self.hovered?.line;
+        Some(match &self.probe {
+            Some(probe) => probe.line(line as usize).unit as u32,
+            None => line,
+        })
     }
 
     /// Whether lines are single values, and not statistics of units.

@@ -26,6 +26,17 @@ pub(super) struct ViewOptions {
     pub quantity: TensorKind,
     /// Groups of layers that are collapsed.
     pub collapsed: BTreeSet<String>,
+    /// Layers whose nodes show squares of units instead of a chart.
+    pub expanded: BTreeSet<String>,
+}
+
+impl ViewOptions {
+    /// Expands the node of a layer, or folds it again.
+    pub fn toggle_squares(&mut self, layer: &str) {
+        if !self.expanded.remove(layer) {
+            self.expanded.insert(layer.to_owned());
+        }
+    }
 }
 
 impl Default for ViewOptions {
@@ -40,6 +51,7 @@ impl Default for ViewOptions {
             is_dark: true,
             quantity: TensorKind::Activation,
             collapsed: BTreeSet::new(),
+            expanded: BTreeSet::new(),
         }
     }
 }

@@ -6,13 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glam::vec2;
 
+use super::geometry::Rect;
 use super::graph_layout::{GraphLayout, GraphNode};
+use super::unit_squares;
 use crate::Result;
 use crate::tensor::TensorKind;
 use crate::trace::ModelDescription;
 
 /// Size of a node in points: a title, a line about it, and a chart.
 pub const NODE_SIZE: [f32; 2] = [124.0, 96.0];
+/// Height of the title and of the line below it, in points.
+pub(super) const HEADER: f32 = 34.0;
 
 /// A node: a layer, or a collapsed group of layers.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +40,20 @@ impl LayerNode {
     pub fn has(&self, tensor: &str) -> bool {
         let is_it = |own: &String| own == tensor;
         self.tensors.iter().any(is_it) || self.parameters.iter().any(is_it)
+    }
+
+    /// The tensor of its values, where it is a layer and not a group.
+    pub fn layer(&self) -> Option<&str> {
+        let tensor = self.tensors.first().filter(|_| !self.is_collapsed);
+        tensor.map(String::as_str)
+    }
+
+    fn height(&self, squares: &BTreeMap<String, usize>) -> f32 {
+        let squares = self.layer().and_then(|layer| squares.get(layer));
+        match squares {
+            Some(count) => unit_squares::height(HEADER, *count).max(NODE_SIZE[1]),
+            None => NODE_SIZE[1],
+        }
     }
 
     /// The tensors of its values of a kind: those of its layers, or its parameters.
@@ -75,6 +93,18 @@ impl LayerGraph {
     /// # Errors
     /// As [`GraphLayout::new`].
     pub fn new(model: &ModelDescription, collapsed: &BTreeSet<String>) -> Result<Self> {
+        Self::expanded(model, collapsed, &BTreeMap::new())
+    }
+
+    /// As [`LayerGraph::new`], with room for so many squares in the nodes of some tensors.
+    ///
+    /// # Errors
+    /// As [`GraphLayout::new`].
+    pub fn expanded(
+        model: &ModelDescription,
+        collapsed: &BTreeSet<String>,
+        squares: &BTreeMap<String, usize>,
+    ) -> Result<Self> {
         let mut graph = Self {
             nodes: Vec::new(),
             groups: Vec::new(),
@@ -116,12 +146,17 @@ impl LayerGraph {
             .nodes
             .iter()
             .map(|node| GraphNode {
-                size: vec2(NODE_SIZE[0], NODE_SIZE[1]),
+                size: vec2(NODE_SIZE[0], node.height(squares)),
                 group: node.group.filter(|_| !node.is_collapsed),
             })
             .collect();
         graph.layout = GraphLayout::new(&nodes, graph.groups.len(), &graph.edges)?;
         Ok(graph)
+    }
+
+    /// Where a square of a node is, in points.
+    pub fn square(&self, node: usize, index: usize) -> Rect {
+        unit_squares::square(self.layout.nodes[node], HEADER, index, 1.0)
     }
 
     /// The keys of all groups of a model.

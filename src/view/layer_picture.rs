@@ -10,13 +10,14 @@ use glam::Vec2;
 
 use super::canvas::Canvas;
 use super::geometry::{Plot, Rect};
-use super::layer_graph::{LayerGraph, NODE_SIZE};
+use super::layer_graph::{HEADER, LayerGraph, NODE_SIZE};
 use super::painter::Painter;
 use super::picture::Picture;
 use super::polylines::LineStyle;
 use super::splines::Spline;
 use super::theme::{self, Color, LINE_WIDTH, STRONG_LINE_WIDTH, Theme, with_opacity};
 use super::typeface::Align;
+use super::unit_squares::{self, NodeSquares, SquareEdge};
 use crate::Result;
 use crate::number::short;
 use crate::series::{Scale, SeriesBuffer, ValueScale};
@@ -27,8 +28,6 @@ const TITLE: f32 = 12.5;
 const DETAIL: f32 = 11.0;
 /// Height of the line of values below a chart, in points.
 const VALUE: f32 = 17.0;
-/// Height of the title and of the line below it, in points.
-const HEADER: f32 = 34.0;
 /// Columns of the time axis on either side of the chosen one.
 pub const REACH: usize = 24;
 /// Width of an edge without credit, and of the strongest one, in points.
@@ -62,6 +61,10 @@ pub struct LayerPicture<'a> {
     pub lit: &'a [usize],
     /// The credit that flows along each edge, by its number, in shares of the largest: positive pushes up.
     pub credit: &'a BTreeMap<usize, f64>,
+    /// For each node its squares, where it is expanded; the list may end before the nodes do.
+    pub squares: &'a [Option<NodeSquares>],
+    /// Credit from square to square, drawn over the nodes.
+    pub square_edges: &'a [SquareEdge],
 }
 
 impl LayerPicture<'_> {
@@ -105,8 +108,12 @@ impl LayerPicture<'_> {
             self.node(&mut canvas, node);
         }
         for node in 0..self.graph.nodes.len() {
-            self.chart(&mut canvas, node)?;
+            match self.squares.get(node).and_then(Option::as_ref) {
+                Some(squares) => self.expanded(&mut canvas, node, squares),
+                None => self.chart(&mut canvas, node)?,
+            }
         }
+        self.square_edges(&mut canvas)?;
         canvas.finish();
         Ok(())
     }
@@ -157,6 +164,39 @@ impl LayerPicture<'_> {
         let size = canvas.size();
         let all = Rect::new(0.0, 0.0, size.x, size.y);
         canvas.splines(&splines, all)
+    }
+
+    fn expanded(&self, canvas: &mut Canvas<'_>, index: usize, squares: &NodeSquares) {
+        let theme = canvas.theme();
+        let rect = scaled(self.graph.layout.nodes[index], theme);
+        let opacity = if self.is_dimmed(index) { DIMMED } else { 1.0 };
+        match squares {
+            NodeSquares::Squares(squares) => {
+                canvas.unit_squares(rect, HEADER, squares, opacity);
+            }
+            NodeSquares::Waiting(text) => {
+                let room = rect.size.x - theme.px(12.0);
+                let text = canvas.metrics().fitted(text, DETAIL, room);
+                let (x, y) = (
+                    rect.left() + theme.px(6.0),
+                    rect.top() + theme.px(HEADER + 18.0),
+                );
+                let color = with_opacity(theme.muted, opacity);
+                canvas.text(&text, DETAIL, x, y, Align::Left, color);
+            }
+        }
+    }
+
+    fn square_edges(&self, canvas: &mut Canvas<'_>) -> Result<()> {
+        let theme = canvas.theme();
+        let nodes = self.graph.layout.nodes.iter();
+        let nodes: Vec<Rect> = nodes.map(|rect| scaled(*rect, theme)).collect();
+        let edges = self.square_edges.iter();
+        let splines: Vec<Spline> = edges
+            .filter_map(|edge| unit_squares::curve(edge, &nodes, self.squares, HEADER, theme))
+            .collect();
+        let size = canvas.size();
+        canvas.splines(&splines, Rect::new(0.0, 0.0, size.x, size.y))
     }
 
     fn node(&self, canvas: &mut Canvas<'_>, index: usize) {

@@ -52,6 +52,7 @@ pub mod ticks;
 mod time_axis;
 mod time_marks;
 mod typeface;
+mod unit_squares;
 
 pub use animation::Animation;
 pub use canvas::Canvas;
@@ -90,3 +91,4 @@ pub use theme::Theme;
 pub use time_axis::{MAX_FOLDED, StepSpan, TimeAxis, TimeScale};
 pub use time_marks::{EventMark, Moment, TimeMarks};
 pub use typeface::{Align, TextMetrics};
+pub use unit_squares::{NodeSquares, SQUARE, SquareEdge, SquareEnd, UnitSquare};

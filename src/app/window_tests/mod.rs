@@ -56,6 +56,8 @@ impl screen::Screen for NoScreen {
         id.unwrap_or(egui::TextureId::User(self.0))
     }
 
+    fn renew(&mut self, _: egui::TextureId) {}
+
     fn scale_factor(&self) -> f32 {
         1.0
     }
@@ -420,4 +422,111 @@ fn a_pinned_unit_is_asked_about() {
         harness.state().units.name(0).starts_with("sample ")
     });
     assert_eq!(harness.state().errors(), [] as [&str; 0]);
+}
+
+/// A node is expanded and folded again by its marker, by a key and while it trains, and its squares are what `cluster` finds.
+#[test]
+fn a_layer_expands_into_squares_of_its_units() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let settings = ["train.optimizer.adam.lr=1e-3".to_owned()];
+    let scenario = Scenario::parse(SCENARIO, "tiny.toml", &settings).unwrap();
+    let dir = folder.path().join("run");
+    let mut run = Box::new(Run::create(&gpu, &scenario, &dir, None).unwrap());
+    while run.advance(&mut |_| {}).unwrap() {}
+    run.finish(false, &mut |_| {}).unwrap();
+    let mut harness = window(&gpu, Source::Run(dir.clone()), folder.path());
+    wait(&mut harness, "charts", is_complete);
+    harness.get_by_label("Squares of encoder.0").click();
+    let squares = |harness: &Harness<'_, Dashboard>| -> Vec<String> {
+        let nodes = harness.query_all_by_label_contains(" of encoder.0, ");
+        nodes
+            .filter_map(|node| node.accesskit_node().label())
+            .collect()
+    };
+    wait(&mut harness, "squares", |harness| {
+        !squares(harness).is_empty()
+    });
+    // They are those of the last checkpoint.
+    let trainer = crate::train::Replay::open(&gpu, &dir)
+        .unwrap()
+        .state_after(60)
+        .unwrap();
+    let features = crate::cluster::UnitFeatures::of_probe_batch(&trainer, "encoder.0").unwrap();
+    let options = crate::cluster::ClusterOptions::default();
+    let clustering = crate::cluster::cluster(&gpu, &features, &options).unwrap();
+    let mut expected: Vec<String> = clustering
+        .clusters
+        .iter()
+        .map(|cluster| format!("cluster {} of encoder.0, {}", cluster.id, cluster.counted()))
+        .collect();
+    let out = clustering.singled_out.len();
+    if out > 0 {
+        let units = if out == 1 { "unit" } else { "units" };
+        expected.push(format!("singled out of encoder.0, {out} {units}"));
+    }
+    expected.truncate(5);
+    assert_eq!(squares(&harness)[..expected.len()], expected);
+    // A click pins a unit of the square.
+    harness.get_by_label(&expected[0]).click();
+    harness.step();
+    harness.step();
+    let pinned = selection(&harness).clone();
+    assert_eq!(pinned.tensor, "encoder.0");
+    let unit = pinned.units[0] as usize;
+    assert!(clustering.clusters[0].units.contains(&unit));
+    // Credit orders the squares of what enters the layer, and draws curves from them.
+    harness.state_mut().options.toggle_squares("x");
+    harness.key_press(Key::Num7);
+    harness.step();
+    harness.step();
+    harness
+        .get_by_label_contains(&format!("What moved unit {unit} of encoder.0"))
+        .click();
+    wait(&mut harness, "squares with credit", |harness| {
+        let mut nodes = harness.query_all_by_label_contains(" of x, ");
+        nodes.any(|node| {
+            let label = node.accesskit_node().label().unwrap_or_default();
+            label.contains("credit")
+        })
+    });
+    wait(&mut harness, "the picture", |harness| {
+        !harness.state().layers.is_stale()
+    });
+    assert_eq!(harness.state().errors(), [] as [&str; 0]);
+    harness.get_by_label("Chart of encoder.0").click();
+    wait(&mut harness, "the chart", |harness| {
+        squares(harness).is_empty()
+    });
+}
+
+#[test]
+fn squares_follow_a_run_that_trains() {
+    let (gpu, folder) = (gpu(), tempfile::tempdir().unwrap());
+    let settings = ["train.optimizer.adam.lr=1e-3".to_owned()];
+    let mut scenario = Box::new(Scenario::parse(SCENARIO, "tiny.toml", &settings).unwrap());
+    scenario.train.steps = 100_000;
+    let source = Source::Training(Training {
+        start: Start::Scenario {
+            scenario,
+            dir: folder.path().join("live"),
+            init: None,
+        },
+        writes_report: false,
+        stop_on: None,
+    });
+    let mut harness = window(&gpu, source, folder.path());
+    wait(&mut harness, "charts", is_complete);
+    harness.state_mut().options.toggle_squares("encoder.0");
+    harness.state_mut().due.want(Request::Squares);
+    let step = |harness: &Harness<'_, Dashboard>| {
+        let known = harness.state().layers.known_squares().get("encoder.0");
+        known.map(|squares| squares.step)
+    };
+    wait(&mut harness, "squares", |harness| step(harness).is_some());
+    let first = step(&harness);
+    wait(&mut harness, "later squares", |harness| {
+        step(harness) > first
+    });
+    assert_eq!(harness.state().errors(), [] as [&str; 0]);
+    harness.into_state().close().unwrap();
 }

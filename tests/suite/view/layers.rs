@@ -61,6 +61,8 @@ fn drawn(graph: &LayerGraph, theme: &Theme, shown: &Shown<'_>) -> (usize, Vec<[u
         chosen: None,
         lit: shown.lit,
         credit: &shown.credit,
+        squares: &[],
+        square_edges: &[],
     };
     let size = picture.size();
     let target = Picture::new(gpu(), size[0], size[1], theme).unwrap();
