@@ -136,6 +136,7 @@ fn curves_go_from_the_squares_that_moved_a_unit_to_the_square_that_it_is_in() {
         shape: vec![4],
         inputs: inputs.iter().map(|input| (*input).to_owned()).collect(),
         parameters: Vec::new(),
+        frozen: false,
         state: Vec::new(),
         properties: Vec::new(),
         range: crate::nn::ValueRange::default(),
