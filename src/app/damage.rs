@@ -184,10 +184,11 @@ mod tests {
     }
 
     fn shape(rects: &[([f32; 4], Color32)], texture: u64) -> ClippedPrimitive {
-        let mut mesh = Mesh::with_texture(TextureId::User(texture));
+        let mut mesh = Mesh::default();
         for (at, color) in rects {
             mesh.add_colored_rect(rect(*at), *color);
         }
+        mesh.texture_id = TextureId::User(texture);
         ClippedPrimitive {
             clip_rect: SCREEN,
             primitive: Primitive::Mesh(mesh),

@@ -17,8 +17,8 @@ use crate::number::short;
 use crate::tensor::TensorKind;
 use crate::trace::Severity;
 use crate::view::{
-    LayerGraph, LayerNode, LayerPicture, NodeEnvelope, NodeSquares, Painter, Picture, Theme,
-    SquareEdge, UnitSquare,
+    LayerGraph, LayerNode, LayerPicture, NodeEnvelope, NodeSquares, Painter, Picture, SquareEdge,
+    Theme, UnitSquare,
 };
 
 /// The graph, and what is under the pointer.

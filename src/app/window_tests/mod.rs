@@ -474,8 +474,8 @@ fn a_layer_expands_into_squares_of_its_units() {
     assert_eq!(pinned.tensor, "encoder.0");
     let unit = pinned.units[0] as usize;
     assert!(clustering.clusters[0].units.contains(&unit));
-    // Credit orders the squares of what enters the layer, and draws curves from them.
-    harness.state_mut().options.toggle_squares("x");
+    // Credit orders the squares of what lies behind the layer, and draws curves to them.
+    harness.state_mut().options.toggle_squares("mu");
     harness.key_press(Key::Num7);
     harness.step();
     harness.step();
@@ -483,7 +483,7 @@ fn a_layer_expands_into_squares_of_its_units() {
         .get_by_label_contains(&format!("What moved unit {unit} of encoder.0"))
         .click();
     wait(&mut harness, "squares with credit", |harness| {
-        let mut nodes = harness.query_all_by_label_contains(" of x, ");
+        let mut nodes = harness.query_all_by_label_contains(" of mu, ");
         nodes.any(|node| {
             let label = node.accesskit_node().label().unwrap_or_default();
             label.contains("credit")
