@@ -476,6 +476,7 @@ fn a_layer_expands_into_squares_of_its_units() {
     assert!(clustering.clusters[0].units.contains(&unit));
     // Credit orders the squares of what lies behind the layer, and draws curves to them.
     harness.state_mut().options.toggle_squares("mu");
+    harness.state_mut().due.want(Request::Squares);
     harness.key_press(Key::Num7);
     harness.step();
     harness.step();
