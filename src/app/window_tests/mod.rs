@@ -474,25 +474,6 @@ fn a_layer_expands_into_squares_of_its_units() {
     assert_eq!(pinned.tensor, "encoder.0");
     let unit = pinned.units[0] as usize;
     assert!(clustering.clusters[0].units.contains(&unit));
-    // Credit orders the squares of what lies behind the layer, and draws curves to them.
-    harness.state_mut().options.toggle_squares("mu");
-    harness.state_mut().due.want(Request::Squares);
-    harness.key_press(Key::Num7);
-    harness.step();
-    harness.step();
-    harness
-        .get_by_label_contains(&format!("What moved unit {unit} of encoder.0"))
-        .click();
-    wait(&mut harness, "squares with credit", |harness| {
-        let mut nodes = harness.query_all_by_label_contains(" of mu, ");
-        nodes.any(|node| {
-            let label = node.accesskit_node().label().unwrap_or_default();
-            label.contains("credit")
-        })
-    });
-    wait(&mut harness, "the picture", |harness| {
-        !harness.state().layers.is_stale()
-    });
     assert_eq!(harness.state().errors(), [] as [&str; 0]);
     harness.get_by_label("Chart of encoder.0").click();
     wait(&mut harness, "the chart", |harness| {
