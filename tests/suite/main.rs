@@ -54,6 +54,7 @@ mod scenario_commands;
 mod shaders;
 mod stateful;
 mod static_checks;
+mod symptoms;
 mod tolerance;
 mod trace;
 mod train;
