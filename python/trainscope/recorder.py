@@ -19,7 +19,7 @@ from . import graph, layers, optimizers
 from ._version import VERSION
 from .exporting import ExportError, Exporter
 from .run_directory import RunDirectory
-from .statistics import NAMES, merged, unit_statistics
+from .statistics import NAMES, Scratch, merged, unit_statistics
 from .tracing import StepTracer
 
 #: Rows of statistics that are kept before they are written.
@@ -100,6 +100,7 @@ class Recorder:
             self._rows: dict[tuple[str, str], range] = {}
             self._parameters = self._trainable()
             self._before: list[torch.Tensor] = []
+            self._scratch = Scratch()
             self._graph_done = False
             self._nonfinite = False
             self._steps_wanted = steps
@@ -251,7 +252,7 @@ class Recorder:
         with torch.no_grad(), torch._C.DisableTorchFunction():
             if kind == "gradient" and self._scaler is not None and self._scaler.is_enabled():
                 values = values.float() / self._scaler.get_scale()
-            found, count = unit_statistics(values, axis)
+            found, count = unit_statistics(values, axis, self._scratch)
             key = (tensor, kind)
             if key in self._seen and self._merges and self._seen[key][0].shape == found.shape:
                 known, known_count = self._seen[key]
@@ -300,9 +301,10 @@ class Recorder:
             self._graph_done = True
         with torch.no_grad():
             if self._parameters:
-                parameters = [parameter.detach() for _, parameter, _ in self._parameters]
                 self._take_weights("weight", self._before)
-                self._take_weights("update", torch._foreach_sub(parameters, self._before))
+                for (_, parameter, _), before in zip(self._parameters, self._before, strict=True):
+                    torch.sub(parameter.detach(), before, out=before)
+                self._take_weights("update", self._before)
         self._disarm()
         self._scalars += [(self._step, f"gradient_norm/{name}", norm) for name, norm in self._norms.items()]
         if not self._layout:

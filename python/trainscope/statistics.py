@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 
 import torch
@@ -11,7 +12,23 @@ import torch
 NAMES = ("mean", "std", "min", "max", "zero_fraction", "nonfinite")
 
 
-def unit_statistics(values: torch.Tensor, axis: int) -> tuple[torch.Tensor, int]:
+class Scratch(threading.local):
+    """Memory that statistics are computed in, kept from one tensor to the next: fresh pages cost as much as the arithmetic.
+
+    Each thread has its own: backward passes may call hooks from others.
+    """
+
+    def __init__(self) -> None:
+        self._flat = torch.empty(0)
+
+    def like(self, values: torch.Tensor) -> torch.Tensor:
+        """Memory of the shape of a tensor in float32 on the CPU; what it held is gone."""
+        if self._flat.numel() < values.numel():
+            self._flat = torch.empty(values.numel())
+        return self._flat[: values.numel()].view(values.shape)
+
+
+def unit_statistics(values: torch.Tensor, axis: int, scratch: Scratch | None = None) -> tuple[torch.Tensor, int]:
     """Statistics ``[units, 6]`` in float32 of the units along ``axis``, and how many values each unit has.
 
     Values that are NaN or infinite are counted in ``nonfinite`` and left out of everything else; where a unit has no
@@ -30,7 +47,7 @@ def unit_statistics(values: torch.Tensor, axis: int) -> tuple[torch.Tensor, int]
     # `[outer, units, inner]`: images of a batch lie like that, and so do matrices, without a copy.
     values = values.reshape(math.prod(values.shape[:axis]), units, -1)
     if values.device.type == "cpu":
-        plain = _of_finite(values) if count > 1 else _of_single(values.reshape(-1))
+        plain = _of_finite(values, scratch or Scratch()) if count > 1 else _of_single(values.reshape(-1))
         # A sum over values that are not finite is not finite: the common case costs no test of each value.
         if math.isfinite(plain.sum().item()):
             return plain, count
@@ -43,10 +60,10 @@ def _reduced(reduction: Callable[[torch.Tensor, int], torch.Tensor], values: tor
     return reduction(values, 0) if values.shape[0] > 1 else values.squeeze(0)
 
 
-def _of_finite(values: torch.Tensor) -> torch.Tensor:
+def _of_finite(values: torch.Tensor, memory: Scratch) -> torch.Tensor:
     """Each statistic is one vectorized pass; ``torch.var_mean`` alone would take sixty times as long as a mean."""
     mean = _reduced(torch.mean, values)
-    scratch = values - mean.unsqueeze(1)
+    scratch = torch.sub(values, mean.unsqueeze(1), out=memory.like(values))
     std = _reduced(torch.mean, torch.mul(scratch, scratch, out=scratch)).sqrt()
     zeros = _reduced(torch.mean, torch.eq(values, 0.0, out=scratch))
     least, most = _reduced(torch.amin, values), _reduced(torch.amax, values)
