@@ -322,7 +322,7 @@ impl Dashboard {
             self.scalar_tile.register(screen);
         }
         if std::mem::take(&mut self.are_images_stale) {
-            let past = self.past.as_ref();
+            let past = self.past.as_deref();
             let drawn = match shown_images(past, self.images.as_ref()) {
                 Some(images) => images.draw(&self.painter, &theme, &mut self.image_tile),
                 None => Ok(()),
@@ -368,7 +368,7 @@ impl Dashboard {
 
     /// The images of the step that is looked at.
     pub(super) fn shown_images(&self) -> Option<&Images> {
-        shown_images(self.past.as_ref(), self.images.as_ref())
+        shown_images(self.past.as_deref(), self.images.as_ref())
     }
 
     fn draw_scalars(&mut self, theme: &Theme) -> Result<()> {
@@ -586,10 +586,7 @@ impl Dashboard {
 }
 
 /// The images of an earlier step, or those of now.
-fn shown_images<'a>(
-    past: Option<&'a Box<PastStep>>,
-    now: Option<&'a Images>,
-) -> Option<&'a Images> {
+fn shown_images<'a>(past: Option<&'a PastStep>, now: Option<&'a Images>) -> Option<&'a Images> {
     past.and_then(|past| past.images.as_ref()).or(now)
 }
 

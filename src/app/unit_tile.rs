@@ -178,10 +178,10 @@ impl UnitTile {
             return;
         };
         self.read_out(ui, &response, hovered);
-        if response.clicked() {
-            if let Some(unit) = self.hovered_unit() {
-                selection.toggle(unit, self.step_of(hovered));
-            }
+        if response.clicked()
+            && let Some(unit) = self.hovered_unit()
+        {
+            selection.toggle(unit, self.step_of(hovered));
         }
     }
 

@@ -256,11 +256,12 @@ impl LinesOf<'_> {
         let end = (self.plot.last.max(0.0).ceil() as usize + 2).min(self.steps);
         let is_finite = |step: usize| values.get(step).is_some_and(|value| value.is_finite());
         let [mut path, mut alone] = [String::new(), String::new()];
-        for step in first..end {
-            if !is_finite(step) {
+        let within = values.iter().enumerate().take(end).skip(first);
+        for (step, &value) in within {
+            if !value.is_finite() {
                 continue;
             }
-            let at = self.position(step, values[step]);
+            let at = self.position(step, value);
             let is_first = step == first || !is_finite(step - 1);
             if is_first && (step + 1 == end || !is_finite(step + 1)) {
                 let _ = write!(alone, "M{:.2} {:.2}h0", at.x, at.y);
