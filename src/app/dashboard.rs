@@ -11,6 +11,7 @@ use super::explain_pane::{ExplainPane, Wish};
 use super::find::Found;
 use super::jobs::{Contents, Timed};
 use super::layer_tile::{LayerTile, LitUnits};
+use super::layer_values::Layers;
 use super::panes::{Arrangement, Pane};
 use super::past::PastStep;
 use super::preview::Images;
@@ -28,6 +29,7 @@ use super::unit_pane::{Recorded, UnitPane};
 use super::unit_tile::UnitTile;
 use super::view_options::ViewOptions;
 use super::worker::Worker;
+use crate::trace::TraceEntry;
 use crate::view::{ChartLayout, LayerGraph, Painter, ScalarChart, Theme};
 use crate::{Error, Result};
 
@@ -55,11 +57,11 @@ pub(super) struct Dashboard {
     pub(super) layers: LayerTile,
     pub(super) units: UnitTile,
     pub(super) past: Option<Box<PastStep>>,
-    tensor_tile: Tile,
+    pub(super) tensor_tile: Tile,
     pub(super) images: Option<Images>,
-    image_tile: Tile,
+    pub(super) image_tile: Tile,
     /// Why there are no images.
-    no_images: Option<String>,
+    pub(super) no_images: Option<String>,
     pub(super) explain: ExplainPane,
     pub(super) walk: CreditWalk,
     pub(super) unit_pane: UnitPane,
@@ -85,6 +87,8 @@ pub(super) struct Dashboard {
     pub(super) note: Option<String>,
     /// What ended the run.
     failure: Option<Error>,
+    /// What was looked at in a window before, to be looked at again.
+    pub(super) restored: Option<(Selection, ViewOptions)>,
 }
 
 impl Dashboard {
@@ -138,6 +142,7 @@ impl Dashboard {
             errors: Vec::new(),
             note: None,
             failure: None,
+            restored: None,
         }
     }
 
@@ -189,7 +194,11 @@ impl Dashboard {
 
     /// Shows an error in the bar at the top.
     pub fn report(&mut self, error: &Error) {
-        let text = error.to_string();
+        self.say(error.to_string());
+    }
+
+    /// Shows a sentence in the bar at the top.
+    pub fn say(&mut self, text: String) {
         if !self.errors.contains(&text) {
             self.errors.push(text);
         }
@@ -201,6 +210,15 @@ impl Dashboard {
         &self.errors
     }
 
+    /// Shows another directory as that of the run.
+    #[cfg(test)]
+    pub fn set_shown_dir(&self, dir: std::path::PathBuf) {
+        self.status
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .dir = dir;
+    }
+
     fn take(&mut self, prepared: Prepared) {
         match prepared {
             Prepared::Contents(contents) => {
@@ -209,6 +227,15 @@ impl Dashboard {
                 selection.range.clone_from(&contents.failure);
                 if contents.model.layers().count() > MOST_LAYERS {
                     self.options.collapsed = LayerGraph::group_keys(&contents.model);
+                }
+                if let Some((before, options)) = self.restored.take() {
+                    let is_recorded = |entry: &TraceEntry| {
+                        entry.tensor == before.tensor && entry.kind == before.kind
+                    };
+                    if contents.entries.iter().any(is_recorded) {
+                        selection = before;
+                    }
+                    self.options = options;
                 }
                 self.selection = Some(selection);
                 self.contents = Some(*contents);
@@ -225,7 +252,12 @@ impl Dashboard {
                 self.no_images = None;
                 self.are_images_stale = true;
             }
-            Prepared::Layers(values) => self.layers.set_values(values.map(|values| *values)),
+            Prepared::Layers(Layers::Part(part)) => {
+                self.layers.set_read(part);
+                self.due.want(Request::Layers);
+            }
+            Prepared::Layers(Layers::All(values)) => self.layers.set_values(Some(*values)),
+            Prepared::Layers(Layers::None) => self.layers.set_values(None),
             Prepared::Squares(squares) => {
                 let errors = self.layers.set_squares(squares.unwrap_or_default());
                 errors.iter().for_each(|error| self.report(error));
@@ -518,30 +550,6 @@ impl Dashboard {
         }
     }
 
-    /// What the model makes, and the tensor of the step that is looked at, as large as there is room.
-    fn image_pane(&mut self, ui: &mut egui::Ui) {
-        if let Some(text) = &self.no_images {
-            ui.weak(format!("No images: {text}"));
-        }
-        let has_images = self.images.is_some() || self.past.is_some();
-        let past = self.past.as_ref();
-        let tensor = past.and_then(|past| past.tensor.as_ref());
-        let shown = [
-            (tensor.is_some(), &self.tensor_tile),
-            (has_images, &self.image_tile),
-        ];
-        let shown = shown.into_iter().filter(|(is_shown, _)| *is_shown);
-        let tiles: Vec<&Tile> = shown.map(|(_, tile)| tile).collect();
-        if tiles.is_empty() && self.no_images.is_none() {
-            ui.weak("This model makes no images. Choose a step to see a tensor of it.");
-        }
-        scrolled(ui, |ui| {
-            for tile in tiles {
-                tile.show_within(ui);
-            }
-        });
-    }
-
     fn explain_pane(&mut self, ui: &mut egui::Ui) {
         let explains =
             |request: &Request| matches!(request, Request::Explanation | Request::Trial(_));
@@ -591,8 +599,7 @@ fn shown_images<'a>(past: Option<&'a PastStep>, now: Option<&'a Images>) -> Opti
 }
 
 /// Shows what may be higher or wider than the pane.
-fn scrolled(ui: &mut egui::Ui, show: impl FnOnce(&mut egui::Ui)) {
-    egui::ScrollArea::vertical()
-        .auto_shrink(false)
-        .show(ui, show);
+pub(super) fn scrolled<R>(ui: &mut egui::Ui, show: impl FnOnce(&mut egui::Ui) -> R) -> R {
+    let area = egui::ScrollArea::vertical().auto_shrink(false);
+    area.show(ui, show).inner
 }

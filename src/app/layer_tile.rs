@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::jobs::Contents;
 use super::layer_squares::{Compared, LayerSquares, Square, square_edges};
-use super::layer_values::LayerValues;
+use super::layer_values::{LayerValues, LayersRead};
 use super::screen::Screen;
 use super::selection::Selection;
 use super::square_marks::marker;
@@ -26,6 +26,8 @@ use crate::view::{
 pub(super) struct LayerTile {
     tile: Tile,
     values: Option<Arc<LayerValues>>,
+    /// How much of a large run was read before there are values.
+    read: Option<LayersRead>,
     envelopes: Vec<Option<NodeEnvelope>>,
     /// The worst event of each node up to the step that is looked at.
     health: Vec<Option<Severity>>,
@@ -71,6 +73,11 @@ pub(super) struct LitUnits<'a> {
 }
 
 impl LayerTile {
+    /// Says how much of a large run was read.
+    pub fn set_read(&mut self, read: LayersRead) {
+        self.read = Some(read);
+    }
+
     /// Shows other values from now on.
     pub fn set_values(&mut self, values: Option<LayerValues>) {
         self.values = values.map(Arc::new);
@@ -294,7 +301,17 @@ impl LayerTile {
             ui.weak("of the units of each layer, lowest to highest, around the chosen step");
         });
         let Some(values) = self.values.clone() else {
-            ui.weak("Layers appear after the first recorded step.");
+            match self.read {
+                Some(LayersRead { read, of }) => {
+                    ui.weak(format!(
+                        "Reading the layers: {read} of {of} parts of the run."
+                    ));
+                    ui.add(egui::ProgressBar::new(read as f32 / of.max(1) as f32));
+                }
+                None => {
+                    ui.weak("Layers appear after the first recorded step.");
+                }
+            }
             return;
         };
         let before = (self.hovered.take(), self.hovered_square.take());

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::selection::Selection;
 use super::session::Session;
@@ -10,11 +11,34 @@ use super::timeline::Timeline;
 use super::worker::Progress;
 use crate::Result;
 use crate::tensor::TensorKind;
-use crate::trace::{Event, TraceEntry, UnitStatistics};
+use crate::trace::{Event, Statistic, StatisticsFile, TraceEntry, UnitStatistics};
 use crate::view::{LayerGraph, LayerNode, NodeEnvelope, TimeAxis};
 
+/// So long the values of layers are read at a time; what else is asked for comes between.
+const PART: Duration = Duration::from_millis(300);
+
+/// How much of a run was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LayersRead {
+    /// Segments that were read.
+    pub read: usize,
+    /// Segments in all.
+    pub of: usize,
+}
+
+/// What is known of the layers.
+#[derive(Debug)]
+pub(super) enum Layers {
+    /// There is no step yet.
+    None,
+    /// A part of a large run; the rest is to be asked for.
+    Part(LayersRead),
+    /// All of it.
+    All(Box<LayerValues>),
+}
+
 /// Envelopes of all recorded tensors at every recorded step.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Envelopes {
     steps: Vec<u64>,
     /// For each entry its lowest and highest mean of a unit at each step; not finite where a value was not.
@@ -24,8 +48,8 @@ struct Envelopes {
 /// What was read and laid out before and still holds.
 #[derive(Debug, Default)]
 pub(super) struct LayerCache {
-    /// Of a run directory, which does not grow.
-    envelopes: Option<Envelopes>,
+    /// Of a run directory, and how many of its segments they are of.
+    envelopes: Option<(Envelopes, usize)>,
     graph: Option<(GraphKey, Arc<LayerGraph>)>,
 }
 
@@ -70,6 +94,37 @@ fn extreme(choose: fn(f32, f32) -> f32, a: f32, b: f32) -> f32 {
 }
 
 impl Envelopes {
+    /// Adds the means of a segment of a run directory, of which no other column is read.
+    fn push_segment(&mut self, entries: &[TraceEntry], file: &StatisticsFile) -> Result<()> {
+        let known = self.steps.last().copied();
+        let first = file
+            .steps
+            .partition_point(|step| known.is_some_and(|known| *step <= known));
+        self.steps.extend(&file.steps[first..]);
+        self.sides.resize(entries.len(), [Vec::new(), Vec::new()]);
+        let steps = file.steps.len();
+        for (entry, [low, high]) in entries.iter().zip(&mut self.sides) {
+            let mut means = file.series(entry, Statistic::Mean)?;
+            let nonfinite = file.series(entry, Statistic::Nonfinite)?;
+            for (mean, count) in means.iter_mut().zip(&nonfinite) {
+                if *count > 0.0 {
+                    *mean = f32::NAN;
+                }
+            }
+            let mut sides = [means[..steps].to_vec(), means[..steps].to_vec()];
+            for unit in means.chunks_exact(steps).skip(1) {
+                for (step, mean) in unit.iter().enumerate() {
+                    sides[0][step] = extreme(f32::min, sides[0][step], *mean);
+                    sides[1][step] = extreme(f32::max, sides[1][step], *mean);
+                }
+            }
+            let [lows, highs] = sides;
+            low.extend(&lows[first..]);
+            high.extend(&highs[first..]);
+        }
+        Ok(())
+    }
+
     fn push(&mut self, entries: &[TraceEntry], step: u64, statistics: &[UnitStatistics]) {
         self.steps.push(step);
         self.sides.resize(entries.len(), [Vec::new(), Vec::new()]);
@@ -106,8 +161,7 @@ impl Envelopes {
 }
 
 impl Session {
-    /// The layer graph with these groups collapsed and room for so many squares in nodes, and the values of its charts;
-    /// `None` before the first step.
+    /// The layer graph with these groups collapsed and room for so many squares in nodes, and the values of its charts.
     ///
     /// # Errors
     /// A file is damaged, or the graph cannot be laid out.
@@ -117,10 +171,13 @@ impl Session {
         collapsed: &BTreeSet<String>,
         squares: &BTreeMap<String, usize>,
         progress: &Progress,
-    ) -> Result<Option<LayerValues>> {
+    ) -> Result<Layers> {
         let Some(timeline) = self.timeline(selection) else {
-            return Ok(None);
+            return Ok(Layers::None);
         };
+        if !self.complete(progress) {
+            return Ok(Layers::None);
+        }
         progress.say("reading the layers");
         let graph = match &self.layers.graph {
             Some(((groups, nodes), graph)) if groups == collapsed && nodes == squares => {
@@ -134,10 +191,26 @@ impl Session {
             }
         };
         let entries = self.stage.entries();
-        let known = self.layers.envelopes.take();
-        let envelopes = match known {
-            Some(known) => known,
-            None => {
+        let envelopes = match &self.stage {
+            Stage::View(run) => {
+                let (mut known, mut read) = self.layers.envelopes.take().unwrap_or_default();
+                let started = Instant::now();
+                while let Some(file) = run.statistics_file(read)? {
+                    known.push_segment(entries, &file)?;
+                    read += 1;
+                    if started.elapsed() > PART && run.segments().len() > read {
+                        let part = LayersRead {
+                            read,
+                            of: run.segments().len(),
+                        };
+                        self.layers.envelopes = Some((known, read));
+                        return Ok(Layers::Part(part));
+                    }
+                }
+                self.layers.envelopes = Some((known.clone(), read));
+                known
+            }
+            Stage::Live(_) => {
                 let mut all = Envelopes::default();
                 self.stage
                     .each_record(|step, statistics| all.push(entries, step, statistics))?;
@@ -150,8 +223,7 @@ impl Session {
             envelopes: envelopes.along(&timeline.axis, entries),
             timeline,
         };
-        self.layers.envelopes = matches!(self.stage, Stage::View(_)).then_some(envelopes);
-        Ok(Some(values))
+        Ok(Layers::All(Box::new(values)))
     }
 }
 

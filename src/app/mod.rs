@@ -15,12 +15,14 @@ mod explain_pane;
 mod export;
 mod find;
 mod history;
+mod image_pane;
 mod interaction;
 mod jobs;
 mod keys;
 mod layer_squares;
 mod layer_tile;
 mod layer_values;
+mod loss;
 mod panes;
 mod past;
 mod preview;
@@ -67,7 +69,7 @@ use self::unit_tile::UnitTile;
 use self::worker::Worker;
 use crate::gpu::{AdapterChoice, Gpu};
 use crate::view::Painter;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, panics};
 
 pub use self::interaction::{FrameTimes, Interaction};
 pub use self::source::{Source, Start, Training};
@@ -119,6 +121,7 @@ pub fn show(
         proxy: event_loop.create_proxy(),
         open: None,
         failure: None,
+        losses: Vec::new(),
         hand: match &input {
             Input::Person => Hand::Person,
             Input::Kept(_) => Hand::Kept(Keeper::new()),
@@ -184,6 +187,8 @@ struct App<'a> {
     open: Option<Open>,
     failure: Option<Error>,
     hand: Hand,
+    /// When devices were lost.
+    losses: Vec<Instant>,
 }
 
 struct Open {
@@ -199,13 +204,21 @@ struct Open {
 
 /// Whoever has done something waits for what comes of it so long.
 const ATTENTION: Duration = Duration::from_secs(1);
+/// A window that loses more devices than this within a while is closed, so that it is not made anew for ever.
+const MOST_LOSSES: usize = 3;
+const WHILE: Duration = Duration::from_secs(120);
 /// While a run trains and nobody touches the window, so many times as long as a frame has taken passes before the next.
 const REST: u32 = 4;
 
 impl App<'_> {
     fn open(&self, event_loop: &ActiveEventLoop) -> Result<Open> {
         let title = format!("trainscope: {}", self.source.title());
-        let mut surface = Surface::new(event_loop, &self.choice, self.prepare, &title)?;
+        let surface = Surface::new(event_loop, &self.choice, self.prepare, &title)?;
+        self.open_on(surface, &self.source)
+    }
+
+    /// Shows a source on the device of a surface.
+    fn open_on(&self, mut surface: Surface, source: &Source) -> Result<Open> {
         let pacing: Arc<Mutex<Pacing>> = Arc::default();
         let status: Arc<Mutex<RunStatus>> = Arc::default();
         let proxy = Mutex::new(self.proxy.clone());
@@ -213,7 +226,7 @@ impl App<'_> {
             // Without an event loop there is no window to wake.
             let _ = proxy.lock().map(|proxy| proxy.send_event(Wake));
         };
-        let (gpu, source) = (surface.gpu.clone(), self.source.clone());
+        let (gpu, source) = (surface.gpu.clone(), source.clone());
         let (shared_pacing, shared_status) = (pacing.clone(), status.clone());
         let make = move || Session::new(&gpu, &source, shared_pacing, shared_status);
         let painter = Painter::new(&surface.gpu);
@@ -231,6 +244,33 @@ impl App<'_> {
         })
     }
 
+    /// Makes the device, its pipelines and all views anew after the device was lost, and opens the run again.
+    fn renew(&mut self, event_loop: &ActiveEventLoop, lost: Error) {
+        self.losses.retain(|at| at.elapsed() < WHILE);
+        self.losses.push(Instant::now());
+        if self.losses.len() > MOST_LOSSES {
+            // Nothing can be drawn any more: the run is saved as far as it came.
+            return self.end_with(event_loop, lost);
+        }
+        let Some(Open {
+            surface, dashboard, ..
+        }) = self.open.take()
+        else {
+            return self.end_with(event_loop, lost);
+        };
+        let left = dashboard.leave(lost);
+        let source = left.source(&self.source);
+        let renewed = surface.renewed(&self.choice, self.prepare);
+        match renewed.and_then(|surface| self.open_on(surface, &source)) {
+            Ok(mut open) => {
+                open.dashboard.take_up(left, &source);
+                self.source = source;
+                self.open = Some(open);
+            }
+            Err(error) => self.end_with(event_loop, error),
+        }
+    }
+
     /// Keeps the first error and ends the loop.
     fn end_with(&mut self, event_loop: &ActiveEventLoop, error: Error) {
         self.failure.get_or_insert(error);
@@ -241,7 +281,8 @@ impl App<'_> {
 impl Open {
     /// Fits the surface to the window, once the worker rests: it wakes the window then.
     fn fit(&mut self) {
-        if self.surface.is_outdated() && self.dashboard.rest_worker() {
+        let is_sound = self.surface.gpu.check().is_ok();
+        if is_sound && self.surface.is_outdated() && self.dashboard.rest_worker() {
             self.surface.fit();
             self.dashboard.resume_worker();
         }
@@ -250,6 +291,7 @@ impl Open {
     /// Draws a frame; `false` where it was the last one.
     fn frame(&mut self, hand: &mut Hand) -> Result<bool> {
         let started = Instant::now();
+        self.surface.gpu.check()?;
         self.fit();
         self.dashboard.update(&mut self.surface);
         let step = self.dashboard.status().step;
@@ -329,12 +371,11 @@ impl ApplicationHandler<Wake> for App<'_> {
             }
             WindowEvent::RedrawRequested => {
                 open.surface.frame_is_due();
-                match open.frame(&mut self.hand) {
+                match panics::caught(|| open.frame(&mut self.hand)) {
                     Ok(true) => {}
                     Ok(false) => event_loop.exit(),
-                    // Nothing can be drawn any more: the run is saved as far as it came.
                     Err(error) if error.kind() == ErrorKind::DeviceLost => {
-                        self.end_with(event_loop, error);
+                        self.renew(event_loop, error);
                     }
                     Err(error) => open.dashboard.report(&error),
                 }

@@ -7,7 +7,7 @@ use super::worker::Progress;
 use crate::gpu::{Buffer, Gpu};
 use crate::trace::RunReader;
 use crate::train::{ModelPreview, Scenario, Trainer};
-use crate::view::{ImageGrid, ImageRow, Painter, Theme};
+use crate::view::{ImageGrid, ImageRow, Painter, Rect, Theme};
 use crate::{Error, Result};
 
 /// Images of each sort.
@@ -130,25 +130,24 @@ impl Images {
         pairs.into_iter().flatten().chain(samples)
     }
 
-    /// Draws the images into a tile, in their own size.
-    ///
-    /// # Errors
-    /// A grid larger than the adapter's textures.
-    pub fn draw(&self, painter: &Painter, theme: &Theme, tile: &mut Tile) -> Result<()> {
+    fn image_rows(&self) -> Vec<ImageRow<'_>> {
         let row = |(label, images)| ImageRow {
             label,
             images,
             logits: false,
         };
-        let rows: Vec<ImageRow<'_>> = self.rows().map(row).collect();
+        self.rows().map(row).collect()
+    }
+
+    fn grid<'a>(&'a self, rows: &'a [ImageRow<'a>]) -> ImageGrid<'a> {
         let [channels, height, width] = self.shape;
-        let grid = ImageGrid {
+        ImageGrid {
             title: match self.reconstructions {
                 Some(_) => "Inputs, reconstructions, samples",
                 None => "Samples",
             },
             note: &self.note,
-            rows: &rows,
+            rows,
             count: self.count,
             channels,
             height,
@@ -159,7 +158,26 @@ impl Images {
                 classes => classes,
             },
             zoom: (MAX_SIDE / width.max(1)).clamp(1, 4),
-        };
+        }
+    }
+
+    /// Where the input and the reconstruction of a sample of the probe batch are drawn, in points; none where the model
+    /// reconstructs nothing.
+    pub fn places_of(&self, sample: usize, theme: &Theme) -> Vec<Rect> {
+        let is_shown = self.reconstructions.is_some() && sample < self.count;
+        let rows = self.image_rows();
+        let grid = self.grid(&rows);
+        let places = (0..2).filter(|_| is_shown);
+        places.map(|row| grid.place(row, sample, theme)).collect()
+    }
+
+    /// Draws the images into a tile, in their own size.
+    ///
+    /// # Errors
+    /// A grid larger than the adapter's textures.
+    pub fn draw(&self, painter: &Painter, theme: &Theme, tile: &mut Tile) -> Result<()> {
+        let rows = self.image_rows();
+        let grid = self.grid(&rows);
         let picture = tile.target_of(painter.gpu(), grid.size(theme), theme)?;
         grid.draw(painter, picture)
     }

@@ -8,7 +8,7 @@ use super::dashboard::Dashboard;
 use super::find::{self, Found};
 use super::jobs::{Contents, Timed};
 use super::layer_squares;
-use super::layer_values::LayerValues;
+use super::layer_values::Layers;
 use super::past::PastStep;
 use super::preview::Images;
 use super::selection::Selection;
@@ -66,7 +66,7 @@ pub(super) enum Prepared {
     Scalars(Option<Timed<ScalarChart>>),
     Units(Option<Box<UnitLines>>),
     Images(Option<Images>),
-    Layers(Option<Box<LayerValues>>),
+    Layers(Layers),
     Squares(Option<layer_squares::Compared>),
     Past(Option<Box<PastStep>>),
     Explanation(Box<Explanation>),
@@ -211,9 +211,8 @@ impl Dashboard {
                 let credit = self.walk.credit();
                 let squares = self.layers.square_counts(&options.expanded, credit);
                 self.worker.submit(request, move |session, progress| {
-                    let values =
-                        session.layers(&selection, &options.collapsed, &squares, progress)?;
-                    Ok(Prepared::Layers(values.map(Box::new)))
+                    let layers = session.layers(&selection, &options.collapsed, &squares, progress);
+                    layers.map(Prepared::Layers)
                 });
             }
             Request::Squares => self.submit_squares(&options.expanded, selection.cursor),

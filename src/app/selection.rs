@@ -18,6 +18,8 @@ pub(super) struct Selection {
     pub statistic: Statistic,
     /// Units that were pinned.
     pub units: Vec<u32>,
+    /// The sample of the probe batch that was pinned.
+    pub sample: Option<u32>,
     /// The training step at which they were pinned.
     pub step: Option<u64>,
     /// The earlier step that is looked at; the run as it is now where there is none.
@@ -45,6 +47,7 @@ impl Selection {
             kind: units.kind,
             statistic: units.statistic,
             units: Vec::new(),
+            sample: None,
             step: None,
             cursor: None,
             range: None,
@@ -85,6 +88,25 @@ impl Selection {
         self.step = (!self.units.is_empty()).then_some(step);
     }
 
+    /// Pins a value of the probe batch by its sample and unit, or lets both go where they are pinned already.
+    pub fn toggle_value(&mut self, sample: u32, unit: u32, step: u64) {
+        let is_pinned = self.units.contains(&unit);
+        if is_pinned && self.sample.is_none_or(|pinned| pinned == sample) {
+            self.toggle(unit, step);
+            self.sample = None;
+            return;
+        }
+        if !is_pinned {
+            self.toggle(unit, step);
+        }
+        self.sample = Some(sample);
+    }
+
+    /// Pins a sample of the probe batch, or lets it go where it is pinned already.
+    pub fn toggle_sample(&mut self, sample: u32) {
+        self.sample = Some(sample).filter(|_| self.sample != Some(sample));
+    }
+
     /// Lets all units go: those of another tensor are other units.
     pub fn clear_units(&mut self) {
         self.units.clear();
@@ -116,6 +138,19 @@ mod tests {
         selection.toggle(3, 160);
         selection.toggle(1, 180);
         assert_eq!((&selection.units[..], selection.step), (&[][..], None));
+        selection.toggle_value(7, 2, 200);
+        assert_eq!(
+            (&selection.units[..], selection.sample),
+            (&[2][..], Some(7))
+        );
+        selection.toggle_value(9, 2, 200);
+        assert_eq!(
+            (&selection.units[..], selection.sample),
+            (&[2][..], Some(9))
+        );
+        selection.toggle_sample(4);
+        selection.toggle_value(4, 2, 200);
+        assert_eq!((&selection.units[..], selection.sample), (&[][..], None));
         assert_eq!(
             Selection::first(&[], &ModelDescription::default(), &[]).tensor,
             ""

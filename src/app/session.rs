@@ -9,12 +9,12 @@ use super::preview::Preview;
 use super::source::{Source, Start, Training};
 use super::stage::{Live, LiveRun, LiveTraining, Stage};
 use super::status::{Pacing, RunStatus};
-use super::worker::{Background, Turn};
+use super::worker::{Background, Progress, Turn};
 use crate::gpu::Gpu;
 use crate::report;
 use crate::trace::{Half, RunView, Status};
 use crate::train::Run;
-use crate::{Error, Result, panics};
+use crate::{Error, ErrorKind, Result, panics};
 
 /// A run that another process trains is looked at this often for something new.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -46,6 +46,8 @@ pub(super) struct Session {
     last_step: Instant,
     /// When the files of a run that another process trains were last written.
     written: Option<SystemTime>,
+    /// Whether training has failed because the device was lost.
+    pub(super) is_device_lost: bool,
 }
 
 impl Session {
@@ -62,7 +64,7 @@ impl Session {
         let (stage, preview) = match source {
             Source::Training(training) => Self::train(gpu, training)?,
             Source::Run(dir) => (
-                Stage::View(Box::new(RunView::open(dir)?)),
+                Stage::View(Box::new(RunView::open_overview(dir)?)),
                 Preview::of_directory(dir),
             ),
         };
@@ -77,6 +79,7 @@ impl Session {
             half_steps: [0; 2],
             last_step: Instant::now(),
             written: None,
+            is_device_lost: false,
         };
         session.publish();
         Ok(session)
@@ -113,6 +116,27 @@ impl Session {
         Ok(self.stage.dir().to_owned())
     }
 
+    /// Verifies all segments of a run directory: what needs the statistics of all steps waits for that. `false` where it was
+    /// cancelled.
+    pub(super) fn complete(&mut self, progress: &Progress) -> bool {
+        let Stage::View(run) = &mut self.stage else {
+            return true;
+        };
+        let mut has_more = run.unread() > 0;
+        while has_more {
+            if progress.is_cancelled() {
+                return false;
+            }
+            progress.say(format!("reading the run: {} parts left", run.unread()));
+            has_more = run.read_on();
+            if !has_more {
+                self.publish();
+                return true;
+            }
+        }
+        true
+    }
+
     /// Saves a run that trains, with its report, and returns the directory.
     ///
     /// # Errors
@@ -122,7 +146,7 @@ impl Session {
         Ok(self.stage.dir().to_owned())
     }
 
-    fn end(&mut self) -> Result<()> {
+    pub(super) fn end(&mut self) -> Result<()> {
         let Stage::Live(live) = &mut self.stage else {
             return Ok(());
         };
@@ -224,6 +248,13 @@ impl Session {
         let Stage::View(run) = &mut self.stage else {
             return Ok(Turn::Never);
         };
+        // Segments are verified one a turn, so that a large run is not in the way of what is asked for.
+        if run.read_on() {
+            if run.unread() == 0 {
+                self.publish();
+            }
+            return Ok(Turn::Now);
+        }
         let is_running = run
             .info()
             .is_some_and(|info| info.status == Status::Running);
@@ -238,7 +269,8 @@ impl Session {
         });
         let newest = times.max();
         if self.written.is_some() && newest != self.written {
-            **run = RunView::open(&dir)?;
+            let newer = RunView::open_overview(&dir)?.known_from(run);
+            **run = newer;
             self.layers = LayerCache::default();
             self.publish();
         }
@@ -329,6 +361,7 @@ impl Session {
 
     /// The run has failed: it has closed its directory itself.
     fn fail(&mut self, error: &Error) {
+        self.is_device_lost |= error.kind() == ErrorKind::DeviceLost;
         if let Stage::Live(live) = &mut self.stage
             && let LiveRun::Training(training) = &live.run
         {

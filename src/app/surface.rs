@@ -9,7 +9,7 @@ use winit::window::Window;
 use super::damage::Damage;
 use super::screen::Screen;
 use crate::gpu::{AdapterChoice, Gpu, adapter};
-use crate::{Error, Result};
+use crate::{Error, Result, panics};
 
 /// Longer waits for the next frame are waits for input.
 const MAX_DELAY: Duration = Duration::from_secs(3600);
@@ -88,7 +88,38 @@ impl Surface {
         let window = event_loop
             .create_window(attributes)
             .map_err(|error| failed("no window can be opened", error))?;
-        let window = Arc::new(window);
+        Self::on(Arc::new(window), choice, prepare)
+    }
+
+    /// The same window with a device of its own: the one before was lost.
+    ///
+    /// # Errors
+    /// As [`Surface::new`].
+    pub fn renewed(self, choice: &AdapterChoice, prepare: &dyn Fn(Gpu) -> Gpu) -> Result<Self> {
+        let Self {
+            window,
+            clipboard,
+            surface,
+            renderer,
+            gpu,
+            ..
+        } = self;
+        // A window has one surface at a time. What a lost device has made may panic when it ends.
+        let _ = panics::caught(|| {
+            drop((renderer, surface, gpu));
+            Ok(())
+        });
+        Ok(Self {
+            clipboard,
+            ..Self::on(window, choice, prepare)?
+        })
+    }
+
+    fn on(
+        window: Arc<Window>,
+        choice: &AdapterChoice,
+        prepare: &dyn Fn(Gpu) -> Gpu,
+    ) -> Result<Self> {
         let instance = adapter::instance();
         let surface = instance
             .create_surface(window.clone())

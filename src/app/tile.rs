@@ -75,18 +75,16 @@ impl Tile {
     }
 
     /// Shows the whole picture in `size` points, smaller or larger than it is.
-    pub fn show_fitted(&self, ui: &mut egui::Ui, size: egui::Vec2) {
-        if let Some(id) = self.id {
-            ui.image(egui::load::SizedTexture::new(id, size));
-        }
+    pub fn show_fitted(&self, ui: &mut egui::Ui, size: egui::Vec2) -> Option<egui::Response> {
+        let id = self.id?;
+        Some(ui.image(egui::load::SizedTexture::new(id, size)))
     }
 
     /// Shows the whole picture, smaller than it is where there is less room.
-    pub fn show_within(&self, ui: &mut egui::Ui) {
-        if let Some(size) = self.size() {
-            let fitted = (ui.available_width() / size.x).min(1.0);
-            self.show_fitted(ui, size * fitted);
-        }
+    pub fn show_within(&self, ui: &mut egui::Ui) -> Option<egui::Response> {
+        let size = self.size()?;
+        let fitted = (ui.available_width() / size.x).min(1.0);
+        self.show_fitted(ui, size * fitted)
     }
 
     /// Hands the picture over.

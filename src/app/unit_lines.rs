@@ -50,6 +50,9 @@ impl Session {
             return self.single_values(selection, options, progress).map(Some);
         }
         let units = selection.series();
+        if !self.complete(progress) {
+            return Ok(None);
+        }
         progress.say(format!("reading {}", units.tensor));
         let Some(mut series) = self.stage.series(&units)? else {
             return Ok(None);

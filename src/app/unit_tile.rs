@@ -105,7 +105,7 @@ impl UnitTile {
         let hovered = self.hovered.map(|picked| picked.line);
         let mut units = selection.units.clone();
         units.extend(lit.iter().map(|unit| *unit as u32));
-        let mut highlighted = self.lines_of(units);
+        let mut highlighted = self.lines_of(&units, selection.sample);
         highlighted.extend(hovered.filter(|line| !highlighted.contains(line)));
         highlighted.retain(|line| *line < lines);
         if !self.is_stale && highlighted == self.highlighted {
@@ -178,25 +178,38 @@ impl UnitTile {
             return;
         };
         self.read_out(ui, &response, hovered);
-        if response.clicked()
-            && let Some(unit) = self.hovered_unit()
-        {
-            selection.toggle(unit, self.step_of(hovered));
+        if response.clicked() {
+            let step = self.step_of(hovered);
+            match &self.probe {
+                Some(probe) => {
+                    let line = probe.line(hovered.line as usize);
+                    selection.toggle_value(line.sample as u32, line.unit as u32, step);
+                }
+                None => selection.toggle(hovered.line, step),
+            }
         }
     }
 
-    /// The lines of pinned units: of single values those that are drawn.
+    /// The lines of pinned units: of single values those that are drawn, and of the pinned sample where there is one.
     pub fn pinned(&self, selection: &Selection) -> Vec<u32> {
-        self.lines_of(selection.units.clone())
+        self.lines_of(&selection.units, selection.sample)
     }
 
-    /// The lines of some units: of single values those that are drawn.
-    fn lines_of(&self, units: Vec<u32>) -> Vec<u32> {
+    /// The lines of some units: of single values those that are drawn, of one sample where that is named.
+    fn lines_of(&self, units: &[u32], sample: Option<u32>) -> Vec<u32> {
         let (Some(probe), Some(timed)) = (&self.probe, &self.chart) else {
-            return units;
+            return units.to_vec();
         };
         let kept = timed.chart.sample().kept.iter().copied();
-        let is_wanted = |line: &u32| units.contains(&(probe.line(*line as usize).unit as u32));
+        let is_wanted = |line: &u32| {
+            let line = probe.line(*line as usize);
+            let is_of_unit = units.contains(&(line.unit as u32));
+            match sample {
+                // A sample alone shows all that is its own.
+                Some(sample) => line.sample == sample as usize && (is_of_unit || units.is_empty()),
+                None => is_of_unit,
+            }
+        };
         kept.filter(is_wanted).collect()
     }
 

@@ -44,6 +44,8 @@ pub use run_reader::RunReader;
 pub use run_view::RunView;
 pub use run_writer::RunWriter;
 pub use safetensors::{read_safetensors, write_safetensors, write_safetensors_with_integers};
+#[cfg(feature = "window")]
+pub(crate) use segment::StatisticsFile;
 pub(crate) use segment::encoded_statistics_size;
 pub use statistics::{UnitLayout, Units, can_batch, statistics};
 #[cfg(feature = "window")]

@@ -234,7 +234,7 @@ pub(super) fn read_series(
     let mut parts = Vec::new();
     let mut steps: Vec<u64> = Vec::new();
     for segment in segments {
-        let file = StatisticsFile::open(&segment.path)?;
+        let file = StatisticsFile::open_segment(segment)?;
         let known = file
             .steps
             .partition_point(|step| steps.last().is_some_and(|last| step <= last));

@@ -1,6 +1,6 @@
 //! A run directory looked at without its model or data, also where a part of it is damaged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +52,10 @@ pub struct RunView {
     events: Vec<Event>,
     checkpoints: Vec<u64>,
     problems: Vec<Error>,
+    /// Segments of statistics that have not been looked at yet.
+    unread: VecDeque<SegmentFile>,
+    /// Where among the problems that of the next segment belongs.
+    next_problem: usize,
 }
 
 impl RunView {
@@ -60,6 +64,17 @@ impl RunView {
     /// # Errors
     /// The folder has no `run.json`, or its format is newer than this version.
     pub fn open(folder: &Path) -> Result<Self> {
+        let mut run = Self::open_overview(folder)?;
+        while run.read_on() {}
+        Ok(run)
+    }
+
+    /// Opens the run in `folder` with the first segment of its statistics of units alone: scalars, events, model and
+    /// recorded tensors are there at once, however large the run is. [`RunView::read_on`] adds the other segments.
+    ///
+    /// # Errors
+    /// As [`RunView::open`].
+    pub fn open_overview(folder: &Path) -> Result<Self> {
         let mut problems = Vec::new();
         let info = match RunInfo::read_known(&run_reader::run_file(folder)?)? {
             Ok(info) => Some(info),
@@ -74,22 +89,73 @@ impl RunView {
         };
         let scenario = part.optional(SCENARIO, files::read_text);
         let model = part.optional(GRAPH, ModelDescription::read);
-        let (layout, trace) = part.trace();
+        let unread = part.or_default(SegmentFile::list(&folder.join(TRACE)));
+        let next_problem = part.problems.len();
         let scalars = part.scalars();
         let events = part.events();
         let checkpoints = part.or_default(run_reader::list_checkpoints(folder));
-        Ok(Self {
+        let mut run = Self {
             folder: folder.to_owned(),
             info,
             scenario,
             model: model.unwrap_or_default(),
-            layout,
-            trace,
+            layout: TraceLayout::new(),
+            trace: Vec::new(),
             scalars,
             events,
             checkpoints,
             problems,
-        })
+            unread: unread.into(),
+            next_problem,
+        };
+        while run.trace.is_empty() && run.read_on() {}
+        Ok(run)
+    }
+
+    /// Verifies the next segment of statistics and adds it, or names it among the problems. Returns whether there was one.
+    pub fn read_on(&mut self) -> bool {
+        let Some(mut segment) = self.unread.pop_front() else {
+            return false;
+        };
+        let problem = match StatisticsFile::verify(&mut segment) {
+            Ok(file) => {
+                if self.trace.is_empty() {
+                    self.layout = file.layout.clone();
+                }
+                (file.layout != self.layout).then(|| run_reader::other_layout(&segment))
+            }
+            Err(problem) => Some(problem),
+        };
+        match problem {
+            None => self.trace.push(segment),
+            Some(problem) => {
+                self.problems.insert(self.next_problem, problem);
+                self.next_problem += 1;
+            }
+        }
+        true
+    }
+
+    /// How many segments of statistics there are that [`RunView::read_on`] has not added yet.
+    pub fn unread(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Takes over what another view of the same directory has verified, as far as the files are the same.
+    #[cfg(feature = "window")]
+    pub(crate) fn known_from(mut self, other: &Self) -> Self {
+        for segment in &mut self.unread {
+            let known = other.trace.iter().find(|known| known.path == segment.path);
+            segment.verified = known.and_then(|known| known.verified);
+        }
+        self
+    }
+
+    /// A segment of statistics by its number.
+    #[cfg(feature = "window")]
+    pub(crate) fn statistics_file(&self, number: usize) -> Result<Option<StatisticsFile>> {
+        let segment = self.trace.get(number);
+        segment.map(StatisticsFile::open_segment).transpose()
     }
 
     /// Opens one segment of a trace as if it were a run, with nothing else in it. `None` where the file is no segment.
@@ -105,6 +171,7 @@ impl RunView {
             from: file.steps.first().copied().unwrap_or(0),
             to: file.steps.last().map_or(0, |last| last + 1),
             path: path.to_owned(),
+            verified: None,
         };
         Ok(Some(Self {
             folder: path.to_owned(),
@@ -117,6 +184,8 @@ impl RunView {
             events: Vec::new(),
             checkpoints: Vec::new(),
             problems: Vec::new(),
+            unread: VecDeque::new(),
+            next_problem: 0,
         }))
     }
 
@@ -208,7 +277,7 @@ impl RunView {
     }
 
     /// The steps of each closed segment of statistics, ascending.
-    pub fn segments(&self) -> impl Iterator<Item = Range<u64>> {
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = Range<u64>> {
         self.trace.iter().map(|segment| segment.from..segment.to)
     }
 
@@ -247,23 +316,6 @@ impl Parts<'_> {
         let path = self.folder.join(name);
         let part = path.exists().then(|| read(&path)).transpose();
         self.or_default(part)
-    }
-
-    /// The layout, and the segments of statistics that have it.
-    fn trace(&mut self) -> (TraceLayout, Vec<SegmentFile>) {
-        let mut layout: Option<TraceLayout> = None;
-        let all = self.or_default(SegmentFile::list(&self.folder.join(TRACE)));
-        let mut sound = Vec::new();
-        for segment in all {
-            match StatisticsFile::open(&segment.path) {
-                Ok(file) if *layout.get_or_insert_with(|| file.layout.clone()) == file.layout => {
-                    sound.push(segment);
-                }
-                Ok(_) => self.problems.push(run_reader::other_layout(&segment)),
-                Err(problem) => self.problems.push(problem),
-            }
-        }
-        (layout.unwrap_or_default(), sound)
     }
 
     fn scalars(&mut self) -> Scalars {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, FloatType, Int32Type, Int64Type};
 use serde::{Deserialize, Serialize};
@@ -34,12 +35,32 @@ pub(super) struct SegmentFile {
     pub from: u64,
     pub to: u64,
     pub path: PathBuf,
+    /// The file as it was when its checksum was verified.
+    pub verified: Option<FileState>,
+}
+
+/// The length of a file, and when it was last written: while both stay, its content does.
+pub(super) type FileState = (u64, SystemTime);
+
+fn state_of(path: &Path) -> Option<FileState> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.modified().ok()?))
 }
 
 impl SegmentFile {
     pub fn new(folder: &Path, from: u64, to: u64) -> Self {
         let path = folder.join(format!("{from:06}-{to:06}.parquet"));
-        Self { from, to, path }
+        Self {
+            from,
+            to,
+            path,
+            verified: None,
+        }
+    }
+
+    /// Whether the file is as it was when its checksum was verified.
+    pub fn is_verified(&self) -> bool {
+        self.verified.is_some() && self.verified == state_of(&self.path)
     }
 
     /// Whether a file names what it records, as a segment of statistics does.
@@ -60,6 +81,7 @@ impl SegmentFile {
                     from,
                     to,
                     path: folder.join(name),
+                    verified: None,
                 })
             })
             .collect();
@@ -182,7 +204,7 @@ impl Statistics {
 }
 
 /// A segment of statistics, open for reading.
-pub(super) struct StatisticsFile {
+pub(crate) struct StatisticsFile {
     table: Table,
     pub layout: TraceLayout,
     /// Recorded steps, ascending.
@@ -191,7 +213,26 @@ pub(super) struct StatisticsFile {
 
 impl StatisticsFile {
     pub fn open(path: &Path) -> Result<Self> {
-        let table = Table::open(path)?;
+        Self::of_table(Table::open(path)?)
+    }
+
+    /// Opens a segment; its checksum is only verified where that has not been done since it was written.
+    pub(super) fn open_segment(segment: &SegmentFile) -> Result<Self> {
+        match segment.is_verified() {
+            true => Self::of_table(Table::open_verified(&segment.path)?),
+            false => Self::open(&segment.path),
+        }
+    }
+
+    /// Opens a segment, verifies it, and notes that.
+    pub(super) fn verify(segment: &mut SegmentFile) -> Result<Self> {
+        let state = state_of(&segment.path);
+        let file = Self::open_segment(segment)?;
+        segment.verified = state;
+        Ok(file)
+    }
+
+    fn of_table(table: Table) -> Result<Self> {
         let stored: Vec<StoredEntry> = table
             .text(LAYOUT)
             .and_then(|text| serde_json::from_str(text).ok())

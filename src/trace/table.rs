@@ -182,6 +182,11 @@ pub(super) struct Table {
 impl Table {
     /// Opens a file after verifying its checksum.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::verify(path)?;
+        Self::open_verified(path)
+    }
+
+    fn verify(path: &Path) -> Result<()> {
         let context = path.display().to_string();
         let bytes = files::read_bounded(path, MAX_BYTES)?;
         let sound = checksum_position(&bytes).is_some_and(|at| {
@@ -198,7 +203,12 @@ impl Table {
                 "restore it from a copy, or remove it and resume or replay the run over these steps",
             ));
         }
-        drop(bytes);
+        Ok(())
+    }
+
+    /// Opens a file whose checksum was verified before: what is asked for is read, and not the whole file.
+    pub fn open_verified(path: &Path) -> Result<Self> {
+        let context = path.display().to_string();
         let file = File::open(path).map_err(|error| Error::io(path, "open it", &error))?;
         let reader = catch_decoder_panic(&context, || SerializedFileReader::new(file))?;
         let rows = reader.metadata().file_metadata().num_rows();

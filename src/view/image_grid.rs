@@ -87,6 +87,24 @@ impl ImageGrid<'_> {
         layout.size.map(|side| side / theme.scale_factor)
     }
 
+    /// The rectangle of an image of a row, in points.
+    pub fn place(&self, row: usize, image: usize, theme: &Theme) -> Rect {
+        let layout = self.layout(theme.scale_factor);
+        let (group, column) = (image / self.columns, image % self.columns);
+        let above = (group * self.rows.len() + row) as f32;
+        let gaps = group as f32 * layout.group_gap;
+        let min = glam::Vec2::new(
+            layout.left + column as f32 * layout.step[0],
+            (layout.top + above * layout.step[1] + gaps).round(),
+        );
+        let side = |pixels: usize| pixels as f32 * layout.zoom as f32;
+        let size = glam::Vec2::new(side(self.width), side(self.height));
+        Rect {
+            min: min / theme.scale_factor,
+            size: size / theme.scale_factor,
+        }
+    }
+
     /// Draws the grid into the upper left of a picture, without waiting for it.
     ///
     /// # Errors

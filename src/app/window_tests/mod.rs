@@ -2,6 +2,8 @@
 //! clicks, keys and sizes.
 
 mod export;
+mod loss;
+mod pictures;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -71,16 +73,32 @@ fn scenario() -> Box<Scenario> {
     Box::new(Scenario::parse(SCENARIO, "tiny.toml", &[]).unwrap())
 }
 
-/// A finished run in a folder.
+/// A finished run in a folder, which fails.
 fn trained(gpu: &Gpu, folder: &Path) -> PathBuf {
+    trained_by(gpu, folder, &scenario())
+}
+
+/// A finished run in a folder.
+fn trained_by(gpu: &Gpu, folder: &Path, scenario: &Scenario) -> PathBuf {
     let dir = folder.join("run");
-    let mut run = Box::new(Run::create(gpu, &scenario(), &dir, None).unwrap());
+    let mut run = Box::new(Run::create(gpu, scenario, &dir, None).unwrap());
     while run.advance(&mut |_| {}).unwrap() {}
     run.finish(false, &mut |_| {}).unwrap();
     dir
 }
 
 fn window(gpu: &Gpu, source: Source, folder: &Path) -> Harness<'static, Dashboard> {
+    window_on(gpu, source, folder, NoScreen(0), Harness::builder())
+}
+
+/// A window on a screen of its own.
+fn window_on(
+    gpu: &Gpu,
+    source: Source,
+    folder: &Path,
+    mut screen: impl screen::Screen + 'static,
+    builder: egui_kittest::HarnessBuilder<Dashboard>,
+) -> Harness<'static, Dashboard> {
     let pacing: Arc<Mutex<Pacing>> = Arc::default();
     let status: Arc<Mutex<RunStatus>> = Arc::default();
     let (of_worker, shared_pacing, shared_status) = (gpu.clone(), pacing.clone(), status.clone());
@@ -89,8 +107,7 @@ fn window(gpu: &Gpu, source: Source, folder: &Path) -> Harness<'static, Dashboar
     let units = UnitTile::new(gpu).unwrap();
     let kept = ArrangementFile::at(folder.join("window.json"));
     let dashboard = Dashboard::new(Painter::new(gpu), units, worker, pacing, status, kept);
-    let mut screen = NoScreen(0);
-    let builder = Harness::builder().with_size(vec2(1280.0, 800.0));
+    let builder = builder.with_size(vec2(1280.0, 800.0));
     builder.build_ui_state(
         move |ui, dashboard: &mut Dashboard| {
             dashboard.update(&mut screen);
@@ -279,6 +296,8 @@ fn random_input_does_no_harm() {
                     Key::Num1,
                     Key::Num3,
                     Key::Num6,
+                    Key::Num7,
+                    Key::Num8,
                     Key::Questionmark,
                     Key::Tab,
                     Key::Enter,
@@ -339,6 +358,7 @@ fn every_size_shows_every_pane_and_every_control_has_a_name() {
             Key::Num5,
             Key::Num6,
             Key::Num7,
+            Key::Num8,
         ] {
             harness.key_press(key);
             harness.step();
@@ -358,10 +378,7 @@ fn a_pinned_unit_is_asked_about() {
     // It does not fail, so that every state can be asked.
     let settings = ["train.optimizer.adam.lr=1e-3".to_owned()];
     let scenario = Scenario::parse(SCENARIO, "tiny.toml", &settings).unwrap();
-    let dir = folder.path().join("run");
-    let mut run = Box::new(Run::create(&gpu, &scenario, &dir, None).unwrap());
-    while run.advance(&mut |_| {}).unwrap() {}
-    run.finish(false, &mut |_| {}).unwrap();
+    let dir = trained_by(&gpu, folder.path(), &scenario);
     let mut harness = window(&gpu, Source::Run(dir.clone()), folder.path());
     wait(&mut harness, "charts", is_complete);
     let mut pinned = selection(&harness).clone();
