@@ -273,7 +273,7 @@ impl UnitTile {
         if self.asked != Some(at)
             && self
                 .picker
-                .request(chart.chart.data(), PickFrom::Shown, &layout.plot, at, reach)
+                .request(chart.chart.data(), PickFrom::All, &layout.plot, at, reach)
         {
             self.asked = Some(at);
         }

@@ -127,8 +127,8 @@ PAIRS = {
     ),
     "bytes-elu": (
         "unscaled_inputs",
-        classifier("[{affine={scale=255.0,shift=0.0}}," + CNN[1:].replace("relu", "elu"), optimizer="{sgd=0.5}"),
-        classifier(CNN.replace("relu", "elu"), optimizer="{sgd=0.5}"),
+        classifier("[{affine={scale=255.0,shift=0.0}}," + CNN[1:].replace("relu", "elu"), optimizer="{sgd=0.1}"),
+        classifier(CNN.replace("relu", "elu"), optimizer="{sgd=0.1}"),
     ),
     "bytes-vae": (
         "unscaled_inputs",
@@ -204,7 +204,7 @@ PAIRS = {
         classifier('[{dense=96},"relu",{dropout=0.2},{dense=48},"relu",{dropout=0.2},{dense=10}]'),
     ),
     "batch-of-one": ("batch_too_small or learning_rate_too_high", classifier(MLP, batch=1, optimizer="{sgd=0.3}"), classifier(MLP, batch=48, optimizer="{sgd=0.3}")),
-    "batch-of-two-normalized": ("batch_too_small", classifier(NORMALIZED_CNN, batch=2, optimizer="{sgd=1.0}"), classifier(NORMALIZED_CNN, batch=48, optimizer="{sgd=1.0}")),
+    "batch-of-two-normalized": ("batch_too_small", classifier(NORMALIZED_CNN, batch=2, optimizer="{sgd=0.3}"), classifier(NORMALIZED_CNN, batch=48, optimizer="{sgd=0.3}")),
     "relu-before-softmax": ("output_activation", classifier(CNN[:-1] + ',"relu"]', optimizer="{adam=3e-3}"), classifier(CNN, optimizer="{adam=3e-3}")),
     "tanh-before-softmax": ("output_activation", classifier(MLP[:-1] + ',"tanh"]'), classifier(MLP)),
     "tanh-images": ("output_activation", gan(GENERATOR.replace("sigmoid", "tanh")), gan(GENERATOR)),
