@@ -28,7 +28,7 @@ impl Dashboard {
             ui.horizontal(|ui| {
                 self.time(ui);
                 ui.separator();
-                let box_id = egui::Id::unique("find");
+                let box_id = find::find_box();
                 ui.add(
                     egui::TextEdit::singleline(&mut self.query)
                         .id(box_id)
@@ -139,8 +139,8 @@ impl Dashboard {
                     }
                     None => {
                         ui.weak(WORDS);
-                        let is_asked = ui.button("Search all units").clicked()
-                            || ui.input(|input| input.key_pressed(egui::Key::Enter));
+                        let is_asked =
+                            ui.button("Search all units").clicked() || find::is_entered(ui);
                         if is_asked && !expression.is_empty() {
                             self.due.want(Request::Words);
                         }
@@ -184,9 +184,7 @@ impl Dashboard {
                 self.options.scale = Some(scale);
                 self.options.scalar_scale = Some(scale);
             }
-            Action::Find => {
-                context.memory_mut(|memory| memory.request_focus(egui::Id::unique("find")))
-            }
+            Action::Find => context.memory_mut(|memory| memory.request_focus(find::find_box())),
             Action::CopyCommand => self.grant(Pane::Images, Wish::Copy, context),
             Action::Export(format) => self.export(&Pane::ALL, format),
             Action::Pane(number) => self.arrangement.bring(Pane::ALL[number]),

@@ -66,7 +66,19 @@ fn around(steps: &Range<u64>) -> Range<u64> {
     steps.start.saturating_sub(length)..steps.end + length
 }
 
-/// Lists what was found, or says that there is none; `true` where one of it was chosen, which is selected then.
+/// Whether Enter was pressed in the find box, and not over a link.
+pub(super) fn is_entered(ui: &egui::Ui) -> bool {
+    let in_box = |memory: &egui::Memory| memory.focused().is_none_or(|id| id == find_box());
+    ui.input(|input| input.key_pressed(egui::Key::Enter)) && ui.memory(in_box)
+}
+
+/// The find box.
+pub(super) fn find_box() -> egui::Id {
+    egui::Id::unique("find")
+}
+
+/// Lists what was found, or says that there is none; `true` where one of it was chosen, which is selected then. Enter chooses
+/// the first.
 pub(super) fn list(
     ui: &mut egui::Ui,
     found: &[Found],
@@ -76,7 +88,7 @@ pub(super) fn list(
     if found.is_empty() {
         ui.weak(none);
     }
-    let mut chosen = None;
+    let mut chosen = found.first().filter(|_| is_entered(ui));
     for found in found {
         if ui.link(&found.text).clicked() {
             chosen = Some(found);
@@ -91,8 +103,9 @@ pub(super) fn list(
 /// Lists what can be done with panes whose words the query has, such as `export units svg` or `copy credit`; returns what
 /// was chosen.
 pub(super) fn wishes(ui: &mut egui::Ui, query: &str) -> Option<(Pane, Wish)> {
-    let mut chosen = None;
-    for (pane, wish) in wished(query) {
+    let wished = wished(query);
+    let mut chosen = wished.first().copied().filter(|_| is_entered(ui));
+    for (pane, wish) in wished {
         if ui.link(wish.text(pane)).clicked() {
             chosen = Some((pane, wish));
         }

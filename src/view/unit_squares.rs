@@ -18,7 +18,7 @@ const GAP: f32 = 6.0;
 /// Size of the text beside a square, in points.
 const TEXT: f32 = 10.5;
 /// Width of the thinnest and of the widest curve, in points.
-const CURVE: [f32; 2] = [1.0, 8.0];
+const CURVE: [f32; 2] = [0.75, 4.0];
 /// From a node to where its curves are bundled, in points: half of the gap between nodes.
 const BUNDLE: f32 = 12.0;
 /// Shares of the largest credit below this are not drawn: they would be a haze.
@@ -77,8 +77,9 @@ pub(super) fn height(header: f32, squares: usize) -> f32 {
 pub(super) fn square(node: Rect, header: f32, index: usize, scale: f32) -> Rect {
     let top = header + GAP / 2.0 + index as f32 * (SQUARE + GAP);
     let side = SQUARE * scale;
+    // At the right, where its curves leave the node without crossing its text.
     Rect::new(
-        node.left() + GAP * scale,
+        node.right() - GAP * scale - side,
         node.top() + top * scale,
         side,
         side,
@@ -145,8 +146,8 @@ impl Canvas<'_> {
                 };
                 self.rect(place, with_opacity(color(*value), opacity));
             }
-            let left = rect.right() + theme.px(GAP);
-            let room = node.right() - left - theme.px(3.0);
+            let left = node.left() + theme.px(GAP);
+            let room = rect.left() - left - theme.px(GAP);
             let metrics = self.metrics();
             for (line, text) in shown.text.iter().enumerate() {
                 let text = metrics.fitted(text, TEXT, room);
@@ -206,7 +207,7 @@ pub(super) fn curve(
     let color = theme::diverging_at(if edge.credit > 0.0 { 0.8 } else { -0.8 });
     Some(Spline {
         points: vec![end(&edge.from, true)?, out, into, end(&edge.to, false)?],
-        color: with_opacity(color, 0.3 + 0.65 * strength),
+        color: with_opacity(color, 0.2 + 0.5 * strength),
         width: theme.px(CURVE[0] + (CURVE[1] - CURVE[0]) * strength),
     })
 }

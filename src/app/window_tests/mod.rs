@@ -189,6 +189,18 @@ fn a_run_is_walked_through_by_names_and_keys() {
             .command(Pane::Images)
             .contains("--probe mu:activation")
     );
+    // The find box chooses its first result at Enter.
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::F);
+    harness.step();
+    harness.event(egui::Event::Text("decoder.0 activation 2".to_owned()));
+    harness.step();
+    harness.key_press(Key::Enter);
+    harness.step();
+    assert_eq!(selection(&harness).tensor, "decoder.0");
+    assert_eq!(selection(&harness).units, [2]);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    harness.step();
+    assert_eq!(selection(&harness).tensor, "mu");
     harness.key_press(Key::Questionmark);
     harness.step();
     harness.step();
