@@ -39,6 +39,7 @@ pub fn explain(run: &RunView) -> Explanation {
     findings.extend(causes::data::find(&facts, &symptoms));
     findings.extend(causes::network::find(&facts, &symptoms));
     findings.extend(causes::vae::find(&facts, &symptoms));
+    findings.extend(causes::second_latent::find(&facts, &symptoms));
     findings.extend(causes::likelihood::find(&facts, &symptoms));
     findings.extend(causes::gan::find(&facts, &symptoms));
     findings.extend(causes::step_size::find(&facts, &symptoms));

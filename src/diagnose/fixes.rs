@@ -19,15 +19,17 @@ pub(super) fn optimizer_name(optimizer: Optimizer) -> &'static str {
     }
 }
 
-/// The layers of a section such as `encoder`, as the scenario writes them.
+/// The layers of a section such as `encoder` or `second_latent.encoder`, as the scenario writes them.
 fn layers(scenario: &Scenario, section: &str) -> Option<Vec<toml::Value>> {
     let table = toml::Table::try_from(scenario).ok()?;
-    table.get("model")?.get(section)?.as_array().cloned()
+    let mut keys = section.split('.');
+    let found = keys.try_fold(table.get("model")?, |value, key| value.get(key))?;
+    found.as_array().cloned()
 }
 
 /// Where a layer stands in a scenario: its section and number. Layers within a residual block have no such place.
 fn place(layer: &str) -> Option<(&str, usize)> {
-    let (section, number) = layer.split_once('.')?;
+    let (section, number) = layer.rsplit_once('.')?;
     Some((section, number.parse().ok()?))
 }
 

@@ -372,27 +372,38 @@ fn idle(run: &RunView) -> Result<Option<String>> {
         none if none.is_empty() => "no unit ended with nothing but zeros".to_owned(),
         named => format!("{named} ended with nothing but zeros"),
     };
-    let latent = run.model().with_role(Role::LatentMean);
-    let latent = latent.and_then(|layer| run.layout().find(&layer.name, TensorKind::Activation));
-    let sentence = match latent {
-        Some(entry) => {
-            let spread = last(entry, Statistic::Std)?;
-            let unknown = spread.iter().filter(|spread| !spread.is_finite()).count();
-            let used = spread.iter().filter(|spread| **spread > USED).count();
-            let all = entry.units;
-            match unknown {
-                0 => format!("{used} of {all} latent units vary with the input; {dead}."),
-                _ => {
-                    format!("{unknown} of {all} latent units ended without a finite value; {dead}.")
-                }
-            }
-        }
-        None => format!("{dead}."),
-    };
+    let means = run.model().all_with_role(Role::LatentMean);
+    let latent = means.filter_map(|layer| run.layout().find(&layer.name, TensorKind::Activation));
+    let mut parts = Vec::new();
+    for (layer, entry) in latent.enumerate() {
+        parts.push(latent_use(
+            layer,
+            entry.units,
+            &last(entry, Statistic::Std)?,
+        ));
+    }
+    parts.push(dead);
+    let sentence = format!("{}.", parts.join("; "));
     let mut letters = sentence.chars();
     Ok(letters
         .next()
         .map(|first| first.to_uppercase().chain(letters).collect()))
+}
+
+/// How many units of a latent layer are used, by how far the means of each spread over the last batch. Layers are counted
+/// from the samples on: what a later one reads is drawn from the one before it.
+fn latent_use(layer: usize, units: usize, spread: &[f32]) -> String {
+    let unknown = spread.iter().filter(|spread| !spread.is_finite()).count();
+    let used = spread.iter().filter(|spread| **spread > USED).count();
+    let (which, input) = match layer {
+        0 => ("latent units", "the input"),
+        1 => ("units of the second latent layer", "the first"),
+        _ => ("units of a later latent layer", "the one before"),
+    };
+    match unknown {
+        0 => format!("{used} of {units} {which} vary with {input}"),
+        _ => format!("{unknown} of {units} {which} ended without a finite value"),
+    }
 }
 
 /// How many units that an event calls dead are not all zero at the end.

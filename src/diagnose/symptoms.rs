@@ -3,7 +3,7 @@
 
 use super::facts::{Facts, Family};
 use super::tensor_series::TensorSeries;
-use crate::nn::{Property, Role};
+use crate::nn::{LayerDescription, Property, Role};
 
 /// A loss this many times its first value has exploded ...
 const EXPLODED: f64 = 10.0;
@@ -35,7 +35,7 @@ pub(super) struct Symptoms {
     pub learned_little: bool,
     /// Layers of rectifiers that are dead at the end, with the step since which they are.
     pub dead_layers: Vec<(String, u64)>,
-    /// No latent unit of a VAE depends on the input.
+    /// No latent unit of a VAE depends on the input; where there are several latent layers, none of the first.
     pub posterior_collapsed: bool,
 }
 
@@ -123,15 +123,16 @@ fn dead_layers(facts: &Facts<'_>) -> Vec<(String, u64)> {
 
 /// Whether no latent unit's mean varies with the input at the end.
 fn posterior_collapsed(facts: &Facts<'_>) -> bool {
-    latent_use(facts).is_some_and(|(used, _)| used == 0) && facts.steps() >= STEPS_TO_LEARN
+    let first = facts.role(Role::LatentMean);
+    let of_first = first.and_then(|layer| latent_use(facts, layer));
+    of_first.is_some_and(|(used, _)| used == 0) && facts.steps() >= STEPS_TO_LEARN
 }
 
-/// How many of a VAE's latent units vary with the input at the last recorded step, and of how many; `None` where that
-/// is not known, because there are none or their values are not finite.
-pub(super) fn latent_use(facts: &Facts<'_>) -> Option<(usize, usize)> {
+/// How many of the latent units whose means are `layer` vary over the batch at the last recorded step, and of how many;
+/// `None` where that is not known, because they are not recorded or their values are not finite.
+pub(super) fn latent_use(facts: &Facts<'_>, layer: &LayerDescription) -> Option<(usize, usize)> {
     use crate::tensor::TensorKind::Activation;
     use crate::trace::Statistic;
-    let layer = facts.role(Role::LatentMean)?;
     let entry = facts.run.layout().find(&layer.name, Activation)?;
     let spread = facts
         .run

@@ -77,7 +77,10 @@ impl Reach {
             match (words.next(), words.next()) {
                 (
                     Some("model"),
-                    Some("encoder" | "decoder" | "layers" | "generator" | "discriminator"),
+                    Some(
+                        "encoder" | "decoder" | "second_latent" | "layers" | "generator"
+                        | "discriminator",
+                    ),
                 ) => Self::Layers,
                 (Some("model"), _) => Self::Part,
                 (Some("data"), _) => Self::Data,

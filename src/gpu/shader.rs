@@ -102,6 +102,7 @@ pub(crate) use shader;
 /// Functions that several shaders share.
 static SHARED: &[Shader] = &[
     shader!("shared/elementary.wgsl"),
+    shader!("shared/exponential.wgsl"),
     shader!("shared/grid.wgsl"),
     shader!("shared/philox.wgsl"),
     shader!("shared/plot.wgsl"),

@@ -1,72 +1,32 @@
-//! The variational autoencoder (Kingma and Welling 2014), also conditioned on the class (Sohn et al. 2015).
+//! The variational autoencoder (Kingma and Welling 2014), also conditioned on the class (Sohn et al. 2015), and with a second
+//! latent layer.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
+use super::gaussian_heads::{GaussianHeads, Variance, mean_head};
 use super::layer::Layer;
 use super::model::{DataShape, Model};
 use super::preview::{Decoder, Reconstructor};
+use super::reconstruction::ReconstructionLoss;
+use super::second_latent::{self, SecondLatent, SecondLatentNodes};
 use super::step_builder::StepBuilder;
 use super::supervised;
 use super::train_step::{Scalar, TrainConfig, TrainStep};
 use super::validation::Validation;
 use crate::gpu::{AdapterProfile, MemoryEstimate};
-use crate::nn::losses::{ElementwiseLoss, GaussianKl, GaussianLikelihood};
-use crate::nn::ops::{
-    Activation, Anneal, Concat, Dense, Embedding, GivenNoise, Reparameterize, Reshape, Slice,
-};
+use crate::nn::losses::GaussianKl;
+use crate::nn::ops::{Add, Anneal, Concat, Embedding, GivenNoise, Reparameterize, Reshape};
 use crate::nn::{Graph, Loss, NodeId, Pass, Role};
 use crate::{Error, Result};
-
-/// How the standard deviation comes out of the variance head `h`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Variance {
-    /// `sigma = exp(h / 2)`: `h` is the log-variance itself, without bounds.
-    #[default]
-    Exp,
-    /// The log-variance is `5 tanh(h / 5)`.
-    Bounded,
-    /// `sigma = softplus(h) + 0.001`.
-    Softplus,
-}
-
-/// What is compared with the input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ReconstructionLoss {
-    /// Binary cross-entropy; the decoder ends in logits.
-    #[default]
-    BceWithLogits,
-    /// Binary cross-entropy; the decoder ends in probabilities, the values of the pixels.
-    Bce,
-    /// Squared error; the decoder ends in pixel values.
-    SquaredError,
-    /// The negative log-likelihood of a Gaussian; the decoder ends in the means of the pixels and, after them, the
-    /// logarithms of their variances.
-    Gaussian,
-}
-
-impl ReconstructionLoss {
-    /// How many values the decoder gives for each pixel.
-    pub fn values_per_pixel(self) -> usize {
-        match self {
-            Self::BceWithLogits | Self::Bce | Self::SquaredError => 1,
-            Self::Gaussian => 2,
-        }
-    }
-}
 
 /// A VAE as a scenario describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VaeConfig {
     /// Latent units.
     pub latent: usize,
-    /// How the standard deviation comes out of its head.
+    /// How the standard deviations come out of their heads.
     pub variance: Variance,
     /// Scale of the reparameterization noise; 0 makes it a plain autoencoder.
     pub noise: f32,
-    /// Noise that was drawn elsewhere, step by step; without it the VAE draws its own.
+    /// Noise of `z` that was drawn elsewhere, step by step; without it the VAE draws its own.
     pub given_noise: Option<GivenNoise>,
     /// Weight of the KL divergence in the loss (beta-VAE, Higgins et al. 2017).
     pub beta: f32,
@@ -83,9 +43,12 @@ pub struct VaeConfig {
     pub encoder: Vec<Layer>,
     /// Layers between `z` and the reconstruction.
     pub decoder: Vec<Layer>,
+    /// A second layer of latent units above `z`, which learns the prior of the first.
+    pub second_latent: Option<SecondLatent>,
 }
 
-/// The graph that is trained. Its scalars: `loss`, `reconstruction`, `kl_divergence`, `elbo`.
+/// The graph that is trained. Its scalars: `loss`, `reconstruction`, `kl_divergence`, `elbo`; with a second latent layer also
+/// `first_kl_divergence` and `second_kl_divergence`, of which `kl_divergence` is the sum.
 #[derive(Debug)]
 pub struct Vae {
     /// What it was built from.
@@ -106,6 +69,8 @@ pub struct Vae {
     pub log_variance: NodeId,
     /// A draw from it.
     pub z: NodeId,
+    /// The second latent layer, where there is one.
+    pub second_latent: Option<SecondLatentNodes>,
     /// What the decoder says: logits or pixels.
     pub output: NodeId,
 }
@@ -131,59 +96,42 @@ impl VaeConfig {
         } = data;
         let x = graph.input("x", &shape);
         let condition = self.condition(&mut graph, classes)?;
-        let features = graph.sequential("encoder", &self.encoder, x)?;
-        let features = joined(&mut graph, "encoder.conditioned", features, condition)?;
-        let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
-        let head = graph.add("logvar", Dense::new(self.latent), &[features])?;
-        let log_variance = match self.variance {
-            Variance::Exp => head,
-            Variance::Bounded => {
-                graph.add("log_variance", Activation::BoundedLogVariance, &[head])?
-            }
-            Variance::Softplus => {
-                graph.add("log_variance", Activation::SoftplusLogVariance, &[head])?
-            }
-        };
+        let features = self.features(&mut graph, x, condition)?;
+        let posterior = GaussianHeads::add(&mut graph, "", features, self.latent, self.variance)?;
+        let inputs = [posterior.mu, posterior.log_variance];
         let noise = Reparameterize {
             noise: self.noise,
             given: self.given_noise.clone(),
         };
-        let z = graph.add("z", noise, &[mu, log_variance])?;
+        let z = graph.add("z", noise, &inputs)?;
+        let second_latent = self
+            .second_latent
+            .as_ref()
+            .map(|second| second.add_to(&mut graph, (posterior, z), self.variance, self.noise));
+        let second_latent = second_latent.transpose()?;
         let code = joined(&mut graph, "z.conditioned", z, condition)?;
         let output = graph.sequential("decoder", &self.decoder, code)?;
-        let (values, pixels) = (graph.node(output).size(), graph.node(x).size());
-        let expected = self.reconstruction.values_per_pixel() * pixels;
-        if values != expected {
-            return Err(Error::shape(
-                "model.decoder",
-                format!(
-                    "it ends in {values} values a sample, an image {shape:?} has {pixels} and the loss needs {expected}"
-                ),
-                format!("end it in {{ dense = {{ units = {expected} }} }}"),
-            ));
-        }
-        let (output, reconstruction) = self.error(&mut graph, output, x)?;
-        let divergence = graph.add("kl_divergence", GaussianKl, &[mu, log_variance])?;
+        self.check_output(&graph, output, &shape)?;
+        let floor = self.log_variance_floor;
+        let (output, reconstruction) = self.reconstruction.add_to(&mut graph, output, x, floor)?;
         let mut loss = Loss::new();
         loss.add(&graph, "reconstruction", reconstruction, 1.0)?;
-        if self.beta_warmup == 0 {
-            loss.add(&graph, "kl_divergence", divergence, self.beta)?;
-        } else {
-            let steps = self.beta_warmup;
-            let annealed = graph.add("annealed_divergence", Anneal { steps }, &[divergence])?;
-            loss.metric(&graph, "kl_divergence", divergence)?;
-            loss.add(&graph, "annealed_divergence", annealed, self.beta)?;
-        }
-        for (node, role) in [
-            (x, Role::Input),
-            (mu, Role::LatentMean),
-            (head, Role::LatentLogVariance),
-            (z, Role::Latent),
-            (reconstruction, Role::Loss),
-            (divergence, Role::Loss),
-        ] {
-            graph.set_role(node, role);
-        }
+        let divergences = match second_latent {
+            None => {
+                let divergence = graph.add("kl_divergence", GaussianKl, &inputs)?;
+                graph.set_role(divergence, Role::Loss);
+                vec![("kl_divergence", divergence)]
+            }
+            Some(second) => {
+                let names = second_latent::DIVERGENCES.into_iter();
+                names.zip(second.divergences).collect()
+            }
+        };
+        self.weigh(&mut graph, &mut loss, &divergences)?;
+        posterior.set_roles(&mut graph, [Role::LatentMean, Role::LatentLogVariance]);
+        graph.set_role(x, Role::Input);
+        graph.set_role(z, Role::Latent);
+        graph.set_role(reconstruction, Role::Loss);
         Ok(Vae {
             config: self.clone(),
             data,
@@ -191,23 +139,82 @@ impl VaeConfig {
             loss,
             x,
             label: condition.map(|condition| condition.label),
-            mu,
-            log_variance,
+            mu: posterior.mu,
+            log_variance: posterior.log_variance,
             z,
+            second_latent,
             output,
         })
     }
 
+    /// What the heads of the first latent layer read.
+    fn features(
+        &self,
+        graph: &mut Graph,
+        x: NodeId,
+        condition: Option<Condition>,
+    ) -> Result<NodeId> {
+        let features = graph.sequential("encoder", &self.encoder, x)?;
+        joined(graph, "encoder.conditioned", features, condition)
+    }
+
+    /// Whether the decoder ends in as many values as the loss reads of an image of this shape.
+    fn check_output(&self, graph: &Graph, output: NodeId, shape: &[usize]) -> Result<()> {
+        let (values, pixels) = (graph.node(output).size(), shape.iter().product::<usize>());
+        let expected = self.reconstruction.values_per_pixel() * pixels;
+        if values == expected {
+            return Ok(());
+        }
+        Err(Error::shape(
+            "model.decoder",
+            format!(
+                "it ends in {values} values a sample, an image {shape:?} has {pixels} and the loss needs {expected}"
+            ),
+            format!("end it in {{ dense = {{ units = {expected} }} }}"),
+        ))
+    }
+
+    /// Adds the divergences of the latent layers to the loss, by their names, with the weight that they have.
+    fn weigh(
+        &self,
+        graph: &mut Graph,
+        loss: &mut Loss,
+        divergences: &[(&str, NodeId)],
+    ) -> Result<()> {
+        if self.beta_warmup == 0 {
+            for &(name, divergence) in divergences {
+                loss.add(graph, name, divergence, self.beta)?;
+            }
+            return Ok(());
+        }
+        let steps = self.beta_warmup;
+        let sum = match *divergences {
+            [(_, only)] => only,
+            _ => {
+                let nodes: Vec<NodeId> = divergences.iter().map(|(_, node)| *node).collect();
+                graph.add("kl_divergence", Add, &nodes)?
+            }
+        };
+        let annealed = graph.add("annealed_divergence", Anneal { steps }, &[sum])?;
+        for &(name, divergence) in divergences {
+            loss.metric(graph, name, divergence)?;
+        }
+        loss.add(graph, "annealed_divergence", annealed, self.beta)
+    }
+
     /// The decoder alone: images from latent vectors, and classes where it is conditional, with the parameters of the
-    /// trained graph.
+    /// trained graph. Above a second latent layer it begins: the images are those of the mean of the first one.
     ///
     /// # Errors
     /// As [`VaeConfig::build`].
     pub fn decoder(&self, classes: usize) -> Result<Decoder> {
         let mut graph = Graph::new();
-        let z = graph.input("z", &[self.latent]);
+        let [z, code] = match &self.second_latent {
+            None => [graph.input("z", &[self.latent]); 2],
+            Some(second) => second.add_decoder(&mut graph, self.latent)?,
+        };
         let condition = self.condition(&mut graph, classes)?;
-        let image = self.image(&mut graph, z, condition)?;
+        let image = self.image(&mut graph, code, condition)?;
         Ok(Decoder {
             graph,
             z,
@@ -216,7 +223,7 @@ impl VaeConfig {
         })
     }
 
-    /// Images from images, through the mean of the latent Gaussian.
+    /// Images from images, through the mean of the first latent layer.
     ///
     /// # Errors
     /// As [`VaeConfig::build`].
@@ -224,9 +231,8 @@ impl VaeConfig {
         let mut graph = Graph::new();
         let x = graph.input("x", shape);
         let condition = self.condition(&mut graph, classes)?;
-        let features = graph.sequential("encoder", &self.encoder, x)?;
-        let features = joined(&mut graph, "encoder.conditioned", features, condition)?;
-        let mu = graph.add("mu", Dense::new(self.latent), &[features])?;
+        let features = self.features(&mut graph, x, condition)?;
+        let mu = mean_head(&mut graph, "", features, self.latent)?;
         let image = self.image(&mut graph, mu, condition)?;
         Ok(Reconstructor {
             graph,
@@ -234,39 +240,6 @@ impl VaeConfig {
             label: condition.map(|condition| condition.label),
             image,
         })
-    }
-
-    /// The reconstruction term, and the node that says what the pixels are: logits, values or means.
-    fn error(&self, graph: &mut Graph, output: NodeId, x: NodeId) -> Result<(NodeId, NodeId)> {
-        let (pixels, role, error) = match self.reconstruction {
-            ReconstructionLoss::BceWithLogits => {
-                let error = ElementwiseLoss::BceWithLogits;
-                let error = graph.add("reconstruction", error, &[output, x])?;
-                (output, Role::Logits, error)
-            }
-            ReconstructionLoss::Bce => {
-                let error = graph.add("reconstruction", ElementwiseLoss::Bce, &[output, x])?;
-                (output, Role::Image, error)
-            }
-            ReconstructionLoss::SquaredError => {
-                let error = ElementwiseLoss::SquaredError;
-                let error = graph.add("reconstruction", error, &[output, x])?;
-                (output, Role::Image, error)
-            }
-            ReconstructionLoss::Gaussian => {
-                let [mean, head] = halves(graph, output)?;
-                let log_variance = match self.log_variance_floor {
-                    Some(floor) => above(graph, head, floor)?,
-                    None => head,
-                };
-                graph.set_role(log_variance, Role::ImageLogVariance);
-                let inputs = [mean, log_variance, x];
-                let error = graph.add("reconstruction", GaussianLikelihood, &inputs)?;
-                (mean, Role::Image, error)
-            }
-        };
-        graph.set_role(pixels, role);
-        Ok((pixels, error))
     }
 
     fn condition(&self, graph: &mut Graph, classes: usize) -> Result<Option<Condition>> {
@@ -282,42 +255,8 @@ impl VaeConfig {
     fn image(&self, graph: &mut Graph, z: NodeId, condition: Option<Condition>) -> Result<NodeId> {
         let code = joined(graph, "z.conditioned", z, condition)?;
         let output = graph.sequential("decoder", &self.decoder, code)?;
-        match self.reconstruction {
-            ReconstructionLoss::BceWithLogits => graph.add("image", Activation::Sigmoid, &[output]),
-            ReconstructionLoss::Bce | ReconstructionLoss::SquaredError => Ok(output),
-            ReconstructionLoss::Gaussian => Ok(halves(graph, output)?[0]),
-        }
+        self.reconstruction.image(graph, output)
     }
-}
-
-/// The means and the log-variances of pixels: the first and the second half of a decoder's channels or units.
-fn halves(graph: &mut Graph, output: NodeId) -> Result<[NodeId; 2]> {
-    let all = graph.node(output).shape[0];
-    if !all.is_multiple_of(2) {
-        return Err(Error::shape(
-            "model.decoder",
-            format!("it ends in {all} channels, which are no pairs of means and log-variances"),
-            "end it in twice the channels of an image",
-        ));
-    }
-    let count = all / 2;
-    let mean = graph.add("image_mean", Slice { first: 0, count }, &[output])?;
-    let log_variance = Slice {
-        first: count,
-        count,
-    };
-    let log_variance = graph.add("image_log_variance", log_variance, &[output])?;
-    Ok([mean, log_variance])
-}
-
-/// `floor + softplus(h - floor)` of a log-variance `h` (Chua et al. 2018, "Deep reinforcement learning in a handful of
-/// trials"): no more than `h` where that is far above the floor, never below it, and with a gradient everywhere.
-fn above(graph: &mut Graph, head: NodeId, floor: f32) -> Result<NodeId> {
-    let shifted = |shift| Activation::Affine { scale: 1.0, shift };
-    let distance = graph.add("image_log_variance.distance", shifted(-floor), &[head])?;
-    let name = "image_log_variance.softplus";
-    let positive = graph.add(name, Activation::Softplus, &[distance])?;
-    graph.add("image_log_variance.bounded", shifted(floor), &[positive])
 }
 
 /// What a conditional VAE is conditioned on.
@@ -346,17 +285,25 @@ fn joined(
     graph.add(name, Concat, &[flat, condition.vector])
 }
 
-/// The evidence lower bound, without the weight that a beta-VAE gives to the divergence, so that runs of any beta compare.
-fn elbo(scalars: &[Scalar]) -> Option<Scalar> {
+/// The scalars that are sums of a pass's: the divergence of both latent layers where there are two, and the evidence lower
+/// bound, without the weight that a beta-VAE gives to the divergence, so that runs of any beta compare.
+fn sums(scalars: &[Scalar]) -> Vec<Scalar> {
     let terms = |name: &str| {
         let found = scalars.iter().find(|scalar| scalar.name == name);
         found.map(|scalar| scalar.terms.clone())
     };
-    Some(Scalar {
+    let both = second_latent::DIVERGENCES.map(&terms);
+    let both = both.into_iter().collect::<Option<Vec<_>>>();
+    let both = both.map(|terms| terms.concat());
+    let divergence = terms("kl_divergence").or_else(|| both.clone());
+    let elbo = terms("reconstruction").zip(divergence);
+    let elbo = elbo.map(|(reconstruction, divergence)| Scalar {
         name: "elbo".to_owned(),
-        terms: [terms("reconstruction")?, terms("kl_divergence")?].concat(),
+        terms: [reconstruction, divergence].concat(),
         factor: -1.0,
-    })
+    });
+    let divergence = both.map(|terms| Scalar::sum("kl_divergence", terms));
+    divergence.into_iter().chain(elbo).collect()
 }
 
 impl Model for Vae {
@@ -387,14 +334,14 @@ impl Model for Vae {
 
     fn train_step(&self, builder: &mut StepBuilder<'_>) -> Result<TrainStep> {
         let mut step = supervised::train_step(builder, &self.passes()[0], self.x, self.label)?;
-        step.scalars.extend(elbo(&step.scalars));
+        step.scalars.extend(sums(&step.scalars));
         Ok(step)
     }
 
     fn validation(&self) -> Option<Validation<'_>> {
         let pass = Pass::new("model", &self.graph, &self.loss);
         let mut validation = Validation::of_pass(pass, self.x, self.label);
-        validation.scalars.extend(elbo(&validation.scalars));
+        validation.scalars.extend(sums(&validation.scalars));
         Some(validation)
     }
 

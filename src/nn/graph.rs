@@ -25,10 +25,15 @@ pub enum Role {
     Input,
     /// Their classes, one `u32` per sample.
     Label,
-    /// The means of a VAE's approximate posterior.
+    /// The means of a VAE's approximate posterior; one node for each latent layer, that of the layer next to the samples
+    /// first.
     LatentMean,
     /// The logarithms of its variances, before any bound.
     LatentLogVariance,
+    /// The means of a prior that is learned: that of a VAE's first latent layer, given the second.
+    PriorMean,
+    /// The logarithms of its variances, before any bound.
+    PriorLogVariance,
     /// The latent vector: a draw from the posterior or from the prior.
     Latent,
     /// What a loss on logits reads.

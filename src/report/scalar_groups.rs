@@ -31,6 +31,8 @@ const GROUPS: [(&str, &str, &[&str]); 8] = [
             "validation/loss",
             "reconstruction",
             "kl_divergence",
+            "first_kl_divergence",
+            "second_kl_divergence",
             "cross_entropy",
             "validation/cross_entropy",
             "binary_cross_entropy",
@@ -40,7 +42,12 @@ const GROUPS: [(&str, &str, &[&str]); 8] = [
     (
         "Terms of the loss on the validation data",
         NATS,
-        &["validation/reconstruction", "validation/kl_divergence"],
+        &[
+            "validation/reconstruction",
+            "validation/kl_divergence",
+            "validation/first_kl_divergence",
+            "validation/second_kl_divergence",
+        ],
     ),
     (
         "Evidence lower bound (ELBO)",

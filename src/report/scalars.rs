@@ -6,6 +6,7 @@ use super::focus::failure_steps;
 use super::html::slug;
 use super::scalar_groups::{NORMS, ScalarGroup, scalar_groups};
 use crate::diagnose::{Cause, Explanation, Finding, Fix};
+use crate::nn::Role;
 use crate::trace::{RunView, Severity, Subject};
 use crate::view::merged;
 
@@ -88,6 +89,15 @@ fn telling_scalars(run: &RunView, explanation: &Explanation) -> Vec<String> {
     names
 }
 
+/// The divergence of the latent layer that a finding is about.
+fn divergence_of(run: &RunView, finding: &Finding) -> &'static str {
+    let first = run.model().with_role(Role::LatentMean);
+    match (&finding.layer, first) {
+        (Some(layer), Some(first)) if *layer != first.name => "second_kl_divergence",
+        _ => "kl_divergence",
+    }
+}
+
 /// The scalar that shows a finding best.
 pub(super) fn telling_scalar(run: &RunView, finding: &Finding) -> String {
     let own = finding.quantity.as_ref();
@@ -103,7 +113,7 @@ pub(super) fn telling_scalar(run: &RunView, finding: &Finding) -> String {
         Cause::VanishingGradients | Cause::ExplodingGradients | Cause::GradientClipTooTight => {
             NORMS
         }
-        Cause::PosteriorCollapse | Cause::KlWeightTooHigh => "kl_divergence",
+        Cause::PosteriorCollapse | Cause::KlWeightTooHigh => divergence_of(run, finding),
         _ => "loss",
     };
     let is_recorded = run.scalars().keys().any(|known| known.starts_with(name));

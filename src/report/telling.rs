@@ -159,7 +159,7 @@ impl Choice<'_> {
             (Role::LatentMean, Statistic::Std),
             (Role::LatentLogVariance, Statistic::Mean),
         ] {
-            if let Some(layer) = self.model.with_role(role) {
+            for layer in self.model.all_with_role(role) {
                 self.add(&layer.name, TensorKind::Activation, statistic);
             }
         }

@@ -49,7 +49,14 @@ impl ModelDescription {
 
     /// The first layer of a role.
     pub fn with_role(&self, role: Role) -> Option<&LayerDescription> {
-        self.layers().find(|layer| layer.role == Some(role))
+        self.all_with_role(role).next()
+    }
+
+    /// All layers of a role, in the order of computation, each name once.
+    pub fn all_with_role(&self, role: Role) -> impl Iterator<Item = &LayerDescription> {
+        let mut seen = HashSet::new();
+        self.layers()
+            .filter(move |layer| layer.role == Some(role) && seen.insert(layer.name.as_str()))
     }
 
     /// Whether a layer that gives a log-variance is read by one that keeps it within a range.

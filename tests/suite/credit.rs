@@ -451,6 +451,27 @@ decoder = [ { dense = { units = 9 } }, "tanh", { dense = { units = 864 } } ]"#;
     );
 }
 
+/// The prior of the first latent layer is learned, and its divergence moves all four heads.
+#[test]
+fn a_vae_of_two_latent_layers_is_explained() {
+    let model = r#"[model]
+kind = "vae"
+latent = 3
+encoder = [ { dense = { units = 10 } }, "tanh" ]
+decoder = [ { dense = { units = 9 } }, "tanh", { dense = { units = 432 } } ]
+second_latent = { units = 2, encoder = [ { dense = { units = 5 } }, "tanh" ], decoder = [ { dense = { units = 6 } }, "tanh" ] }"#;
+    let adam = "optimizer = { adam = { lr = 1e-3 } }";
+    let layers = [
+        "mu",
+        "second_latent.encoder.0",
+        "second_latent.mu",
+        "second_latent.logvar",
+        "second_latent.prior.mu",
+        "second_latent.prior.logvar",
+    ];
+    check("two latent layers", model, adam, &layers);
+}
+
 /// Gains that are far from 1, where they begin: a derivative without them would be wrong.
 #[test]
 fn gains_of_layer_norms_count() {

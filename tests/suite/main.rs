@@ -51,6 +51,7 @@ mod sample;
 mod scenario;
 #[cfg(feature = "cli")]
 mod scenario_commands;
+mod second_latent;
 mod shaders;
 mod stateful;
 mod static_checks;

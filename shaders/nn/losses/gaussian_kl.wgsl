@@ -1,5 +1,6 @@
 // KL(N(mu, exp(log_variance)) || N(0, 1)) = -1/2 sum(1 + log_variance - mu^2 - exp(log_variance)), summed over each
 // sample's latent units (Kingma and Welling 2014, appendix B).
+// uses shared/exponential.wgsl
 // uses shared/grid.wgsl
 // uses shared/rows.wgsl
 
@@ -19,22 +20,6 @@ struct Uniforms {
 @group(0) @binding(3) var<storage, read> divergence_gradient: array<f32>;
 // Of one head: each has an entry point of its own, since either may be fixed, and both may be one node.
 @group(0) @binding(4) var<storage, read_write> head_gradient: array<f32>;
-
-// exp(v) - 1, without the cancellation near zero.
-fn exp_minus_one(v: f32) -> f32 {
-    if (abs(v) < 0.3) {
-        return v * (1.0 + v / 2.0 * (1.0 + v / 3.0 * (1.0 + v / 4.0 * (1.0 + v / 5.0 * (1.0 + v / 6.0 * (1.0 + v / 7.0))))));
-    }
-    return exp(v) - 1.0;
-}
-
-// exp(v) - 1 - v, in the same way.
-fn exp_minus_tangent(v: f32) -> f32 {
-    if (abs(v) < 0.3) {
-        return 0.5 * v * v * (1.0 + v / 3.0 * (1.0 + v / 4.0 * (1.0 + v / 5.0 * (1.0 + v / 6.0 * (1.0 + v / 7.0)))));
-    }
-    return exp(v) - 1.0 - v;
-}
 
 @compute @workgroup_size(LANES * ROWS)
 fn forward(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {

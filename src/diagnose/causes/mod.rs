@@ -6,5 +6,6 @@ pub(super) mod gan;
 pub(super) mod likelihood;
 pub(super) mod network;
 pub(super) mod output;
+pub(super) mod second_latent;
 pub(super) mod step_size;
 pub(super) mod vae;

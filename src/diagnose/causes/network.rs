@@ -381,12 +381,27 @@ fn nonlinearity(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     )
 }
 
+/// The layers above the first latent one of a VAE, which images do not pass on their way to what is made of them.
+fn above_first_latent<'f>(facts: &'f Facts<'_>) -> Vec<&'f str> {
+    let graphs = facts.run.model().graphs.iter();
+    let above = graphs.filter_map(|graph| {
+        let below = graph.sources(&graph.with_role(Role::LatentMean)?.name);
+        let mut sources = graph.sources(&graph.with_role(Role::PriorMean)?.name);
+        sources.retain(|layer| below.iter().all(|known| known.name != layer.name));
+        Some(sources)
+    });
+    above.flatten().map(|layer| layer.name.as_str()).collect()
+}
+
 /// A hidden layer through which hardly anything passes.
 fn bottleneck(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     let weighted = facts.weighted();
     let width = |layer: &LayerDescription| layer.shape.iter().product::<usize>();
     // The last layer's width is asked for by the loss, that of a VAE's heads by `latent`.
-    let hidden = weighted.iter().filter(|layer| layer.role.is_none());
+    let beside = above_first_latent(facts);
+    let hidden = weighted
+        .iter()
+        .filter(|layer| layer.role.is_none() && !beside.contains(&layer.name.as_str()));
     let narrow = hidden.copied().find(|layer| {
         let reader = facts
             .run

@@ -4,7 +4,8 @@ use super::step_size::{rounded, severity};
 use crate::diagnose::facts::{Facts, Family};
 use crate::diagnose::finding::{Cause, Evidence, Finding};
 use crate::diagnose::symptoms::{STEPS_TO_LEARN, Symptoms, latent_use};
-use crate::nn::Role;
+use crate::diagnose::tensor_series::TensorSeries;
+use crate::nn::{LayerDescription, Role};
 use crate::number::short;
 use crate::trace::{Severity, Statistic};
 
@@ -17,7 +18,7 @@ const LOW: f64 = -8.0;
 /// Steps before the failure that belong to the overshoot.
 pub(super) const OVERSHOOT: u64 = 15;
 /// Weights of the divergence from which it may win.
-const HEAVY: f64 = 1.5;
+pub(super) const HEAVY: f64 = 1.5;
 
 pub(crate) fn find(facts: &Facts<'_>, symptoms: &Symptoms) -> Vec<Finding> {
     if facts.family != Family::Vae {
@@ -32,11 +33,7 @@ pub(crate) fn find(facts: &Facts<'_>, symptoms: &Symptoms) -> Vec<Finding> {
 /// An unbounded log-variance whose exponential left the range of float32.
 fn log_variance(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     let failed = symptoms.nonfinite?;
-    let head = facts.role(Role::LatentLogVariance)?;
-    if facts.run.model().is_bounded_later(head) {
-        return None;
-    }
-    let series = facts.output(&head.name)?;
+    let (head, series) = unbounded_head(facts)?;
     let divergence = facts.scalar("kl_divergence");
     let infinite = divergence.iter().find(|(_, value)| !value.is_finite());
     let was_infinite = infinite.is_some_and(|(_, value)| value.is_infinite());
@@ -61,17 +58,21 @@ fn log_variance(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     } else {
         Cause::LogVarianceOverflow
     };
-    let confidence = if was_infinite || most > OVERFLOW {
-        0.92
+    // What divides by the variance overflows where that is small.
+    let divides = head.role == Some(Role::PriorLogVariance);
+    let overflows = most > OVERFLOW || (divides && least < -OVERFLOW);
+    let confidence = if was_infinite || overflows { 0.92 } else { 0.8 };
+    let limit = if divides {
+        format!("the KL divergence takes exp of minus it, which is infinite below -{OVERFLOW}")
     } else {
-        0.8
+        format!("exp of more than {OVERFLOW} is infinite")
     };
     let mut finding = Finding::new(cause, Severity::Fatal, confidence)
         .layer(&head.name, "activation")
         .since(failed)
         .evidence(
             Evidence::new(format!(
-                "At step {failed} a value became non-finite; {} is not bounded, reached {} to {} in the recorded steps, and exp of more than {OVERFLOW} is infinite.",
+                "At step {failed} a value became non-finite; {} is not bounded, reached {} to {} in the recorded steps, and {limit}.",
                 head.name, short(least), short(most)
             ))
             .with("least", least)
@@ -99,6 +100,24 @@ fn log_variance(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     ))
 }
 
+/// The log-variance of latent units, or of their prior, that nothing bounds, and of several the one that went farthest.
+fn unbounded_head<'f>(facts: &'f Facts<'_>) -> Option<(&'f LayerDescription, &'f TensorSeries)> {
+    let model = facts.run.model();
+    let roles = [Role::LatentLogVariance, Role::PriorLogVariance].into_iter();
+    let heads = roles.flat_map(|role| model.all_with_role(role));
+    let unbounded = heads.filter(|head| !model.is_bounded_later(head));
+    let recorded = unbounded.filter_map(|head| Some((head, facts.output(&head.name)?)));
+    let farthest = |series: &TensorSeries| {
+        let values = series.min.iter().chain(&series.max);
+        values.fold(0.0, |far: f64, value| far.max(value.abs()))
+    };
+    // The first of those that are as far.
+    recorded.reduce(|best, next| match farthest(next.1) > farthest(best.1) {
+        true => next,
+        false => best,
+    })
+}
+
 /// The units of a layer with the largest magnitudes before it became non-finite.
 pub(super) fn farthest_units(facts: &Facts<'_>, layer: &str) -> Option<Vec<usize>> {
     use crate::tensor::TensorKind::Activation;
@@ -123,26 +142,46 @@ pub(super) fn farthest_units(facts: &Facts<'_>, layer: &str) -> Option<Vec<usize
     Some(units)
 }
 
+/// The weight of the divergence in the loss.
+pub(super) fn divergence_weight(facts: &Facts<'_>) -> Option<f64> {
+    let graph = facts.run.model().graphs.first()?;
+    let names = [
+        "kl_divergence",
+        "first_kl_divergence",
+        "annealed_divergence",
+    ];
+    let mut terms = graph.losses.iter();
+    let divergence =
+        terms.find(|term| term.weight != 0.0 && names.contains(&term.name.as_str()))?;
+    Some(divergence.weight)
+}
+
+/// Which means are meant, where there are several latent layers.
+fn of_first_layer(facts: &Facts<'_>) -> &'static str {
+    let layers = facts.run.model().all_with_role(Role::LatentMean).count();
+    if layers > 1 {
+        " of the first layer"
+    } else {
+        ""
+    }
+}
+
 /// No latent unit depends on the input.
 fn collapse(facts: &Facts<'_>, symptoms: &Symptoms) -> Option<Finding> {
     if !symptoms.posterior_collapsed {
         return None;
     }
-    let (_, units) = latent_use(facts)?;
     let mu = facts.role(Role::LatentMean)?;
-    let graph = facts.run.model().graphs.first()?;
-    let divergence = graph.losses.iter().find(|term| {
-        let names = ["kl_divergence", "annealed_divergence"];
-        term.weight != 0.0 && names.contains(&term.name.as_str())
-    })?;
-    let (late, weight) = (facts.late("kl_divergence")?, divergence.weight);
+    let (_, units) = latent_use(facts, mu)?;
+    let (late, weight) = (facts.late("kl_divergence")?, divergence_weight(facts)?);
     let largest = facts
         .scalar("kl_divergence")
         .iter()
         .map(|(_, value)| *value)
         .fold(0.0, f64::max);
     let evidence = Evidence::new(format!(
-        "None of the {units} latent means varies with the input at the end; the KL divergence is {} and weighs {}.",
+        "None of the {units} latent means{} varies with the input at the end; the KL divergence is {} and weighs {}.",
+        of_first_layer(facts),
         short(late),
         short(weight)
     ))

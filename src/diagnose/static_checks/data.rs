@@ -57,7 +57,8 @@ fn few(scenario: &Scenario) -> Option<Warning> {
 
 /// What the first layer with weights sees.
 fn scale(scenario: &Scenario, network: &Network) -> Option<Warning> {
-    if ["model.decoder", "model.generator"].contains(&network.key) {
+    let reads_samples = ["model.encoder", "model.layers", "model.discriminator"];
+    if !reads_samples.contains(&network.key) {
         return None;
     }
     let first = network.layers.iter().position(has_weights)?;

@@ -49,10 +49,18 @@ pub(super) fn networks(scenario: &Scenario) -> Vec<Network> {
                 ReconstructionLoss::SquaredError => Purpose::Pixels,
                 ReconstructionLoss::Gaussian => Purpose::MeansAndLogVariances,
             };
-            vec![
+            let mut networks = vec![
                 network("model.encoder", vae.encoder, Purpose::Features),
                 network("model.decoder", vae.decoder, purpose),
-            ]
+            ];
+            if let Some(second) = vae.second_latent {
+                let lists = [
+                    ("model.second_latent.encoder", second.encoder),
+                    ("model.second_latent.decoder", second.decoder),
+                ];
+                networks.extend(lists.map(|(key, layers)| network(key, layers, Purpose::Features)));
+            }
+            networks
         }
         ModelConfig::Classifier(classifier) => {
             let purpose = match classifier.loss {

@@ -6,9 +6,11 @@ mod elementwise;
 mod gan;
 mod gaussian_kl;
 mod gaussian_likelihood;
+mod gaussian_pair_kl;
 
 pub use cross_entropy::SoftmaxCrossEntropy;
 pub use elementwise::ElementwiseLoss;
 pub use gan::{GanLoss, GanObjective, GanRole};
 pub use gaussian_kl::GaussianKl;
 pub use gaussian_likelihood::GaussianLikelihood;
+pub use gaussian_pair_kl::GaussianPairKl;

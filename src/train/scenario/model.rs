@@ -10,7 +10,7 @@ use crate::InvalidSetting;
 use crate::invalid_setting::check_setting;
 use crate::models::{
     ClassifierConfig, ClassifierLoss, Fusion, GanConfig, Layer, Pooling, ReconstructionLoss,
-    Streams, Targets, TwoStreamConfig, VaeConfig, Variance,
+    SecondLatent, Streams, Targets, TwoStreamConfig, VaeConfig, Variance,
 };
 use crate::nn::losses::GanObjective;
 
@@ -59,6 +59,9 @@ pub struct ModelSection {
     /// VAE: the layers from the latent vector to logits of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<Vec<Layer>>,
+    /// VAE: a second layer of latent units above the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_latent: Option<SecondLatent>,
     /// Classifier: the layers, ending in one logit for each class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers: Option<Vec<Layer>>,
@@ -181,6 +184,7 @@ impl ModelKind {
                     "condition",
                     "encoder",
                     "decoder",
+                    "second_latent",
                 ],
                 &["latent", "encoder", "decoder"],
             ),
@@ -230,7 +234,7 @@ impl ModelSection {
     }
 
     /// Which optional keys are given.
-    fn given(&self) -> [(&'static str, bool); 27] {
+    fn given(&self) -> [(&'static str, bool); 28] {
         [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
@@ -243,6 +247,7 @@ impl ModelSection {
             ("condition", self.condition.is_some()),
             ("encoder", self.encoder.is_some()),
             ("decoder", self.decoder.is_some()),
+            ("second_latent", self.second_latent.is_some()),
             ("layers", self.layers.is_some()),
             ("loss", self.loss.is_some()),
             ("label_smoothing", self.label_smoothing.is_some()),
@@ -300,7 +305,19 @@ impl ModelSection {
             condition: self.condition,
             encoder: self.encoder.clone().unwrap_or_default(),
             decoder: self.decoder.clone().unwrap_or_default(),
+            second_latent: self.second_latent.clone(),
         };
+        if let Some(SecondLatent { units, .. }) = config.second_latent {
+            let key = "second_latent.units";
+            check_setting(units >= 1, key, units, "use at least one unit")?;
+            if self.noise_file.is_some() {
+                return Err(InvalidSetting::new(
+                    "noise_file",
+                    "gives noise of one latent layer, and this model has two",
+                    "leave noise_file or second_latent out",
+                ));
+            }
+        }
         for (key, value) in [("noise", config.noise), ("beta", config.beta)] {
             let valid = value.is_finite() && value >= 0.0;
             check_setting(valid, key, value, "use a number of at least 0")?;

@@ -49,7 +49,7 @@ pub(super) const OPTIMIZERS: &[ShortForm] = &[
 /// Short forms of schedules.
 pub(super) const SCHEDULES: &[ShortForm] = &[word("constant", None), form("cosine", "steps")];
 
-/// The keys of `[model]` that hold lists of layers.
+/// The keys of `[model]`, and of the sections in it, that hold lists of layers.
 pub(super) const LAYER_LISTS: [&str; 5] =
     ["encoder", "decoder", "layers", "generator", "discriminator"];
 
@@ -74,10 +74,18 @@ pub(super) fn write_out(scenario: &mut Table) {
         }
     }
     if let Some(model) = scenario.get_mut("model").and_then(Value::as_table_mut) {
-        for key in LAYER_LISTS {
-            if let Some(layers) = model.get_mut(key).and_then(Value::as_array_mut) {
-                write_out_layers(layers);
-            }
+        write_out_lists(model);
+        let second = model.get_mut("second_latent");
+        if let Some(second) = second.and_then(Value::as_table_mut) {
+            write_out_lists(second);
+        }
+    }
+}
+
+fn write_out_lists(section: &mut Table) {
+    for key in LAYER_LISTS {
+        if let Some(layers) = section.get_mut(key).and_then(Value::as_array_mut) {
+            write_out_layers(layers);
         }
     }
 }

@@ -106,16 +106,20 @@ impl SourceMap {
             None => context.strip_prefix("model.").unwrap_or_default(),
         };
         let mut parts = name.split('.');
-        let key = match parts.next().unwrap_or_default() {
-            // The heads of a VAE have no lines of their own.
-            "mu" | "logvar" | "log_variance" | "z" => "latent",
-            key => key,
+        // The heads of a VAE have no lines of their own.
+        let path = match parts.next().unwrap_or_default() {
+            "mu" | "logvar" | "log_variance" | "z" => vec!["model", "latent"],
+            "second_latent" => match parts.next() {
+                Some(list @ ("encoder" | "decoder")) => vec!["model", "second_latent", list],
+                _ => vec!["model", "second_latent", "units"],
+            },
+            key => vec!["model", key],
         };
-        if let Some(setting) = self.setting(&["model", key]) {
+        if let Some(setting) = self.setting(&path) {
             return error.within(&format!("--set {setting}"));
         }
         let indices: Vec<usize> = parts.map_while(|part| part.parse().ok()).collect();
-        match self.line_of_layer(key, &indices) {
+        match self.line_of_layer(&path, &indices) {
             Some(line) => error.within(&self.context(Some(line))),
             None => error,
         }
@@ -153,14 +157,17 @@ impl SourceMap {
         Some(self.line_at(offset))
     }
 
-    /// The line of a layer of `[model]`. `indices` are those in the layer's name: the first counts layers, the next
-    /// those within a residual connection.
-    fn line_of_layer(&self, section: &str, indices: &[usize]) -> Option<usize> {
+    /// The line of a layer of the list at `path`. `indices` are those in the layer's name: the first counts layers, the
+    /// next those within a residual connection.
+    fn line_of_layer(&self, path: &[&str], indices: &[usize]) -> Option<usize> {
         let root = toml::de::DeTable::parse(&self.text).ok()?;
-        let (_, model) = root.get_ref().get_key_value("model")?;
-        let (key, layers) = model.get_ref().as_table()?.get_key_value(section)?;
+        let (first, rest) = path.split_first()?;
+        let (mut key, mut found) = root.get_ref().get_key_value(*first)?;
+        for part in rest {
+            (key, found) = found.get_ref().as_table()?.get_key_value(*part)?;
+        }
         let mut offset = key.span().start;
-        let mut value = layers.get_ref();
+        let mut value = found.get_ref();
         for &index in indices {
             let Some(layer) = value.as_array().and_then(|layers| layers.get(index)) else {
                 break;

@@ -212,6 +212,7 @@ fn fixture_model(kind: &str) -> (Box<dyn Model>, UpdateRule) {
             condition: None,
             encoder: vec![dense(5), Layer::Tanh],
             decoder: vec![dense(4), Layer::Relu, dense(6)],
+            second_latent: None,
         };
         let vae = vae.build(data([1, 2, 3])).expect("it fits");
         return (Box::new(vae), decayed_adam());

@@ -1,7 +1,7 @@
 //! Ordinary, extreme and missing numbers: finite where PyTorch is finite, and NaN is never hidden.
 
 use trainscope::gpu::{Buffer, Dispatch, Gpu};
-use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
+use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, GaussianPairKl, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{Activation, Reparameterize};
 use trainscope::nn::{Backward, Context, Forward, GradientTarget, Operation};
 
@@ -263,6 +263,11 @@ fn a_nan_is_never_hidden() {
                 only_there("z", &z.forward);
                 let kl = run(gpu, &GaussianKl, N, &[a, b]);
                 only_there("kl", &kl.forward);
+                for inputs in [[a, b, &clean, &clean], [&clean, &clean, a, b]] {
+                    let inputs = inputs.map(|values| &values[..]);
+                    let kl = run(gpu, &GaussianPairKl, N, &inputs);
+                    only_there("kl of two", &kl.forward);
+                }
                 for loss in [
                     ElementwiseLoss::BceWithLogits,
                     ElementwiseLoss::SquaredError,

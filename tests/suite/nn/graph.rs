@@ -1,6 +1,6 @@
 //! What does not fit is answered with a sentence; what fits is described, and its parameters start as they should.
 
-use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, SoftmaxCrossEntropy};
+use trainscope::nn::losses::{ElementwiseLoss, GaussianKl, GaussianPairKl, SoftmaxCrossEntropy};
 use trainscope::nn::ops::{Activation, Dense, Reparameterize, Reshape};
 use trainscope::nn::{Graph, Initialization, Loss, NodeId, Operation, Parameters, Plan, Property};
 
@@ -46,6 +46,10 @@ fn misfits_name_the_layer_what_came_in_and_what_it_needs() {
         (
             refusal(GaussianKl, &[&[6]]),
             ["(gaussian_kl)", "1 inputs", "2: mu, log_variance"],
+        ),
+        (
+            refusal(GaussianPairKl, &[&[6], &[6], &[5], &[6]]),
+            ["(gaussian_pair_kl)", "mu_p [5]", "four inputs of one shape"],
         ),
         (
             refusal(Reparameterize::new(1.0), &[&[6], &[5]]),

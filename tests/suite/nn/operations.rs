@@ -1,7 +1,7 @@
 //! Every operation's kernels, forward and backward, in small graphs of many shapes.
 
 use trainscope::nn::losses::{
-    ElementwiseLoss, GaussianKl, GaussianLikelihood, SoftmaxCrossEntropy,
+    ElementwiseLoss, GaussianKl, GaussianLikelihood, GaussianPairKl, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
     Activation, Anneal, Conv2d, Dense, GivenNoise, Reparameterize, Reshape, Softmax, StandardNormal,
@@ -157,6 +157,33 @@ fn reparameterization_and_divergence() {
                 &inputs,
                 3,
             );
+        }
+    }
+}
+
+/// Of all four heads, and of the two of one Gaussian from itself, whose gradients cancel out.
+#[test]
+fn divergences_of_two_gaussians() {
+    for [batch, size] in SHAPES {
+        for same in [false, true] {
+            let mut graph = Network::new();
+            let [mu_q, log_variance_q] = heads(&mut graph, size);
+            let front = graph.node(mu_q).inputs[0];
+            let mut other = |name: &str, first: NodeId| {
+                if same {
+                    return first;
+                }
+                let dense = Dense::new(size);
+                graph.add(name, dense, &[front]).expect("it fits")
+            };
+            let (mu_p, log_variance_p) = (other("mu_p", mu_q), other("logvar_p", log_variance_q));
+            let inputs = [mu_q, log_variance_q, mu_p, log_variance_p];
+            let kl = graph.add("kl", GaussianPairKl, &inputs).expect("it fits");
+            squared(&mut graph, mu_q);
+            graph.loss("kl", kl, 1.5).expect("a scalar");
+            let inputs = numbers_for(&graph, batch, 19, -2.0, 2.0);
+            let what = format!("divergence of two of {size}, the same: {same}");
+            check(&what, &graph, batch, &inputs, 3);
         }
     }
 }

@@ -4,9 +4,11 @@
 use trainscope::gpu::Gpu;
 use trainscope::models::{
     ClassifierConfig, ClassifierLoss, DataShape, Fusion, GanConfig, Layer, Pooling,
-    ReconstructionLoss, Streams, Targets, TwoStreamConfig, VaeConfig, Variance,
+    ReconstructionLoss, SecondLatent, Streams, Targets, TwoStreamConfig, Vae, VaeConfig, Variance,
 };
-use trainscope::nn::losses::{ElementwiseLoss, GanObjective, GaussianKl, SoftmaxCrossEntropy};
+use trainscope::nn::losses::{
+    ElementwiseLoss, GanObjective, GaussianKl, GaussianPairKl, SoftmaxCrossEntropy,
+};
 use trainscope::nn::ops::{
     Add, Anneal, BatchNorm, Concat, Conv2d, ConvTranspose2d, Dense, Dropout, Embedding, LayerNorm,
     Pool, Reparameterize, Reshape, Slice, Softmax, Upsample,
@@ -357,6 +359,11 @@ fn operations() -> Vec<Alone> {
         of(GaussianKl),
         &[("x", flat), ("y", flat)],
     );
+    one(
+        "divergence of two".into(),
+        of(GaussianPairKl),
+        &[("x", flat), ("y", flat), ("mu", flat), ("logvar", flat)],
+    );
     for loss in adversarial() {
         one(format!("{loss:?}"), of(loss), &[("x", &[1])]);
     }
@@ -479,8 +486,18 @@ fn models() -> Vec<Whole> {
         condition: None,
         encoder: features(false),
         decoder: vec![dense(11, false), Layer::Tanh, dense(192, false)],
+        second_latent: None,
+    };
+    let hierarchy = VaeConfig {
+        second_latent: Some(SecondLatent {
+            units: 2,
+            encoder: vec![dense(5, false), Layer::Tanh],
+            decoder: vec![dense(4, false), Layer::Tanh],
+        }),
+        ..vae.clone()
     };
     let vae = vae.build(data).expect("it fits");
+    let hierarchy = hierarchy.build(data).expect("it fits");
     let gan = GanConfig {
         latent: 5,
         objective: GanObjective::CrossEntropy,
@@ -514,13 +531,17 @@ fn models() -> Vec<Whole> {
     let two_stream = two_stream.build(clips).expect("it fits");
     // A reconstruction has the input for its target, which gets no gradient: the divergence and the mean of what is decoded
     // depend on the input through the encoder alone.
-    let mut graph = vae.graph;
-    let mut divergence = mean_of(&mut graph, vae.output);
-    let kl = graph.find("kl_divergence").expect("a VAE has one");
-    divergence
-        .add(&graph, "divergence", kl, 0.7)
-        .expect("one number");
-    let vae = (graph, divergence, vae.x);
+    let without_target = |vae: Vae, divergences: &[&str]| {
+        let mut graph = vae.graph;
+        let mut loss = mean_of(&mut graph, vae.output);
+        for name in divergences {
+            let kl = graph.find(name).expect("a VAE has it");
+            loss.add(&graph, name, kl, 0.7).expect("one number");
+        }
+        (graph, loss, vae.x)
+    };
+    let vae = without_target(vae, &["kl_divergence"]);
+    let hierarchy = without_target(hierarchy, &["first_kl_divergence", "second_kl_divergence"]);
     let mut graph = generator.graph;
     let brightness = mean_of(&mut graph, generator.image);
     let whole = |what, graph, loss, x| Whole {
@@ -538,6 +559,12 @@ fn models() -> Vec<Whole> {
             classifier.x,
         ),
         whole("VAE", vae.0, vae.1, vae.2),
+        whole(
+            "VAE of two latent layers",
+            hierarchy.0,
+            hierarchy.1,
+            hierarchy.2,
+        ),
         whole("generator", graph, brightness, generator.z),
         whole(
             "discriminator",

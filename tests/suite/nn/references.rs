@@ -2,7 +2,7 @@
 
 use trainscope::nn::losses::{
     ElementwiseLoss, GanLoss, GanObjective, GanRole, GaussianKl, GaussianLikelihood,
-    SoftmaxCrossEntropy,
+    GaussianPairKl, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
     Activation, Anneal, BatchNorm, Conv2d, Dense, Dropout, Embedding, GivenNoise, LayerNorm,
@@ -262,6 +262,7 @@ fn gradients_agree_with_central_differences() {
             };
             check(&lookup, batch, &[&[]], Some(5));
             check(&GaussianKl, batch, &[shape, shape], None);
+            check(&GaussianPairKl, batch, &[shape; 4], None);
             check(&GaussianLikelihood, batch, &[shape, shape, shape], None);
             for loss in adversarial() {
                 check(&loss, batch, &[&[]], None);
@@ -273,6 +274,37 @@ fn gradients_agree_with_central_differences() {
             }
         }
     }
+}
+
+/// Against the standard Gaussian it is the divergence of one, and of a Gaussian from itself there is none.
+#[test]
+fn the_divergence_from_the_standard_gaussian_is_that_of_one() {
+    let mut numbers = Numbers::new(23);
+    let size = 17;
+    let [mu, log_variance] = [(); 2].map(|()| numbers.many(size, -3.0, 3.0));
+    let narrow = |values: &[f32]| -> Vec<f64> { values.iter().copied().map(f64::from).collect() };
+    let (mu, log_variance) = (narrow(&mu), narrow(&log_variance));
+    let zeros = vec![0.0; size];
+    let shape: &[usize] = &[size];
+    let value = |operation: &dyn ReferenceOperation, inputs: Vec<&[f64]>| {
+        operation.reference_forward(&ReferenceForward {
+            batch: 1,
+            input_shapes: vec![shape; inputs.len()],
+            inputs,
+            parameters: Vec::new(),
+            output_shape: &[],
+            noise_key: (0, 0, 0),
+            mode: Mode::Train,
+        })[0]
+    };
+    let one = value(&GaussianKl, vec![&mu, &log_variance]);
+    let pair = value(&GaussianPairKl, vec![&mu, &log_variance, &zeros, &zeros]);
+    assert!((one - pair).abs() <= 1e-12 * one, "{one} and {pair}");
+    let itself = value(
+        &GaussianPairKl,
+        vec![&mu, &log_variance, &mu, &log_variance],
+    );
+    assert_eq!(itself, 0.0);
 }
 
 /// Losses of probabilities, which [`check`] would ask beyond 0 and 1: by differences of their own.

@@ -83,7 +83,7 @@ const fn section(
     }
 }
 
-const SECTIONS: [Section; 33] = [
+const SECTIONS: [Section; 34] = [
     section("Top level", &[], VAE),
     section("`[data]`", &["data"], VAE),
     section("`augment`", &["data", "augment"], VAE),
@@ -94,6 +94,7 @@ const SECTIONS: [Section; 33] = [
     section("`kind = \"gan\"`", &["model"], GAN),
     section("`kind = \"two_stream\"`", &["model"], TWO_STREAM),
     section("`kind = \"custom\"`", &["model"], CUSTOM),
+    section("`second_latent`", &["model", "second_latent"], VAE),
     section(
         "Layers with one value",
         &["model", "layers", "0"],
@@ -161,6 +162,7 @@ fn sample(key: &str) -> Value {
         "noise_file" => "\"noise.npy\"",
         "log_variance_floor" => "-4.0",
         "memory" | "budget" => "\"64 MiB\"",
+        "second_latent" => "{ units = 2 }",
         "train" | "record" | "detect" | "validate" | "settings" => "{}",
         "augment" => "{ flip = true }",
         "corrupt" => "{ count = 1 }",
