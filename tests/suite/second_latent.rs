@@ -202,8 +202,10 @@ fn an_unused_second_layer_is_no_collapse() {
     assert_eq!(event.severity, Severity::Warning);
     let explanation = explain(&run);
     assert_eq!(explanation.verdict, Verdict::Suspicious, "{explanation:?}");
-    let finding = &explanation.findings[0];
-    assert_eq!(finding.cause, Cause::DeadUnits);
+    // The rate of this small run is high, too; both are warnings.
+    let finding = explanation.findings.iter();
+    let mut finding = finding.filter(|finding| finding.cause == Cause::DeadUnits);
+    let finding = finding.next().expect("the dead rectifier is named");
     assert!(
         finding.title.contains("second_latent.decoder.1"),
         "{}",
