@@ -26,6 +26,8 @@ pub enum Stream {
     Augmentation = 9,
     /// First centers of clusters; the step is the number of the center.
     Clusters = 11,
+    /// Shares of a gradient penalty's points between real and generated samples; the step is the training step.
+    Interpolation = 13,
     /// Start and shifts of dreamt inputs; the step is 0, and one more than that of the optimizer.
     Dream = 14,
 }

@@ -28,3 +28,22 @@ fn tanh4(x: vec4f) -> vec4f {
     let magnitude = (1.0 - e) / (1.0 + e);
     return select(select(magnitude, -magnitude, x < vec4f(0.0)), series, abs(x) < vec4f(0.25));
 }
+
+// The standard normal distribution function. exp(z^2) erfc(z) / t with t = 1 / (1 + z / 2) is the exponential of a
+// polynomial in t, fitted at Chebyshev nodes: relative error 1.1e-7 for every z >= 0 before rounding.
+fn normal_cdf4(x: vec4f) -> vec4f {
+    let z = abs(x) * 0.70710678;
+    let t = 1.0 / (1.0 + 0.5 * z);
+    var p = vec4f(0.1708728777);
+    p = p * t - 0.8221522570;
+    p = p * t + 1.4885158539;
+    p = p * t - 1.1352039576;
+    p = p * t + 0.2788680792;
+    p = p * t - 0.1862880588;
+    p = p * t + 0.0967841893;
+    p = p * t + 0.3740919530;
+    p = p * t + 1.0000237226;
+    p = p * t - 1.2655122280;
+    let tail = 0.5 * t * exp(p - z * z);
+    return select(1.0 - tail, tail, x < vec4f(0.0));
+}

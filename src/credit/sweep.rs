@@ -87,6 +87,7 @@ pub fn credit(
             "choose a layer that is trained",
         ));
     };
+    expect_no_penalty(&trainer, &passes[0].name)?;
     let sweep = Sweep {
         reader: &reader,
         request,
@@ -95,6 +96,22 @@ pub fn credit(
         others: &others,
     };
     sweep.run(trainer, progress)
+}
+
+/// Refuses a network under a gradient penalty: its weights also move by a gradient of which no unit's is recorded.
+fn expect_no_penalty(trainer: &Trainer, pass: &str) -> Result<()> {
+    // The generator has the first pass of the model.
+    let is_generator = trainer.model().passes()[0].name == pass;
+    match trainer.scenario().model() {
+        ModelConfig::Gan(gan) if gan.gradient_penalty.is_some() && !is_generator => {
+            Err(Error::input(
+                "credit of the discriminator",
+                "its gradient penalty moves the weights too, through second derivatives that credit does not follow",
+                "choose a layer of the generator, or train without model.gradient_penalty",
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) struct Sweep<'a> {

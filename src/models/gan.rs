@@ -1,6 +1,7 @@
 //! Generative adversarial networks (Goodfellow et al. 2014): a generator that turns noise into images, and a
 //! discriminator that scores them against real ones.
 
+use super::gradient_penalty::GradientPenalty;
 use super::layer::Layer;
 use super::preview::Decoder;
 use crate::nn::losses::{GanLoss, GanObjective, GanRole};
@@ -21,6 +22,8 @@ pub struct GanConfig {
     pub discriminator: Vec<Layer>,
     /// Bound of the discriminator's weights after each of its updates, which Wasserstein's objective needs.
     pub weight_clip: Option<f32>,
+    /// Weight of the penalty on slopes of the discriminator that are not 1 between real and generated images.
+    pub gradient_penalty: Option<f32>,
     /// Updates of the discriminator for each one of the generator.
     pub critic_steps: u64,
     /// What the discriminator's target of real images is less than 1.
@@ -56,6 +59,8 @@ pub struct Gan {
     pub real_pass: DiscriminatorPass,
     /// The discriminator and its loss on generated images.
     pub fake_pass: DiscriminatorPass,
+    /// What holds the discriminator's slope near 1, where that is asked for. It is no pass that probes look at.
+    pub gradient_penalty: Option<GradientPenalty>,
 }
 
 /// A discriminator and its loss on either real or generated images.
@@ -123,6 +128,7 @@ impl GanConfig {
             fake,
             real_pass: self.discriminator_pass(shape, GanRole::Real, "real_loss")?,
             fake_pass: self.discriminator_pass(shape, GanRole::Fake, "fake_loss")?,
+            gradient_penalty: self.penalty(shape)?,
         })
     }
 
@@ -185,6 +191,13 @@ impl GanConfig {
         let mut loss = Loss::new();
         loss.add(graph, name, node, 1.0)?;
         Ok(loss)
+    }
+
+    fn penalty(&self, shape: &[usize]) -> Result<Option<GradientPenalty>> {
+        let penalty = self.gradient_penalty.map(|weight| {
+            GradientPenalty::new(weight, shape, |graph, images| self.score(graph, images))
+        });
+        penalty.transpose()
     }
 
     fn discriminator_pass(

@@ -2,10 +2,12 @@
 //!
 //! A step updates the discriminator on a batch of real and one of generated images, each in a pass of its own as in
 //! PyTorch's DCGAN example (which matters to batch norm), and then, in every `critic_steps`-th step, the generator
-//! against the discriminator as it is now. The generated images of both halves are the same.
+//! against the discriminator as it is now. The generated images of both halves are the same. A gradient penalty is a third
+//! pass of the discriminator's half.
 
 use super::command_list::CommandList;
 use super::gan::{DISCRIMINATOR_SEED_BIT, Gan};
+use super::gradient_penalty::PenaltyPass;
 use super::model::Model;
 use super::network::TrainableNetwork;
 use super::preview::Decoder;
@@ -31,12 +33,14 @@ impl Model for Gan {
     }
 
     fn graphs_mut(&mut self) -> Vec<&mut Graph> {
-        vec![
+        let mut graphs = vec![
             &mut self.generator,
             &mut self.generator_pass,
             &mut self.real_pass.graph,
             &mut self.fake_pass.graph,
-        ]
+        ];
+        graphs.extend(self.gradient_penalty.as_mut().map(|p| &mut p.graph));
+        graphs
     }
 
     fn needs_labels(&self) -> bool {
@@ -49,12 +53,20 @@ impl Model for Gan {
         config: &TrainConfig,
         estimate: &mut MemoryEstimate,
     ) {
-        // The discriminator has three passes in a step, each with gradients of its own.
+        // The discriminator has three passes in a step, each with gradients of its own, and a gradient penalty has two more.
+        let penalty = self.gradient_penalty.as_ref();
+        let gradients = if penalty.is_some() { 5 } else { 3 };
         let generator_state = config.update_rule.memories();
         let discriminator_state = config.discriminator_update_rule.memories();
         Parameters::estimate_memory(&self.generator, 1, generator_state, estimate);
-        Parameters::estimate_memory(&self.real_pass.graph, 3, discriminator_state, estimate);
-        for request in self.requests(config) {
+        Parameters::estimate_memory(
+            &self.real_pass.graph,
+            gradients,
+            discriminator_state,
+            estimate,
+        );
+        let of_penalty = penalty.map(|penalty| penalty.request(config));
+        for request in self.requests(config).into_iter().chain(of_penalty) {
             request.estimate_memory(profile, estimate);
         }
     }
@@ -91,11 +103,15 @@ impl Model for Gan {
         alone.append(generate);
         let passes = [&plans.real, &plans.fake, &plans.generator];
         let scalars = passes.map(|plan| plan.scalars().clone());
+        let has_features = diversities.len() > 1;
+        let penalty = plans.penalty.iter().map(|pass| pass.plan.scalars().clone());
+        let results = scalars.into_iter().chain(diversities).chain(penalty);
+        let results: Vec<_> = results.collect();
         Ok(TrainStep {
             input: value_of(&plans.real, self.real_pass.x),
             label: None,
-            scalars: scalars_of(diversities.len()),
-            results: scalars.into_iter().chain(diversities).collect(),
+            scalars: scalars_of(has_features, plans.penalty.is_some()),
+            results,
             networks: vec![networks.generator, networks.discriminator],
             programs,
             first_program_counter: Some(generator_steps),
@@ -152,11 +168,12 @@ impl Networks {
     }
 }
 
-/// The three passes of a step.
+/// The three passes of a step, and that of a gradient penalty.
 struct Plans {
     generator: Plan,
     real: Plan,
     fake: Plan,
+    penalty: Option<PenaltyPass>,
 }
 
 impl Plans {
@@ -171,12 +188,22 @@ impl Plans {
         let [real_pass, fake_pass] = gan.passes_of_discriminator();
         let generator = builder.plan(&gan.pass_of_generator(), generator, &both)?;
         let real = builder.plan(&real_pass, real, &networks.discriminator.parameters)?;
-        let fake = fake.input(gan.fake_pass.x, &value_of(&generator, gan.fake));
+        let generated = value_of(&generator, gan.fake);
+        let fake = fake.input(gan.fake_pass.x, &generated);
         let fake = builder.plan(&fake_pass, fake, &networks.on_fake)?;
+        let penalty = gan.gradient_penalty.as_ref().map(|penalty| {
+            let request = penalty
+                .request(builder.config())
+                .step_counter(builder.step_counter())
+                .input(penalty.real, &value_of(&real, gan.real_pass.x))
+                .input(penalty.fake, &generated);
+            penalty.pass(builder.gpu(), request, &networks.discriminator.parameters)
+        });
         Ok(Self {
             generator,
             real,
             fake,
+            penalty: penalty.transpose()?,
         })
     }
 }
@@ -249,7 +276,11 @@ impl Gan {
         let trainable = 0..parameters.trainable_len();
         let gradients = parameters.gradients.binding();
         let on_fake = networks.on_fake.gradients.binding();
-        list.work([vectors::add(gpu, gradients, on_fake, trainable.clone())]);
+        list.work([vectors::add(gpu, gradients, on_fake, trainable)]);
+        if let Some(penalty) = &plans.penalty {
+            list.work(penalty.plan.dispatches(false).cloned());
+            list.work(penalty.add_gradients(gpu, parameters));
+        }
         let graph = &self.real_pass.graph;
         builder.update(graph, &networks.discriminator, steps.buffer(), &mut list)?;
         list.work([steps.advance()]);
@@ -279,6 +310,9 @@ impl Gan {
         let mut list = generated;
         for plan in [&plans.real, &plans.fake] {
             list.either(|probed| plan.segment(Segment::Forward, probed));
+        }
+        if let Some(penalty) = &plans.penalty {
+            list.work(penalty.plan.segment(Segment::Forward, false).cloned());
         }
         let mut skipped = Vec::new();
         for pass in self.passes_of_discriminator() {
@@ -330,11 +364,15 @@ fn value_of(plan: &Plan, node: NodeId) -> Buffer<f32> {
 }
 
 /// The scalars of a step whose results are the scalars of the passes on real and generated images and of the generator,
-/// then the diversities of the images and, where there are `diversities` of them, of the features before them.
-fn scalars_of(diversities: usize) -> Vec<Scalar> {
+/// then the diversities of the images and, where there are any, of the features before them, then what a gradient penalty
+/// computes, where there is one.
+fn scalars_of(has_features: bool, has_penalty: bool) -> Vec<Scalar> {
     let [real, fake, generator, images, features] = [0, 1, 2, 3, 4];
+    let penalty = if has_features { 5 } else { 4 };
+    let mut loss = vec![(real, 0), (fake, 0)];
+    loss.extend(has_penalty.then_some((penalty, 0)));
     let mut scalars = vec![
-        ("loss", vec![(real, 0), (fake, 0)]),
+        ("loss", loss),
         ("real_loss", vec![(real, 1)]),
         ("fake_loss", vec![(fake, 1)]),
         ("generator_loss", vec![(generator, 1)]),
@@ -342,8 +380,12 @@ fn scalars_of(diversities: usize) -> Vec<Scalar> {
         ("fake_score", vec![(fake, 2)]),
         ("diversity", vec![(images, 0)]),
     ];
-    if diversities > 1 {
+    if has_features {
         scalars.push(("feature_diversity", vec![(features, 0)]));
+    }
+    if has_penalty {
+        scalars.push(("gradient_penalty", vec![(penalty, 0)]));
+        scalars.push(("input_gradient_norm", vec![(penalty, 2)]));
     }
     let scalars = scalars.into_iter();
     scalars

@@ -12,6 +12,7 @@ mod copy;
 mod description;
 mod graph;
 pub mod initialization;
+mod input_gradient;
 mod loss;
 pub mod losses;
 pub mod matmul;
@@ -42,9 +43,9 @@ pub use initialization::Initialization;
 pub use loss::{Loss, LossTerm};
 pub use mode::Mode;
 pub use operation::{
-    Backward, Context, Differential, Forward, GradientTarget, Operation, ParameterSlice,
-    ParameterSpec, Property, ReferenceBackward, ReferenceForward, ReferenceGradients,
-    ReferenceOperation, Saved, ScratchRequest, ShapeError, ValueRange,
+    Backward, Context, Differential, Forward, GradientTarget, InputGradient, Operation,
+    ParameterSlice, ParameterSpec, Property, ReferenceBackward, ReferenceForward,
+    ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError, ValueRange,
 };
 pub use optimized_tensor::OptimizedTensor;
 pub use optimizer::{Adam, Optimizer, OptimizerState, RmsProp, Sgd};

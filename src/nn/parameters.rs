@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::graph::Graph;
+use super::input_gradient::SUFFIX;
 use super::operation::{ParameterSlice, layer};
 use crate::gpu::{Buffer, Gpu, MemoryEstimate};
 use crate::tensor::NamedTensor;
@@ -185,6 +186,25 @@ impl Parameters {
             values,
             ..self.clone()
         })
+    }
+
+    /// The same values for plans of a graph with an input gradient ([`Graph::input_gradient`]), each with gradients of its
+    /// own: first those of the layers, then, under names of their own, those of the nodes by which the gradient passes the
+    /// layers. The gradient of a parameter is the sum of both.
+    ///
+    /// # Errors
+    /// The adapter's limits.
+    pub fn for_input_gradients(&self, gpu: &Gpu) -> Result<[Self; 2]> {
+        let mut passed = self.with_own_gradients(gpu)?;
+        for slot in &mut passed.slots {
+            let (layer, parameter) = slot.name.rsplit_once('.').unwrap_or((&slot.name, ""));
+            slot.name = format!("{layer}{SUFFIX}.{parameter}");
+        }
+        let names = passed.slots.iter().enumerate();
+        passed.by_name = names
+            .map(|(index, slot)| (slot.name.clone(), index))
+            .collect();
+        Ok([self.with_own_gradients(gpu)?, passed])
     }
 
     /// These and those of another network, for a plan that runs through both. Everything but [`Parameters::slice`] is

@@ -62,8 +62,14 @@ const GROUPS: [(&str, &str, &[&str]); 8] = [
             "real_loss",
             "validation/real_loss",
             "fake_loss",
+            "gradient_penalty",
             "generator_loss",
         ],
+    ),
+    (
+        "Slope of the discriminator",
+        "mean norm of the score's gradient",
+        &["input_gradient_norm"],
     ),
     (
         "Scores of the discriminator",

@@ -51,21 +51,23 @@ fn go_on(trainer: &mut Trainer, to: u64) -> Vec<StepRecord> {
 
 type Values = HashMap<String, Vec<f64>>;
 
-/// Gradients of a graph's loss by its parameters, and its scalars.
+/// Gradients of a graph's loss by its parameters, and its scalars. The weights by which a gradient passes the layers are
+/// those of the layers.
 fn gradients(
     (graph, loss): (&Graph, &Loss),
     inputs: &[Vec<f64>],
     values: &Values,
-    step: u32,
+    (seed, step): (u64, u32),
 ) -> (Values, Vec<f64>, Vec<Vec<f64>>) {
     let names = graph.parameters().iter().map(|p| p.name.clone());
-    let parameters: Vec<Vec<f64>> = names.clone().map(|name| values[&name].clone()).collect();
+    let value = |name: String| values[&name.replace(".gradient.", ".")].clone();
+    let parameters: Vec<Vec<f64>> = names.clone().map(value).collect();
     let reference = Reference {
         graph,
         batch: BATCH,
         mode: Mode::Train,
         parameters: &parameters,
-        noise: (11, step),
+        noise: (seed, step),
         rule: trainscope::nn::BackwardRule::Gradient,
     };
     let result = reference.step(loss, inputs);
@@ -107,7 +109,7 @@ fn reference_steps(
             (&gan.generator_pass, &gan.generator_loss),
             &[],
             values,
-            step,
+            (11, step),
         );
         let index = gan
             .generator_pass
@@ -125,29 +127,46 @@ fn reference_steps(
         let fake_images = fake.clone();
         let (real, real_scalars, _) = gradients(
             (&gan.real_pass.graph, &gan.real_pass.loss),
-            &[pixels],
+            &[pixels.clone()],
             values,
-            step,
+            (11, step),
         );
         let (generated, fake_scalars, _) = gradients(
             (&gan.fake_pass.graph, &gan.fake_pass.loss),
             &[fake],
             values,
-            step,
+            (11, step),
         );
+        let penalty = gan.gradient_penalty.as_ref().map(|penalty| {
+            let graph = (&penalty.graph, &penalty.loss);
+            gradients(
+                graph,
+                &[pixels, fake_images.clone()],
+                values,
+                (11 ^ 1 << 62, step),
+            )
+        });
         descend(values, &real, "discriminator");
         descend(values, &generated, "discriminator");
+        if let Some((gradients, ..)) = &penalty {
+            // Two parts of one gradient: that of the layers, and that of the nodes by which the gradient passes them.
+            for (name, gradient) in gradients {
+                let part = Values::from([(name.replace(".gradient.", "."), gradient.clone())]);
+                descend(values, &part, "discriminator");
+            }
+        }
         let (play, play_scalars, _) = gradients(
             (&gan.generator_pass, &gan.generator_loss),
             &[],
             values,
-            step,
+            (11, step),
         );
         if step % 2 == 0 {
             descend(values, &play, "generator");
         }
-        scalars.push(vec![
-            real_scalars[0] + fake_scalars[0],
+        let of_penalty = penalty.map(|(_, scalars, _)| [scalars[0], scalars[2]]);
+        let mut of_step = vec![
+            real_scalars[0] + fake_scalars[0] + of_penalty.map_or(0.0, |[penalty, _]| penalty),
             real_scalars[1],
             fake_scalars[1],
             play_scalars[1],
@@ -155,15 +174,21 @@ fn reference_steps(
             fake_scalars[2],
             reference_diversity(&fake_images, [BATCH, 48]),
             reference_diversity(features, [BATCH, 12]),
-        ]);
+        ];
+        of_step.extend(of_penalty.into_iter().flatten());
+        scalars.push(of_step);
     }
     scalars
 }
 
 #[test]
 fn steps_agree_with_float64() {
-    for objective in ["cross_entropy", "minimax", "wasserstein", "hinge"] {
-        let scenario = scenario(&format!("objective = \"{objective}\""));
+    let plain = ["cross_entropy", "minimax", "wasserstein", "hinge"];
+    let plain = plain.map(|objective| (objective, ""));
+    let penalized = ["cross_entropy", "wasserstein"];
+    let penalized = penalized.map(|objective| (objective, "gradient_penalty = 2.0"));
+    for (objective, penalty) in plain.into_iter().chain(penalized) {
+        let scenario = scenario(&format!("objective = \"{objective}\"\n{penalty}"));
         let mut trainer = Trainer::new(gpu(), &scenario).expect("a trainer");
         let start = trainer.checkpoint().expect("a checkpoint");
         let mut values: Values = start
@@ -201,7 +226,7 @@ fn steps_agree_with_float64() {
 
 #[test]
 fn halves_give_the_bits_of_one_go() {
-    let settings = "objective = \"wasserstein\"\nweight_clip = 0.05";
+    let settings = "objective = \"wasserstein\"\nweight_clip = 0.05\ngradient_penalty = 10.0";
     let mut scenario = scenario(settings);
     scenario.train.optimizer = trainscope::nn::Optimizer::default();
     scenario.train.discriminator_optimizer = Some(Optimizer::RmsProp(RmsProp::new(1e-3)));
@@ -265,6 +290,17 @@ fn networks_that_do_not_fit_are_named() {
         &["weight_clip = -1"],
     );
     refused(
+        "critic_steps = 2",
+        "gradient_penalty = 0.0",
+        &["gradient_penalty = 0"],
+    );
+    let tail = "gradient_penalty = 10.0\ncritic_steps = 2";
+    refused(
+        "critic_steps = 2",
+        &tail.replace("10.0", "-1.0"),
+        &["gradient_penalty = -1"],
+    );
+    refused(
         "kind = \"gan\"",
         "kind = \"vae\"",
         &["needs the key 'encoder'"],
@@ -296,6 +332,16 @@ fn steps_of_the_discriminator_alone_are_those_of_critic_steps() {
 /// Halves are in the run: it resumes and replays with them, and the other network stays as it is.
 #[test]
 fn half_steps_are_recorded_resumed_and_replayed() {
+    half_steps_of("");
+}
+
+/// The same with a gradient penalty: its points between the images are a function of the step.
+#[test]
+fn half_steps_with_a_gradient_penalty_are_recorded_resumed_and_replayed() {
+    half_steps_of("objective = \"wasserstein\"\ngradient_penalty = 10.0");
+}
+
+fn half_steps_of(model: &str) {
     let folder = tempfile::tempdir().unwrap();
     let settings = [
         "train.steps=12",
@@ -304,7 +350,7 @@ fn half_steps_are_recorded_resumed_and_replayed() {
         "model.critic_steps=1",
     ];
     let settings = settings.map(str::to_owned);
-    let text = scenario("").to_toml();
+    let text = scenario(model).to_toml();
     let scenario = Scenario::parse(&text, "test", &settings).unwrap();
     let halves = [
         (2, Half::Generator),
@@ -391,5 +437,40 @@ fn half_steps_are_recorded_resumed_and_replayed() {
             .to_string()
             .contains("step 2 updated the generator alone"),
         "{error}"
+    );
+}
+
+/// A discriminator of layers that a gradient penalty does not pass is refused with the layer's name, when the model is
+/// built; its credit is refused, the generator's is not.
+#[test]
+fn what_a_gradient_penalty_does_not_pass_is_refused() {
+    let penalized = scenario("objective = \"wasserstein\"\ngradient_penalty = 10.0");
+    let layer = "discriminator = [\"batch_norm\", ";
+    let text = penalized.to_toml().replace("discriminator = [", layer);
+    let scenario = Scenario::parse(&text, "test", &[]).expect("its keys are right");
+    let error = Trainer::new(gpu(), &scenario).unwrap_err().to_string();
+    assert!(error.contains("discriminator.0"), "{error}");
+    assert!(error.contains("samples of a batch"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let settings = ["train.steps=4".to_owned()];
+    let scenario = Scenario::parse(&penalized.to_toml(), "test", &settings).unwrap();
+    let mut run = Run::create(gpu(), &scenario, &path, None).unwrap();
+    while run.advance(&mut |_| {}).unwrap() {}
+    Box::new(run).finish(false, &mut |_| {}).unwrap();
+    let of = |layer: &str| {
+        let request = CreditRequest::new(layer, vec![0], 0..4);
+        credit(
+            Replay::open(gpu(), &path).unwrap(),
+            &request,
+            &mut |_, _| {},
+        )
+    };
+    let error = of("discriminator.0").unwrap_err().to_string();
+    assert!(error.contains("gradient penalty"), "{error}");
+    let credit = &of("generator.0").unwrap()[0];
+    assert!(
+        credit.residual.abs() < 0.05 * credit.magnitude(),
+        "{credit:?}"
     );
 }

@@ -90,6 +90,10 @@ fn memory_estimate_matches_allocation() {
         ("dense", SMALL.to_owned()),
         ("convolutions", SMALL.replace(dense, convolutions)),
         ("gan", gan.to_owned()),
+        (
+            "gradient penalty",
+            gan.replace("latent = ", "gradient_penalty = 10.0\nlatent = "),
+        ),
     ] {
         let gpu = fresh();
         let scenario = scenario(&text, &["train.batch=48", "train.ema=0.9"]);

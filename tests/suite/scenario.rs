@@ -278,7 +278,7 @@ fn words_of_other_libraries_are_answered_with_ours() {
         ("model.latent_dim=8", "'latent'"),
         ("model.reconstruction=bernoulli", "bce_with_logits"),
         ("model.reconstruction=mse", "squared_error"),
-        ("model.objective=wgan-gp", "weight_clip = 0.01"),
+        ("model.objective=wgan-gp", "gradient_penalty = 10"),
         ("model.objective=wgan", "wasserstein"),
         ("model.kind=cnn", "classifier"),
         ("model.encoder.0.dense.out_features=3", "'units'"),

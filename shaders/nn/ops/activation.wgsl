@@ -47,25 +47,6 @@ struct Uniforms {
 @group(0) @binding(4) var saved_image: texture_storage_2d<rgba32float, read>;
 @group(0) @binding(5) var y_gradient_image: texture_storage_2d<rgba32float, read>;
 
-// The standard normal distribution function. exp(z^2) erfc(z) / t with t = 1 / (1 + z / 2) is the exponential of a
-// polynomial in t, fitted at Chebyshev nodes: relative error 1.1e-7 for every z >= 0 before rounding.
-fn normal_cdf4(x: vec4f) -> vec4f {
-    let z = abs(x) * 0.70710678;
-    let t = 1.0 / (1.0 + 0.5 * z);
-    var p = vec4f(0.1708728777);
-    p = p * t - 0.8221522570;
-    p = p * t + 1.4885158539;
-    p = p * t - 1.1352039576;
-    p = p * t + 0.2788680792;
-    p = p * t - 0.1862880588;
-    p = p * t + 0.0967841893;
-    p = p * t + 0.3740919530;
-    p = p * t + 1.0000237226;
-    p = p * t - 1.2655122280;
-    let tail = 0.5 * t * exp(p - z * z);
-    return select(1.0 - tail, tail, x < vec4f(0.0));
-}
-
 // exp(x) - 1 for x <= 0.
 fn expm1_4(x: vec4f) -> vec4f {
     let series = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x * (1.0 / 24.0))));

@@ -64,7 +64,7 @@ fn critic(facts: &Facts<'_>, config: &GanConfig) -> Option<Finding> {
     let mut layers = facts.run.model().layers();
     let has_spectral_norm = layers.any(|layer| layer.has(Property::SpectralNorm));
     match config.weight_clip {
-        None if !has_spectral_norm => {
+        None if config.gradient_penalty.is_none() && !has_spectral_norm => {
             let severity = if most > UNBOUNDED {
                 Severity::Serious
             } else {
@@ -83,13 +83,17 @@ fn critic(facts: &Facts<'_>, config: &GanConfig) -> Option<Finding> {
                     .since(since.unwrap_or(0))
                     .evidence(
                         Evidence::new(format!(
-                            "Wasserstein's objective needs a critic of bounded slope, and no weight_clip or spectral_norm bounds this one; its scores reached {}.",
+                            "Wasserstein's objective needs a critic of bounded slope, and no weight_clip, gradient_penalty or spectral_norm bounds this one; its scores reached {}.",
                             short(most)
                         ))
                         .with("score", most)
                         .command(format!("trainscope sample {} --tensor {} --scale symlog --keep 4", facts.folder(), score.name)),
                     )
-                    .fix(["model.weight_clip=0.03".to_owned()], "clip the critic's weights, such as to 0.03"),
+                    .fix(["model.weight_clip=0.03".to_owned()], "clip the critic's weights, such as to 0.03")
+                    .fix(
+                        ["model.gradient_penalty=10.0".to_owned()],
+                        "hold the critic's slope near 1 with a gradient penalty of 10",
+                    ),
             )
         }
         Some(clip) if facts.steps() >= 60 => {
@@ -115,18 +119,28 @@ fn critic(facts: &Facts<'_>, config: &GanConfig) -> Option<Finding> {
     }
 }
 
+/// The discriminator's loss in each step without a gradient penalty, which says nothing of its answers.
+fn loss_of_scores(facts: &Facts<'_>) -> Vec<(u64, f64)> {
+    let mut losses = facts.scalar("loss").to_vec();
+    let penalties = facts.scalar("gradient_penalty");
+    for ((_, loss), (_, penalty)) in losses.iter_mut().zip(penalties.iter()) {
+        *loss -= penalty;
+    }
+    losses
+}
+
 /// The discriminator is certain for most of the run.
 fn too_strong(facts: &Facts<'_>) -> Option<Finding> {
     if !has_cross_entropy(facts) {
         return None;
     }
-    let losses = facts.scalar("loss");
+    let losses = loss_of_scores(facts);
     // With label smoothing certainty costs something.
     let least = least_loss(facts.run.model());
     let is_certain = |loss: f64| loss - least < CERTAIN * (GUESSING - least);
     let share = losses.iter().filter(|(_, loss)| is_certain(*loss)).count() as f64
         / losses.len().max(1) as f64;
-    let late = facts.late("loss")?;
+    let late = facts.late("loss")? - facts.late("gradient_penalty").unwrap_or(0.0);
     if share < 0.3 && !is_certain(late) {
         return None;
     }
@@ -194,7 +208,7 @@ fn too_weak(facts: &Facts<'_>) -> Option<Finding> {
             .fold(f64::NAN, f64::max)
     };
     let (discriminator, generator) = (largest(Network::Discriminator), largest(Network::Main));
-    let late = facts.late("loss")?;
+    let late = facts.late("loss")? - facts.late("gradient_penalty").unwrap_or(0.0);
     let stands_still = discriminator < 1e-4 || discriminator < 5e-3 * generator;
     if !stands_still || late < 0.9 * GUESSING {
         return None;

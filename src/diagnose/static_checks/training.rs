@@ -297,13 +297,13 @@ fn critic(scenario: &Scenario) -> Option<Warning> {
         )
     };
     match gan.weight_clip {
-        None if !gan.discriminator.iter().any(is_bounded) => {
+        None if gan.gradient_penalty.is_none() && !gan.discriminator.iter().any(is_bounded) => {
             let found = warning(
                 "weight_clip_missing",
                 Severity::Serious,
                 "model.weight_clip",
                 "nothing bounds the critic's slope, so that the difference of its scores grows without end",
-                "set it to 0.01 to 0.05",
+                "set it to 0.01 to 0.05, or set model.gradient_penalty to 10",
             );
             Some(with_set(found, ["model.weight_clip=0.03".to_owned()]))
         }

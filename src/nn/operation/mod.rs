@@ -6,6 +6,7 @@
 
 mod context;
 mod differential;
+mod input_gradient;
 mod reference;
 mod tensors;
 mod value_range;
@@ -15,6 +16,7 @@ use std::ops::Range;
 pub use self::context::Context;
 pub(crate) use self::context::expect_indices;
 pub use self::differential::Differential;
+pub use self::input_gradient::InputGradient;
 pub use self::reference::{
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation,
 };
@@ -208,6 +210,13 @@ pub trait Operation: std::fmt::Debug + Send + Sync {
 
     /// How a small change goes through it in training. Where nothing is said, only changes of single numbers can be followed.
     fn differential(&self) -> Option<Differential> {
+        None
+    }
+
+    /// How the gradient of its output becomes that of its input, of this shape, as a node of a graph
+    /// ([`Graph::input_gradient`](super::Graph::input_gradient)); `node` is its own index there. `None` where that is not
+    /// done.
+    fn input_gradient(&self, _input: &[usize], _node: usize) -> Option<InputGradient> {
         None
     }
 

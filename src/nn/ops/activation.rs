@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::activation_gradient::ActivationGradient;
 use crate::gpu::{Binding, Dispatch, Gpu, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, ValueRange,
-    elements, expect_inputs,
+    Backward, Context, Differential, Forward, InputGradient, Operation, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError,
+    ValueRange, elements, expect_inputs,
 };
 use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -68,7 +69,7 @@ gpu_struct! {
 }
 
 impl Activation {
-    fn number(self) -> u32 {
+    pub(super) fn number(self) -> u32 {
         match self {
             Self::Relu => 0,
             Self::LeakyRelu { .. } => 1,
@@ -84,7 +85,7 @@ impl Activation {
         }
     }
 
-    fn slope(self) -> f32 {
+    pub(super) fn slope(self) -> f32 {
         match self {
             Self::LeakyRelu { slope } => slope,
             Self::Elu { alpha } => alpha,
@@ -139,6 +140,40 @@ impl Activation {
             }
             Self::Silu => sigmoid(x) * (1.0 + x * (1.0 - sigmoid(x))),
         }
+    }
+
+    /// The float64 reference implementation of its second derivative; at a kink 0.
+    pub fn second_derivative(self, x: f64) -> f64 {
+        let logistic = sigmoid(x) * sigmoid(-x);
+        match self {
+            Self::Relu | Self::LeakyRelu { .. } | Self::Affine { .. } => 0.0,
+            Self::Elu { alpha } if x <= 0.0 => f64::from(alpha) * x.exp(),
+            Self::Elu { .. } => 0.0,
+            Self::Tanh => -2.0 * x.tanh() / x.cosh().powi(2),
+            Self::Sigmoid => logistic * (1.0 - 2.0 * sigmoid(x)),
+            Self::Softplus => logistic,
+            Self::BoundedLogVariance => {
+                let x = x / BOUND;
+                -2.0 / BOUND * x.tanh() / x.cosh().powi(2)
+            }
+            Self::SoftplusLogVariance => {
+                let (p, s) = (softplus(x) + FLOOR, sigmoid(x));
+                2.0 * (logistic / p - (s / p).powi(2))
+            }
+            Self::Gelu => {
+                let density = (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt();
+                density * (2.0 - x * x)
+            }
+            Self::Silu => logistic * (2.0 + x * (1.0 - 2.0 * sigmoid(x))),
+        }
+    }
+
+    /// Whether its second derivative is more than 0 somewhere but at a kink.
+    pub(super) fn is_curved(self) -> bool {
+        !matches!(
+            self,
+            Self::Relu | Self::LeakyRelu { .. } | Self::Affine { .. }
+        )
     }
 
     /// The function whose derivative a backward pass takes.
@@ -305,6 +340,11 @@ impl Operation for Activation {
 
     fn differential(&self) -> Option<Differential> {
         Some(Differential::Symmetric)
+    }
+
+    fn input_gradient(&self, _input: &[usize], _node: usize) -> Option<InputGradient> {
+        let gradient = ActivationGradient(*self);
+        Some(InputGradient::OfInput(Box::new(gradient)))
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

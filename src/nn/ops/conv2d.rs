@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
+use super::adjoint::Adjoint;
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::convolution::{self, Convolution, PassSet, Target, expect_weights, reference};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError,
-    expect_indices, expect_inputs,
+    Backward, Context, Forward, InputGradient, Operation, ParameterSpec, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
+    ScratchRequest, ShapeError, expect_indices, expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
@@ -141,6 +142,14 @@ impl Operation for Conv2d {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
+    }
+
+    fn input_gradient(&self, input: &[usize], node: usize) -> Option<InputGradient> {
+        if self.spectral_norm {
+            return None;
+        }
+        let adjoint = Adjoint::new(*self, input, node).ok()?;
+        Some(InputGradient::Linear(Box::new(adjoint)))
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
+use super::adjoint::Adjoint;
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::convolution::{self, Convolution, PassSet, Target, expect_weights, reference};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError,
-    expect_indices, expect_inputs,
+    Backward, Context, Forward, InputGradient, Operation, ParameterSpec, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
+    ScratchRequest, ShapeError, expect_indices, expect_inputs,
 };
 use crate::nn::sums::{bias_scratch, channel_bias_gradient};
 use crate::nn::{Initialization, Mode, Propagation};
@@ -159,6 +160,11 @@ impl Operation for ConvTranspose2d {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
+    }
+
+    fn input_gradient(&self, input: &[usize], node: usize) -> Option<InputGradient> {
+        let adjoint = Adjoint::new(*self, input, node).ok()?;
+        Some(InputGradient::Linear(Box::new(adjoint)))
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -1,12 +1,13 @@
 //! The dense layer: `y = x W^T + b`, with PyTorch's weight layout `[out, in]`.
 
+use super::adjoint::Adjoint;
 use crate::Result;
 use crate::gpu::{Dispatch, Scratch};
 use crate::nn::matmul::{self, Matmul, MatrixLayout};
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, ParameterSpec, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ScratchRequest, ShapeError,
-    elements, expect_inputs,
+    Backward, Context, Forward, InputGradient, Operation, ParameterSpec, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved,
+    ScratchRequest, ShapeError, elements, expect_inputs,
 };
 use crate::nn::spectral_norm::{SpectralNorm, Weight};
 use crate::nn::{Initialization, Mode, Propagation};
@@ -115,6 +116,14 @@ impl Operation for Dense {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Affine)
+    }
+
+    fn input_gradient(&self, input: &[usize], node: usize) -> Option<InputGradient> {
+        if self.spectral_norm {
+            return None;
+        }
+        let adjoint = Adjoint::new(*self, input, node).ok()?;
+        Some(InputGradient::Linear(Box::new(adjoint)))
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

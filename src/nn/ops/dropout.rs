@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::adjoint::Adjoint;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::operation::{
-    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
-    expect_inputs,
+    Backward, Context, Differential, Forward, InputGradient, Operation, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError,
+    elements, expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 use crate::random::{self, Stream};
@@ -136,6 +137,11 @@ impl Operation for Dropout {
 
     fn differential(&self) -> Option<Differential> {
         Some(Differential::Symmetric)
+    }
+
+    fn input_gradient(&self, input: &[usize], node: usize) -> Option<InputGradient> {
+        let adjoint = Adjoint::new(*self, input, node).ok()?;
+        Some(InputGradient::Linear(Box::new(adjoint)))
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

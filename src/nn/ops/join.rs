@@ -6,8 +6,8 @@ use crate::Result;
 use crate::gpu::{Buffer, Dispatch};
 use crate::nn::copy::copy;
 use crate::nn::operation::{
-    Backward, Context, Differential, Forward, Operation, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
+    Backward, Context, Differential, Forward, InputGradient, Operation, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
 };
 use crate::nn::{Mode, Propagation};
 
@@ -56,6 +56,10 @@ impl Operation for Add {
 
     fn differential(&self) -> Option<Differential> {
         Some(Differential::Linear)
+    }
+
+    fn input_gradient(&self, _input: &[usize], _node: usize) -> Option<InputGradient> {
+        Some(InputGradient::PassedOn)
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -1,8 +1,9 @@
 //! Layer normalization (Ba, Kiros and Hinton 2016).
 
+use super::layer_norm_gradient::LayerNormGradient;
 use crate::gpu::{Dispatch, Shader, Uniform, grid};
 use crate::nn::operation::{
-    Backward, Context, Differential, Forward, Operation, ParameterSpec, Property,
+    Backward, Context, Differential, Forward, InputGradient, Operation, ParameterSpec, Property,
     ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError,
     elements, expect_inputs,
 };
@@ -41,13 +42,13 @@ gpu_struct! {
 }
 
 impl LayerNorm {
-    fn normalized<'s>(&self, shape: &'s [usize]) -> &'s [usize] {
+    pub(super) fn normalized<'s>(&self, shape: &'s [usize]) -> &'s [usize] {
         &shape[shape
             .len()
             .saturating_sub(self.dimensions.unwrap_or(shape.len()))..]
     }
 
-    fn rows(&self, batch: usize, shape: &[usize]) -> usize {
+    pub(super) fn rows(&self, batch: usize, shape: &[usize]) -> usize {
         batch * elements(shape) / elements(self.normalized(shape))
     }
 
@@ -64,7 +65,7 @@ impl LayerNorm {
     }
 
     /// Of each row: mean and `1 / sqrt(variance + eps)`.
-    fn statistics(&self, row: &[f64]) -> (f64, f64) {
+    pub(super) fn statistics(&self, row: &[f64]) -> (f64, f64) {
         let count = row.len() as f64;
         let mean = row.iter().sum::<f64>() / count;
         let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
@@ -129,6 +130,11 @@ impl Operation for LayerNorm {
 
     fn differential(&self) -> Option<Differential> {
         Some(Differential::SymmetricBeforeGain)
+    }
+
+    fn input_gradient(&self, _input: &[usize], _node: usize) -> Option<InputGradient> {
+        let gradient = LayerNormGradient(*self);
+        Some(InputGradient::OfInput(Box::new(gradient)))
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -1,16 +1,22 @@
 //! One file per operation, each paired with its shader in `shaders/nn`.
 
 mod activation;
+mod activation_gradient;
+mod adjoint;
 mod anneal;
 mod batch_norm;
+mod constant;
 mod conv2d;
 mod conv_transpose2d;
 mod dense;
 mod dropout;
 mod embedding;
 mod given_noise;
+mod interpolate;
 mod join;
 mod layer_norm;
+mod layer_norm_gradient;
+mod norm;
 mod pool;
 mod reparameterize;
 mod reshape;
@@ -20,16 +26,22 @@ mod standard_normal;
 mod upsample;
 
 pub use activation::Activation;
+pub use activation_gradient::ActivationGradient;
+pub use adjoint::Adjoint;
 pub use anneal::Anneal;
 pub use batch_norm::BatchNorm;
+pub use constant::Constant;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv2d::Conv2d;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use embedding::{Embedding, Lookup};
 pub use given_noise::GivenNoise;
+pub use interpolate::Interpolate;
 pub use join::{Add, Concat};
 pub use layer_norm::LayerNorm;
+pub use layer_norm_gradient::LayerNormGradient;
+pub use norm::Norm;
 pub use pool::Pool;
 pub use reparameterize::Reparameterize;
 pub use reshape::Reshape;

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use super::adjoint::Adjoint;
 use crate::gpu::{Buffer, Dispatch, Shader, grid};
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
-    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
-    expect_indices, expect_inputs,
+    Backward, Context, Differential, Forward, InputGradient, Operation, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError,
+    elements, expect_indices, expect_inputs,
 };
 use crate::nn::{BackwardRule, Mode, Propagation};
 use crate::{Result, gpu_struct, shader};
@@ -244,6 +245,14 @@ impl Operation for Pool {
             Self::Max(_) => Differential::Selection,
             Self::Average(_) | Self::GlobalAverage => Differential::Linear,
         })
+    }
+
+    fn input_gradient(&self, input: &[usize], node: usize) -> Option<InputGradient> {
+        if matches!(self, Self::Max(_)) {
+            return None;
+        }
+        let adjoint = Adjoint::new(*self, input, node).ok()?;
+        Some(InputGradient::Linear(Box::new(adjoint)))
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

@@ -3,8 +3,9 @@
 use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::operation::{
-    Backward, Context, Forward, Operation, Property, ReferenceBackward, ReferenceForward,
-    ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements, expect_inputs,
+    Backward, Context, Forward, InputGradient, Operation, Property, ReferenceBackward,
+    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, elements,
+    expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 
@@ -57,6 +58,13 @@ impl Operation for Reshape {
 
     fn propagation(&self, _mode: Mode) -> Option<Propagation> {
         Some(Propagation::Routing)
+    }
+
+    fn input_gradient(&self, input: &[usize], _node: usize) -> Option<InputGradient> {
+        let back = Self {
+            shape: input.to_vec(),
+        };
+        Some(InputGradient::Linear(Box::new(back)))
     }
 
     fn forward(&self, _context: &Context<'_>, _io: &Forward<'_>) -> Result<Vec<Dispatch>> {

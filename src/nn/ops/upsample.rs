@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
+use super::adjoint::Adjoint;
 use super::pool::Pooling;
 use crate::Result;
 use crate::gpu::Dispatch;
 use crate::nn::conv2d_geometry::{Conv2dGeometry, Size2, images};
 use crate::nn::operation::{
-    Backward, Context, Differential, Forward, Operation, Property, ReferenceBackward,
-    ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError, expect_indices,
-    expect_inputs,
+    Backward, Context, Differential, Forward, InputGradient, Operation, Property,
+    ReferenceBackward, ReferenceForward, ReferenceGradients, ReferenceOperation, Saved, ShapeError,
+    expect_indices, expect_inputs,
 };
 use crate::nn::{Mode, Propagation};
 
@@ -72,6 +73,11 @@ impl Operation for Upsample {
 
     fn differential(&self) -> Option<Differential> {
         Some(Differential::Linear)
+    }
+
+    fn input_gradient(&self, input: &[usize], node: usize) -> Option<InputGradient> {
+        let adjoint = Adjoint::new(*self, input, node).ok()?;
+        Some(InputGradient::Linear(Box::new(adjoint)))
     }
 
     fn forward(&self, context: &Context<'_>, io: &Forward<'_>) -> Result<Vec<Dispatch>> {

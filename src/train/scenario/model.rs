@@ -84,6 +84,9 @@ pub struct ModelSection {
     /// GAN: after each update the discriminator's weights are clamped to this magnitude.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight_clip: Option<f32>,
+    /// GAN: the weight of the penalty on slopes of the discriminator that are not 1 between real and generated images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gradient_penalty: Option<f32>,
     /// GAN: updates of the discriminator for each one of the generator; 1 by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critic_steps: Option<u64>,
@@ -196,6 +199,7 @@ impl ModelKind {
                     "generator",
                     "discriminator",
                     "weight_clip",
+                    "gradient_penalty",
                     "critic_steps",
                     "label_smoothing",
                 ],
@@ -255,6 +259,7 @@ impl ModelSection {
             ("discriminator", self.discriminator.is_some()),
             ("objective", self.objective.is_some()),
             ("weight_clip", self.weight_clip.is_some()),
+            ("gradient_penalty", self.gradient_penalty.is_some()),
             ("critic_steps", self.critic_steps.is_some()),
             ("widths", self.widths.is_some()),
             ("fusion_width", self.fusion_width.is_some()),
@@ -384,6 +389,7 @@ impl ModelSection {
             generator: self.generator.clone().unwrap_or_default(),
             discriminator: self.discriminator.clone().unwrap_or_default(),
             weight_clip: self.weight_clip,
+            gradient_penalty: self.gradient_penalty,
             critic_steps: self.critic_steps.unwrap_or(1),
             label_smoothing: self.label_smoothing()?,
         };
@@ -404,6 +410,11 @@ impl ModelSection {
                 clip,
                 "use a positive number, such as 0.01",
             )?;
+        }
+        if let Some(weight) = config.gradient_penalty {
+            let valid = weight > 0.0 && weight.is_finite();
+            let hint = "use a positive number, such as 10";
+            check_setting(valid, "gradient_penalty", weight, hint)?;
         }
         let steps = config.critic_steps;
         let hint = format!("use a number from 1 to {MAX_CRITIC_STEPS}");

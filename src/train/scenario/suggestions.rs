@@ -79,6 +79,10 @@ const KEYS: &[(&[&str], &str)] = &[
         "model.critic_steps",
     ),
     (&["clip_weights", "weight_clipping"], "model.weight_clip"),
+    (
+        &["gp", "gp_weight", "lambda_gp", "gp_lambda", "grad_penalty"],
+        "model.gradient_penalty",
+    ),
     (&["critic"], "model.discriminator"),
     (
         &["d_optimizer", "critic_optimizer"],
@@ -121,10 +125,6 @@ const SENTENCES: &[(&[&str], &str)] = &[
     (
         &["loss", "criterion", "loss_fn"],
         "leave it out, or choose with model.reconstruction (a VAE) or model.objective (a GAN)",
-    ),
-    (
-        &["gp", "gp_weight", "gradient_penalty", "lambda_gp"],
-        "there is no gradient penalty: use model.weight_clip = 0.01, or spectral_norm = true in the layers",
     ),
     (
         &["device", "gpu", "cuda"],
@@ -224,7 +224,7 @@ const WORDS: &[(&[&str], &str)] = &[
 const WORD_SENTENCES: &[(&[&str], &str)] = &[
     (
         &["wgan_gp", "wgangp"],
-        "there is no gradient penalty: use objective = \"wasserstein\" with weight_clip = 0.01",
+        "use objective = \"wasserstein\" with gradient_penalty = 10.0",
     ),
     (
         &["log_softmax"],

@@ -40,6 +40,7 @@ fn check(case: &Value, passes: &[Pass<'_>], rule: UpdateRule, batches: &[Referen
             passes: passes.to_vec(),
             own: 0..parameters.len(),
             weight_clip: None,
+            gradient_penalty: None,
             updates: 0,
             rule,
             batch: case["batch"].as_u64().expect("a number") as usize,

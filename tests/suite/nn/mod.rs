@@ -5,6 +5,7 @@ pub mod harness;
 
 mod extremes;
 mod graph;
+mod input_gradient;
 mod matmul;
 mod metrics;
 mod normalization;

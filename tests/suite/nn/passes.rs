@@ -511,6 +511,7 @@ fn models() -> Vec<Whole> {
         ],
         discriminator: with(features(true), &[dense(1, true)]),
         weight_clip: None,
+        gradient_penalty: None,
         critic_steps: 1,
         label_smoothing: 0.1,
     };

@@ -5,8 +5,9 @@ use trainscope::nn::losses::{
     GaussianPairKl, SoftmaxCrossEntropy,
 };
 use trainscope::nn::ops::{
-    Activation, Anneal, BatchNorm, Conv2d, Dense, Dropout, Embedding, GivenNoise, LayerNorm,
-    Lookup, Reparameterize, Reshape, Softmax,
+    Activation, ActivationGradient, Adjoint, Anneal, BatchNorm, Conv2d, ConvTranspose2d, Dense,
+    Dropout, Embedding, GivenNoise, LayerNorm, LayerNormGradient, Lookup, Norm, Pool,
+    Reparameterize, Reshape, Softmax, Upsample,
 };
 use trainscope::nn::{
     Conv2dGeometry, Mode, Operation, ReferenceBackward, ReferenceForward, ReferenceOperation,
@@ -386,5 +387,36 @@ fn reparameterization_agrees_with_pytorch() {
     let logits = dense(&hidden, "2", 784);
     for (got, want) in logits.iter().zip(fixture.get("logits")) {
         assert!((got - want).abs() < 1e-10, "{got} {want}");
+    }
+}
+
+/// The gradient of `operation` with respect to its input as an operation, checked like any other.
+fn check_adjoint(operation: impl Operation, batch: usize, input: &[usize]) {
+    let output = operation.output_shape(&[input]).expect("it fits");
+    let adjoint = Adjoint::new(operation, input, 4).expect("it fits");
+    check(&adjoint, batch, &[&output], None);
+}
+
+#[test]
+fn gradients_of_gradients_agree_with_central_differences() {
+    for batch in [1, 3] {
+        for size in [1, 5, 8] {
+            for activation in ACTIVATIONS {
+                let gradient = ActivationGradient(activation);
+                check(&gradient, batch, &[&[size], &[size]], None);
+            }
+            check(&Norm, batch, &[&[size, 2]], None);
+            let layer_norm = LayerNormGradient(LayerNorm::default());
+            check(&layer_norm, batch, &[&[size, 2], &[size, 2]], None);
+            check_adjoint(Dense::new(3), batch, &[size, 2]);
+            check_adjoint(Dropout { probability: 0.4 }, batch, &[size]);
+        }
+        let geometry = Conv2dGeometry::new(3).stride(2).padding(1);
+        check_adjoint(Conv2d::new(3, geometry), batch, &[2, 6, 5]);
+        check_adjoint(ConvTranspose2d::new(3, geometry), batch, &[2, 3, 4]);
+        let windows = Conv2dGeometry::new(2).stride(2);
+        check_adjoint(Pool::Average(windows), batch, &[2, 4, 6]);
+        check_adjoint(Pool::GlobalAverage, batch, &[2, 4, 3]);
+        check_adjoint(Upsample { factor: 2.into() }, batch, &[2, 3, 2]);
     }
 }
