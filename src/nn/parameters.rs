@@ -197,7 +197,10 @@ impl Parameters {
     pub fn for_input_gradients(&self, gpu: &Gpu) -> Result<[Self; 2]> {
         let mut passed = self.with_own_gradients(gpu)?;
         for slot in &mut passed.slots {
-            let (layer, parameter) = slot.name.rsplit_once('.').unwrap_or((&slot.name, ""));
+            let (layer, parameter) = slot
+                .name
+                .rsplit_once('.')
+                .unwrap_or((slot.name.as_str(), ""));
             slot.name = format!("{layer}{SUFFIX}.{parameter}");
         }
         let names = passed.slots.iter().enumerate();

@@ -22,7 +22,7 @@ const LOSS: &str = "Loss and its terms";
 const NATS: &str = "nats per sample";
 
 /// Title, unit and members of the charts whose scalars have fixed names.
-const GROUPS: [(&str, &str, &[&str]); 8] = [
+const GROUPS: [(&str, &str, &[&str]); 9] = [
     (
         LOSS,
         NATS,
