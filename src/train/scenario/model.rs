@@ -238,7 +238,7 @@ impl ModelSection {
     }
 
     /// Which optional keys are given.
-    fn given(&self) -> [(&'static str, bool); 28] {
+    fn given(&self) -> [(&'static str, bool); 29] {
         [
             ("latent", self.latent.is_some()),
             ("variance", self.variance.is_some()),
