@@ -44,7 +44,7 @@ const CONVOLUTIONAL: &str = r#"[
     { conv2d = { channels = 3, kernel = 3, stride = 2, padding = 1 } }, "silu",
     { residual = [{ conv2d = { channels = 3, kernel = 3, padding = 1 } }, "tanh"] },
     "layer_norm", { upsample = { factor = 2 } }, { avg_pool2d = { kernel = 2 } },
-    { conv_transpose2d = { channels = 2, kernel = 2, stride = 2 } }, { leaky_relu = { slope = 0.2 } },
+    { conv_transpose2d = { channels = 2, kernel = 2, stride = 2 } }, { leaky_relu = { slope = 0.25 } },
     "flatten", { dropout = 0.25 }, { dense = { units = 1 } },
 ]"#;
 
@@ -65,8 +65,8 @@ proptest! {
     #[test]
     fn dense_critics_agree_with_float64(
         activation in prop::sample::select(vec![
-            "\"tanh\"", "\"sigmoid\"", "\"softplus\"", "\"gelu\"", "\"silu\"", "\"elu\"",
-            "{ leaky_relu = { slope = 0.2 } }", "{ affine = { scale = -1.5, shift = 0.5 } }", "\"layer_norm\", \"tanh\"",
+            "\"tanh\"", "\"sigmoid\"", "\"softplus\"", "\"gelu\"", "\"silu\"", "{ elu = { alpha = 0.75 } }",
+            "{ leaky_relu = { slope = 0.25 } }", "{ affine = { scale = -1.5, shift = 0.5 } }", "\"layer_norm\", \"tanh\"",
         ]),
         widths in prop::collection::vec(5usize..20, 1..3),
         batch in 1usize..6,
@@ -130,10 +130,10 @@ fn second_derivatives_agree_with_pytorch() {
         (
             "leaky",
             vec![6],
-            dense("{ leaky_relu = { slope = 0.2 } }", &[9, 7]),
+            dense("{ leaky_relu = { slope = 0.25 } }", &[9, 7]),
         ),
         ("tanh", vec![6], dense("\"tanh\"", &[9, 7])),
-        ("elu", vec![6], dense("{ elu = { alpha = 0.7 } }", &[9, 7])),
+        ("elu", vec![6], dense("{ elu = { alpha = 0.75 } }", &[9, 7])),
         ("convolutional", vec![2, 8, 6], convolutional),
     ];
     for (case, shape, text) in cases {
