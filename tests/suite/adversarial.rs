@@ -127,7 +127,7 @@ fn reference_steps(
         let fake_images = fake.clone();
         let (real, real_scalars, _) = gradients(
             (&gan.real_pass.graph, &gan.real_pass.loss),
-            &[pixels.clone()],
+            std::slice::from_ref(&pixels),
             values,
             (11, step),
         );

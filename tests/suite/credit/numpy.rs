@@ -40,7 +40,6 @@ fn check(case: &Value, passes: &[Pass<'_>], rule: UpdateRule, batches: &[Referen
             passes: passes.to_vec(),
             own: 0..parameters.len(),
             weight_clip: None,
-            gradient_penalty: None,
             updates: 0,
             rule,
             batch: case["batch"].as_u64().expect("a number") as usize,
@@ -104,6 +103,7 @@ fn reference_of_a_discriminator_agrees_with_numpy() {
         generator: vec![fixture_dense(6), Layer::Reshape(vec![1, 2, 3])],
         discriminator: vec![dense(4), leaky, dense(1)],
         weight_clip: None,
+        gradient_penalty: None,
         critic_steps: 1,
         label_smoothing: 0.0,
     };
