@@ -175,7 +175,7 @@ fn sample(key: &str) -> Value {
         "discriminator_optimizer" => "{ sgd = { lr = 0.1 } }",
         "clip" => "{ norm = 1.0 }",
         "lr" | "slope" | "alpha" | "scale" | "shift" | "dropout" | "factor" | "ema" | "norm"
-        | "value" | "weight_clip" => "0.5",
+        | "value" | "weight_clip" | "gradient_penalty" => "0.5",
         "steps" => "100",
         "latent" | "condition" | "limit" | "units" | "channels" | "kernel" | "every" | "count" => {
             "3"
