@@ -92,6 +92,7 @@ pub mod models;
 pub mod nn;
 mod number;
 pub mod panics;
+mod parquet_pages;
 pub mod patterns;
 pub mod random;
 pub mod report;

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use parquet::basic::{ConvertedType, Type as Physical};
-use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{BoolType, DataType, DoubleType, FloatType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReader};
@@ -14,6 +13,7 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::layout::TableLayout;
 use super::series_file::{MAX_VALUES, SeriesFile};
+use crate::parquet_pages::column_reader;
 use crate::series::{Numbers, SeriesTable};
 use crate::{Error, Result, files};
 
@@ -150,7 +150,7 @@ fn cells<T: DataType, N>(
     number: impl Fn(&T::T) -> N,
 ) -> ParquetResult<Vec<Option<N>>> {
     let rows = group.metadata().num_rows().max(0) as usize;
-    let mut reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
+    let mut reader = column_reader::<T>(group, index)?;
     let mut cells = Vec::new();
     while cells.len() < rows {
         let (mut levels, mut values) = (Vec::new(), Vec::new());

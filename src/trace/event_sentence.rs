@@ -2,10 +2,15 @@
 
 use super::event::{Event, EventKind, Subject};
 use crate::number::short;
+use crate::text::printable;
 
 impl Event {
-    /// The event in one plain sentence, with its figures.
+    /// The event in one plain sentence, with its figures. Names from a file are shown, and not acted on by a terminal.
     pub fn sentence(&self) -> String {
+        printable(&self.in_words()).into_owned()
+    }
+
+    fn in_words(&self) -> String {
         let Self { step, since, .. } = self;
         let subject = &self.subject;
         let figure = |name: &str| self.statistics.get(name).copied().unwrap_or(f64::NAN);
@@ -14,10 +19,10 @@ impl Event {
                 format!("The first non-finite value came at step {step} in {subject}.")
             }
             EventKind::DeadUnit => {
-                let verb = if subject.units().len() > 1 {
-                    "give"
-                } else {
+                let verb = if subject.units().len() == 1 {
                     "gives"
+                } else {
+                    "give"
                 };
                 format!(
                     "{} {verb} nothing but zeros since step {since}.",
@@ -127,5 +132,24 @@ fn tensor(subject: &Subject) -> String {
     match subject.tensor_name() {
         Some(name) => name.to_owned(),
         None => subject.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tensor::TensorKind;
+
+    #[test]
+    fn names_of_strangers_are_shown() {
+        let subject = Subject::Tensor {
+            tensor: "e\u{7f}ncoder.5".to_owned(),
+            kind: TensorKind::Activation,
+        };
+        let event = Event::new(21, EventKind::DeadUnit, subject);
+        assert_eq!(
+            event.sentence(),
+            r"All units of e\u{7f}ncoder.5 give nothing but zeros since step 21."
+        );
     }
 }

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use parquet::basic::{Compression, ZstdLevel};
 #[cfg(feature = "window")]
 use parquet::basic::{LogicalType, Repetition, Type as PhysicalType};
-use parquet::column::reader::get_typed_column_reader;
 use parquet::data_type::{
     ByteArray, ByteArrayType, DataType, DoubleType, FloatType, Int32Type, Int64Type,
 };
@@ -25,6 +24,7 @@ use parquet::schema::types::{ColumnPath, Type};
 
 use crate::files;
 use crate::panics;
+use crate::parquet_pages::column_reader;
 use crate::signature::{Expected, START, other_kind};
 use crate::{Error, Result};
 
@@ -272,7 +272,7 @@ impl Table {
                         && describes.max_rep_level() == 0
                 })
                 .ok_or_else(|| ParquetError::General(format!("no column '{name}'")))?;
-            let mut reader = get_typed_column_reader::<T>(group.get_column_reader(index)?);
+            let mut reader = column_reader::<T>(group.as_ref(), index)?;
             let mut values = Vec::new();
             while values.len() < rows {
                 let most = CHUNK.min(rows - values.len());
@@ -367,5 +367,23 @@ mod tests {
             "{refused} of {} bits",
             good.len() * 8
         );
+    }
+
+    /// A file of 1,526 bytes whose dictionary of 80 bytes claims more than a billion values took gigabytes to be refused.
+    #[test]
+    fn a_dictionary_takes_no_more_memory_than_its_bytes() {
+        let seed = "fuzz/seeds/scalars/dictionary_claims";
+        let forged = Path::new(env!("CARGO_MANIFEST_DIR")).join(seed);
+        let forged = write_checksum(std::fs::read(forged).expect("a seed of the fuzz target"));
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("t.parquet");
+        std::fs::write(&path, forged).expect("written");
+        let table = Table::open(&path).expect("its checksum and its rows are right");
+        let refused = [
+            table.column::<Int64Type>(0, "step").map(drop),
+            table.column::<ByteArrayType>(0, "name").map(drop),
+            table.column::<DoubleType>(0, "value").map(drop),
+        ];
+        assert!(refused.iter().all(Result::is_err), "{refused:?}");
     }
 }
