@@ -1,7 +1,7 @@
 // uses shared/scale.wgsl
 // uses shared/plot.wgsl
 // The line that passes nearest to a pixel. One workgroup: an invocation looks at every 256th line, at the few segments
-// of it that come near the pixel, and a tree of minima over (distance, order) finds the nearest of all. Values that are
+// of it that come near the pixel, and a tree of minima over (distance, line) finds the nearest of all. Values that are
 // not finite have no position and are never picked.
 struct Uniforms {
     scale: ValueScale,
@@ -12,9 +12,7 @@ struct Uniforms {
     // Lines farther away than so many pixels are not picked.
     reach: f32,
     steps: u32,
-    // Lines to choose from: the first so many of the list, or of all lines.
-    count: u32,
-    is_listed: u32,
+    lines: u32,
 }
 
 struct Pick {
@@ -25,10 +23,10 @@ struct Pick {
     distance: f32,
 }
 
-// The nearest line so far: its index among the lines to choose from, and the end of its nearest segment.
+// The nearest line so far, and the end of its nearest segment.
 struct Nearest {
     distance: f32,
-    order: u32,
+    line: u32,
     step: u32,
 }
 
@@ -38,17 +36,9 @@ const INVOCATIONS: u32 = 256u;
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
 // [lines, steps]
 @group(0) @binding(1) var<storage, read> values: array<f32>;
-@group(0) @binding(2) var<storage, read> list: array<u32>;
-@group(0) @binding(3) var<storage, read_write> picked: Pick;
+@group(0) @binding(2) var<storage, read_write> picked: Pick;
 
 var<workgroup> nearest: array<Nearest, INVOCATIONS>;
-
-fn line_of(order: u32) -> u32 {
-    if (uniforms.is_listed != 0u) {
-        return list[order];
-    }
-    return order;
-}
 
 fn position_of(step: u32, value: f32) -> vec2f {
     return pixel_of(uniforms.rect, uniforms.window, f32(step), height_of(uniforms.scale, value));
@@ -61,7 +51,7 @@ fn step_at(x: f32) -> f32 {
 }
 
 fn nearer(a: Nearest, b: Nearest) -> Nearest {
-    let is_first = a.distance < b.distance || (a.distance == b.distance && a.order <= b.order);
+    let is_first = a.distance < b.distance || (a.distance == b.distance && a.line <= b.line);
     if (is_first) {
         return a;
     }
@@ -69,7 +59,8 @@ fn nearer(a: Nearest, b: Nearest) -> Nearest {
 }
 
 // What the slot at `step` of a line adds: the segment to the next step, or a dot where a finite value has no neighbor.
-fn look_at(found: Nearest, order: u32, base: u32, step: u32) -> Nearest {
+fn look_at(found: Nearest, line: u32, step: u32) -> Nearest {
+    let base = line * uniforms.steps;
     let value = values[base + step];
     if (!is_finite(value)) {
         return found;
@@ -85,7 +76,7 @@ fn look_at(found: Nearest, order: u32, base: u32, step: u32) -> Nearest {
     }
     let a = clipped(uniforms.rect, start, end);
     let b = clipped(uniforms.rect, end, start);
-    return nearer(found, Nearest(distance_to(uniforms.point, a, b), order, closer));
+    return nearer(found, Nearest(distance_to(uniforms.point, a, b), line, closer));
 }
 
 @compute @workgroup_size(INVOCATIONS)
@@ -94,10 +85,9 @@ fn main(@builtin(local_invocation_index) local: u32) {
     let last = f32(uniforms.steps - 1u);
     let first = u32(clamp(floor(step_at(uniforms.point.x - uniforms.reach)) - 1.0, 0.0, last));
     let end = u32(clamp(ceil(step_at(uniforms.point.x + uniforms.reach)), 0.0, last));
-    for (var order = local; order < uniforms.count; order += INVOCATIONS) {
-        let base = line_of(order) * uniforms.steps;
+    for (var line = local; line < uniforms.lines; line += INVOCATIONS) {
         for (var step = first; step <= end; step += 1u) {
-            found = look_at(found, order, base, step);
+            found = look_at(found, line, step);
         }
     }
     nearest[local] = found;
@@ -110,12 +100,11 @@ fn main(@builtin(local_invocation_index) local: u32) {
     }
     if (local == 0u) {
         let winner = nearest[0];
-        if (winner.order == NO_LINE) {
+        if (winner.line == NO_LINE) {
             picked = Pick(NO_LINE, 0u, 0.0, winner.distance);
         } else {
-            let line = line_of(winner.order);
-            let value = values[line * uniforms.steps + winner.step];
-            picked = Pick(line, winner.step, value, winner.distance);
+            let value = values[winner.line * uniforms.steps + winner.step];
+            picked = Pick(winner.line, winner.step, value, winner.distance);
         }
     }
 }

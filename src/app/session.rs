@@ -122,18 +122,17 @@ impl Session {
         let Stage::View(run) = &mut self.stage else {
             return true;
         };
-        let mut has_more = run.unread() > 0;
-        while has_more {
+        if run.unread() == 0 {
+            return true;
+        }
+        while run.unread() > 0 {
             if progress.is_cancelled() {
                 return false;
             }
             progress.say(format!("reading the run: {} parts left", run.unread()));
-            has_more = run.read_on();
-            if !has_more {
-                self.publish();
-                return true;
-            }
+            run.read_on();
         }
+        self.publish();
         true
     }
 

@@ -10,9 +10,7 @@ use crate::Result;
 use crate::gpu::Gpu;
 use crate::number::short;
 use crate::train::ProbeLines;
-use crate::view::{
-    ChartLayout, Painter, PickFrom, Picked, Picker, Picture, SampledChart, Theme, Vec2,
-};
+use crate::view::{ChartLayout, Painter, Picked, Picker, Picture, SampledChart, Theme, Vec2};
 
 /// Lines farther away from the pointer are not picked, in points.
 const REACH: f32 = 24.0;
@@ -273,7 +271,7 @@ impl UnitTile {
         if self.asked != Some(at)
             && self
                 .picker
-                .request(chart.chart.data(), PickFrom::All, &layout.plot, at, reach)
+                .request(chart.chart.data(), &layout.plot, at, reach)
         {
             self.asked = Some(at);
         }

@@ -88,7 +88,7 @@ fn plot(gpu: &Gpu, scale: Scale, lines: &Lines, sample: Sample, path: &Path) -> 
         ..lines.caption.clone()
     };
     let series = series.with_groups(lines.groups.clone());
-    let chart = SampledChart::of_sample(gpu, series, caption, sample)?;
+    let chart = SampledChart::of_sample(series, caption, sample)?;
     let theme = Theme::light().scaled(PLOT_SCALE_FACTOR);
     let picture = chart.chart().picture(&Painter::new(gpu), PLOT, &theme)?;
     picture.write_png(gpu, path)

@@ -101,6 +101,7 @@ pub(crate) use shader;
 
 /// Functions that several shaders share.
 static SHARED: &[Shader] = &[
+    shader!("shared/activation_kinds.wgsl"),
     shader!("shared/elementary.wgsl"),
     shader!("shared/exponential.wgsl"),
     shader!("shared/grid.wgsl"),

@@ -1,11 +1,13 @@
 //! A grid of small images straight from a buffer: samples, or inputs above their reconstructions.
 
+use glam::vec2;
+
 use super::canvas::Canvas;
 use super::geometry::Rect;
 use super::label::{Label, MARGIN, MAX_NOTE_LINES, heading};
 use super::painter::Painter;
 use super::picture::Picture;
-use super::theme::{LABEL_SIZE, Theme, to_unit};
+use super::theme::{LABEL_SIZE, TITLE_SIZE, Theme, to_unit};
 use super::typeface::{Align, TextMetrics};
 use crate::gpu::{Buffer, Shader};
 use crate::{Error, Result, gpu_struct, shader};
@@ -16,6 +18,9 @@ static SHADER: Shader = shader!("view/image_grid.wgsl");
 const GAP: f32 = 2.0;
 /// Between groups of rows, in points.
 const GROUP_GAP: f32 = 6.0;
+
+/// Titles that take more points than this are cut short where the grid is narrower.
+const LONGEST_TITLE: f32 = 640.0;
 
 /// Images that share a label.
 #[derive(Debug, Clone, Copy)]
@@ -91,14 +96,12 @@ impl ImageGrid<'_> {
     pub fn place(&self, row: usize, image: usize, theme: &Theme) -> Rect {
         let layout = self.layout(theme.scale_factor);
         let (group, column) = (image / self.columns, image % self.columns);
-        let above = (group * self.rows.len() + row) as f32;
-        let gaps = group as f32 * layout.group_gap;
-        let min = glam::Vec2::new(
+        let min = vec2(
             layout.left + column as f32 * layout.step[0],
-            (layout.top + above * layout.step[1] + gaps).round(),
+            self.top(&layout, group, row),
         );
         let side = |pixels: usize| pixels as f32 * layout.zoom as f32;
-        let size = glam::Vec2::new(side(self.width), side(self.height));
+        let size = vec2(side(self.width), side(self.height));
         Rect {
             min: min / theme.scale_factor,
             size: size / theme.scale_factor,
@@ -117,9 +120,7 @@ impl ImageGrid<'_> {
         canvas.labels(&layout.heading);
         for group in 0..self.count.div_ceil(self.columns) {
             for (row, images) in self.rows.iter().enumerate() {
-                let above = (group * self.rows.len() + row) as f32;
-                let gaps = group as f32 * layout.group_gap;
-                let y = (layout.top + above * layout.step[1] + gaps).round();
+                let y = self.top(&layout, group, row);
                 let width = layout.step[0] * self.columns as f32;
                 let rect = Rect::new(layout.left, y, width, layout.step[1]);
                 canvas.text(
@@ -194,6 +195,13 @@ impl ImageGrid<'_> {
         Ok(())
     }
 
+    /// The top of a row of a group, in pixels.
+    fn top(&self, layout: &Layout, group: usize, row: usize) -> f32 {
+        let above = (group * self.rows.len() + row) as f32;
+        let gaps = group as f32 * layout.group_gap;
+        (layout.top + above * layout.step[1] + gaps).round()
+    }
+
     fn layout(&self, scale_factor: f32) -> Layout {
         let metrics = TextMetrics { scale_factor };
         let px = |points: f32| points * scale_factor;
@@ -214,8 +222,9 @@ impl ImageGrid<'_> {
             0.0
         };
         let grid = left + step[0] * self.columns as f32 + px(MARGIN);
-        // Titles are set in the width of the grid, but not in less than a line of words needs.
-        let width = grid.max(px(320.0)).ceil();
+        // Titles are set in the width of the grid, but not in less than a line of words needs, or an ordinary title.
+        let title = metrics.width(self.title, TITLE_SIZE) + 2.0 * px(MARGIN);
+        let width = grid.max(px(320.0)).max(title.min(px(LONGEST_TITLE))).ceil();
         let (heading, top) = heading(metrics, width, self.title, self.note, MAX_NOTE_LINES);
         let rows = (groups * self.rows.len()) as f32;
         let height = top + rows * step[1] + groups as f32 * group_gap + px(MARGIN);

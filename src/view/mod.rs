@@ -75,7 +75,7 @@ pub use legend::{LegendEntry, LegendKey, LineColor};
 pub use line_chart::{LineChart, ScalarData, ScalarLine};
 pub use painter::Painter;
 pub use pattern_chart::{PatternChart, PatternPanel};
-pub use pick::{PickAnswer, PickFrom, Picked, Picker};
+pub use pick::{PickAnswer, Picked, Picker};
 pub use picture::{FORMAT, Picture};
 pub(crate) use png::rgb_png;
 pub use polylines::LineStyle;

@@ -7,7 +7,7 @@ use glam::Vec2;
 use super::geometry::Plot;
 use super::series_data::SeriesData;
 use crate::gpu::{Buffer, Gpu, ReadbackRing, Shader};
-use crate::series::{SeriesBuffer, ValueScale};
+use crate::series::ValueScale;
 use crate::{Result, gpu_struct, shader};
 
 static SHADER: Shader = shader!("view/pick.wgsl");
@@ -25,8 +25,7 @@ gpu_struct! {
         point: [f32; 2],
         reach: f32,
         steps: u32,
-        count: u32,
-        is_listed: u32,
+        lines: u32,
     }
 }
 
@@ -37,7 +36,7 @@ pub struct Picked {
     pub line: u32,
     /// The step index: of both ends of the nearest segment the one nearer along the x-axis.
     pub step: u32,
-    /// What the series stores at that step, which is finite: see [`SeriesBuffer::value`].
+    /// What the series stores at that step, which is finite: see [`SeriesBuffer::value`](crate::series::SeriesBuffer::value).
     pub value: f32,
     /// From the pixel to the line, in pixels.
     pub distance: f32,
@@ -50,15 +49,6 @@ pub struct PickAnswer {
     pub at: Vec2,
     /// The nearest line; `None` where none is near.
     pub picked: Option<Picked>,
-}
-
-/// The lines that a pick chooses from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PickFrom {
-    /// The lines that are drawn one by one.
-    Shown,
-    /// All lines of the series.
-    All,
 }
 
 /// Finds the line nearest to a pixel, in one dispatch whose answer comes back without blocking.
@@ -89,37 +79,13 @@ impl Picker {
         })
     }
 
-    /// Asks for the line nearest to the pixel `at`, within `reach` pixels. `false` where so many answers are on their way
+    /// Asks for the line nearest to the pixel `at`, of all lines, drawn or not, within `reach` pixels. `false` where so many answers are on their way
     /// that this one has to be asked for again later.
-    pub fn request(
-        &mut self,
-        data: &SeriesData,
-        from: PickFrom,
-        plot: &Plot,
-        at: Vec2,
-        reach: f32,
-    ) -> bool {
-        let series = data.series();
-        match (from, data.shown_lines()) {
-            (PickFrom::Shown, Some(list)) => {
-                self.dispatch(series, Some(list), list.len(), plot, at, reach)
-            }
-            _ => self.dispatch(series, None, series.lines(), plot, at, reach),
-        }
-    }
-
-    fn dispatch(
-        &mut self,
-        series: &SeriesBuffer,
-        list: Option<&Buffer<u32>>,
-        count: usize,
-        plot: &Plot,
-        at: Vec2,
-        reach: f32,
-    ) -> bool {
+    pub fn request(&mut self, data: &SeriesData, plot: &Plot, at: Vec2, reach: f32) -> bool {
         if self.ring.is_full() {
             return false;
         }
+        let series = data.series();
         let gpu = &self.gpu;
         let uniforms = PickUniforms {
             scale: series.scale(),
@@ -128,17 +94,13 @@ impl Picker {
             point: at.to_array(),
             reach,
             steps: series.steps() as u32,
-            count: count as u32,
-            is_listed: u32::from(list.is_some()),
+            lines: series.lines() as u32,
         };
         let uniform = gpu.uniform("pick", &uniforms);
-        let everything = series.values().binding();
         let bindings = [
             (0, uniform.binding()),
-            (1, everything),
-            // Without a list, whatever is bound is not read.
-            (2, list.map_or(everything, Buffer::binding)),
-            (3, self.picked.binding()),
+            (1, series.values().binding()),
+            (2, self.picked.binding()),
         ];
         let kernel = gpu.kernel(&SHADER, "main", &[]);
         let dispatch = kernel.bind(gpu, &bindings, [1, 1, 1]);

@@ -43,23 +43,18 @@ impl SampledChart {
         options: &SampleOptions,
     ) -> Result<Self> {
         let sample = sample(gpu, &series, options)?;
-        Self::of_sample(gpu, series, caption, sample)
+        Self::of_sample(series, caption, sample)
     }
 
     /// A chart of series that were sampled before.
     ///
     /// # Errors
-    /// The sample is not one of these lines, or the adapter has no room for its list of lines.
-    pub fn of_sample(
-        gpu: &Gpu,
-        series: SeriesBuffer,
-        caption: Caption,
-        sample: Sample,
-    ) -> Result<Self> {
+    /// The sample is not one of these lines.
+    pub fn of_sample(series: SeriesBuffer, caption: Caption, sample: Sample) -> Result<Self> {
         Ok(Self {
             caption,
             note: sample.guarantee(),
-            data: SeriesData::sampled(gpu, series, &sample)?,
+            data: SeriesData::sampled(series, &sample)?,
             sample,
         })
     }

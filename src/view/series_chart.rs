@@ -30,7 +30,7 @@ const FADED: f32 = 0.35;
 /// let values: Vec<f32> = (0..64_000).map(|i| (i as f32 * 0.37).sin()).collect();
 /// let series = SeriesBuffer::upload(&gpu, &values, 64, Scale::Linear)?;
 /// let sample = sample(&gpu, &series, &SampleOptions::default())?;
-/// let data = SeriesData::sampled(&gpu, series, &sample)?;
+/// let data = SeriesData::sampled(series, &sample)?;
 /// let chart = SeriesChart {
 ///     frame: ChartFrame {
 ///         title: "Mean activation of the units",

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::density::Density;
 use super::geometry::Plot;
-use crate::gpu::{Buffer, Gpu};
+use crate::gpu::Gpu;
 use crate::sample::Sample;
 use crate::series::SeriesBuffer;
 use crate::{Error, Result};
@@ -54,8 +54,6 @@ pub struct LineClasses {
 pub struct SeriesData {
     series: SeriesBuffer,
     shown: ShownLines,
-    /// The numbers of the shown lines; empty where all or none are shown.
-    shown_lines: Buffer<u32>,
     has_density: bool,
     nonfinite: usize,
     classes: LineClasses,
@@ -66,22 +64,17 @@ impl SeriesData {
     /// Series of which `shown` are drawn, over a density image of all unless all are shown.
     ///
     /// # Errors
-    /// Lines that the series does not have, counts that do not match them, or an adapter without room for the list.
-    pub fn new(gpu: &Gpu, series: SeriesBuffer, shown: ShownLines) -> Result<Self> {
-        let lines: &[u32] = match &shown {
-            ShownLines::Representatives(representatives) => {
-                check(representatives, series.lines())?;
-                &representatives.lines
-            }
-            ShownLines::All | ShownLines::None => &[],
-        };
+    /// Lines that the series does not have, or counts that do not match them.
+    pub fn new(series: SeriesBuffer, shown: ShownLines) -> Result<Self> {
         let has_density = match &shown {
             ShownLines::All => false,
             ShownLines::None => true,
-            ShownLines::Representatives(_) => lines.len() < series.lines(),
+            ShownLines::Representatives(representatives) => {
+                check(representatives, series.lines())?;
+                representatives.lines.len() < series.lines()
+            }
         };
         Ok(Self {
-            shown_lines: gpu.upload("shown lines", lines)?,
             series,
             shown,
             has_density,
@@ -95,9 +88,9 @@ impl SeriesData {
     ///
     /// # Errors
     /// As [`SeriesData::new`].
-    pub fn sampled(gpu: &Gpu, series: SeriesBuffer, sample: &Sample) -> Result<Self> {
+    pub fn sampled(series: SeriesBuffer, sample: &Sample) -> Result<Self> {
         let shown = ShownLines::Representatives(Representatives::of(sample));
-        Ok(Self::new(gpu, series, shown)?.with_nonfinite(sample.nonfinite))
+        Ok(Self::new(series, shown)?.with_nonfinite(sample.nonfinite))
     }
 
     /// The same data, drawn with or without a density image of all lines.
@@ -137,14 +130,6 @@ impl SeriesData {
     /// The lines that are drawn one by one.
     pub fn shown(&self) -> &ShownLines {
         &self.shown
-    }
-
-    /// The numbers of the shown lines on the GPU; `None` where all lines are shown.
-    pub(super) fn shown_lines(&self) -> Option<&Buffer<u32>> {
-        match self.shown {
-            ShownLines::All => None,
-            ShownLines::None | ShownLines::Representatives(_) => Some(&self.shown_lines),
-        }
     }
 
     /// Whether a density image of all lines is drawn.

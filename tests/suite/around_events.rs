@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use trainscope::diagnose::explain;
 use trainscope::trace::{Checkpoint, Event, EventKind, RunReader, RunView};
-use trainscope::train::{Finished, Run, Scenario};
+use trainscope::train::{Run, Scenario};
 
-use crate::support::{SMALL, gpu, verify_replay};
+use crate::support::{SMALL, end, gpu, verify_replay};
 
 /// Steps up to an event that are recorded, and the steps after it.
 const BEFORE: u64 = 24;
@@ -29,11 +29,6 @@ fn scenario(settings: &[&str]) -> Scenario {
     ];
     let all = spiking.iter().chain(settings).map(|s| (*s).to_owned());
     Scenario::parse(SMALL, "small", &all.collect::<Vec<_>>()).unwrap()
-}
-
-fn end(mut run: Run) -> Finished {
-    while run.advance(&mut |_| {}).unwrap() {}
-    run.finish(false, &mut |_| {}).unwrap()
 }
 
 fn train(settings: &[&str], dir: &Path) -> Vec<Event> {

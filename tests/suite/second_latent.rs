@@ -8,7 +8,7 @@ use trainscope::nn::Role;
 use trainscope::trace::{Checkpoint, EventKind, RunReader, RunView, Severity};
 use trainscope::train::{Finished, ModelPreview, Run, Scenario, Trainer};
 
-use crate::support::{SMALL, gpu, verify_replay};
+use crate::support::{SMALL, end, gpu, verify_replay};
 
 const HIERARCHY: &str = "model.second_latent={ units = 3, encoder = [{ dense = 12 }, \"relu\"], \
                          decoder = [{ dense = 12 }, \"relu\"] }";
@@ -17,11 +17,6 @@ fn scenario(settings: &[&str]) -> Scenario {
     let settings = [HIERARCHY].iter().chain(settings);
     let settings: Vec<String> = settings.map(|s| (*s).to_owned()).collect();
     Scenario::parse(SMALL, "small", &settings).unwrap()
-}
-
-fn end(mut run: Run) -> Finished {
-    while run.advance(&mut |_| {}).unwrap() {}
-    run.finish(false, &mut |_| {}).unwrap()
 }
 
 fn train(settings: &[&str], dir: &Path) -> Finished {

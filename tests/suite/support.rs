@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use trainscope::Result;
 use trainscope::gpu::{AdapterChoice, Gpu};
-use trainscope::train::{Replay, Verification};
+use trainscope::train::{Finished, Replay, Run, Verification};
 
 /// The device that the tests share, on the adapter that a user would get. The first call prints its name.
 pub fn gpu() -> &'static Gpu {
@@ -51,3 +51,9 @@ every = 4
 checkpoint_every = 10
 probe_batch = 8
 "#;
+
+/// Trains a run to its end, without a report.
+pub fn end(mut run: Run) -> Finished {
+    while run.advance(&mut |_| {}).unwrap() {}
+    run.finish(false, &mut |_| {}).unwrap()
+}

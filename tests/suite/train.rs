@@ -13,16 +13,11 @@ use trainscope::train::{Finished, Run, Scenario, Verification};
 
 use trainscope::gpu::{AdapterChoice, Gpu};
 
-use crate::support::{SMALL, gpu, verify_replay};
+use crate::support::{SMALL, end, gpu, verify_replay};
 
 fn scenario(settings: &[&str]) -> Scenario {
     let settings: Vec<String> = settings.iter().map(|s| (*s).to_owned()).collect();
     Scenario::parse(SMALL, "small", &settings).unwrap()
-}
-
-fn end(mut run: Run) -> Finished {
-    while run.advance(&mut |_| {}).unwrap() {}
-    run.finish(false, &mut |_| {}).unwrap()
 }
 
 fn train(settings: &[&str], dir: &Path) -> Finished {

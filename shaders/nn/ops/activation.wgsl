@@ -1,28 +1,11 @@
 // Functions of one element, four elements an invocation: activations, and the heads that bound a log-variance.
+// uses shared/activation_kinds.wgsl
 // uses shared/grid.wgsl
 // uses shared/elementary.wgsl
 // uses shared/image_loads.wgsl
 
-override KIND: u32 = 0u;
 // Backward: add to what the input's gradient holds.
 override ACCUMULATE: bool = false;
-
-const RELU = 0u;
-const LEAKY_RELU = 1u;
-const TANH = 2u;
-const SIGMOID = 3u;
-const SOFTPLUS = 4u;
-// 5 tanh(x / 5): NVAE's soft clamp of a log-variance.
-const BOUNDED_LOG_VARIANCE = 5u;
-// 2 ln(softplus(x) + floor): a standard deviation that comes out of a softplus.
-const SOFTPLUS_LOG_VARIANCE = 6u;
-const GELU = 7u;
-const SILU = 8u;
-const ELU = 9u;
-const AFFINE = 10u;
-
-const BOUND: f32 = 5.0;
-const FLOOR: f32 = 1e-3;
 
 struct Uniforms {
     // Vectors of four elements.

@@ -1,24 +1,7 @@
 // First and second derivatives of activation functions times gradients, four elements an invocation.
+// uses shared/activation_kinds.wgsl
 // uses shared/grid.wgsl
 // uses shared/elementary.wgsl
-
-override KIND: u32 = 0u;
-
-// As in activation.wgsl.
-const RELU = 0u;
-const LEAKY_RELU = 1u;
-const TANH = 2u;
-const SIGMOID = 3u;
-const SOFTPLUS = 4u;
-const BOUNDED_LOG_VARIANCE = 5u;
-const SOFTPLUS_LOG_VARIANCE = 6u;
-const GELU = 7u;
-const SILU = 8u;
-const ELU = 9u;
-const AFFINE = 10u;
-
-const BOUND: f32 = 5.0;
-const FLOOR: f32 = 1e-3;
 
 struct Uniforms {
     // Vectors of four elements.

@@ -33,6 +33,18 @@ fn write(i: u32, value: f32) {
     }
 }
 
+// The normalized x of an element.
+fn normalized(i: u32, row: u32) -> f32 {
+    let of_row = sums[2u * row];
+    return (x[i] - of_row.x) * of_row.y;
+}
+
+// c - mean(c) - n mean(c n) of an element.
+fn upstream_flow(i: u32, row: u32) -> f32 {
+    let of_upstream = sums[2u * row + 1u];
+    return upstream[i] - of_upstream.x - normalized(i, row) * of_upstream.y;
+}
+
 // The lanes of a row past the last compute the last one again and write nothing, so that all lanes reach the same barriers.
 @compute @workgroup_size(LANES * ROWS)
 fn forward(
@@ -113,11 +125,7 @@ fn backward_gradient(
         return;
     }
     let row = i / uniforms.size;
-    let of_row = sums[2u * row];
-    let of_upstream = sums[2u * row + 1u];
-    let n = (x[i] - of_row.x) * of_row.y;
-    let flow = upstream[i] - of_upstream.x - n * of_upstream.y;
-    write(i, weight[i % uniforms.size] * of_row.y * flow);
+    write(i, weight[i % uniforms.size] * sums[2u * row].y * upstream_flow(i, row));
 }
 
 @compute @workgroup_size(64)
@@ -133,10 +141,10 @@ fn backward_input(
     let row = i / uniforms.size;
     let of_row = sums[2u * row];
     let of_upstream = sums[2u * row + 1u];
-    let n = (x[i] - of_row.x) * of_row.y;
+    let n = normalized(i, row);
     let h = gradient[i] * weight[i % uniforms.size];
     let by_scale = of_upstream.z - of_upstream.x * of_row.z - of_upstream.y * of_row.w;
-    let by_upstream = of_row.w * (upstream[i] - of_upstream.x - n * of_upstream.y);
+    let by_upstream = of_row.w * upstream_flow(i, row);
     let by_gradient = of_upstream.y * (h - of_row.z - n * of_row.w);
     write(i, -of_row.y * of_row.y * (n * by_scale + by_upstream + by_gradient));
 }
@@ -155,10 +163,7 @@ fn backward_weight(
     var to_weight = 0.0;
     for (var row = 0u; row < uniforms.rows; row += 1u) {
         let i = row * uniforms.size + column;
-        let of_row = sums[2u * row];
-        let of_upstream = sums[2u * row + 1u];
-        let n = (x[i] - of_row.x) * of_row.y;
-        to_weight += gradient[i] * of_row.y * (upstream[i] - of_upstream.x - n * of_upstream.y);
+        to_weight += gradient[i] * sums[2u * row].y * upstream_flow(i, row);
     }
     result[column] = to_weight;
 }

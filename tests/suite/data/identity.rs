@@ -9,7 +9,7 @@ use trainscope::trace::{DataTally, RunReader};
 use trainscope::train::{Replay, Run, Scenario};
 
 use super::sources::save;
-use crate::support::{gpu, verify_replay};
+use crate::support::{end, gpu, verify_replay};
 
 const VAE: &str = r#"
 name = "faces"
@@ -95,11 +95,6 @@ impl Place {
             .clone()
             .unwrap()
     }
-}
-
-fn end(mut run: Run) {
-    while run.advance(&mut |_| {}).unwrap() {}
-    run.finish(false, &mut |_| {}).unwrap();
 }
 
 #[test]

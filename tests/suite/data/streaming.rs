@@ -5,7 +5,7 @@ use trainscope::trace::{Checkpoint, RunReader};
 use trainscope::train::{Run, Scenario, Trainer};
 
 use super::{bits, images, plain};
-use crate::support::{SMALL, gpu, verify_replay};
+use crate::support::{SMALL, end, gpu, verify_replay};
 
 /// What the steps of `order` leave: samples, pixels, labels.
 fn batches(data: &Dataset, batch: usize, order: &[u64]) -> Vec<(Vec<u32>, Vec<u32>, Vec<u32>)> {
@@ -84,11 +84,6 @@ fn scenario(settings: &[&str]) -> Scenario {
     let settings = fixed.iter().chain(settings).map(|s| (*s).to_owned());
     let settings: Vec<String> = settings.collect();
     Scenario::parse(SMALL, "small", &settings).unwrap()
-}
-
-fn end(mut run: Run) {
-    while run.advance(&mut |_| {}).unwrap() {}
-    run.finish(false, &mut |_| {}).unwrap();
 }
 
 /// Digests and scalars.

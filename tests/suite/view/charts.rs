@@ -62,7 +62,7 @@ fn sampled(values: &[f32], steps: usize, scale: Scale) -> SeriesData {
         lines: kept,
         counts,
     });
-    let data = SeriesData::new(gpu(), series, shown).unwrap();
+    let data = SeriesData::new(series, shown).unwrap();
     data.with_density(true).with_nonfinite(nonfinite)
 }
 
@@ -224,7 +224,7 @@ fn what_cannot_be_drawn_is_refused() {
             lines: shown.to_vec(),
             counts: counts.to_vec(),
         });
-        SeriesData::new(gpu(), buffer(lines, 10).unwrap(), shown)
+        SeriesData::new(buffer(lines, 10).unwrap(), shown)
     };
     assert!(data(2, &[2], &[1]).is_err());
     assert!(data(2, &[1], &[]).is_err());

@@ -123,7 +123,7 @@ fn density_counts_finite_stretches_only() {
 fn density_is_computed_once_for_plots_of_one_size() {
     let values = series(50, 20);
     let buffer = SeriesBuffer::upload_with(gpu(), &values, 20, unit_scale()).unwrap();
-    let data = SeriesData::new(gpu(), buffer, ShownLines::None).unwrap();
+    let data = SeriesData::new(buffer, ShownLines::None).unwrap();
     let density = |left: f32, width: f32| {
         let plot = Plot::over(Rect::new(left, 0.0, width, 30.0), 20);
         data.density(gpu(), &plot).unwrap()

@@ -2,9 +2,7 @@
 
 use proptest::prelude::*;
 use trainscope::series::{Scale, SeriesBuffer, ValueAxis, ValueScale};
-use trainscope::view::{
-    PickFrom, Picked, Picker, Plot, Rect, Representatives, SeriesData, ShownLines, Vec2,
-};
+use trainscope::view::{Picked, Picker, Plot, Rect, Representatives, SeriesData, ShownLines, Vec2};
 
 use super::{series, unit_scale};
 use crate::support::gpu;
@@ -56,36 +54,37 @@ struct Case {
 }
 
 impl Case {
-    fn new(values: Vec<f32>, steps: usize, scale: ValueScale, shown: &[u32]) -> Self {
+    fn new(values: Vec<f32>, steps: usize, scale: ValueScale) -> Self {
         let series = SeriesBuffer::upload_with(gpu(), &values, steps, scale).unwrap();
         let representatives = ShownLines::Representatives(Representatives {
-            lines: shown.to_vec(),
-            counts: vec![1; shown.len()],
+            lines: vec![0],
+            counts: vec![1],
         });
         Self {
-            data: SeriesData::new(gpu(), series, representatives).unwrap(),
+            data: SeriesData::new(series, representatives).unwrap(),
             values,
             steps,
             plot: Plot::over(Rect::new(37.0, 21.0, 400.0, 200.0), steps),
         }
     }
 
-    fn pick(&self, from: PickFrom, at: Vec2, reach: f32) -> Option<Picked> {
+    fn pick(&self, at: Vec2, reach: f32) -> Option<Picked> {
         let mut picker = Picker::new(gpu()).unwrap();
-        assert!(picker.request(&self.data, from, &self.plot, at, reach));
+        assert!(picker.request(&self.data, &self.plot, at, reach));
         let answer = picker.wait().unwrap().expect("one request is on its way");
         assert_eq!(answer.at, at);
         assert!(picker.is_idle());
         answer.picked
     }
 
-    /// Holds a pick against the distances of all candidate lines in double precision.
-    fn check(&self, candidates: &[u32], picked: Option<Picked>, at: Vec2, reach: f32) {
+    /// Holds a pick against the distances of all lines in double precision.
+    fn check(&self, picked: Option<Picked>, at: Vec2, reach: f32) {
         let at = at.to_array().map(f64::from);
         let scale = self.data.series().scale();
         let line = |line: u32| &self.values[line as usize * self.steps..][..self.steps];
-        let of = |l: &u32| reference_distance(&positions(line(*l), &scale, &self.plot), at);
-        let nearest = candidates.iter().map(of).fold(f64::INFINITY, f64::min);
+        let of = |l: u32| reference_distance(&positions(line(l), &scale, &self.plot), at);
+        let lines = (self.values.len() / self.steps) as u32;
+        let nearest = (0..lines).map(of).fold(f64::INFINITY, f64::min);
         let Some(picked) = picked else {
             assert!(
                 nearest > f64::from(reach) - 0.02,
@@ -93,14 +92,13 @@ impl Case {
             );
             return;
         };
-        assert!(candidates.contains(&picked.line));
         assert!(nearest <= f64::from(reach) + 0.02);
         assert!(
             (f64::from(picked.distance) - nearest).abs() < 0.02,
             "{picked:?} {nearest}"
         );
         assert!(
-            (of(&picked.line) - nearest).abs() < 0.02,
+            (of(picked.line) - nearest).abs() < 0.02,
             "{picked:?} {nearest}"
         );
         let value = line(picked.line)[picked.step as usize];
@@ -114,16 +112,15 @@ impl Case {
 
 #[test]
 fn picks_the_line_under_the_pointer() {
-    let case = Case::new(vec![0.2, 0.2, 0.2, 0.8, 0.8, 0.8], 3, unit_scale(), &[0]);
+    let case = Case::new(vec![0.2, 0.2, 0.2, 0.8, 0.8, 0.8], 3, unit_scale());
     let at = case.plot.to_pixel(0.9, 0.8);
-    let picked = case.pick(PickFrom::All, at, 5.0).unwrap();
+    let picked = case.pick(at, 5.0).unwrap();
     assert_eq!((picked.line, picked.step, picked.value), (1, 1, 0.8));
     assert!(picked.distance < 0.01);
-    // The second line is not among the shown ones, and the first one is far away.
-    assert_eq!(case.pick(PickFrom::Shown, at, 5.0), None);
-    let far = case.pick(PickFrom::Shown, at, 500.0).unwrap();
-    assert_eq!((far.line, far.value), (0, 0.2));
-    assert!((far.distance - 120.0).abs() < 0.1);
+    // Halfway between the lines neither is near, and of two that are as far the first one is picked.
+    let between = case.plot.to_pixel(0.9, 0.5);
+    assert_eq!(case.pick(between, 5.0), None);
+    assert_eq!(case.pick(between, 500.0).unwrap().line, 0);
 }
 
 #[test]
@@ -132,28 +129,26 @@ fn nonfinite_values_are_never_picked() {
     let values = vec![
         0.5, nan, 0.5, nan, 0.5, inf, inf, inf, inf, inf, nan, 0.9, 0.9, 0.9, 0.9,
     ];
-    let case = Case::new(values, 5, unit_scale(), &[0, 1, 2]);
+    let case = Case::new(values, 5, unit_scale());
     // Between two values on their own there is nothing; at them there is a dot.
     let at = |step: f32| case.plot.to_pixel(step, 0.5);
-    assert_eq!(case.pick(PickFrom::All, at(1.0), 20.0), None);
-    assert_eq!(case.pick(PickFrom::All, at(3.3), 20.0), None);
-    let dot = case.pick(PickFrom::All, at(2.02), 20.0).unwrap();
+    assert_eq!(case.pick(at(1.0), 20.0), None);
+    assert_eq!(case.pick(at(3.3), 20.0), None);
+    let dot = case.pick(at(2.02), 20.0).unwrap();
     assert_eq!((dot.line, dot.step, dot.value), (0, 2, 0.5));
-    let edge = case
-        .pick(PickFrom::All, case.plot.to_pixel(0.0, 0.9), 200.0)
-        .unwrap();
+    let edge = case.pick(case.plot.to_pixel(0.0, 0.9), 200.0).unwrap();
     assert!(edge.value.is_finite());
-    let nothing = Case::new(vec![nan; 40], 10, unit_scale(), &[0]);
-    assert_eq!(nothing.pick(PickFrom::All, at(2.0), 1e4), None);
+    let nothing = Case::new(vec![nan; 40], 10, unit_scale());
+    assert_eq!(nothing.pick(at(2.0), 1e4), None);
 }
 
 #[test]
 fn requests_beyond_the_ring_are_declined_and_answers_come_in_order() {
-    let case = Case::new(series(20, 30), 30, unit_scale(), &[1, 2, 3]);
+    let case = Case::new(series(20, 30), 30, unit_scale());
     let mut picker = Picker::new(gpu()).unwrap();
     let at = |i: usize| case.plot.to_pixel(i as f32, 0.5);
     let mut accepted = 0;
-    while picker.request(&case.data, PickFrom::Shown, &case.plot, at(accepted), 9.0) {
+    while picker.request(&case.data, &case.plot, at(accepted), 9.0) {
         accepted += 1;
         assert!(accepted < 100, "the ring is bounded");
     }
@@ -170,12 +165,11 @@ fn picks_among_thousands_of_lines() {
     let (lines, steps) = (3000, 60);
     let values = series(lines, steps);
     let scale = ValueScale::fit(Scale::Linear, &values);
-    let case = Case::new(values, steps, scale, &[5]);
-    let all: Vec<u32> = (0..lines as u32).collect();
+    let case = Case::new(values, steps, scale);
     for (x, y) in [(50.0, 100.0), (200.5, 80.25), (430.0, 140.0), (300.0, 30.0)] {
         let at = Vec2::new(x, y);
-        let picked = case.pick(PickFrom::All, at, 12.0);
-        case.check(&all, picked, at, 12.0);
+        let picked = case.pick(at, 12.0);
+        case.check(picked, at, 12.0);
     }
 }
 
@@ -198,12 +192,8 @@ proptest! {
             values[index % len] = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][kind];
         }
         let scale = ValueScale::fit(if is_symlog { Scale::Symlog } else { Scale::Linear }, &values);
-        let shown: Vec<u32> = (0..lines as u32).step_by(3).collect();
-        let case = Case::new(values, steps, scale, &shown);
+        let case = Case::new(values, steps, scale);
         let at = Vec2::new(x, y);
-        let all: Vec<u32> = (0..lines as u32).collect();
-        for (from, candidates) in [(PickFrom::Shown, &shown), (PickFrom::All, &all)] {
-            case.check(candidates, case.pick(from, at, reach), at, reach);
-        }
+        case.check(case.pick(at, reach), at, reach);
     }
 }
