@@ -1,6 +1,7 @@
 """What a training script may do while it is recorded."""
 
 import json
+import time
 import warnings
 
 import numpy as np
@@ -388,12 +389,38 @@ def test_a_broken_hook_is_a_warning(tmp_path, monkeypatch):
     def broken(*_):
         raise RuntimeError("CUDA error: device lost")
 
-    monkeypatch.setattr("trainscope.recorder.unit_statistics", broken)
+    monkeypatch.setattr("trainscope.step_statistics.unit_statistics", broken)
     survives(tmp_path / "run", match="device lost")
 
 
+def test_statistics_that_fail_beside_the_training_are_a_warning(tmp_path, monkeypatch):
+    def spoil(run):
+        monkeypatch.setattr("trainscope.step_statistics.unit_statistics", lambda *_: 1 / 0)
+
+    survives(tmp_path / "run", match="division", spoil=spoil)
+
+
+def test_steps_that_follow_each_other_faster_than_their_statistics(tmp_path, monkeypatch):
+    """Every step keeps its own values, and is waited for where the memory for them is taken."""
+    measure = trainscope.step_statistics.unit_statistics
+
+    def slow(*arguments):
+        time.sleep(0.01)
+        return measure(*arguments)
+
+    monkeypatch.setattr("trainscope.step_statistics.unit_statistics", slow)
+    model, inputs = Net(), [batch()[0] for _ in range(8)]
+    with trainscope.record(model, None, tmp_path / "run", every=1, strict=True) as run:
+        for x in inputs:
+            model(x)
+            run.step(loss=1.0)
+    run = trainscope.open(tmp_path / "run")
+    for step, x in enumerate(inputs):
+        np.testing.assert_allclose(statistic(run, "x", "activation", step), x.mean(0), rtol=1e-5, atol=1e-6)
+
+
 def test_strict_raises(tmp_path, monkeypatch):
-    monkeypatch.setattr("trainscope.recorder.unit_statistics", lambda *_: 1 / 0)
+    monkeypatch.setattr("trainscope.step_statistics.unit_statistics", lambda *_: 1 / 0)
     with pytest.raises(trainscope.RecordingError, match="division"):
         train(Net(), tmp_path / "run")
 

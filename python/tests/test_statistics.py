@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from trainscope.statistics import merged, unit_statistics
+from trainscope import step_statistics
+from trainscope.statistics import Scratch, merged, unit_statistics
+from trainscope.step_statistics import Form, Stage, StepStatistics
 
 
 def reference(values: np.ndarray, axis: int) -> np.ndarray:
@@ -39,6 +41,53 @@ def test_whole_batches_are_merged_from_their_parts():
     b, b_count = unit_statistics(values[9:], 1)
     whole, _ = unit_statistics(values, 1)
     torch.testing.assert_close(merged(a, a_count, b, b_count), whole, rtol=1e-5, atol=1e-6, equal_nan=True)
+
+
+@pytest.mark.parametrize("staged", [0, 40, 1 << 19])
+def test_a_step_gives_what_each_of_its_tensors_gives(staged, monkeypatch):
+    """Whether a tensor is small enough for the stage, has another form than it had, or comes in parts."""
+    monkeypatch.setattr(step_statistics, "_STAGED", staged)
+    values = {
+        ("a", "activation"): (torch.relu(torch.randn(8, 4)), 1), ("b", "activation"): (torch.randn(8, 3), 1),
+        ("c", "activation"): (torch.randn(8, 3, 5, 5), 1), ("c", "gradient"): (torch.randn(8, 3, 5, 5).half(), 1),
+        ("loss", "activation"): (torch.tensor(2.5), 0), ("words", "activation"): (torch.randn(4, 7, 3), 2),
+    }  # fmt: skip
+    values["b", "activation"][0][2, 1] = torch.inf
+    parameters = {"weight": (torch.randn(6, 9), 0), "transposed": (torch.randn(5, 2, 3, 3), 1), "bias": (torch.randn(6), 0)}
+    forms = {key: Form.of(*value) for key, value in values.items()}
+    forms.update({(name, kind): Form.of(*value) for name, value in parameters.items() for kind in ("weight", "update")})
+    stage = Stage(forms)
+    for batch in (8, 8, 5):
+        step = StepStatistics(stage, Scratch(), merges=True)
+        for name, (value, axis) in parameters.items():
+            step.take_weight(name, value, axis)
+        taken = {key: (value[:batch] if value.dim() and len(value) == 8 else value, axis) for key, (value, axis) in values.items()}
+        for key, (value, axis) in taken.items():
+            passing = value.clone()
+            step.take(key, passing, axis)
+            passing.zero_()
+        step.take(("a", "activation"), taken["a", "activation"][0] * 2, 1)
+        after = {name: (value + torch.randn_like(value), axis) for name, (value, axis) in parameters.items()}
+        for name, (value, axis) in after.items():
+            step.take_update(name, value, axis)
+        found = step.found()
+        expected = {key: unit_statistics(value, axis) for key, (value, axis) in taken.items()}
+        parts = [unit_statistics(value, 1) for value in (taken["a", "activation"][0], taken["a", "activation"][0] * 2)]
+        expected["a", "activation"] = (merged(*parts[0], *parts[1]), 0)
+        for name, (value, axis) in parameters.items():
+            expected[name, "weight"] = unit_statistics(value, axis)
+            expected[name, "update"] = unit_statistics(after[name][0] - value, axis)
+        assert found.keys() == expected.keys()
+        for key, (own, _) in expected.items():
+            torch.testing.assert_close(found[key], own, rtol=1e-5, atol=2e-6, equal_nan=True, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_without_parts_a_tensor_that_comes_again_replaces_itself():
+    form = Form.of(torch.randn(4, 2), 1)
+    step = StepStatistics(Stage({("a", "activation"): form}), Scratch(), merges=False)
+    step.take(("a", "activation"), torch.ones(4, 2), 1)
+    step.take(("a", "activation"), torch.full((4, 2), 3.0), 1)
+    assert step.found()["a", "activation"][:, 0].tolist() == [3.0, 3.0]
 
 
 def test_half_precision_and_integers_are_taken_as_they_are():

@@ -19,11 +19,14 @@ from . import graph, layers, optimizers
 from ._version import VERSION
 from .exporting import ExportError, Exporter
 from .run_directory import RunDirectory
-from .statistics import NAMES, Scratch, merged, unit_statistics
+from .statistics import NAMES, Scratch
+from .step_statistics import Form, Key, Stage, StepStatistics
 from .tracing import StepTracer
 
 #: Rows of statistics that are kept before they are written.
 _ROWS = 1 << 20
+#: Steps whose statistics are on their way at a time.
+_STAGES = 2
 #: Seconds after which what is recorded is written, and the share of the run's time above it: a long run has few segments.
 _SECONDS, _SHARE = 30.0, 0.05
 
@@ -97,14 +100,17 @@ class Recorder:
             self._progress = progress
             self._tracer: StepTracer | None = None
             self._layout: list[tuple[str, str, int]] = []
-            self._rows: dict[tuple[str, str], range] = {}
+            self._rows: dict[Key, range] = {}
+            self._forms: dict[Key, Form] = {}
             self._parameters = self._trainable()
-            self._before: list[torch.Tensor] = []
             self._scratch = Scratch()
+            #: Stages that no step is on, and how many there are.
+            self._free: list[Stage] = []
+            self._stages = 0
             self._graph_done = False
             self._nonfinite = False
             self._steps_wanted = steps
-            self._records: list[tuple[int, torch.Tensor, torch.cuda.Event | None]] = []
+            self._records: list[tuple[int, Future | torch.Tensor, torch.cuda.Event | None]] = []
             self._scalars: list[tuple[int, str, object]] = []
             self._late: set[str] = set()
             self._buffers: list[torch.Tensor] = []
@@ -217,12 +223,10 @@ class Recorder:
         """Prepares the next step where it is recorded: its parameters are kept, its modules get hooks."""
         if self._step % self._every or self._is_closed:
             return
-        parameters = [parameter.detach() for _, parameter, _ in self._parameters]
-        if not self._before:
-            self._before = [torch.empty_like(one) for one in parameters]
-        if parameters:
-            torch._foreach_copy_(self._before, parameters)
-        self._seen: dict[tuple[str, str], tuple[torch.Tensor, int]] = {}
+        self._statistics = StepStatistics(self._free_stage(), self._scratch, self._merges)
+        with torch.no_grad():
+            for name, parameter, axis in self._parameters:
+                self._statistics.take_weight(name, parameter, axis)
         self._norms: dict[str, torch.Tensor] = {}
         self._step_hooks = [one.register_step_pre_hook(self._take_gradients) for one in self._optimizers]
         self._tracer = StepTracer(self._models, self._take, self._give_up, self._merges)
@@ -233,6 +237,19 @@ class Recorder:
         if "torch._dynamo" in sys.modules:
             self._stance = torch.compiler.set_stance("force_eager")
             self._stance.__enter__()
+
+    def _free_stage(self) -> Stage:
+        """Memory for the values of a step. Where all of it is taken, the step before is waited for."""
+        if not self._layout:
+            forms = {(name, kind): Form.of(parameter, axis) for name, parameter, axis in self._parameters for kind in ("weight", "update")}
+            return Stage(forms)
+        if not self._free and self._stages < _STAGES:
+            self._stages += 1
+            return Stage(self._forms)
+        pending = (values for _, values, _ in self._records if isinstance(values, Future))
+        while not self._free:
+            next(pending).result()
+        return self._free.pop()
 
     def _disarm(self) -> None:
         if self._tracer is None:
@@ -252,25 +269,7 @@ class Recorder:
         with torch.no_grad(), torch._C.DisableTorchFunction():
             if kind == "gradient" and self._scaler is not None and self._scaler.is_enabled():
                 values = values.float() / self._scaler.get_scale()
-            found, count = unit_statistics(values, axis, self._scratch)
-            key = (tensor, kind)
-            if key in self._seen and self._merges and self._seen[key][0].shape == found.shape:
-                known, known_count = self._seen[key]
-                found, count = merged(known, known_count, found, count), known_count + count
-        self._seen[key] = (found, count)
-
-    def _take_weights(self, kind: str, values: list[torch.Tensor]) -> None:
-        """Parameters of one value a unit, such as biases, are taken together: each alone costs as much as a matrix."""
-        single: dict[torch.device, list[tuple[str, torch.Tensor]]] = {}
-        for (name, _, axis), value in zip(self._parameters, values, strict=True):
-            if value.dim() == 1:
-                single.setdefault(value.device, []).append((name, value))
-            else:
-                self._take(name, kind, value, axis)
-        for of_device in single.values():
-            found, _ = unit_statistics(torch.cat([value.float() for _, value in of_device]), 0)
-            for (name, value), part in zip(of_device, found.split([len(value) for _, value in of_device]), strict=True):
-                self._seen[name, kind] = (part, 1)
+            self._statistics.take((tensor, kind), values, axis)
 
     def _take_gradients(self, optimizer: torch.optim.Optimizer, args: tuple, kwargs: dict) -> None:
         try:
@@ -300,49 +299,63 @@ class Recorder:
             self._run.info["training"]["batch"] = tracer.batch
             self._graph_done = True
         with torch.no_grad():
-            if self._parameters:
-                self._take_weights("weight", self._before)
-                for (_, parameter, _), before in zip(self._parameters, self._before, strict=True):
-                    torch.sub(parameter.detach(), before, out=before)
-                self._take_weights("update", self._before)
+            for name, parameter, axis in self._parameters:
+                self._statistics.take_update(name, parameter, axis)
         self._disarm()
         self._scalars += [(self._step, f"gradient_norm/{name}", norm) for name, norm in self._norms.items()]
-        if not self._layout:
-            self._make_layout()
-        self._store()
+        self._store(self._statistics)
 
-    def _make_layout(self) -> None:
+    def _make_layout(self, forms: dict[Key, Form]) -> None:
         """What the first recorded step has is recorded from then on."""
+        self._forms = forms
         kinds = ("activation", "gradient", "weight", "update")
         places = {name: at for at, (name, _, _) in enumerate(self._parameters)}
         row = 0
-        for (tensor, kind), (found, _) in sorted(self._seen.items(), key=lambda item: (kinds.index(item[0][1]), places.get(item[0][0], 0))):
-            self._layout.append((tensor, kind, len(found)))
-            self._rows[tensor, kind] = range(row, row + len(found))
-            row += len(found)
+        for (tensor, kind), form in sorted(forms.items(), key=lambda item: (kinds.index(item[0][1]), places.get(item[0][0], 0))):
+            self._layout.append((tensor, kind, form.units))
+            self._rows[tensor, kind] = range(row, row + form.units)
+            row += form.units
         if not self._layout:
             raise RecordingError("the first recorded step has passed no layer and the model has no parameter: pass the model that is trained")
 
-    def _store(self) -> None:
-        """The statistics of a step in one buffer, on its way to the CPU."""
-        total = sum(units for *_, units in self._layout)
-        device = next(iter(self._seen.values()))[0].device if self._seen else torch.device("cpu")
-        values = torch.full((total, len(NAMES)), torch.nan, device=device)
-        values[:, 4:] = 0.0
-        for key, (found, _) in self._seen.items():
-            rows = self._rows.get(key, range(0))
-            if len(rows) != len(found):
+    def _store(self, statistics: StepStatistics) -> None:
+        """Puts the statistics of a step on their way."""
+        is_first = not self._layout
+        if is_first:
+            self._make_layout(statistics.forms)
+        for key, form in statistics.forms.items():
+            if len(self._rows.get(key, ())) != form.units:
                 self._warn_of(key[0], "was not there, or had other units, at the first recorded step: it is not recorded")
-                continue
-            values[rows.start : rows.stop] = found
-        event = None
-        if device.type == "cuda":
+        if self._records and isinstance(self._records[-1][1], Future) and self._records[-1][1].done():
+            self._records[-1][1].result()  # raises what went wrong
+
+        def gathered() -> torch.Tensor:
+            values = self._gather(statistics.found())
+            # The stage of the first step has places for parameters alone.
+            self._free += [] if is_first else [statistics.stage]
+            return values
+
+        if statistics.is_on_cpu:
+            self._records.append((self._step, self._writer.submit(gathered), None))
+            return
+        values, event = gathered(), None
+        if values.device.type == "cuda":
             host = self._buffers.pop() if self._buffers else torch.empty(values.shape, pin_memory=True)
             host.copy_(values, non_blocking=True)
             event = torch.cuda.Event()
             event.record()
             values = host
         self._records.append((self._step, values, event))
+
+    def _gather(self, found: dict[Key, torch.Tensor]) -> torch.Tensor:
+        """The statistics of a step in one buffer."""
+        device = next((values.device for values in found.values()), torch.device("cpu"))
+        values = torch.full((sum(units for *_, units in self._layout), len(NAMES)), torch.nan, device=device)
+        values[:, 4:] = 0.0
+        for key, rows in self._rows.items():
+            if len(found.get(key, ())) == len(rows):
+                values[rows.start : rows.stop] = found[key]
+        return values
 
     # Writing
 
@@ -361,9 +374,10 @@ class Recorder:
             if event is not None:
                 event.synchronize()
         steps = np.array([step for step, _, _ in records], dtype=np.int64)
-        values = np.stack([values.cpu().numpy() for _, values, _ in records]) if records else None
+        taken = [values.result() if isinstance(values, Future) else values for _, values, _ in records]
+        values = np.stack([values.cpu().numpy() for values in taken]) if records else None
         if records and records[0][2] is not None:
-            self._buffers = [values for _, values, _ in records[:2]]
+            self._buffers = taken[:2]
         info = self._progress_info()
         work = functools.partial(self._write, steps, values, numbers, info)
         self._writing = self._writer.submit(work)

@@ -124,7 +124,9 @@ class StepTracer:
             if mode is not None:
                 mode.__exit__(None, None, None)
             if is_leaf and output is not None:
-                self._layer(module, args, output)
+                # What is asked of tensors here is no part of the pass.
+                with torch._C.DisableTorchFunction():
+                    self._layer(module, args, output)
         except Exception as error:
             self._on_error(error)
 
