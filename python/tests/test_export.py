@@ -165,6 +165,46 @@ def test_pixels_that_were_normalized_are_bytes_again(tmp_path, executable):
     assert replayed(path, 0, 12, 1e-2)["largest"] < 1e-3
 
 
+class Residual(nn.Module):
+    """A classifier of two residual blocks, one of which writes into its branch, with an activation that is used three times."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.relu = nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(inplace=True)
+        self.conv1, self.norm1 = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.conv2, self.norm2 = nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.pool, self.fc1, self.fc2 = nn.AdaptiveAvgPool2d(1), nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        x = self.relu(self.stem(x))
+        branch = self.norm2(self.conv2(self.relu(self.norm1(self.conv1(x)))))
+        branch += x
+        x = self.pool(self.relu(branch)).flatten(1)
+        return self.fc2(x + torch.tanh(self.fc1(x)))
+
+
+def test_residual_connections_are_replayed_and_credited(tmp_path, executable):
+    model = Residual()
+    run = classify(model, tmp_path, pictures, torch.optim.SGD(model.parameters(), 0.05))
+    path = run.export(tmp_path / "export")
+    layers = scenario(path)["model"]["layers"]
+    assert [len(layer["residual"]) for layer in layers if isinstance(layer, dict) and "residual" in layer] == [5, 2]
+    assert replayed(path, 0, 12, 1e-2)["largest"] < 1e-3
+    credit = program.ask("credit", path, "--layer", "layers.2.3", "--unit", "1", "--from", "0", "--to", "8", "--tolerance", "0.01")
+    assert abs(credit["residual"]) < 0.05 * abs(credit["change"]) + 1e-3, credit
+
+
+class Two(nn.Module):
+    """The sum of two layers."""
+
+    def __init__(self, one, other):
+        super().__init__()
+        self.one, self.other = one, other
+
+    def forward(self, x):
+        return self.one(x) + self.other(x)
+
+
 class Refused(nn.Module):
     """A classifier with a layer that is given."""
 
@@ -183,7 +223,11 @@ class Refused(nn.Module):
     [
         (lambda: Refused(nn.Linear(8, 8, bias=False)), r"'middle' \(Linear with bias=False\)"),
         (lambda: Refused(nn.Mish()), r"'middle' \(Mish\)"),
-        (lambda: Refused(nn.Identity(), lambda x: x + x.flip(1)), r"'add' \(add\) reads 2 tensors"),
+        (lambda: Refused(nn.Identity(), lambda x: x + x.flip(1)), r"the function flip\(\)"),
+        (lambda: Refused(nn.Identity(), lambda x: x + x), r"'add' \(add\) reads 2 tensors"),
+        (lambda: Refused(Two(nn.Linear(8, 8), nn.Linear(8, 8))), "none of them is computed from the other"),
+        (lambda: Refused(nn.ModuleList([shared := nn.Linear(8, 8)])[0], lambda x: shared(x)), "'middle' is used twice"),
+
         (lambda: Refused(nn.Identity(), lambda x: x.view(-1, 4, 2).transpose(1, 2).flatten(1)), r"transpose\(\) moves the values"),
         (lambda: Refused(nn.Identity(), lambda x: x * 2), r"the function mul\(\)"),
     ],

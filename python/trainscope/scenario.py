@@ -70,6 +70,14 @@ def express(traced: Pass, root: str, losses: Mapping[str, tuple[str, ...]], role
     raise NotExpressible(f"it is neither a VAE nor a classifier with a cross-entropy of logits: its loss is {kinds}")
 
 
+@dataclass(frozen=True)
+class _Link:
+    """A layer of a chain, or a sum of what is before it and a branch of layers."""
+
+    name: str
+    branch: list[_Link] | None = None
+
+
 class _Builder:
     def __init__(self, layers: dict[str, Layer], root: str):
         self._layers = layers
@@ -78,18 +86,18 @@ class _Builder:
         self._found = Expressed({})
 
     def classifier(self, start: str, shape: list[int], end: str) -> Expressed:
-        names = self._chain(start, end)
+        links = self._chain(start, end)
         if self._layers[end].kind == "log_softmax":
-            names.pop()
-        if not names:
+            links.pop()
+        if not links:
             raise NotExpressible("it has no layer before its loss")
-        specs = self._section("layers", names, "x", shape)
+        specs = self._section("layers", links, "x", shape)
         logits = self._parts[-1]
         logits["role"] = "logits"
         self._found.model = {"kind": "classifier", "layers": specs}
         self.add_part("label", "input", "label", [], [], role="label")
         loss = self.add_part("", "softmax_cross_entropy", "cross_entropy", [], [logits["name"], "label"], role="loss")
-        self._found.read = [names[-1]]
+        self._found.read = [links[-1].name]
         return self._done([(loss["name"], 1.0)])
 
     def vae(self, start: str, shape: list[int], role: Mapping[str, str], losses: Mapping[str, tuple[str, ...]]) -> Expressed:
@@ -129,40 +137,68 @@ class _Builder:
         self._found.graph = {"name": self._found.model["kind"], "layers": self._parts, "losses": terms}
         return self._found
 
-    def _chain(self, start: str, end: str) -> list[str]:
-        """The layers behind ``start`` up to ``end``, each of which reads the one before alone."""
-        names, name = [], end
+    def _chain(self, start: str, end: str) -> list[_Link]:
+        """The layers behind ``start`` up to ``end``, each of which reads the one before, and a sum what is before its branch."""
+        links, name = [], end
         while name != start:
             layer = self._layers.get(name)
             if layer is None or layer.kind == "input":
                 raise NotExpressible(f"'{end}' does not depend on '{start}' alone")
-            if "#" in name and layer.module is not None:
+            if "#" in name and layer.module is not None and layer.module.state_dict():
                 raise NotExpressible(f"'{name.split('#')[0]}' is used twice")
-            if layer.reads != 1 or len(layer.inputs) != 1:
-                raise NotExpressible(f"'{name}' ({layer.kind}) reads {layer.reads} tensors")
             if layer.moved_by:
                 raise NotExpressible(f"{layer.moved_by}() moves the values that '{name}' reads")
-            names.append(name)
+            if layer.kind == "add" and len(layer.inputs) == layer.reads == 2:
+                name, branch = self._branch(layer)
+                links.append(_Link(layer.name, branch))
+                continue
+            if layer.reads != 1 or len(layer.inputs) != 1:
+                raise NotExpressible(f"'{name}' ({layer.kind}) reads {layer.reads} tensors")
+            links.append(_Link(name))
             name = layer.inputs[0]
-        return names[::-1]
+        return links[::-1]
 
-    def _section(self, section: str, names: list[str], before: str, shape: list[int]) -> list:
+    def _branch(self, add: Layer) -> tuple[str, list[_Link]]:
+        """Of the two that a sum reads the one that the other is computed from, and the layers between them."""
+        for start, end in (add.inputs, add.inputs[::-1]):
+            if self._depends(end, start):
+                return start, self._chain(start, end)
+        raise NotExpressible(f"'{add.name}' adds '{add.inputs[0]}' and '{add.inputs[1]}', and none of them is computed from the other")
+
+    def _depends(self, name: str, on: str) -> bool:
+        """Whether a layer is computed from another."""
+        waiting, seen = [name], set()
+        while waiting:
+            layer = self._layers.get(waiting.pop())
+            if layer is not None and layer.name not in seen:
+                seen.add(layer.name)
+                waiting += layer.inputs
+        return on in seen - {name}
+
+    def _section(self, section: str, links: list[_Link], before: str, shape: list[int]) -> list:
         """A list of layers; ``before`` is what its first one reads, of this shape."""
         specs: list = []
-        for name in names:
-            layer = self._layers[name]
+        for link in links:
+            layer, own = self._layers[link.name], f"{section}.{len(specs)}"
+            if link.branch is not None:
+                parts = len(self._parts)
+                specs.append({"residual": self._section(own, link.branch, before, shape)})
+                if parts == len(self._parts) or self._parts[-1]["shape"] != layer.shape:
+                    raise NotExpressible(f"'{link.name}' adds a layer to itself, or layers of two shapes")
+                before = self.add_part(link.name, "add", own, layer.shape, [before, self._parts[-1]["name"]])["name"]
+                continue
             if isinstance(layer.module, nn.Identity):
                 continue
             flattens = isinstance(layer.module, nn.Linear)
             if layer.read_shape != shape and not (flattens and len(layer.read_shape) == 1):
                 reshape = "flatten" if len(layer.read_shape) == 1 else {"reshape": layer.read_shape}
-                before = self.add_part("", "reshape", f"{section}.{len(specs)}", layer.read_shape, [before])["name"]
+                before = self.add_part("", "reshape", own, layer.read_shape, [before])["name"]
                 specs.append(reshape)
             if math.prod(layer.read_shape) != math.prod(shape):
-                raise NotExpressible(f"'{name}' does not read the whole output of the layer before it")
+                raise NotExpressible(f"'{link.name}' does not read the whole output of the layer before it")
             spec = self._spec(layer, layer.read_shape)
             shape = layer.shape[:1] if spec == "global_avg_pool" else layer.shape
-            part = self.add_part(name, layer.kind, f"{section}.{len(specs)}", shape, [before])
+            part = self.add_part(link.name, layer.kind, f"{section}.{len(specs)}", shape, [before])
             specs.append(spec)
             before = part["name"]
         return specs
