@@ -194,6 +194,20 @@ def test_residual_connections_are_replayed_and_credited(tmp_path, executable):
     assert abs(credit["residual"]) < 0.05 * abs(credit["change"]) + 1e-3, credit
 
 
+def test_frozen_layers_stay_as_they_are(tmp_path, executable):
+    model = Convolutions()
+    model.conv1.requires_grad_(False)
+    run = classify(model, tmp_path, pictures, torch.optim.Adam((p for p in model.parameters() if p.requires_grad), 1e-2))
+    path = run.export(tmp_path / "export")
+    assert scenario(path)["train"]["frozen"] == ["layers.0"]
+    assert replayed(path, 0, 12, 1e-2)["largest"] < 1e-3
+    model = Convolutions()
+    model.conv1.bias.requires_grad_(False)
+    run = classify(model, tmp_path / "half", pictures, torch.optim.SGD(model.parameters(), 0.05), steps=3)
+    with pytest.raises(trainscope.ExportError, match=r"'conv1.bias' is frozen and 'conv1.weight' is not"):
+        run.export(tmp_path / "half" / "export")
+
+
 class Two(nn.Module):
     """The sum of two layers."""
 

@@ -174,6 +174,8 @@ class Exporter:
             "batch": self.batches.size, "steps": self.batches.steps, "optimizer": settings,
             "schedule": self._schedule(next(iter(self._optimizer().values()))["lr"]), "stop_after_nonfinite": 0,
         }  # fmt: skip
+        if self._expressed.frozen:
+            train["frozen"] = self._expressed.frozen
         name = "".join(c if c.isalnum() or c in "-_." else "-" for c in str(info["name"])).lstrip(".") or "exported"
         return {
             "name": name, "seed": int(info["seed"]),

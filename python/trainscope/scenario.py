@@ -42,6 +42,8 @@ class Expressed:
     graph: dict = field(default_factory=dict)
     #: The recorded layers that the loss reads: logits, or reconstruction, mean, log-variance and latent vector.
     read: list[str] = field(default_factory=list)
+    #: Layers that keep their first parameters, by the scenario's names.
+    frozen: list[str] = field(default_factory=list)
     #: What a replay cannot repeat exactly.
     notes: list[str] = field(default_factory=list)
 
@@ -214,10 +216,15 @@ class _Builder:
         module = layer.module if layer is not None else None
         if module is not None:
             prefix = ".".join(part for part in (self._root, layer.path) if part)
+            trained = {own for own, tensor in module.named_parameters() if tensor.requires_grad}
+            frozen = {own for own, tensor in module.named_parameters() if not tensor.requires_grad}
+            if frozen and trained:
+                raise NotExpressible(f"'{prefix}.{min(frozen)}' is frozen and '{prefix}.{min(trained)}' is not")
+            if frozen:
+                self._found.frozen.append(name)
+                part["frozen"] = True
             for into, tensors in (("parameters", module.named_parameters()), ("state", module.named_buffers())):
                 for own, tensor in tensors:
-                    if into == "parameters" and not tensor.requires_grad:
-                        raise NotExpressible(f"'{prefix}.{own}' is frozen")
                     if f"{prefix}.{own}" in self._found.parameters:
                         raise NotExpressible(f"'{prefix}.{own}' is used twice")
                     self._found.parameters[f"{prefix}.{own}".lstrip(".")] = f"{name}.{own}"
