@@ -1,3 +1,4 @@
+// uses shared/corner.wgsl
 // A density image in the colors of the sequential map: the logarithm of lines a pixel, so that one line among
 // thousands still shows.
 struct Uniforms {
@@ -16,7 +17,7 @@ struct Uniforms {
 
 @vertex
 fn density_vertex(@builtin(vertex_index) vertex: u32) -> @builtin(position) vec4f {
-    let corner = vec2f(vec2u(0x1au >> vertex, 0x2cu >> vertex) & vec2u(1u));
+    let corner = vec2f(corner_of(vertex));
     let position = (uniforms.rect.xy + corner * uniforms.rect.zw) / uniforms.target_size;
     return vec4f(position.x * 2.0 - 1.0, 1.0 - position.y * 2.0, 0.0, 1.0);
 }

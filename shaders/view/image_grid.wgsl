@@ -1,3 +1,4 @@
+// uses shared/corner.wgsl
 // uses shared/scale.wgsl
 // One row of images side by side, each pixel of them a square of whole pixels.
 struct Uniforms {
@@ -24,7 +25,7 @@ struct Uniforms {
 
 @vertex
 fn image_vertex(@builtin(vertex_index) vertex: u32) -> @builtin(position) vec4f {
-    let corner = vec2f(vec2u(0x1au >> vertex, 0x2cu >> vertex) & vec2u(1u));
+    let corner = vec2f(corner_of(vertex));
     let extent = vec2f(uniforms.tile * vec2u(uniforms.columns, 1u));
     let position = (uniforms.origin + corner * extent) / uniforms.target_size;
     return vec4f(position.x * 2.0 - 1.0, 1.0 - position.y * 2.0, 0.0, 1.0);

@@ -1,10 +1,8 @@
+// uses shared/corner.wgsl
 // uses shared/scale.wgsl
 // uses shared/plot.wgsl
-// Polylines straight from a buffer of values [lines, steps]: six vertices a step, one triangle list.
-//
-// Every step of a line is a slot: the segment to the next step where both are finite, a dot where a finite value
-// has no neighbor, nothing otherwise. A fragment takes its coverage from its distance to the segment and belongs to
-// the nearest of the segment and its two neighbors, so that a join is round and no pixel of it is blended twice.
+// uses shared/polyline.wgsl
+// Polylines straight from a buffer of values [lines, steps]: a quad a step.
 struct Uniforms {
     scale: ValueScale,
     // Left, top, width, height of the plot in pixels.
@@ -23,30 +21,21 @@ struct Uniforms {
     slots: u32,
 }
 
-struct LineStyle {
-    line: u32,
-    color: u32,
-    // In pixels.
-    @size(8) width: f32,
-}
-
 @group(0) @binding(0) var<uniform> uniforms: Uniforms;
-@group(0) @binding(1) var<storage> values: array<f32>;
 @group(0) @binding(2) var<storage> lines: array<LineStyle>;
 
 struct Fragment {
     @builtin(position) position: vec4f,
-    // Both ends of the segment.
-    @location(0) @interpolate(flat) segment: vec4f,
-    // The far ends of the segments before and after it.
+    // As in `Segment`.
+    @location(0) @interpolate(flat) ends: vec4f,
     @location(1) @interpolate(flat) neighbors: vec4f,
     @location(2) @interpolate(flat) color: vec4f,
     // Width, and whether there is a segment before and after.
     @location(3) @interpolate(flat) shape: vec3f,
 }
 
-fn position_of(step: u32, value: f32) -> vec2f {
-    return pixel_of(uniforms.rect, uniforms.window, f32(step), height_of(uniforms.scale, value));
+fn plot() -> LinePlot {
+    return LinePlot(uniforms.scale, uniforms.rect, uniforms.window, uniforms.steps);
 }
 
 fn to_clip(pixel: vec2f) -> vec4f {
@@ -60,99 +49,45 @@ fn nothing() -> Fragment {
     return out;
 }
 
-fn corner_of(vertex: u32) -> vec2f {
-    return vec2f(vec2u(0x1au >> (vertex % 6u), 0x2cu >> (vertex % 6u)) & vec2u(1u)) * 2.0 - 1.0;
-}
-
 @vertex
 fn line_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
-    let slot = uniforms.first_slot + vertex / 6u;
+    let slot = uniforms.first_slot + vertex / 4u;
     if (slot >= uniforms.slots) {
         return nothing();
     }
     let line = lines[slot / uniforms.steps];
-    let step = slot % uniforms.steps;
-    let at = line.line * uniforms.steps + step;
-    let value = values[at];
-    if (!is_finite(value)) {
+    let segment = segment_at(plot(), line.line, slot % uniforms.steps, line.width);
+    if (segment.width <= 0.0) {
         return nothing();
     }
-    let start = position_of(step, value);
-    var before = start;
-    var after = start;
-    var end = start;
-    var shape = vec3f(line.width, 0.0, 0.0);
-    if (step > 0u) {
-        let earlier = values[at - 1u];
-        if (is_finite(earlier)) {
-            shape.y = 1.0;
-            before = position_of(step - 1u, earlier);
-        }
-    }
-    var follows = false;
-    if (step + 1u < uniforms.steps) {
-        let next = values[at + 1u];
-        if (is_finite(next)) {
-            follows = true;
-            end = position_of(step + 1u, next);
-        }
-    }
-    if (follows && step + 2u < uniforms.steps) {
-        let later = values[at + 2u];
-        if (is_finite(later)) {
-            shape.z = 1.0;
-            after = position_of(step + 2u, later);
-        }
-    }
-    if (!follows) {
-        if (shape.y > 0.0) {
-            return nothing();
-        }
-        // A value on its own.
-        shape.x = max(line.width, 1.0) * 2.0;
-    }
     var out: Fragment;
-    out.segment = vec4f(clipped(uniforms.rect, start, end), clipped(uniforms.rect, end, start));
-    out.neighbors = vec4f(clipped(uniforms.rect, before, start), clipped(uniforms.rect, after, end));
+    out.ends = segment.ends;
+    out.neighbors = segment.neighbors;
     out.color = unpack4x8unorm(line.color);
-    out.shape = shape;
+    out.shape = vec3f(segment.width, f32(segment.has_before), f32(segment.has_after));
 
     // A rectangle around the segment with room for its round ends.
-    let reach = 0.5 * shape.x + 1.0;
-    let corner = corner_of(vertex);
-    var along = out.segment.zw - out.segment.xy;
+    let reach = 0.5 * segment.width + 1.0;
+    let corner = vec2f(corner_of(vertex)) * 2.0 - 1.0;
+    var along = out.ends.zw - out.ends.xy;
     let extent = length(along);
     along = select(vec2f(1.0, 0.0), along / max(extent, 1e-20), extent > 1e-6);
-    let anchor = select(out.segment.xy, out.segment.zw, corner.x > 0.0);
+    let anchor = select(out.ends.xy, out.ends.zw, corner.x > 0.0);
     out.position = to_clip(anchor + reach * (corner.x * along + corner.y * vec2f(-along.y, along.x)));
     return out;
 }
 
-// The part of a pixel that a stroke covers whose middle line is `distance` away.
-fn coverage_of(width: f32, distance: f32) -> f32 {
-    return clamp(0.5 + 0.5 * width - distance, 0.0, min(width, 1.0));
-}
-
 @fragment
 fn line_fragment(in: Fragment) -> @location(0) vec4f {
-    let point = in.position.xy;
-    let start = in.segment.xy;
-    let end = in.segment.zw;
-    let distance = distance_to(point, start, end);
-    if (in.shape.y > 0.0 && distance_to(point, in.neighbors.xy, start) <= distance) {
-        discard;
-    }
-    if (in.shape.z > 0.0 && distance_to(point, end, in.neighbors.zw) < distance) {
-        discard;
-    }
-    return vec4f(in.color.rgb, in.color.a * coverage_of(in.shape.x, distance));
+    let segment = Segment(in.ends, in.neighbors, in.shape.x, in.shape.y > 0.0, in.shape.z > 0.0);
+    return vec4f(in.color.rgb, in.color.a * coverage_at(segment, in.position.xy));
 }
 
 // The mark of values that are not finite, a cross: at the last finite value before them, or at the upper rim
 // where there is none.
 @vertex
 fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
-    let slot = uniforms.first_slot + vertex / 6u;
+    let slot = uniforms.first_slot + vertex / 4u;
     if (slot >= uniforms.slots) {
         return nothing();
     }
@@ -162,13 +97,13 @@ fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
     if (is_finite(values[at])) {
         return nothing();
     }
-    var position = vec2f(position_of(step, 0.0).x, uniforms.rect.y);
+    var position = vec2f(position_of(plot(), step, 0.0).x, uniforms.rect.y);
     if (step > 0u) {
         let earlier = values[at - 1u];
         if (!is_finite(earlier)) {
             return nothing();
         }
-        position = position_of(step - 1u, earlier);
+        position = position_of(plot(), step - 1u, earlier);
     }
     let reach = uniforms.mark.x + 2.0 * uniforms.mark.y;
     let low = uniforms.rect.xy + vec2f(reach);
@@ -179,8 +114,8 @@ fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
         position.x = clamp(position.x, low.x, max(low.x, high.x));
     }
     var out: Fragment;
-    out.segment = vec4f(position, position);
-    out.position = to_clip(position + (reach + 1.0) * corner_of(vertex));
+    out.ends = vec4f(position, position);
+    out.position = to_clip(position + (reach + 1.0) * (vec2f(corner_of(vertex)) * 2.0 - 1.0));
     return out;
 }
 
@@ -188,7 +123,7 @@ fn mark_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
 fn mark_fragment(in: Fragment) -> @location(0) vec4f {
     let arm = uniforms.mark.x;
     // Both diagonals folded onto one.
-    let point = abs(in.position.xy - in.segment.xy);
+    let point = abs(in.position.xy - in.ends.xy);
     let distance = distance_to(point, vec2f(0.0), vec2f(arm));
     let stroke = uniforms.mark.y;
     let halo = coverage_of(3.0 * stroke, distance);

@@ -1,4 +1,5 @@
-// Solid rectangles and glyphs, six vertices each.
+// uses shared/corner.wgsl
+// Solid rectangles and glyphs.
 struct Uniforms {
     target_size: vec2f,
 }
@@ -24,8 +25,8 @@ struct Fragment {
 
 @vertex
 fn quad_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
-    let quad = quads[min(vertex / 6u, arrayLength(&quads) - 1u)];
-    let corner = vec2u(0x1au >> (vertex % 6u), 0x2cu >> (vertex % 6u)) & vec2u(1u);
+    let quad = quads[min(vertex / 4u, arrayLength(&quads) - 1u)];
+    let corner = corner_of(vertex);
     // Whole pixels around the rectangle: those at its edges are covered in part.
     let low = floor(quad.rect.xy);
     let high = ceil(quad.rect.xy + quad.rect.zw);

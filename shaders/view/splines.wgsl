@@ -1,4 +1,5 @@
-// Smooth curves: cubic Bezier pieces, each of PARTS straight parts of six vertices.
+// uses shared/corner.wgsl
+// Smooth curves: cubic Bezier pieces, each of PARTS straight parts.
 struct Uniforms {
     target_size: vec2f,
     pieces: u32,
@@ -45,10 +46,10 @@ fn direction_at(piece: Piece, t: f32) -> vec2f {
 
 @vertex
 fn spline_vertex(@builtin(vertex_index) vertex: u32) -> Fragment {
-    let part = (vertex / 6u) % PARTS;
-    let piece = pieces[min(vertex / (6u * PARTS), uniforms.pieces - 1u)];
+    let part = (vertex / 4u) % PARTS;
+    let piece = pieces[min(vertex / (4u * PARTS), uniforms.pieces - 1u)];
     // Corners of a part: along the curve, and to which side of it.
-    let corner = vec2u(0x1au >> (vertex % 6u), 0x2cu >> (vertex % 6u)) & vec2u(1u);
+    let corner = corner_of(vertex);
     let t = f32(part + corner.x) / f32(PARTS);
     let along = direction_at(piece, t);
     let side = f32(corner.y) * 2.0 - 1.0;

@@ -60,7 +60,7 @@ impl Shader {
     }
 
     /// Compiles it.
-    pub(super) fn module(&self, device: &wgpu::Device, label: &str) -> wgpu::ShaderModule {
+    pub(crate) fn module(&self, device: &wgpu::Device, label: &str) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
             source: wgpu::ShaderSource::Wgsl(self.text().into()),
@@ -102,11 +102,13 @@ pub(crate) use shader;
 /// Functions that several shaders share.
 static SHARED: &[Shader] = &[
     shader!("shared/activation_kinds.wgsl"),
+    shader!("shared/corner.wgsl"),
     shader!("shared/elementary.wgsl"),
     shader!("shared/exponential.wgsl"),
     shader!("shared/grid.wgsl"),
     shader!("shared/philox.wgsl"),
     shader!("shared/plot.wgsl"),
+    shader!("shared/polyline.wgsl"),
     shader!("shared/rows.wgsl"),
     shader!("shared/scale.wgsl"),
     shader!("shared/image_loads.wgsl"),

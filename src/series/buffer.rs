@@ -62,6 +62,8 @@ pub struct SeriesBuffer {
     steps: usize,
     stored: Stored,
     groups: Vec<LineGroup>,
+    /// Whether all values are known to be finite.
+    is_finite: bool,
 }
 
 impl SeriesBuffer {
@@ -84,6 +86,7 @@ impl SeriesBuffer {
             steps,
             stored: Stored::raw(scale),
             groups: Vec::new(),
+            is_finite: false,
         })
     }
 
@@ -131,7 +134,10 @@ impl SeriesBuffer {
             ));
         }
         let buffer = gpu.upload("series", values)?;
-        Self::new(buffer, values.len() / steps, steps, scale)
+        Ok(Self {
+            is_finite: values.iter().all(|value| value.is_finite()),
+            ..Self::new(buffer, values.len() / steps, steps, scale)?
+        })
     }
 
     /// The same series, whose lines are the units of these tensors.
@@ -153,6 +159,11 @@ impl SeriesBuffer {
     /// The number of values in a line.
     pub fn steps(&self) -> usize {
         self.steps
+    }
+
+    /// Whether all values are known to be finite; what was made on the GPU is not known.
+    pub fn is_finite(&self) -> bool {
+        self.is_finite
     }
 
     /// How what is stored becomes a height.

@@ -4,7 +4,7 @@ use glam::Vec2;
 
 use super::Theme;
 use super::geometry::Rect;
-use super::painter::Painter;
+use super::painter::{Painter, QUADS_A_DRAW};
 use super::picture::Picture;
 use super::quads::{self, Quad};
 use super::sketch::Mark;
@@ -12,12 +12,12 @@ use super::theme::Color;
 use super::typeface::{Align, TextMetrics};
 use crate::gpu::{Binding, Gpu, Shader};
 
-/// One draw call: vertices made from the vertex index, cut off at the scissor rectangle.
+/// Quads whose corners are made from the vertex index, cut off at the scissor rectangle.
 #[derive(Debug, Clone)]
 pub(super) struct Layer {
     pipeline: wgpu::RenderPipeline,
     bind_group: wgpu::BindGroup,
-    vertices: u32,
+    quads: u32,
     /// Left, top, width and height in pixels.
     pub scissor: [u32; 4],
 }
@@ -142,30 +142,30 @@ impl<'a> Canvas<'a> {
         Rect::new(left, y - size * 0.75, width, size)
     }
 
-    /// Adds a draw of `vertices` vertices, cut off at `clip`. It has no outlines: what keeps them keeps its pixels.
+    /// Adds so many quads, cut off at `clip`. It has no outlines: what keeps them keeps its pixels.
     pub(super) fn layer(
         &mut self,
         shader: &'static Shader,
         entries: [&'static str; 2],
         bindings: &[(u32, Binding<'_>)],
-        vertices: u32,
+        quads: u32,
         clip: Rect,
     ) {
         let before = self.layers.len();
-        self.outlined_layer(shader, entries, bindings, vertices, clip);
+        self.outlined_layer(shader, entries, bindings, quads, clip);
         if self.painter.keeps_marks() {
             let last = self.layers.last().filter(|_| self.layers.len() > before);
             self.marks.extend(last.cloned().map(Mark::Pixels));
         }
     }
 
-    /// Adds a draw whose outlines have been kept.
+    /// Adds quads whose outlines have been kept.
     pub(super) fn outlined_layer(
         &mut self,
         shader: &'static Shader,
         entries: [&'static str; 2],
         bindings: &[(u32, Binding<'_>)],
-        vertices: u32,
+        quads: u32,
         clip: Rect,
     ) {
         self.flush();
@@ -173,7 +173,7 @@ impl<'a> Canvas<'a> {
             .iter()
             .map(|&(number, binding)| (number, binding.into()))
             .collect();
-        self.push_layer(shader, entries, &bindings, vertices, clip);
+        self.push_layer(shader, entries, &bindings, quads, clip);
     }
 
     fn push_layer(
@@ -181,13 +181,13 @@ impl<'a> Canvas<'a> {
         shader: &'static Shader,
         entries: [&'static str; 2],
         bindings: &[(u32, wgpu::BindingResource<'_>)],
-        vertices: u32,
+        quads: u32,
         clip: Rect,
     ) {
         let size = self.size();
         let low = clip.min.floor().clamp(Vec2::ZERO, size);
         let high = (clip.min + clip.size).ceil().clamp(low, size);
-        if vertices == 0 || !low.cmplt(high).all() {
+        if quads == 0 || !low.cmplt(high).all() {
             return;
         }
         let pipeline = self.painter.pipeline(shader, entries);
@@ -209,7 +209,7 @@ impl<'a> Canvas<'a> {
         self.layers.push(Layer {
             pipeline,
             bind_group,
-            vertices,
+            quads,
             scissor: [low.x, low.y, high.x - low.x, high.y - low.y].map(|side| side as u32),
         });
     }
@@ -246,7 +246,7 @@ impl<'a> Canvas<'a> {
                 (1, buffer.as_entire_binding()),
                 (2, wgpu::BindingResource::TextureView(&atlas)),
             ],
-            6 * list.len() as u32,
+            list.len() as u32,
             Rect {
                 min: Vec2::ZERO,
                 size,
@@ -261,7 +261,7 @@ impl<'a> Canvas<'a> {
             Some(base) => Ground::Picture(base),
             None => Ground::Color(self.theme().background),
         };
-        draw(self.gpu(), self.picture, ground, &self.layers);
+        draw(self.painter, self.picture, ground, &self.layers);
         if self.painter.keeps_marks() {
             let base = self.base.and_then(|base| base.sketch().marks());
             let mut marks = base.unwrap_or_default();
@@ -281,7 +281,8 @@ pub(super) enum Ground<'a> {
 }
 
 /// Draws layers over a ground into a whole picture.
-pub(super) fn draw(gpu: &Gpu, picture: &Picture, ground: Ground<'_>, layers: &[Layer]) {
+pub(super) fn draw(painter: &Painter, picture: &Picture, ground: Ground<'_>, layers: &[Layer]) {
+    let gpu = painter.gpu();
     let mut encoder = gpu.encoder("picture");
     let load = match ground {
         Ground::Picture(base) => {
@@ -309,12 +310,16 @@ pub(super) fn draw(gpu: &Gpu, picture: &Picture, ground: Ground<'_>, layers: &[L
             })],
             ..Default::default()
         });
+        pass.set_index_buffer(painter.quad_indices().slice(..), wgpu::IndexFormat::Uint16);
         for layer in layers {
             let [x, y, width, height] = layer.scissor;
             pass.set_pipeline(&layer.pipeline);
             pass.set_bind_group(0, &layer.bind_group, &[]);
             pass.set_scissor_rect(x, y, width, height);
-            pass.draw(0..layer.vertices, 0..1);
+            for first in (0..layer.quads).step_by(QUADS_A_DRAW as usize) {
+                let quads = QUADS_A_DRAW.min(layer.quads - first);
+                pass.draw_indexed(0..6 * quads, 4 * first as i32, 0..1);
+            }
         }
     }
     gpu.queue.submit([encoder.finish()]);

@@ -161,7 +161,7 @@ impl Canvas<'_> {
                 (1, density.counts.binding()),
                 (2, density.peaks.binding()),
             ],
-            6,
+            1,
             rect,
         );
     }

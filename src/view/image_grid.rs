@@ -150,7 +150,7 @@ impl ImageGrid<'_> {
                     &SHADER,
                     ["image_vertex", "image_fragment"],
                     &[(0, uniform.binding()), (1, images.images.binding())],
-                    6,
+                    1,
                     rect,
                 );
             }

@@ -1,4 +1,4 @@
-//! A [`Painter`]: the pipelines and glyphs that pictures of one device share.
+//! A [`Painter`]: the pipelines, glyphs and indices that pictures of one device share.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,6 +8,9 @@ use super::glyph_atlas::GlyphAtlas;
 use super::picture::FORMAT;
 use crate::gpu::{Gpu, Shader};
 
+/// Quads in one draw call: as many as 16 bits number the vertices of.
+pub(super) const QUADS_A_DRAW: u32 = 1 << 14;
+
 type Pipelines = HashMap<(&'static str, &'static str), wgpu::RenderPipeline>;
 
 /// Draws on one device: render pipelines and glyphs, shared by all pictures. Cloning shares them.
@@ -16,16 +19,21 @@ pub struct Painter {
     gpu: Gpu,
     pipelines: Arc<Mutex<Pipelines>>,
     glyphs: Arc<Mutex<GlyphAtlas>>,
+    /// Two triangles for each quad, so that each of its corners is computed once.
+    quad_indices: wgpu::Buffer,
     keeps_marks: bool,
 }
 
 impl Painter {
     /// A painter on `gpu`. Pipelines are built when they are first used.
     pub fn new(gpu: &Gpu) -> Self {
+        let quad = |first: u32| [0, 1, 2, 3, 1, 2].map(|corner| (first + corner) as u16);
+        let indices: Vec<u16> = (0..4 * QUADS_A_DRAW).step_by(4).flat_map(quad).collect();
         Self {
             gpu: gpu.clone(),
             pipelines: Arc::default(),
             glyphs: Arc::new(Mutex::new(GlyphAtlas::new(gpu))),
+            quad_indices: gpu.constant_buffer("quads", &indices, wgpu::BufferUsages::INDEX),
             keeps_marks: false,
         }
     }
@@ -49,6 +57,10 @@ impl Painter {
         &self.gpu
     }
 
+    pub(super) fn quad_indices(&self) -> &wgpu::Buffer {
+        &self.quad_indices
+    }
+
     pub(super) fn glyphs(&self) -> MutexGuard<'_, GlyphAtlas> {
         self.glyphs.lock().expect("never poisoned")
     }
@@ -65,10 +77,7 @@ impl Painter {
             .entry((shader.path(), vertex))
             .or_insert_with(|| {
                 let label = format!("{}:{vertex}", shader.path());
-                let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
-                    label: Some(&label),
-                    source: wgpu::ShaderSource::Wgsl(shader.text().into()),
-                });
+                let module = shader.module(device, &label);
                 device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
                     label: Some(&label),
                     layout: None,

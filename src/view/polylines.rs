@@ -1,15 +1,24 @@
 //! Polylines drawn straight from a buffer of values.
 
+use glam::Vec2;
+
 use super::canvas::Canvas;
-use super::geometry::Plot;
+use super::geometry::{Plot, Rect};
 use super::sketch::Mark;
 use super::theme::{Color, MARK_ARM, STRONG_LINE_WIDTH, to_unit};
-use crate::gpu::{Shader, to_bytes};
+use crate::gpu::{Buffer, Reduction, Shader, groups, to_bytes};
 use crate::series::{SeriesBuffer, ValueScale};
 use crate::{Error, Result, gpu_struct, shader};
 
 static SHADER: Shader = shader!("view/polylines.wgsl");
 
+static CPU: Shader = shader!("view/polylines_cpu.wgsl");
+static IMAGE: Shader = shader!("view/polylines_image.wgsl");
+
+/// On a software adapter so many lines are blended column by column; fewer are drawn as quads, which needs no image.
+const BLENDED_FROM: usize = 16;
+/// Pairs of a line and a column in one submission, so that nothing else waits long.
+const MAX_PAIRS_PER_SUBMISSION: usize = 1 << 22;
 /// Slots (line and step) in one draw call: bounds its vertices, and the time it keeps the GPU busy.
 const MAX_SLOTS_PER_DRAW: u32 = 1 << 22;
 
@@ -45,6 +54,27 @@ gpu_struct! {
         steps: u32,
         first_slot: u32,
         slots: u32,
+    }
+}
+
+gpu_struct! {
+    struct PolylinesCpuUniforms in CPU::Uniforms {
+        scale: ValueScale,
+        rect: [f32; 4],
+        window: [f32; 4],
+        origin: [f32; 2],
+        columns: u32,
+        rows: u32,
+        steps: u32,
+        first_line: u32,
+        end_line: u32,
+    }
+}
+
+gpu_struct! {
+    struct PolylinesImageUniforms in IMAGE::Uniforms {
+        rect: [f32; 4],
+        target_size: [f32; 2],
     }
 }
 
@@ -89,10 +119,17 @@ impl Canvas<'_> {
         })?;
         let list = self.gpu().upload("line styles", &to_bytes(styles))?;
         // Marks come last, so that no line hides one.
-        for entries in [
+        let lines_and_marks = [
             ["line_vertex", "line_fragment"],
             ["mark_vertex", "mark_fragment"],
-        ] {
+        ];
+        let is_software = self.gpu().profile().reduction == Reduction::Serial;
+        let is_blended = is_software && styles.len() >= BLENDED_FROM;
+        if is_blended {
+            self.blended(series, plot, &list, styles.len())?;
+        }
+        let passes = usize::from(is_blended)..1 + usize::from(!series.is_finite());
+        for entries in &lines_and_marks[passes] {
             for first_slot in (0..slots).step_by(MAX_SLOTS_PER_DRAW as usize) {
                 let parameters = PolylinesUniforms {
                     scale: series.scale(),
@@ -109,17 +146,78 @@ impl Canvas<'_> {
                 let uniform = self.gpu().uniform("polylines", &parameters);
                 self.outlined_layer(
                     &SHADER,
-                    entries,
+                    *entries,
                     &[
                         (0, uniform.binding()),
                         (1, series.values().binding()),
                         (2, list.binding()),
                     ],
-                    6 * MAX_SLOTS_PER_DRAW.min(slots - first_slot),
+                    MAX_SLOTS_PER_DRAW.min(slots - first_slot),
                     plot.rect,
                 );
             }
         }
+        Ok(())
+    }
+
+    /// Draws the lines of a list of `count` styles as one image, whose columns are blended side by side.
+    fn blended(
+        &mut self,
+        series: &SeriesBuffer,
+        plot: &Plot,
+        list: &Buffer<u8>,
+        count: usize,
+    ) -> Result<()> {
+        let low = plot.rect.min.floor().clamp(Vec2::ZERO, self.size());
+        let high = (plot.rect.min + plot.rect.size)
+            .ceil()
+            .clamp(low, self.size());
+        let [columns, rows] = (high - low).to_array().map(|side| side as usize);
+        if columns * rows == 0 {
+            return Ok(());
+        }
+        let gpu = self.gpu();
+        let cells: Buffer<f32> = gpu.buffer("blended lines", 4 * columns * rows)?;
+        let blend = gpu.kernel(&CPU, "blend", &[]);
+        let batch = (MAX_PAIRS_PER_SUBMISSION / columns).max(1);
+        for first_line in (0..count).step_by(batch) {
+            let parameters = PolylinesCpuUniforms {
+                scale: series.scale(),
+                rect: plot.rect.to_array(),
+                window: plot.window(),
+                origin: low.to_array(),
+                columns: columns as u32,
+                rows: rows as u32,
+                steps: series.steps() as u32,
+                first_line: first_line as u32,
+                end_line: (first_line + batch).min(count) as u32,
+            };
+            let uniform = gpu.uniform("blended lines", &parameters);
+            let bindings = [
+                (0, uniform.binding()),
+                (1, series.values().binding()),
+                (2, list.binding()),
+                (3, cells.binding()),
+            ];
+            let workgroups = [groups(columns, 64), 1, 1];
+            gpu.run("blended lines", &[blend.bind(gpu, &bindings, workgroups)]);
+        }
+        let image = Rect {
+            min: low,
+            size: high - low,
+        };
+        let parameters = PolylinesImageUniforms {
+            rect: image.to_array(),
+            target_size: self.size().to_array(),
+        };
+        let uniform = gpu.uniform("blended lines", &parameters);
+        self.outlined_layer(
+            &IMAGE,
+            ["lines_vertex", "lines_fragment"],
+            &[(0, uniform.binding()), (1, cells.binding())],
+            1,
+            image,
+        );
         Ok(())
     }
 }

@@ -106,7 +106,7 @@ impl Canvas<'_> {
             &SHADER,
             ["spline_vertex", "spline_fragment"],
             &[(0, uniform.binding()), (1, list.binding())],
-            6 * PARTS * pieces.len() as u32,
+            PARTS * pieces.len() as u32,
             clip,
         );
         Ok(())

@@ -94,7 +94,7 @@ impl Picture {
         let size = self.extent() / self.theme().scale_factor;
         let alone = Self::new(gpu, size.x, size.y, self.theme())?;
         let ground = canvas::Ground::Color([0; 4]);
-        canvas::draw(gpu, &alone, ground, std::slice::from_ref(layer));
+        canvas::draw(painter, &alone, ground, std::slice::from_ref(layer));
         let all = alone.read(gpu)?;
         let row = alone.size()[0] as usize;
         let [left, top, width, height] = layer.scissor.map(|side| side as usize);

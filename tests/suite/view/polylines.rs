@@ -1,15 +1,38 @@
 //! Lines and their gaps, pixel by pixel against distances in double precision.
 
+use trainscope::gpu::{AdapterProfile, Reduction};
 use trainscope::series::SeriesBuffer;
-use trainscope::view::{Canvas, LineStyle, Picture, Plot, Rect, Theme};
+use trainscope::view::{Canvas, LineStyle, Painter, Picture, Plot, Rect, Theme};
 
 use super::{painter, pixels, unit_scale};
 use crate::support::gpu;
 
 const BLACK: [u8; 4] = [0, 0, 0, 255];
 
-/// Draws lines over a whole picture on white and returns its pixels.
+/// Draws lines over a whole picture on white and returns its pixels: as quads, and as a software adapter blends many lines.
 fn draw(values: &[f32], steps: usize, styles: &[LineStyle], size: [u32; 2]) -> Vec<[u8; 4]> {
+    let quads = drawn(values, steps, styles, size);
+    // Lines that nobody sees make them many.
+    let unseen = LineStyle::new((values.len() / steps) as u32, [0; 4], 1.0);
+    let mut many = vec![unseen; 16];
+    many.extend_from_slice(styles);
+    let mut values = values.to_vec();
+    values.extend(vec![0.5; steps]);
+    for (at, (one, other)) in quads
+        .iter()
+        .zip(drawn(&values, steps, &many, size))
+        .enumerate()
+    {
+        let apart = one.iter().zip(other).map(|(a, b)| a.abs_diff(b)).max();
+        assert!(
+            apart <= Some(2),
+            "pixel {at}: {one:?} as a quad, blended {other:?}"
+        );
+    }
+    quads
+}
+
+fn drawn(values: &[f32], steps: usize, styles: &[LineStyle], size: [u32; 2]) -> Vec<[u8; 4]> {
     let picture = Picture::new(gpu(), size[0] as f32, size[1] as f32, &Theme::light()).unwrap();
     let painter = painter();
     let mut canvas = Canvas::new(&painter, &picture);
@@ -168,6 +191,60 @@ fn nonfinite_values_leave_a_gap_and_a_mark() {
         [width, height],
     );
     assert!(drawn.iter().any(|p| p[..3] == [0; 3]));
+}
+
+/// Colors over each other, on a plot that begins and ends within pixels and shows a part of the steps.
+#[test]
+fn many_lines_are_blended_as_quads_are() {
+    let (lines, steps) = (60, 40);
+    let mut values = super::series(lines, steps);
+    values[7 * steps + 9] = f32::NAN;
+    values[9 * steps..9 * steps + 3].fill(f32::INFINITY);
+    let styles = |line: usize| {
+        let color = [
+            (line * 37) as u8,
+            (line * 101) as u8,
+            (line * 11) as u8,
+            40 + 3 * line as u8,
+        ];
+        LineStyle::new(line as u32, color, 0.4 + line as f32 / 20.0)
+    };
+    let styles: Vec<LineStyle> = (0..lines).map(styles).collect();
+    let series = SeriesBuffer::upload_with(gpu(), &values, steps, unit_scale()).unwrap();
+    let software = gpu().clone().with_profile(AdapterProfile::CPU);
+    let hardware = gpu().clone().with_profile(AdapterProfile {
+        reduction: Reduction::Parallel,
+        ..*gpu().profile()
+    });
+    let pictures: Vec<Vec<[u8; 4]>> = [software.unwrap(), hardware.unwrap()]
+        .iter()
+        .map(|gpu| {
+            let picture = Picture::new(gpu, 150.0, 90.0, &Theme::dark()).unwrap();
+            let painter = Painter::new(gpu);
+            let mut canvas = Canvas::new(&painter, &picture);
+            let plot = Plot {
+                first: 3.5,
+                last: 30.0,
+                ..Plot::over(Rect::new(10.3, 5.7, 120.4, 70.9), steps)
+            };
+            canvas.polylines(&series, &plot, &styles).unwrap();
+            canvas.finish();
+            pixels(&picture)
+        })
+        .collect();
+    // Each of up to sixty layers of quads is rounded to a byte; what is blended is rounded once.
+    let apart = |(a, b): (&[u8; 4], &[u8; 4])| {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| a.abs_diff(*b))
+            .max()
+            .unwrap_or(0)
+    };
+    let apart: Vec<u8> = pictures[0].iter().zip(&pictures[1]).map(apart).collect();
+    assert!(apart.iter().max() <= Some(&12), "{:?}", apart.iter().max());
+    assert!(apart.iter().filter(|apart| **apart > 3).count() < apart.len() / 50);
+    let is_drawn = |pixel: &&[u8; 4]| pixel[..3] != pictures[0][0][..3];
+    assert!(pictures[0].iter().filter(is_drawn).count() > 2_000);
 }
 
 #[test]
