@@ -4,8 +4,8 @@
 use egui::epaint::{ClippedPrimitive, Primitive, Vertex};
 use egui::{Color32, Mesh, Rect, TextureId};
 
-/// Parts that are drawn on their own; more are drawn as one.
-const MOST_PARTS: usize = 4;
+/// Parts that are drawn on their own; of more, some are drawn together.
+const MOST_PARTS: usize = 6;
 
 /// The shapes of the last frame, and what else has changed since then.
 #[derive(Debug)]
@@ -46,32 +46,41 @@ impl Damage {
         if std::mem::take(&mut self.is_whole) {
             return vec![screen];
         }
-        let mut parts = changed(&before, &self.shapes);
+        let parts = changed(&before, &self.shapes);
         let shown = self.shapes.iter().filter(|shape| match &shape.primitive {
             Primitive::Mesh(mesh) => renewed.contains(&mesh.texture_id),
             Primitive::Callback(_) => true,
         });
-        parts.extend(shown.map(extent));
         let whole = |part: Rect| {
             // A pixel more on each side: shapes cover pixels at their edges in part.
             let [min, max] = [part.min * scale, part.max * scale];
             let (min, max) = (min.floor() - egui::Vec2::ONE, max.ceil() + egui::Vec2::ONE);
             Rect::from_min_max(min / scale, max / scale).intersect(screen)
         };
-        merged(parts.into_iter().map(whole))
+        let renewed = shown.map(|shape| match picture(shape) {
+            // A picture on whole pixels ends where it ends.
+            Some(part) if is_whole(part, scale) => part.intersect(screen),
+            _ => whole(extent(shape)),
+        });
+        merged(parts.into_iter().map(whole).chain(renewed))
     }
 
-    /// The shapes of the last frame within parts of the screen, one part after the other, each over an empty ground.
+    /// The shapes of the last frame within parts of the screen, one part after the other, each over an empty ground or over
+    /// the last picture that covers it.
     pub fn shapes_in(&self, parts: &[Rect]) -> Vec<ClippedPrimitive> {
         let mut shapes = Vec::new();
         for part in parts {
-            let mut ground = Mesh::default();
-            ground.add_colored_rect(*part, Color32::BLACK);
-            shapes.push(ClippedPrimitive {
-                clip_rect: *part,
-                primitive: Primitive::Mesh(ground),
-            });
-            for shape in &self.shapes {
+            let covers = |shape| picture(shape).is_some_and(|rect| rect.contains_rect(*part));
+            let cover = self.shapes.iter().rposition(covers);
+            if cover.is_none() {
+                let mut ground = Mesh::default();
+                ground.add_colored_rect(*part, Color32::BLACK);
+                shapes.push(ClippedPrimitive {
+                    clip_rect: *part,
+                    primitive: Primitive::Mesh(ground),
+                });
+            }
+            for shape in &self.shapes[cover.unwrap_or(0)..] {
                 if extent(shape).intersect(*part).is_positive() {
                     shapes.push(ClippedPrimitive {
                         clip_rect: shape.clip_rect.intersect(*part),
@@ -82,6 +91,25 @@ impl Damage {
         }
         shapes
     }
+}
+
+/// Where a shape is nothing but one of our own pictures, through which nothing is seen.
+fn picture(shape: &ClippedPrimitive) -> Option<Rect> {
+    let Primitive::Mesh(mesh) = &shape.primitive else {
+        return None;
+    };
+    let is_ours = matches!(mesh.texture_id, TextureId::User(_));
+    let is_opaque = mesh.vertices.iter().all(|vertex| vertex.color.is_opaque());
+    let is_rect = mesh.vertices.len() == 4 && mesh.indices.len() == 6;
+    (is_ours && is_opaque && is_rect).then(|| extent(shape))
+}
+
+/// Whether the edges of a rectangle are those of pixels.
+fn is_whole(rect: Rect, scale: f32) -> bool {
+    let edges = [rect.min.x, rect.min.y, rect.max.x, rect.max.y];
+    edges
+        .iter()
+        .all(|edge| (edge * scale - (edge * scale).round()).abs() < 1e-3)
 }
 
 /// Where a shape is seen.
@@ -158,11 +186,19 @@ fn merged(parts: impl Iterator<Item = Rect>) -> Vec<Rect> {
         }
         merged.push(part);
     }
-    if merged.len() > MOST_PARTS {
-        let all = merged
-            .iter()
-            .fold(Rect::NOTHING, |all, part| all.union(*part));
-        return vec![all];
+    while merged.len() > MOST_PARTS {
+        // The two that are drawn together with the fewest pixels between them.
+        let pairs = (1..merged.len()).flat_map(|b| (0..b).map(move |a| (a, b)));
+        let between = |(a, b): (usize, usize)| {
+            let (a, b) = (merged[a], merged[b]);
+            a.union(b).area() - a.area() - b.area()
+        };
+        let Some((a, b)) = pairs.min_by(|one, other| between(*one).total_cmp(&between(*other)))
+        else {
+            break;
+        };
+        let part = merged.swap_remove(b);
+        merged[a] = merged[a].union(part);
     }
     merged
 }

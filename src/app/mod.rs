@@ -279,6 +279,13 @@ impl App<'_> {
 }
 
 impl Open {
+    /// Somebody has done something.
+    fn touch(&mut self) {
+        self.touched = Instant::now();
+        let attention = self.surface.gpu.attention();
+        attention.wait_until(self.touched + ATTENTION);
+    }
+
     /// Fits the surface to the window, once the worker rests: it wakes the window then.
     fn fit(&mut self) {
         let is_sound = self.surface.gpu.check().is_ok();
@@ -291,7 +298,12 @@ impl Open {
     /// Draws a frame; `false` where it was the last one.
     fn frame(&mut self, hand: &mut Hand) -> Result<bool> {
         let started = Instant::now();
-        self.surface.gpu.check()?;
+        if let Hand::Replayed(_) = hand {
+            self.touch();
+        }
+        let gpu = self.surface.gpu.clone();
+        let in_progress = gpu.attention().frame();
+        gpu.check()?;
         self.fit();
         self.dashboard.update(&mut self.surface);
         let step = self.dashboard.status().step;
@@ -304,6 +316,7 @@ impl Open {
         };
         let dashboard = &mut self.dashboard;
         let delay = self.surface.frame(change, |ui| dashboard.ui(ui))?;
+        drop(in_progress);
         // What was chosen in this frame is asked for now, not with the next input.
         self.dashboard.ask();
         let now = Instant::now();
@@ -360,7 +373,7 @@ impl ApplicationHandler<Wake> for App<'_> {
         };
         // egui wants a frame after each that is drawn, which would never end.
         if open.surface.on_event(&event) && event != WindowEvent::RedrawRequested {
-            open.touched = Instant::now();
+            open.touch();
             open.surface.ask_for_frame();
         }
         match event {

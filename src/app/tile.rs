@@ -1,5 +1,7 @@
 //! A picture in the window: a texture that is kept as long as its size stays.
 
+use egui::emath::GuiRounding as _;
+
 use super::screen::Screen;
 use crate::Result;
 use crate::gpu::Gpu;
@@ -63,10 +65,13 @@ impl Tile {
         let (rect, response) = ui.allocate_exact_size(size, egui::Sense::click_and_drag());
         if let (Some(id), Some(shown)) = (self.id, self.size()) {
             // Between a change of the size and the next picture, the old one keeps its own.
-            let rect = egui::Rect::from_min_size(rect.min, shown);
+            let scale = ui.pixels_per_point();
+            let clip = rect.round_to_pixels(scale);
+            // On whole pixels each of the picture is one of the window, and covers what is below it.
+            let rect = egui::Rect::from_min_size(clip.min, shown);
             let whole = egui::Rect::from_min_max(egui::pos2(0.0, 0.0), egui::pos2(1.0, 1.0));
             ui.painter()
-                .with_clip_rect(response.rect)
+                .with_clip_rect(clip)
                 .image(id, rect, whole, egui::Color32::WHITE);
         }
         let is_resized = (size - self.wanted).abs().max_elem() >= 1.0;

@@ -8,6 +8,7 @@ use super::adapter;
 use super::adapter_profile::{Abilities, AdapterProfile};
 use super::aliasing;
 use super::allocation::MemoryUse;
+use super::attention::Attention;
 use super::errors::{FirstError, Teardown};
 use super::image_alias::ImageAliases;
 use super::kernel::{Kernel, KernelCache};
@@ -43,6 +44,7 @@ pub struct Gpu {
     pub(super) memory: Option<u64>,
     pub(super) max_binding_size: u64,
     pub(super) timeout: Duration,
+    attention: Arc<Attention>,
 }
 
 impl std::fmt::Debug for Gpu {
@@ -92,6 +94,7 @@ impl Gpu {
             memory: None,
             max_binding_size,
             timeout: HANG_TIMEOUT,
+            attention: Arc::default(),
         }
     }
 
@@ -133,6 +136,26 @@ impl Gpu {
     /// minutes.
     pub fn with_timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
+    }
+
+    /// Whose work comes first while somebody waits for frames of this device; shared by all clones.
+    pub fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
+    /// To be called before work that takes long and comes again, such as a training step. Several of them are in flight
+    /// otherwise, and a frame that is submitted waits for all. While somebody waits for frames, this waits until the
+    /// [frame in progress](Attention::frame) is submitted and the device is idle, so that it is one. On a GPU, which is
+    /// through with them sooner than a frame is due, it never waits.
+    ///
+    /// # Errors
+    /// As [`Gpu::wait`].
+    pub fn give_way(&self) -> Result<()> {
+        let is_software = self.info.device_type == wgpu::DeviceType::Cpu;
+        if is_software && self.attention.comes_first() {
+            return self.wait_aside();
+        }
+        Ok(())
     }
 
     /// The adapter's description of itself.

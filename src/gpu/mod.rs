@@ -36,6 +36,7 @@ mod aliasing;
 #[path = "no_aliasing.rs"]
 mod aliasing;
 mod allocation;
+mod attention;
 mod binding;
 mod buffer;
 mod device;
@@ -60,6 +61,7 @@ mod transfers;
 
 pub use adapter::AdapterChoice;
 pub use adapter_profile::{AdapterProfile, MatmulKernel, Reduction};
+pub use attention::{Attention, Frame};
 pub use binding::{Binding, Uniform};
 pub use buffer::Buffer;
 pub use device::Gpu;

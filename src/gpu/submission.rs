@@ -1,8 +1,15 @@
 //! Dispatches on their way to the GPU, and waiting for it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
 use super::device::Gpu;
 use super::dispatch::Dispatch;
 use crate::{Result, panics};
+
+/// Who waits aside looks this often.
+const GLANCE: Duration = Duration::from_micros(300);
 
 impl Gpu {
     /// A labelled command encoder.
@@ -69,6 +76,24 @@ impl Gpu {
                 "try again, or choose another adapter with --adapter",
             )
         })
+    }
+
+    /// As [`Gpu::wait`], but other threads can submit meanwhile: wgpu lets none do so while it waits.
+    pub(super) fn wait_aside(&self) -> Result<()> {
+        let is_done = Arc::new(AtomicBool::new(false));
+        let done = is_done.clone();
+        self.queue
+            .on_submitted_work_done(move || done.store(true, Ordering::Release));
+        let started = Instant::now();
+        while !is_done.load(Ordering::Acquire) {
+            let _ = self.poll(wgpu::PollType::Poll)?;
+            self.check()?;
+            if started.elapsed() > self.timeout {
+                return self.wait();
+            }
+            std::thread::sleep(GLANCE);
+        }
+        Ok(())
     }
 
     /// Lets wgpu look at what the device has done. wgpu panics there when the device is lost.

@@ -74,6 +74,7 @@ impl Trainer {
     /// # Errors
     /// The device was lost or reported an error.
     pub fn step(&mut self, probed: bool) -> Result<()> {
+        self.gpu.give_way()?;
         self.gather.prepare(&self.gpu, self.step)?;
         let mut encoder = self.gpu.encoder("training step");
         let dispatches = self.dispatches(probed);
