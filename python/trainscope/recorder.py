@@ -115,7 +115,8 @@ class Recorder:
             self._late: set[str] = set()
             self._buffers: list[torch.Tensor] = []
             self._writing: Future | None = None
-            self._writer = ThreadPoolExecutor(1, thread_name_prefix="trainscope")
+            # A segment takes long to write: the statistics of the next steps do not wait for it.
+            self._writer, self._measurer = (ThreadPoolExecutor(1, thread_name_prefix="trainscope") for _ in range(2))
             self._exporter = Exporter(self._models, self._optimizers, self._roles) if export else None
             self._started = self._flushed = time.monotonic()
             self._run = self._make_directory(name, steps, seed)
@@ -182,6 +183,7 @@ class Recorder:
         except Exception as error:
             self._give_up(error)
         finally:
+            self._measurer.shutdown(wait=True)
             self._writer.shutdown(wait=True)
 
     def noise(self, noise: torch.Tensor) -> torch.Tensor:
@@ -336,7 +338,7 @@ class Recorder:
             return values
 
         if statistics.is_on_cpu:
-            self._records.append((self._step, self._writer.submit(gathered), None))
+            self._records.append((self._step, self._measurer.submit(gathered), None))
             return
         values, event = gathered(), None
         if values.device.type == "cuda":

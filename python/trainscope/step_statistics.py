@@ -1,4 +1,4 @@
-"""The statistics of every tensor of one recorded step, most of them computed by a thread beside the training.
+"""The statistics of every tensor of one recorded step, most of them taken while the training goes on.
 
 Small values are copied where the training passes them, those of one shape beside each other: a pass then measures all of them,
 while the next steps run. Of a large value a copy would take as long as its statistics, which are taken at once.
